@@ -1,0 +1,28 @@
+"""Where each thing lies, relative to the project's root. The names are an interface: dvc.yaml repeats them."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+DATA = Path("data")
+MODELS = Path("models")
+PACKED = Path("packed")
+METRICS = Path("metrics")
+REPORTS = Path("reports")
+
+# Never versioned: resume state, servers, the default tracking store, timings.
+WORK = Path(".bitladder")
+
+
+def data_dir(task: str, kind: str) -> Path:
+    """`data/<task>/<kind>/`; kind is plain, augmented or corpus."""
+    return DATA / task / kind
+
+
+def model_dir(name: str) -> Path:
+    """`models/<name>/`; name is pretrained, teacher or a rung."""
+    return MODELS / name
+
+
+def packed_dir(rung: str) -> Path:
+    """`packed/<rung>/`: the deliverable."""
+    return PACKED / rung
