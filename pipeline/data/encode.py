@@ -1,0 +1,80 @@
+"""Text to token ids, once per split, and batches of them.
+
+Shapes: B sequences of a batch, S tokens of its longest sequence (padding to the split's longest would waste most of it).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A tokenized split: ids and segment ids per row (not padded), labels [N], and how many rows were cut to fit."""
+
+    input_ids: list[list[int]]
+    token_type_ids: list[list[int]]
+    labels: Tensor
+    num_truncated: int
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    def batch(self, rows: list[int]) -> Batch:
+        """The rows as tensors [B, S], padded with zeros to the longest of them."""
+        width = max(len(self.input_ids[row]) for row in rows)
+        return {
+            "input_ids": _padded([self.input_ids[row] for row in rows], width),
+            "token_type_ids": _padded([self.token_type_ids[row] for row in rows], width),
+            "attention_mask": _padded([[1] * len(self.input_ids[row]) for row in rows], width),
+            "labels": self.labels[rows],
+        }
+
+    def batches(self, batch_size: int) -> Iterator[Batch]:
+        """All rows once, in order."""
+        for start in range(0, len(self), batch_size):
+            yield self.batch(list(range(start, min(start + batch_size, len(self)))))
+
+    def shuffled(self, batch_size: int, *, seed: int) -> Iterator[Batch]:
+        """Batches for ever: each epoch is a new permutation, drawn from the seed and the epoch's number."""
+        epoch = 0
+        while True:
+            order = np.random.default_rng([seed, epoch]).permutation(len(self)).tolist()
+            for start in range(0, len(order), batch_size):
+                yield self.batch(order[start : start + batch_size])
+            epoch += 1
+
+
+def encode(frame: pd.DataFrame, columns: list[str], tokenizer_folder: Path, *, max_length: int) -> Encoded:
+    """Tokenize one or two text columns; a pair is cut from its longer sentence first.
+
+    Raises ValueError when the folder's tokenizer pads with another id than 0: masks and padding rely on it.
+    """
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(tokenizer_folder / "tokenizer.json"))
+    if tokenizer.id_to_token(0) != "[PAD]":
+        raise ValueError(
+            f"{tokenizer_folder}: token 0 is {tokenizer.id_to_token(0)!r}; a BERT tokenizer has [PAD]"
+        )
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length, strategy="longest_first")
+    texts = [frame[column].tolist() for column in columns]
+    encodings = tokenizer.encode_batch(list(zip(*texts, strict=True)) if len(texts) == 2 else texts[0])
+    return Encoded(
+        [encoding.ids for encoding in encodings],
+        [encoding.type_ids for encoding in encodings],
+        torch.tensor(frame["label"].to_numpy()),
+        sum(bool(encoding.overflowing) for encoding in encodings),
+    )
+
+
+def _padded(rows: list[list[int]], width: int) -> Tensor:
+    return torch.tensor([row + [0] * (width - len(row)) for row in rows])

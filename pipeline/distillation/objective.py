@@ -1,0 +1,49 @@
+"""The weighted sum a student minimizes, and its terms by name for the curves."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pipeline.distillation import losses
+from pipeline.modeling.traces import Trace
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Weights of the terms; a term of weight 0 is not computed. `regression` chooses squared errors on logits."""
+
+    logits: float
+    hidden_states: float
+    attention_scores: float
+    labels: float
+    regression: bool
+
+    def terms(self, student: Trace, teacher: Trace, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Each term times its weight, by name."""
+        mask_BS = batch["attention_mask"]
+        terms: dict[str, Tensor] = {}
+        if self.logits:
+            distance = losses.logits_squared_error if self.regression else losses.logits_cross_entropy
+            terms["logits"] = self.logits * distance(student.logits_BL, teacher.logits_BL)
+        if self.hidden_states:
+            distance_hidden = losses.hidden_states(student.hidden_states, teacher.hidden_states, mask_BS)
+            terms["hidden_states"] = self.hidden_states * distance_hidden
+        if self.attention_scores:
+            distance_scores = losses.attention_scores(student.scores, teacher.scores, mask_BS)
+            terms["attention_scores"] = self.attention_scores * distance_scores
+        if self.labels:
+            terms["labels"] = self.labels * label_loss(student.logits_BL, batch["labels"], self.regression)
+        return terms
+
+
+def label_loss(logits_BL: Tensor, labels_B: Tensor, regression: bool) -> Tensor:
+    """Cross-entropy, or squared error for regression, against the labels."""
+    if regression:
+        return functional.mse_loss(logits_BL.squeeze(-1), labels_B.to(logits_BL.dtype))
+    return functional.cross_entropy(logits_BL, labels_B)
+
+
+def total(terms: dict[str, Tensor]) -> Tensor:
+    return torch.stack(list(terms.values())).sum()

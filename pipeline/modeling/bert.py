@@ -1,0 +1,61 @@
+"""Build BERT classifiers from transformers' own classes, in full precision or quantized.
+
+Quantized: encoder and pooler linears; word, position and segment tables; with activations, the input of each of those
+linears and of both attention products. In full precision always: LayerNorm, biases, the classification head.
+"""
+
+from typing import Any
+
+from torch import nn
+from transformers.models.bert.configuration_bert import BertConfig
+from transformers.models.bert.modeling_bert import BertForSequenceClassification, BertSelfAttention
+
+from pipeline.modeling import attention
+from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
+from pipeline.quantizers.activation import activation_quantizer
+from pipeline.quantizers.choose import FULL, Precision
+
+TABLES = ("word_embeddings", "position_embeddings", "token_type_embeddings")
+PRECISION_KEY = "bitladder_precision"
+
+
+def build_classifier(config: BertConfig, precision: Precision | None = None) -> BertForSequenceClassification:
+    """A BERT classifier with weights as BERT draws them, quantized to `precision` when given."""
+    model = BertForSequenceClassification._from_config(config, attn_implementation=attention.NAME)
+    if precision is not None:
+        quantize(model, precision)
+    return model
+
+
+def quantize(model: BertForSequenceClassification, precision: Precision) -> None:
+    """Convert the layers of a full-precision classifier in place and note the precision in its config."""
+    for name, layer in list(model.bert.named_modules()):
+        if isinstance(layer, nn.Linear):
+            _convert_linear(name, layer, precision)
+        elif isinstance(layer, nn.Embedding) and name.split(".")[-1] in TABLES and precision.embeddings != FULL:
+            QuantizedEmbedding.convert(layer, bits=precision.embeddings, granularity=precision.granularity)
+        elif isinstance(layer, BertSelfAttention):
+            attention.attach(
+                layer,
+                precision.activations,
+                num_heads=layer.num_attention_heads,
+                head_size=layer.attention_head_size,
+            )
+    setattr(model.config, PRECISION_KEY, precision.as_dict())
+
+
+def precision_of(config: BertConfig) -> Precision:
+    """The precision a checkpoint's config names; full precision when it names none."""
+    noted: dict[str, Any] = getattr(config, PRECISION_KEY, {})
+    return Precision(**noted)
+
+
+def _convert_linear(name: str, layer: nn.Linear, precision: Precision) -> None:
+    # What comes out of GELU is nearly never negative; every other linear reads centred values.
+    signed = not (name.endswith("output.dense") and "attention" not in name)
+    activation = (
+        None
+        if precision.activations == FULL
+        else activation_quantizer(precision.activations, signed=signed, shift_shape=(layer.in_features,))
+    )
+    QuantizedLinear.convert(layer, bits=precision.weights, granularity=precision.granularity, activation=activation)

@@ -1,0 +1,103 @@
+"""Models as folders: config.json, model.safetensors and the tokenizer, in transformers' own layout.
+
+Loading is strict. A tensor that is missing, left over or of the wrong shape is refused by name: transformers would
+draw it at random and only print a warning.
+"""
+
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers.models.bert.configuration_bert import BertConfig
+from transformers.models.bert.modeling_bert import BertForSequenceClassification
+
+from pipeline import files
+from pipeline.modeling.bert import build_classifier, precision_of
+from pipeline.quantizers.choose import FULL
+from pipeline.quantizers.quantizer import half_precision
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
+HEAD = "classifier."
+# transformers ties these to other tensors or rebuilds them; checkpoints from elsewhere may carry them.
+_REBUILT = ("bert.embeddings.position_ids", "embeddings.position_ids")
+
+
+def save(folder: Path, model: nn.Module, config: BertConfig, *, tokenizer_from: Path) -> None:
+    """Write a model into an existing folder, its tokenizer copied from another model's folder."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
+    save_config(folder, config)
+    copy_tokenizer(tokenizer_from, folder)
+
+
+def save_config(folder: Path, config: BertConfig) -> None:
+    """config.json without what depends on the machine or the moment."""
+    values = config.to_diff_dict()
+    for key in ("_name_or_path", "transformers_version", "attn_implementation"):
+        values.pop(key, None)
+    files.write_json(folder / CONFIG, values)
+
+
+def copy_tokenizer(source: Path, target: Path) -> None:
+    for name in TOKENIZER_FILES:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
+
+
+def load_config(folder: Path) -> BertConfig:
+    """Read a BERT's config.json. Raises ValueError when it is another kind of model."""
+    values = files.read_json(folder / CONFIG)
+    if values.get("model_type") != "bert":
+        raise ValueError(f"{folder / CONFIG}: model_type is {values.get('model_type')!r}; a BERT is needed")
+    return BertConfig.from_dict(values)
+
+
+def load_state(folder: Path) -> dict[str, Tensor]:
+    """A checkpoint's tensors in float32, names as `bert.…` whether or not the file has that prefix."""
+    state = load_file(folder / WEIGHTS)
+    named = {_canonical(name): tensor.float() for name, tensor in state.items() if name not in _REBUILT}
+    return named
+
+
+def load_classifier(folder: Path) -> BertForSequenceClassification:
+    """Load a trained classifier, quantized as its config says. Raises ValueError when a tensor does not fit."""
+    config = load_config(folder)
+    precision = precision_of(config)
+    model = build_classifier(config, precision if precision.weights != FULL else None)
+    load_strictly(model, load_state(folder), source=str(folder / WEIGHTS))
+    return model.eval()
+
+
+def load_strictly(model: nn.Module, state: dict[str, Tensor], *, source: str) -> None:
+    """Load every tensor of `model` from `state`. Raises ValueError naming what is missing, extra or misshapen."""
+    wanted = model.state_dict()
+    missing, extra = sorted(set(wanted) - set(state)), sorted(set(state) - set(wanted))
+    misshapen = sorted(
+        f"{name} {tuple(state[name].shape)} instead of {tuple(wanted[name].shape)}"
+        for name in set(wanted) & set(state)
+        if wanted[name].shape != state[name].shape
+    )
+    if missing or extra or misshapen:
+        raise ValueError(f"{source}: missing {missing}, unexpected {extra}, wrong shape {misshapen}")
+    model.load_state_dict(state)
+
+
+@torch.no_grad()
+def round_side_parameters(model: BertForSequenceClassification) -> None:
+    """Round LayerNorms, biases, steps and shifts to half precision, as they are packed.
+
+    Done once, before the checkpoint is scored, so that the packed model's logits are the trained rung's own.
+    """
+    kept = {f"{name}.weight" for name, part in model.named_modules() if isinstance(part, nn.Linear | nn.Embedding)}
+    for name, parameter in model.named_parameters():
+        if name not in kept and not name.startswith(HEAD):
+            parameter.copy_(half_precision(parameter))
+
+
+def _canonical(name: str) -> str:
+    """Checkpoints of a bare BertModel lack the `bert.` that a classifier's have."""
+    return f"bert.{name}" if name.split(".")[0] in ("embeddings", "encoder", "pooler") else name

@@ -1,0 +1,35 @@
+"""One forward pass that returns everything distillation compares.
+
+Shapes: B sequences, S tokens, E hidden size, H heads, L labels.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from transformers.models.bert.modeling_bert import BertForSequenceClassification
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Attributes:
+    logits_BL: the classifier's outputs (L is 1 for regression).
+    hidden_states: the embeddings' output, then each layer's, all [B, S, E].
+    scores: each layer's attention scores [B, H, S, S], before mask and softmax.
+    """
+
+    logits_BL: Tensor
+    hidden_states: tuple[Tensor, ...]
+    scores: tuple[Tensor, ...]
+
+
+def trace(model: BertForSequenceClassification, batch: dict[str, Tensor]) -> Trace:
+    """Run `model` on input_ids, token_type_ids and attention_mask, all [B, S]."""
+    output = model(
+        input_ids=batch["input_ids"],
+        token_type_ids=batch["token_type_ids"],
+        attention_mask=batch["attention_mask"],
+        output_hidden_states=True,
+        output_attentions=True,
+    )
+    assert output.logits is not None and output.hidden_states is not None and output.attentions is not None
+    return Trace(output.logits, output.hidden_states, output.attentions)

@@ -1,0 +1,154 @@
+"""Activation quantizers, one module per place where activations are quantized.
+
+8 bits: symmetric, one scale per token from its largest magnitude; nothing to learn.
+4 bits: learned step (LSQ, Esser et al., arXiv:1902.08153), with a learned offset where values are not centred
+        (LSQ+, Bhalgat et al., arXiv:2004.09576).
+1 bit:  elastic binarization (BiT, Liu et al., arXiv:2205.13016): {0, 1} * step where values are not negative by nature
+        (softmax, GELU outputs), {-1, +1} * step elsewhere, with a learned shift per channel.
+
+Steps are positive by construction: the parameter is their logarithm. They are set once, from data, by
+`initialization/step_sizes.py`, and are saved with the weights. An unset step is NaN: it cannot be used by mistake.
+
+Shapes: x is [..., C]; a shift per channel is [C] ([heads, 1, C] in attention products, which are [B, heads, S, C]).
+"""
+
+import math
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.quantizers.straight_through import straight_through
+
+
+class ActivationQuantizer(nn.Module):
+    """Rounds its input to few levels; `calibrate` sets what is learned from one batch of that input."""
+
+    @torch.no_grad()
+    def calibrate(self, x: Tensor) -> None:
+        """Set steps and shifts from x. Quantizers without parameters have nothing to set."""
+
+
+class PerToken(ActivationQuantizer):
+    """Symmetric uniform levels, the scale of each token (the last dimension) from its largest magnitude."""
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.top = 2 ** (bits - 1) - 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            # The smallest normal number: a token of zeros stays zeros.
+            step = x.abs().amax(dim=-1, keepdim=True).clamp(min=torch.finfo(x.dtype).tiny * self.top) / self.top
+            values = torch.round(x / step).clamp_(-self.top, self.top).mul_(step)
+        return straight_through(x, values)
+
+
+class LearnedStep(ActivationQuantizer):
+    """LSQ: `step * clamp(round((x - offset) / step), low, high) + offset`, step and offset learned.
+
+    Args:
+        low, high: the smallest and the largest code.
+        has_offset: learn where the lowest level lies; for values that are not centred on zero.
+    """
+
+    def __init__(self, low: int, high: int, *, has_offset: bool) -> None:
+        super().__init__()
+        self.low, self.high = low, high
+        self.log_step = nn.Parameter(torch.tensor(math.nan))
+        self.offset = nn.Parameter(torch.tensor(0.0)) if has_offset else None
+
+    @torch.no_grad()
+    def calibrate(self, x: Tensor) -> None:
+        """The step of least squared error among 40 fractions of the one that covers the whole range."""
+        lowest = x.min() if self.offset is not None else torch.zeros(())
+        if self.offset is not None:
+            self.offset.copy_(lowest)
+        shifted = x - lowest
+        widest = shifted.abs().max().clamp(min=1e-6) / self.high
+        steps = [widest * fraction / 40 for fraction in range(1, 41)]
+        errors = torch.stack([((shifted / s).round().clamp(self.low, self.high) * s - shifted).square().mean() for s in steps])
+        self.log_step.copy_(steps[int(errors.argmin())].log())
+
+    def forward(self, x: Tensor) -> Tensor:
+        shifted = x if self.offset is None else x - self.offset
+        step = self.log_step.exp()
+        # LSQ's gradient scale, so that one step's updates stay as small as one weight's.
+        step = _scale_gradient(step, 1.0 / math.sqrt(shifted[0].numel() * self.high))
+        ratio = (shifted / step).clamp(self.low, self.high)
+        values = straight_through(ratio, ratio.detach().round()) * step
+        return values if self.offset is None else values + self.offset
+
+
+class ElasticBinary(ActivationQuantizer):
+    """Two levels: `step * {0, 1}` or `step * {-1, +1}`, after a learned shift. Zero counts as positive.
+
+    Args:
+        signed: {-1, +1}; else {0, 1}, with the threshold at half a step.
+        shift_shape: shape of the shift, broadcast against x; None for no shift.
+    """
+
+    def __init__(self, *, signed: bool, shift_shape: tuple[int, ...] | None) -> None:
+        super().__init__()
+        self.signed = signed
+        self.log_step = nn.Parameter(torch.tensor(math.nan))
+        self.shift = nn.Parameter(torch.zeros(shift_shape)) if shift_shape is not None else None
+
+    @torch.no_grad()
+    def calibrate(self, x: Tensor) -> None:
+        """Shift: the mean per channel (signed only). Step: least squared error, by Lloyd's iteration for {0, 1}."""
+        if self.shift is not None and self.signed:
+            self.shift.copy_(_mean_to_shape(x, self.shift.shape))
+        shifted = x if self.shift is None else x - self.shift
+        step = shifted.abs().mean() if self.signed else _two_level_step(shifted)
+        self.log_step.copy_(step.clamp(min=1e-6).log())
+
+    def forward(self, x: Tensor) -> Tensor:
+        shifted = x if self.shift is None else x - self.shift
+        step = _scale_gradient(self.log_step.exp(), 1.0 / math.sqrt(shifted[0].numel()))
+        ratio = (shifted / step).clamp(-1.0 if self.signed else 0.0, 1.0)
+        with torch.no_grad():
+            codes = torch.where(ratio < 0, -1.0, 1.0) if self.signed else (ratio >= 0.5).to(x.dtype)
+        return straight_through(ratio, codes) * step
+
+
+def activation_quantizer(bits: int, *, signed: bool, shift_shape: tuple[int, ...] | None) -> ActivationQuantizer:
+    """The quantizer of `bits` (8, 4 or 1) for one place; signed tells whether its values are centred on zero."""
+    if bits == 8:
+        return PerToken(bits)
+    if bits == 4:
+        low, high = (-7, 7) if signed else (0, 15)
+        return LearnedStep(low, high, has_offset=not signed and shift_shape is not None)
+    return ElasticBinary(signed=signed, shift_shape=shift_shape)
+
+
+def _two_level_step(x: Tensor) -> Tensor:
+    """The a of least squared error between x and a * [x >= a / 2], from the mean of the positive part on."""
+    step = x.clamp(min=0).mean() * 2
+    for _ in range(20):
+        above = x >= step / 2
+        step = torch.where(above, x, 0).sum() / above.sum().clamp(min=1)
+    return step
+
+
+def _mean_to_shape(x: Tensor, shape: torch.Size) -> Tensor:
+    """Mean of x over every dimension that `shape` does not keep."""
+    padded = (1,) * (x.dim() - len(shape)) + tuple(shape)
+    reduced = [dim for dim, size in enumerate(padded) if size == 1]
+    return x.mean(dim=reduced, keepdim=True).reshape(shape) if reduced else x.reshape(shape)
+
+
+class _ScaleGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, factor: float) -> Tensor:
+        ctx.factor = factor
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Any, None]:
+        return gradients[0] * ctx.factor, None
+
+
+def _scale_gradient(x: Tensor, factor: float) -> Tensor:
+    """x forward, the gradient times `factor` backward."""
+    return cast("Tensor", _ScaleGradient.apply(x, factor))  # type: ignore[no-untyped-call]

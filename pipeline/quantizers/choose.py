@@ -1,0 +1,51 @@
+"""Which quantizer serves which width, and what a whole model's widths are.
+
+Adding a weight quantizer is one file beside this one and one line here.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from torch import Tensor
+
+from pipeline.quantizers.binary import binarize
+from pipeline.quantizers.quantizer import Granularity, Quantized
+from pipeline.quantizers.ternary import ternarize
+from pipeline.quantizers.uniform import quantize_uniform
+
+FULL = 32
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Bits of one model: `weights` (encoder and pooler linears), `embeddings` (tables), `activations`; 32 is untouched."""
+
+    weights: int = FULL
+    embeddings: int = FULL
+    activations: int = FULL
+    granularity: Granularity = "row"
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def quantize_weight(weight_OI: Tensor, bits: int, granularity: Granularity) -> Quantized:
+    """Quantize to 1 (BWN), 2 (TWN), 4 or 8 bits (uniform)."""
+    if bits == 1:
+        return binarize(weight_OI, granularity)
+    if bits == 2:
+        return ternarize(weight_OI, granularity)
+    return quantize_uniform(weight_OI, bits, granularity)
+
+
+def weight_quantizer_name(bits: int) -> str:
+    return {1: "binary (BWN)", 2: "ternary (TWN)", FULL: "none"}.get(bits, f"uniform symmetric, {bits} bits")
+
+
+def activation_quantizer_name(bits: int) -> str:
+    return {
+        1: "elastic binary, learned step and shift",
+        4: "learned step (LSQ)",
+        8: "symmetric per token, largest magnitude",
+        FULL: "none",
+    }[bits]
