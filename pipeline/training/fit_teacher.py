@@ -1,0 +1,91 @@
+"""Fine-tune the full-precision teacher on the task's labels."""
+
+from pathlib import Path
+
+from torch import Tensor, nn
+from transformers.models.bert.configuration_bert import BertConfig
+
+from pipeline import files, paths
+from pipeline.data.encode import Batch
+from pipeline.distillation.objective import label_loss
+from pipeline.initialization.assemble import Source
+from pipeline.initialization.from_pretrained import longest_input, teacher_start
+from pipeline.modeling import checkpoint
+from pipeline.modeling.bert import build_classifier
+from pipeline.params import Params, Task
+from pipeline.record import Record
+from pipeline.training import split
+from pipeline.training.device import device, seed_everything
+from pipeline.training.loop import count_steps, fit
+from pipeline.training.outcome import publish
+
+
+def fit_teacher(params: Params) -> Record:
+    """Train and publish `models/teacher`. Raises ValueError when the pre-trained model does not fit the task."""
+    pretrained = paths.model_dir("pretrained")
+    digest = files.verify(pretrained)[checkpoint.WEIGHTS]
+    source = Source(checkpoint.load_state(pretrained), digest)
+    if longest_input(source.state) < params.task.max_length:
+        room = longest_input(source.state)
+        raise ValueError(f"task.max_length: {params.task.max_length}; the model has room for {room} tokens")
+    data = split.load(params.task, "plain", pretrained)
+    optimization = params.training.teacher
+
+    seed_everything(params.seed)
+    config = task_config(pretrained, params.task, dropout=optimization.dropout)
+    model = build_classifier(config)
+    state, init = teacher_start(model.state_dict(), source, std=config.initializer_range, seed=params.seed)
+    checkpoint.load_strictly(model, state, source="models/pretrained")
+    model.to(device())
+    fitted = fit(
+        model,
+        name="teacher",
+        batches=data.train.shuffled(optimization.batch_size, seed=params.seed),
+        loss_terms=_against_labels(params.task.kind == "regression"),
+        score=lambda trained: split.score_on(data.selection, params.task, trained).score,
+        num_steps=count_steps(
+            params.budget.teacher, num_rows=len(data.train), batch_size=optimization.batch_size
+        ),
+        num_evaluations=params.budget.evaluations,
+        optimization=optimization,
+        learning_rate=optimization.learning_rate,
+    )
+    draft = Record(
+        name="teacher",
+        stage="teacher",
+        task=params.task.name,
+        digest="",
+        parent="pretrained",
+        parent_digest=digest,
+        init=init,
+        data=data.digests,
+        seed=params.seed,
+        steps=fitted.num_steps,
+        best_step=fitted.best_step,
+        selected_on="selection",
+        scores={"selection": split.score_on(data.selection, params.task, model).scores},
+        settings={**optimization.model_dump(), "rows": len(data.train), "truncated": data.train.num_truncated},
+    )
+    return publish(model, config, draft, fitted.curve, tokenizer_from=pretrained)
+
+
+def task_config(pretrained: Path, task: Task, *, dropout: float) -> BertConfig:
+    """The pre-trained model's config with the task's labels and this dropout."""
+    config = checkpoint.load_config(pretrained)
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
+    config.num_labels = task.num_labels
+    if task.label_names:
+        config.id2label = dict(enumerate(task.label_names))
+        config.label2id = {label: i for i, label in enumerate(task.label_names)}
+    config.problem_type = (
+        "regression" if task.kind == "regression" else "single_label_classification"
+    )
+    return config
+
+
+def _against_labels(regression: bool):  # type: ignore[no-untyped-def]
+    def terms(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
+        return {"labels": label_loss(model(**inputs).logits, batch["labels"], regression)}
+
+    return terms

@@ -1,0 +1,35 @@
+"""Publish a trained model: its folder appears whole, with the curve, the record and the manifest."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from transformers.models.bert.configuration_bert import BertConfig
+
+from pipeline import files, paths, record
+from pipeline.modeling import checkpoint
+from pipeline.record import Record
+from pipeline.training.loop import Point
+
+CURVE = "curve.csv"
+
+
+def publish(model: object, config: BertConfig, draft: Record, curve: Sequence[Point], *, tokenizer_from: Path) -> Record:
+    """Write `models/<draft.name>/`; return the record with the digest of the weights filled in."""
+    with files.publish(paths.model_dir(draft.name)) as folder:
+        checkpoint.save(folder, model, config, tokenizer_from=tokenizer_from)  # type: ignore[arg-type]
+        finished = replace(draft, digest=files.sha256(folder / checkpoint.WEIGHTS))
+        record.write(folder, finished)
+        files.write_text(folder / CURVE, curve_csv(curve))
+    return finished
+
+
+def curve_csv(curve: Sequence[Point]) -> str:
+    """Columns step, loss (mean since the row before) and score (empty where it was not measured)."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["step", "loss", "score"])
+    writer.writerows([p.step, f"{p.loss:.6g}", "" if p.score is None else f"{p.score:.6g}"] for p in curve)
+    return text.getvalue()

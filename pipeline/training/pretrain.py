@@ -1,0 +1,118 @@
+"""Pre-train the demo's small BERT by masked-language modelling on the demo's own corpus (Devlin et al., arXiv:1810.04805).
+
+Gives what every other model brings along: embeddings, an encoder and a masked-LM head for augmentation.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers.models.bert.configuration_bert import BertConfig
+from transformers.models.bert.modeling_bert import BertForMaskedLM
+
+from pipeline import files
+from pipeline.data.encode import Batch, Encoded
+from pipeline.params import Architecture, Params
+from pipeline.training.device import device, seed_everything
+from pipeline.training.loop import Fitted, count_steps, fit
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+MASKED_SHARE = 0.15
+
+
+def pretrain(params: Params, corpus: list[str]) -> tuple[BertForMaskedLM, Tokenizer, Fitted]:
+    """Train a BERT of `params.model.architecture` from nothing; return it with its tokenizer."""
+    assert params.model.architecture is not None
+    optimization = params.training.pretraining
+    seed_everything(params.seed)
+    tokenizer = word_tokenizer(corpus)
+    rows = _encode(tokenizer, corpus)
+    config = bert_config(params.model.architecture, tokenizer.get_vocab_size(), dropout=optimization.dropout)
+    model = BertForMaskedLM(config).to(device())
+    fitted = fit(
+        model,
+        name="pretrained",
+        batches=_masked(rows, tokenizer, batch_size=optimization.batch_size, seed=params.seed),
+        loss_terms=_masked_words,
+        score=None,
+        num_steps=count_steps(
+            params.budget.pretraining, num_rows=len(rows), batch_size=optimization.batch_size
+        ),
+        num_evaluations=params.budget.evaluations,
+        optimization=optimization,
+        learning_rate=optimization.learning_rate,
+    )
+    return model, tokenizer, fitted
+
+
+def word_tokenizer(corpus: list[str]) -> Tokenizer:
+    """BERT's tokenizer with every word of the corpus as one token, and letters for any other word."""
+    from tokenizers import BertWordPieceTokenizer
+
+    words = sorted({word for sentence in corpus for word in sentence.split()})
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    tokens = [*SPECIAL, *dict.fromkeys([*words, *letters, *(f"##{letter}" for letter in letters)])]
+    return BertWordPieceTokenizer({token: i for i, token in enumerate(tokens)})._tokenizer
+
+
+def write_tokenizer(folder: Path, tokenizer: Tokenizer, *, max_length: int) -> None:
+    """tokenizer.json and what transformers wants beside it."""
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    files.write_text(folder / "tokenizer.json", tokenizer.to_str(pretty=True))
+    names = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")}
+    settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": max_length, **names}
+    files.write_json(folder / "tokenizer_config.json", settings)
+    vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    files.write_text(folder / "vocab.txt", "".join(f"{token}\n" for token, _ in vocabulary))
+
+
+def bert_config(architecture: Architecture, vocab_size: int, *, dropout: float) -> BertConfig:
+    return BertConfig(
+        **architecture.model_dump(),
+        vocab_size=vocab_size,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+    )
+
+
+def _encode(tokenizer: Tokenizer, corpus: list[str]) -> Encoded:
+    ids = [encoding.ids for encoding in tokenizer.encode_batch(corpus)]
+    return Encoded(ids, [[0] * len(row) for row in ids], torch.zeros(len(ids)), 0)
+
+
+def _masked(rows: Encoded, tokenizer: Tokenizer, *, batch_size: int, seed: int) -> Iterator[Batch]:
+    """Batches with words hidden, and their ids as labels (-100 elsewhere)."""
+    generator = torch.Generator().manual_seed(seed)
+    for batch in rows.shuffled(batch_size, seed=seed):
+        hidden_ids, labels = mask_words(
+            batch["input_ids"], tokenizer.token_to_id("[MASK]"), tokenizer.get_vocab_size(), generator
+        )
+        yield {**batch, "input_ids": hidden_ids, "labels": labels}
+
+
+def mask_words(ids_BS: Tensor, mask_id: int, vocab_size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Choose 15 % of the words; 80 % of them become [MASK], 10 % another word, 10 % stay. Labels are -100 elsewhere."""
+    draw_BS = torch.rand(ids_BS.shape, generator=generator)
+    kind_BS = torch.rand(ids_BS.shape, generator=generator)
+    other_BS = torch.randint(len(SPECIAL), vocab_size, ids_BS.shape, generator=generator)
+    chosen_BS = (draw_BS < MASKED_SHARE) & (ids_BS >= len(SPECIAL))
+    hidden_BS = torch.where(chosen_BS & (kind_BS < 0.8), mask_id, ids_BS)
+    hidden_BS = torch.where(chosen_BS & (kind_BS >= 0.9), other_BS, hidden_BS)
+    return hidden_BS, torch.where(chosen_BS, ids_BS, -100)
+
+
+def _masked_words(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    """Cross-entropy of the hidden words. Only their positions go through the vocabulary's projection."""
+    assert isinstance(model, BertForMaskedLM)
+    hidden_BSE = model.bert(
+        input_ids=batch["input_ids"],
+        attention_mask=batch["attention_mask"],
+        token_type_ids=batch["token_type_ids"],
+    ).last_hidden_state
+    chosen_BS = batch["labels"] != -100
+    logits = model.cls(hidden_BSE[chosen_BS])
+    return {"masked_words": functional.cross_entropy(logits, batch["labels"][chosen_BS])}
