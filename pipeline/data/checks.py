@@ -1,0 +1,148 @@
+"""What a table of sentences and labels must be before anything is trained on it.
+
+A label out of range is an IndexError deep in a CPU run and poisons a whole CUDA process, a label of -100 is
+silently ignored by the loss, a missing one turns integers into floats. So every split is checked when it is
+read, on Arrow's own types (pandas would already have turned a missing integer into a float), and every
+problem is told at once: file, row (the first is 0), value, how many rows.
+"""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+LABEL = "label"
+INDEX = "idx"
+
+
+class DataError(ValueError):
+    """The data are not what the task needs. `problems` holds one line for each thing found."""
+
+    exit_code = 4
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = list(problems)
+
+
+def checked(
+    table: pa.Table, *, source: str, sentence_columns: Sequence[str], num_labels: int | None, training: bool
+) -> pd.DataFrame:
+    """The sentence columns, `label` and `idx` of a split, once nothing is wrong with them.
+
+    Args:
+        source: what messages call the split, a file's path for one.
+        num_labels: classes 0..num_labels-1, or None for regression.
+        training: whether the split is trained on, and so needs two classes at least.
+
+    Returns:
+        Text as str, label as int64 (classification) or float32 (regression), idx as it was.
+
+    Raises:
+        DataError: with every problem found.
+    """
+    problems = list(_problems(table, sentence_columns, num_labels, training))
+    if problems:
+        raise DataError([f"{source}: {problem}" for problem in problems])
+    frame: pd.DataFrame = table.select([*sentence_columns, LABEL, INDEX]).to_pandas()
+    return frame.astype({LABEL: np.float32 if num_labels is None else np.int64})
+
+
+def _problems(
+    table: pa.Table, sentence_columns: Sequence[str], num_labels: int | None, training: bool
+) -> Iterator[str]:
+    for name in [*sentence_columns, LABEL, INDEX]:
+        if name not in table.column_names:
+            yield f"no column {name!r}; it has {sorted(table.column_names)}"
+        elif table.num_rows:
+            yield from _column_problems(name, table.column(name), num_labels, training)
+    if table.num_rows == 0:
+        yield "no rows; at least one is needed"
+
+
+def _column_problems(
+    name: str, column: pa.ChunkedArray, num_labels: int | None, training: bool
+) -> Iterator[str]:
+    if name == INDEX:
+        yield from _type_problem(name, column, pa.types.is_integer, "integers")
+    elif name != LABEL:
+        yield from _text_problems(name, column)
+    elif num_labels is None:
+        yield from _score_problems(column)
+    else:
+        yield from _class_problems(column, num_labels, training)
+
+
+def _type_problem(
+    name: str, column: pa.ChunkedArray, accepts: Callable[[pa.DataType], bool], wanted: str
+) -> Iterator[str]:
+    if not accepts(column.type):
+        yield f"column {name!r} holds {column.type}; expected {wanted}"
+
+
+def _class_problems(column: pa.ChunkedArray, num_labels: int, training: bool) -> Iterator[str]:
+    wanted = f"integers 0..{num_labels - 1}"
+    yield from _type_problem(LABEL, column, pa.types.is_integer, wanted)
+    if not pa.types.is_integer(column.type):
+        return
+    labels = column.to_pylist()
+    wrong = [row for row, label in enumerate(labels) if label is None or not 0 <= label < num_labels]
+    counts = dict(sorted(Counter(map(str, labels)).items()))
+    if wrong:
+        yield f"{_first(LABEL, wrong, labels)}; expected {wanted}; rows per label: {counts}"
+    elif training and len(counts) < 2:
+        yield f"column {LABEL!r} holds one class only, rows per label: {counts}; training needs two"
+
+
+def _score_problems(column: pa.ChunkedArray) -> Iterator[str]:
+    yield from _type_problem(LABEL, column, pa.types.is_floating, "floats")
+    if not pa.types.is_floating(column.type):
+        return
+    values = column.to_pylist()
+    # float32: the type that is trained on, in which a large double is infinite.
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(np.array([np.nan if value is None else value for value in values], np.float32))
+    wrong = np.flatnonzero(~finite).tolist()
+    if wrong:
+        yield f"{_first(LABEL, wrong, values)}; expected finite floats"
+
+
+def _text_problems(name: str, column: pa.ChunkedArray) -> Iterator[str]:
+    yield from _type_problem(name, column, _is_text, "text")
+    if not _is_text(column.type):
+        return
+    raw = column.cast(pa.large_binary()).to_pylist()
+    broken = [row for row, value in enumerate(raw) if value is not None and not _is_utf8(value)]
+    if broken:
+        yield f"{_first(name, broken, raw)}; expected UTF-8"
+        return
+    values = column.to_pylist()
+    empty = [row for row, value in enumerate(values) if value is None or not _is_visible(value)]
+    if empty:
+        yield f"{_first(name, empty, values)}; expected text with at least one visible character"
+
+
+def _first(name: str, rows: list[int], values: list[object]) -> str:
+    value = values[rows[0]]
+    shown = "missing" if value is None else repr(value)[:80]
+    return f"column {name!r}, row {rows[0]}: {shown} ({len(rows)} such rows)"
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_visible(text: str) -> bool:
+    """Whether any character is neither space nor control nor zero-width (Unicode classes Z and C)."""
+    return any(unicodedata.category(character)[0] not in "ZC" for character in text)

@@ -1,0 +1,102 @@
+"""The labelled splits of a GLUE task, from a folder of Parquet files or from the Hugging Face Hub.
+
+Names of files, columns and labels are those of `nyu-mll/glue` (Wang et al., arXiv:1804.07461): `label` is
+an integer from 0, or a float for STS-B; MNLI has `validation_matched` and `validation_mismatched`. The test
+splits have no labels (-1 in every row) and are not read.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from pipeline.data.checks import DataError, checked
+from pipeline.data.tables import read_table
+
+REPOSITORY = "nyu-mll/glue"
+TRAIN = "train"
+
+
+class HubError(ConnectionError):
+    """The data set could be had neither from the Hub nor from its local cache."""
+
+    exit_code = 3
+
+
+def from_folder(
+    root: Path,
+    task: str,
+    *,
+    validation_splits: Sequence[str],
+    sentence_columns: Sequence[str],
+    num_labels: int | None,
+) -> dict[str, pd.DataFrame]:
+    """Read `<root>/glue/<task>/<split>.parquet` for train and each validation split.
+
+    Raises:
+        FileNotFoundError: a file is missing; the message names it.
+        IntegrityError: a file is torn.
+        DataError: rows are wrong; every problem of every split is told.
+    """
+    folder = Path(root) / "glue" / task
+    paths = {split: folder / f"{split}.parquet" for split in [TRAIN, *validation_splits]}
+    tables = {split: (str(path), read_table(path)) for split, path in paths.items()}
+    return check_splits(tables, sentence_columns, num_labels)
+
+
+def from_hub(
+    task: str,
+    *,
+    repository: str | None,
+    revision: str,
+    validation_splits: Sequence[str],
+    sentence_columns: Sequence[str],
+    num_labels: int | None,
+) -> dict[str, pd.DataFrame]:
+    """Fetch config `task` of `repository` (GLUE's own by default) at a pinned revision through `datasets`.
+
+    Raises:
+        HubError: the Hub cannot be reached and the data set is not in the local cache.
+        DataError: as `from_folder`.
+    """
+    name = repository or REPOSITORY
+    tables = {
+        split: (f"{name}/{task}/{split}", _fetch(name, task, split, revision))
+        for split in [TRAIN, *validation_splits]
+    }
+    return check_splits(tables, sentence_columns, num_labels)
+
+
+def check_splits(
+    tables: dict[str, tuple[str, pa.Table]], sentence_columns: Sequence[str], num_labels: int | None
+) -> dict[str, pd.DataFrame]:
+    """Check each split's (name for messages, table); raise DataError with the problems of all of them."""
+    frames, problems = {}, []
+    for split, (source, table) in tables.items():
+        try:
+            frames[split] = checked(
+                table,
+                source=source,
+                sentence_columns=sentence_columns,
+                num_labels=num_labels,
+                training=split == TRAIN,
+            )
+        except DataError as error:
+            problems += error.problems
+    if problems:
+        raise DataError(problems)
+    return frames
+
+
+def _fetch(repository: str, task: str, split: str, revision: str) -> pa.Table:
+    from datasets import load_dataset
+
+    try:
+        return load_dataset(repository, task, split=split, revision=revision).data.table
+    # datasets raises a dozen unrelated types when offline, and every one of them means the same here.
+    except Exception as error:
+        raise HubError(
+            f"data.source hub: cannot load {repository} {task} {split} at revision {revision}: "
+            f"{type(error).__name__}: {error}. Check the network and HF_HUB_OFFLINE, or use data.source path"
+        ) from error

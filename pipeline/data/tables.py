@@ -1,0 +1,57 @@
+"""Parquet files whose bytes depend on their rows alone and whose pages carry a checksum.
+
+Parquet by itself notices no flipped bit in a page: without checksums more than half of all flips read back as
+other data. No metadata of the writer's is stored (pandas adds its version), so equal rows give equal sha256.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.files import IntegrityError
+
+
+def write_split(folder: Path, name: str, frame: pd.DataFrame) -> Path:
+    """Write `<folder>/<name>.parquet`; text columns as UTF-8 strings, the others as they are."""
+    path = folder / f"{name}.parquet"
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    fields = [
+        pa.field(f.name, pa.string() if pa.types.is_large_string(f.type) else f.type) for f in table.schema
+    ]
+    pq.write_table(
+        table.cast(pa.schema(fields)), path, compression="zstd", write_page_checksum=True, store_schema=False
+    )
+    return path
+
+
+def read_split(folder: Path, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """The rows of `<folder>/<name>.parquet`, pages checked; `columns` picks some of them.
+
+    The footer has no checksum of its own: whoever must be sure of the whole file calls
+    `files.verify(folder)`.
+
+    Raises:
+        FileNotFoundError: there is no such split.
+        IntegrityError: the file is torn or a page's checksum does not match.
+    """
+    frame: pd.DataFrame = read_table(folder / f"{name}.parquet", columns).to_pandas()
+    return frame
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """One Parquet file as Arrow has it; raises as `read_split` does."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        return pq.read_table(
+            path,
+            columns=list(columns) if columns else None,
+            page_checksum_verification=True,
+            partitioning=None,
+        )
+    # A flip in the footer can make the reader fail in any of these ways.
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        raise IntegrityError(f"{path}: no readable Parquet file: {error}") from error

@@ -1,0 +1,141 @@
+"""Stage `prepare`: the task's splits, checked, cut and written; for the demo its corpus too.
+
+Writes `data/<task>/plain/` (train, selection and each validation split) and `data/<task>/corpus/`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline import files
+from pipeline.data.checks import LABEL, DataError
+from pipeline.data.duplicates import count_contradictions, count_duplicates, count_overlap, text_keys
+from pipeline.data.progress import say
+from pipeline.data.splits import cap_rows, hold_out
+from pipeline.data.tables import write_split
+from pipeline.params import Params
+from pipeline.paths import data_dir
+
+TRAIN = "train"
+SELECTION = "selection"
+CORPUS = "corpus"
+SUMMARY = "summary.json"
+
+
+def run(params: Params, rung: str | None = None) -> None:
+    """Raises DataError for wrong rows, IntegrityError for a torn file, HubError for a Hub out of reach."""
+    labelled, corpus = _load(params)
+    splits = _cut(params, labelled)
+    summary = _summarise(params, splits, rows_read=len(labelled[TRAIN]))
+    with files.publish(data_dir(params.task.name, "plain")) as folder:
+        _write(folder, splits, summary)
+    with files.publish(data_dir(params.task.name, CORPUS)) as folder:
+        _write_corpus(folder, corpus)
+    for name, numbers in summary["splits"].items():
+        say(f"prepare {params.task.name} {name}: {numbers}")
+
+
+def _load(params: Params) -> tuple[Mapping[str, pd.DataFrame], list[str] | None]:
+    """The labelled splits, checked, and the corpus if the source has one."""
+    if params.data.source == "demo":
+        return _load_demo(params)
+    from pipeline.data import glue
+
+    task = params.task
+    expected: dict[str, Any] = {
+        "validation_splits": task.validation_splits,
+        "sentence_columns": task.sentence_columns,
+        "num_labels": _num_classes(params),
+    }
+    if params.data.source == "hub":
+        revision = _required(params.data.revision, "data.revision", "a commit of the data set's repository")
+        return glue.from_hub(
+            task.name, repository=params.data.repository, revision=revision, **expected
+        ), None
+    root = _required(params.data.root, "data.root", "the folder that holds glue/<task>/<split>.parquet")
+    return glue.from_folder(Path(root), task.name, **expected), None
+
+
+def _load_demo(params: Params) -> tuple[Mapping[str, pd.DataFrame], list[str]]:
+    import pyarrow as pa
+
+    from pipeline.data import demo, glue
+
+    generator = params.task.generator
+    if generator is None:
+        raise ValueError("task.generator: missing; data.source demo needs its numbers of rows")
+    made = demo.generate(generator=generator, seed=params.seed)
+    tables = {
+        split: (f"demo {split}", pa.Table.from_pandas(frame, preserve_index=False))
+        for split, frame in made.splits.items()
+    }
+    checked = glue.check_splits(tables, params.task.sentence_columns, _num_classes(params))
+    return checked, made.corpus
+
+
+def _cut(params: Params, labelled: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    task = params.task
+    if missing := [name for name in task.validation_splits if name not in labelled]:
+        raise DataError([f"task.validation_splits: no split {missing}; there are {sorted(labelled)}"])
+    stratify = task.kind == "classification"
+    train = cap_rows(
+        labelled[TRAIN], max_rows=params.data.max_train_rows, seed=params.seed, stratify=stratify
+    )
+    train, selection = hold_out(train, fraction=task.selection_fraction, seed=params.seed, stratify=stratify)
+    return {TRAIN: train, SELECTION: selection, **{name: labelled[name] for name in task.validation_splits}}
+
+
+def _summarise(params: Params, splits: Mapping[str, pd.DataFrame], rows_read: int) -> dict[str, Any]:
+    keys = {name: text_keys(frame, params.task.sentence_columns) for name, frame in splits.items()}
+    return {
+        "task": params.task.name,
+        "source": params.data.source,
+        "revision": params.data.revision,
+        "seed": params.seed,
+        "train_rows_read": rows_read,
+        "splits": {
+            name: {
+                "rows": len(frame),
+                "labels": _label_counts(params, frame),
+                "duplicates": count_duplicates(keys[name]),
+                "texts_with_two_labels": count_contradictions(frame, keys[name]),
+                "rows_also_in_train": None if name == TRAIN else count_overlap(keys[name], keys[TRAIN]),
+            }
+            for name, frame in splits.items()
+        },
+    }
+
+
+def _label_counts(params: Params, frame: pd.DataFrame) -> dict[str, float | int]:
+    """Rows per label name; of scores the least, the mean and the greatest."""
+    labels = frame[LABEL]
+    if params.task.kind == "regression":
+        return {"min": float(labels.min()), "mean": float(labels.mean()), "max": float(labels.max())}
+    return {name: int((labels == number).sum()) for number, name in enumerate(params.task.label_names)}
+
+
+def _write(folder: Path, splits: Mapping[str, pd.DataFrame], summary: dict[str, Any]) -> None:
+    for name, frame in splits.items():
+        path = write_split(folder, name, frame)
+        summary["splits"][name]["sha256"] = files.sha256(path)
+    files.write_json(folder / SUMMARY, summary)
+
+
+def _write_corpus(folder: Path, corpus: list[str] | None) -> None:
+    if corpus is None:
+        files.write_json(folder / SUMMARY, {"rows": 0, "note": "this source has no corpus to pre-train on"})
+        return
+    path = write_split(folder, CORPUS, pd.DataFrame({"text": corpus}))
+    files.write_json(folder / SUMMARY, {"rows": len(corpus), "sha256": files.sha256(path)})
+
+
+def _num_classes(params: Params) -> int | None:
+    return params.task.num_labels if params.task.kind == "classification" else None
+
+
+def _required(value: str | None, name: str, meaning: str) -> str:
+    if value is None:
+        raise ValueError(f"{name}: missing; data.source needs {meaning}")
+    return value
