@@ -1,0 +1,47 @@
+"""params.yaml from one choice of each group in conf/, as `dvc exp run -S task=mrpc` composes it, and no more.
+
+`python -m flows.compose [task=mrpc model=minilm data.root=...]` writes the file and checks it; nothing runs.
+Without choices it writes the default, which is the committed file. Always from conf/ anew: what was changed in
+params.yaml by hand is gone, so numbers that should stay are changed in conf/.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline import files, paths
+from pipeline.params import ParamsError, load
+
+CONF = Path("conf")
+
+
+def compose(overrides: Sequence[str] = (), conf: Path = CONF) -> str:
+    """The text of params.yaml: Hydra's composition, resolved and written exactly as DVC does it.
+
+    Raises:
+        hydra.errors.HydraException: a group, an option or a key that does not exist; the message lists them.
+    """
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    with initialize_config_dir(str(conf.resolve()), version_base=None):
+        config = compose(config_name="config", overrides=list(overrides))
+    OmegaConf.resolve(config)
+    return OmegaConf.to_yaml(config)
+
+
+def main(overrides: Sequence[str]) -> int:
+    """Write params.yaml; 2 when what was composed is refused (it is written all the same, to be looked at)."""
+    from hydra.errors import HydraException
+
+    try:
+        files.write_text(paths.PARAMS, compose(overrides))
+        load(paths.PARAMS)
+    except (HydraException, ParamsError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,140 @@
+"""Problems of single fields: pydantic's findings as sentences a person can act on.
+
+A finding of pydantic names a rule ("float_type"); here it becomes what stands in the file, what it was taken
+for, and what would have been right. Unknown keys get the nearest known one, or the sections that know them.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from pipeline.problems.problem import Problem, did_you_mean, listed
+
+_LONGEST_SHOWN = 60
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list"}
+_EXPECTED = {
+    "int_type": "a whole number",
+    "int_parsing_size": "a smaller number",
+    "float_type": "a number",
+    "string_type": "text",
+    "list_type": "a list, as in [a, b]",
+    "dict_type": "a mapping of names",
+    "model_type": "a mapping of keys",
+}
+
+
+def field_problems(root: type[BaseModel], values: Mapping[Any, Any]) -> list[Problem]:
+    """Every field of `values` that the model refuses, in the model's order."""
+    try:
+        root.model_validate(values)
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        return [Problem(_dotted(item["loc"]), _sentence(root, item)) for item in found]
+    return []
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in location if part != "[key]"]
+    return "".join(parts).removeprefix(".")
+
+
+def _sentence(root: type[BaseModel], item: ErrorDetails) -> str:
+    kind, value, context = item["type"], item["input"], item.get("ctx", {})
+    if kind == "missing":
+        return "missing"
+    if kind == "extra_forbidden":
+        return _unknown_key(root, item["loc"])
+    if kind == "invalid_key" or item["loc"][-1] == "[key]":
+        return "this key is not text; put it in quotes"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{value} is not a finite number"
+    if kind == "literal_error":
+        return _not_allowed(value, context["expected"])
+    if kind in ("too_short", "too_long"):
+        bound = (
+            f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
+        )
+        return f"has {context['actual_length']} entries; expected {bound}"
+    if kind in _EXPECTED:
+        return _wrong_type(value, _EXPECTED[kind])
+    return f"{_shown(value)} is not allowed; {item['msg'].lower().removeprefix('input ')}"
+
+
+def _not_allowed(value: object, expected: str) -> str:
+    allowed = expected.replace("'", "").replace(" or ", ", ").split(", ")
+    suggestion = did_you_mean(value, allowed) if isinstance(value, str) else ""
+    return f"{_shown(value)} is not allowed; {suggestion}allowed: {listed(allowed)}"
+
+
+def _wrong_type(value: object, expected: str) -> str:
+    if value is None:
+        return f"empty; expected {expected}"
+    if isinstance(value, str) and "number" in expected and _is_number(value):
+        return f"{value!r} is text; expected {expected}: write it without quotes"
+    if expected == "text" and not isinstance(value, list | dict):
+        return f"{_shown(value)} is {_kind(value)}; expected text: put it in quotes"
+    return f"{_shown(value)} is {_kind(value)}; expected {expected}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _kind(value: object) -> str:
+    return _KINDS.get(type(value), "a mapping" if isinstance(value, dict) else f"a {type(value).__name__}")
+
+
+def _shown(value: object) -> str:
+    """The value as written, shortened; what a collection holds is never walked, it may be huge."""
+    if isinstance(value, list | dict | set | tuple):
+        return f"[{len(value)} entries]"
+    text = repr(value) if isinstance(value, str | bytes) else str(value)
+    text = {"True": "true", "False": "false"}.get(text, text)
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
+
+
+def _unknown_key(root: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    *parents, key = (str(part) for part in location)
+    known = list(_section_at(root, parents).model_fields)
+    elsewhere = [place for place, section in _sections(root) if key.replace("-", "_") in section.model_fields]
+    suggestion = did_you_mean(key, known)
+    if not suggestion and elsewhere:
+        suggestion = f"it belongs under {' or '.join(elsewhere)}; "
+    return f"unknown key; {suggestion}known: {listed(known)}"
+
+
+def _section_at(root: type[BaseModel], location: list[str]) -> type[BaseModel]:
+    annotation: Any = root
+    for name in location:
+        inside = _without_none(annotation)
+        annotation = inside.model_fields[name].annotation if _is_section(inside) else get_args(inside)[1]
+    section: type[BaseModel] = _without_none(annotation)
+    return section
+
+
+def _sections(root: type[BaseModel], place: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """Every section below, with its dotted place; a mapping of names shows as `<name>`."""
+    for name, field in root.model_fields.items():
+        inside, below = _without_none(field.annotation), f"{place}{name}"
+        if get_args(inside) and _is_section(get_args(inside)[-1]):
+            inside, below = get_args(inside)[-1], f"{below}.<name>"
+        if _is_section(inside):
+            yield below, inside
+            yield from _sections(inside, f"{below}.")
+
+
+def _without_none(annotation: Any) -> Any:
+    """`X` of `X | None`."""
+    args = get_args(annotation)
+    return next(arg for arg in args if arg is not type(None)) if type(None) in args else annotation
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

@@ -1,0 +1,31 @@
+"""One thing wrong with params.yaml: where it is and what would have been right."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+_LONGEST_LINE = 500
+
+
+@dataclass(frozen=True)
+class Problem:
+    """`field` is dotted, as in `weights.w1.bits`; `sentence` names the value and what is allowed."""
+
+    field: str
+    sentence: str
+
+    def __str__(self) -> str:
+        """One line, whatever was in the file."""
+        line = f"{self.field}: {self.sentence}"
+        line = line if line.isprintable() else ascii(line)[1:-1]
+        return line if len(line) <= _LONGEST_LINE else line[:_LONGEST_LINE] + "..."
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """ "did you mean 'w2'? " when one known word is close, else nothing; ends in a space for what follows."""
+    close = get_close_matches(word.replace("-", "_"), list(known), n=1)
+    return f"did you mean {close[0]!r}? " if close else ""
+
+
+def listed(words: Iterable[object]) -> str:
+    return ", ".join(str(word) for word in words)
