@@ -1,8 +1,8 @@
 """params.yaml from one choice of each group in conf/, as `dvc exp run -S task=mrpc` composes it, and no more.
 
 `python -m flows.compose [task=mrpc model=minilm data.root=...]` writes the file and checks it; nothing runs.
-Without choices it writes the default, which is the committed file. Always from conf/ anew: what was changed in
-params.yaml by hand is gone, so numbers that should stay are changed in conf/.
+Without choices it writes the default, which is the committed file. Always from conf/ anew: what was changed
+in params.yaml by hand is gone, so numbers that should stay are changed in conf/.
 """
 
 import sys
@@ -31,7 +31,7 @@ def compose(overrides: Sequence[str] = (), conf: Path = CONF) -> str:
 
 
 def main(overrides: Sequence[str]) -> int:
-    """Write params.yaml; 2 when what was composed is refused (it is written all the same, to be looked at)."""
+    """Write params.yaml; 2 when what was composed is refused (written all the same, to be looked at)."""
     from hydra.errors import HydraException
 
     try:

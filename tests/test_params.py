@@ -261,11 +261,13 @@ def test_a_misspelt_choice_gets_the_nearest_one(refusals: Refusals) -> None:
 
 
 def test_numbers_and_words_mean_what_they_mean_to_dvc(params_file: Callable[..., Path]) -> None:
-    path = params_file(("seed", 12345), ("task.label_names", ["no", "maybe"]))
-    text = path.read_text(encoding="utf-8").replace("12345", "0o17").replace("maybe", "yes")
-    path.write_text(text.replace("learning_rate: 0.001", "learning_rate: 1e-5"), encoding="utf-8")
+    path = params_file(
+        ("seed", 12345), ("training.rung.learning_rate", 0.12345), ("task.label_names", ["no", "maybe"])
+    )
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("0.12345", "1e-5").replace("12345", "0o17").replace("maybe", "yes"))
     loaded = load(path)
-    assert loaded.seed == 15
+    assert (loaded.seed, loaded.training.rung.learning_rate) == (15, 1e-5)
     assert loaded.task.label_names == ["no", "yes"]
 
 

@@ -1,0 +1,125 @@
+"""How large a packed model will be, from its shape and bits alone, before anything is trained.
+
+Packed: codes of every table, encoder and pooler matrix at their bits, one half-precision scale per row (or
+per matrix), biases and LayerNorms in half precision, the head in full. An estimate for `bitladder plan`: a
+size that is claimed is measured on the written file.
+"""
+
+import importlib.util
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from pipeline import paths
+from pipeline.ladder.rung import LadderRung
+from pipeline.params import Params
+
+MIB = 2**20
+# Words and letters of the generated corpus, nearly; the exact number is known once it is generated.
+DEMO_VOCABULARY = 240
+_FULL_BYTES, _HALF_BYTES = 4, 2
+_LARGEST = 2**24  # a config.json may come from anywhere
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The numbers of a BERT's config.json that decide its size."""
+
+    vocab_size: int
+    hidden_size: int
+    num_hidden_layers: int
+    intermediate_size: int
+    max_position_embeddings: int
+    type_vocab_size: int = 2
+
+    def tables(self) -> list[tuple[int, int]]:
+        """(rows, columns) of the word, position and segment tables."""
+        rows = (self.vocab_size, self.max_position_embeddings, self.type_vocab_size)
+        return [(count, self.hidden_size) for count in rows]
+
+    def matrices(self) -> list[tuple[int, int]]:
+        """(rows, columns) of the encoder's matrices and the pooler's."""
+        hidden, inner = self.hidden_size, self.intermediate_size
+        layer = [*[(hidden, hidden)] * 4, (inner, hidden), (hidden, inner)]
+        return layer * self.num_hidden_layers + [(hidden, hidden)]
+
+    def side_parameters(self) -> int:
+        """Biases and LayerNorms."""
+        biases = sum(rows for rows, _ in self.matrices())
+        return biases + 2 * self.hidden_size * (2 * self.num_hidden_layers + 1)
+
+    def head_parameters(self, num_labels: int) -> int:
+        return (self.hidden_size + 1) * num_labels
+
+    def shifts(self) -> int:
+        """Learned shifts of 1-bit activations: one per channel of each linear's input and of Q, K, V."""
+        products = 3 * self.hidden_size * self.num_hidden_layers
+        return sum(columns for _, columns in self.matrices()) + products
+
+
+def packed_bytes(shape: Shape, rung: LadderRung, *, num_labels: int) -> int:
+    """Expected bytes of `packed/<rung>/model.safetensors`, its header left out."""
+    tables = sum(_codes(rows, columns, rung.embedding_bits) for rows, columns in shape.tables())
+    matrices = sum(_codes(rows, columns, rung.weight_bits) for rows, columns in shape.matrices())
+    scales = sum(1 if rung.granularity == "matrix" else rows for rows, _ in shape.tables() + shape.matrices())
+    side = shape.side_parameters() + (shape.shifts() if rung.activation_bits == 1 else 0)
+    head = shape.head_parameters(num_labels)
+    return tables + matrices + (scales + side) * _HALF_BYTES + head * _FULL_BYTES
+
+
+def full_bytes(shape: Shape, *, num_labels: int) -> int:
+    """Expected bytes of the teacher's `model.safetensors`: every parameter in full precision."""
+    tensors = sum(rows * columns for rows, columns in shape.tables() + shape.matrices())
+    return (tensors + shape.side_parameters() + shape.head_parameters(num_labels)) * _FULL_BYTES
+
+
+def shape_of(params: Params) -> Shape | None:
+    """The shape of the pre-trained model, where it can be known without a network; else None."""
+    model = params.model
+    if model.architecture is not None:
+        sizes = model.architecture.model_dump(include={field.name for field in fields(Shape)})
+        return Shape(vocab_size=DEMO_VOCABULARY, **sizes)
+    folder = {"path": _folder, "package": _package}.get(model.source, _fetched)(model.location or "")
+    if folder is None:
+        return None
+    configs = [*folder.glob("config.json"), *sorted(folder.glob("*/config.json"))]
+    return _read(configs[0]) if configs else None
+
+
+def _codes(rows: int, columns: int, bits: int) -> int:
+    return rows * ((columns * bits + 7) // 8)
+
+
+def _folder(location: str) -> Path:
+    return Path(location).expanduser()
+
+
+def _package(location: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(location)
+    except (ImportError, ValueError):
+        return None
+    places = spec.submodule_search_locations if spec else None
+    return Path(next(iter(places))) if places else None
+
+
+def _fetched(location: str) -> Path | None:
+    """What the stage `pretrained` has fetched before, if it was this model."""
+    folder = paths.model_dir("pretrained")
+    try:
+        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+        return folder if record["settings"]["location"] == location else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _read(path: Path) -> Shape | None:
+    try:
+        config: Any = json.loads(path.read_text(encoding="utf-8"))
+        sizes = {field.name: config[field.name] for field in fields(Shape) if field.name in config}
+        if all(type(size) is int and 0 < size <= _LARGEST for size in sizes.values()):
+            return Shape(**sizes)
+    except (OSError, ValueError, TypeError):
+        pass
+    return None

@@ -1,0 +1,113 @@
+"""Sizes known before anything is trained, against figures worked out by hand and against a real model."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.ladder import estimate
+from pipeline.ladder.estimate import MIB, Shape, full_bytes, packed_bytes, shape_of
+from pipeline.ladder.rung import LadderRung, climb
+from pipeline.params import Model, load
+
+ROOT = Path(__file__).parents[2]
+DEFAULT = load(ROOT / "params.yaml")
+BERT_BASE = Shape(
+    vocab_size=30522,
+    hidden_size=768,
+    num_hidden_layers=12,
+    intermediate_size=3072,
+    max_position_embeddings=512,
+)
+RUNGS = {rung.name: rung for rung in climb(DEFAULT)}
+
+
+def test_bert_base_in_full_precision_has_its_known_size() -> None:
+    assert full_bytes(BERT_BASE, num_labels=0) == 4 * 109_482_240
+
+
+def test_bert_base_at_one_bit_is_31_times_smaller() -> None:
+    """13.49 MiB: 13.04 of codes, the rest half-precision scales, biases and LayerNorms."""
+    size = packed_bytes(BERT_BASE, RUNGS["w1"], num_labels=2)
+    assert size / MIB == pytest.approx(13.49, abs=0.01)
+    assert full_bytes(BERT_BASE, num_labels=2) / size == pytest.approx(30.96, abs=0.02)
+
+
+def test_fewer_bits_are_smaller_and_activations_cost_next_to_nothing() -> None:
+    sizes = [packed_bytes(BERT_BASE, RUNGS[name], num_labels=2) for name in ("w8", "w4", "w2", "w1")]
+    assert sizes == sorted(sizes, reverse=True)
+    assert packed_bytes(BERT_BASE, RUNGS["w1a8"], num_labels=2) == sizes[-1]
+    assert sizes[-1] < packed_bytes(BERT_BASE, RUNGS["w1a1"], num_labels=2) < 1.02 * sizes[-1]
+
+
+def test_one_scale_per_matrix_saves_the_rows_scales() -> None:
+    def sized(granularity: str) -> int:
+        rung = LadderRung(**{**vars(RUNGS["w1"]), "granularity": granularity})
+        return packed_bytes(BERT_BASE, rung, num_labels=2)
+
+    rows = 30522 + 512 + 2 + 12 * (4 * 768 + 3072 + 768) + 768
+    matrices = 3 + 12 * 6 + 1
+    assert sized("row") - sized("matrix") == 2 * (rows - matrices)
+
+
+def model(source: str, location: str) -> Model:
+    return Model.model_validate({"name": "mine", "source": source, "location": location})
+
+
+def write_config(folder: Path, **changes: object) -> None:
+    shape = {field: value for field, value in vars(BERT_BASE).items() if field != "type_vocab_size"}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps({**shape, "model_type": "bert", **changes}))
+
+
+def test_the_demos_shape_is_its_architecture() -> None:
+    assert DEFAULT.model.architecture is not None
+    shape = shape_of(DEFAULT)
+    assert shape is not None
+    assert shape.hidden_size == DEFAULT.model.architecture.hidden_size
+
+
+def test_the_demos_vocabulary_is_about_what_it_generates() -> None:
+    from pipeline.data.demo import generate
+    from pipeline.params import Generator
+
+    made = generate(Generator(train_rows=200, validation_rows=200, corpus_rows=3000), seed=0)
+    words = {word for sentence in made.corpus for word in sentence.split()}
+    special_and_letters = 5 + 2 * 26
+    assert len(words) + special_and_letters == pytest.approx(estimate.DEMO_VOCABULARY, rel=0.25)
+
+
+@pytest.mark.parametrize("place", ["", "model"])
+def test_a_folders_config_gives_the_shape(tmp_path: Path, place: str) -> None:
+    write_config(tmp_path / place)
+    assert shape_of(DEFAULT.model_copy(update={"model": model("path", str(tmp_path))})) == BERT_BASE
+
+
+def test_a_packages_config_gives_the_shape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_config(tmp_path / "some_package" / "model")
+    (tmp_path / "some_package" / "__init__.py").write_text("raise RuntimeError('imported')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert shape_of(DEFAULT.model_copy(update={"model": model("package", "some_package")})) == BERT_BASE
+
+
+def test_a_fetched_model_is_read_only_when_it_is_the_one_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_config(tmp_path / "models" / "pretrained")
+    (tmp_path / "models/pretrained/record.json").write_text('{"settings": {"location": "a/b"}}')
+    assert shape_of(DEFAULT.model_copy(update={"model": model("hub", "a/b")})) == BERT_BASE
+    assert shape_of(DEFAULT.model_copy(update={"model": model("hub", "a/c")})) is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"hidden_size": "768"}, {"hidden_size": -1}, {"vocab_size": 10**12}, {"hidden_size": True}]
+)
+def test_a_config_that_makes_no_sense_gives_no_shape(tmp_path: Path, change: dict[str, object]) -> None:
+    write_config(tmp_path, **change)
+    assert shape_of(DEFAULT.model_copy(update={"model": model("path", str(tmp_path))})) is None
+
+
+@pytest.mark.parametrize("location", ["no_such_package", "no.such.package", "..", ""])
+def test_a_package_that_is_not_there_gives_no_shape(location: str) -> None:
+    assert shape_of(DEFAULT.model_copy(update={"model": model("package", location)})) is None

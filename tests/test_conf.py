@@ -1,0 +1,94 @@
+"""Every choice in conf/ composes, and what composes is accepted, or refused for the reason it should be."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from flows.compose import compose
+from pipeline.params import Params, ParamsError, load
+
+ROOT = Path(__file__).parent.parent
+CONF = ROOT / "conf"
+SQUAD = {"squad", "squad_v2"}
+
+
+def choices(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def composed(folder: Path, *overrides: str) -> Params:
+    path = folder / "params.yaml"
+    path.write_text(compose(overrides, CONF), encoding="utf-8")
+    return load(path)
+
+
+def test_the_committed_file_is_the_composition_of_the_defaults() -> None:
+    committed = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    assert YAML(typ="safe").load(committed) == YAML(typ="safe").load(compose((), CONF))
+
+
+def test_the_text_is_the_one_dvc_writes(tmp_path: Path) -> None:
+    from dvc.utils.hydra import compose_and_dump
+
+    path = tmp_path / "params.yaml"
+    compose_and_dump(path, str(CONF), None, "config", str(ROOT), ["task=mrpc", "model=minilm"])
+    assert path.read_text(encoding="utf-8") == compose(["task=mrpc", "model=minilm"], CONF)
+
+
+@pytest.mark.parametrize("model", ["minilm", "bert-base"])
+def test_every_sentence_task_goes_with_every_real_model(tmp_path: Path, model: str) -> None:
+    for task in set(choices("task")) - SQUAD:
+        params = composed(tmp_path, f"task={task}", f"model={model}", "budget=quick")
+        assert (params.task.name, params.model.name, params.budget.name) == (task, model, "quick")
+
+
+def test_every_budget_and_ladder_goes_with_the_default(tmp_path: Path) -> None:
+    for budget, ladder in itertools.product(choices("budget"), choices("ladder")):
+        assert composed(tmp_path, f"budget={budget}", f"ladder={ladder}").budget.name == budget
+
+
+@pytest.mark.parametrize("task", sorted(SQUAD))
+def test_question_answering_is_refused_with_one_sentence(tmp_path: Path, task: str) -> None:
+    with pytest.raises(ParamsError, match="question answering is not built yet") as caught:
+        composed(tmp_path, f"task={task}", "model=minilm")
+    assert len(caught.value.problems) == 1
+
+
+def test_the_demo_model_knows_no_other_task(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="-S model=minilm") as caught:
+        composed(tmp_path, "task=mrpc")
+    assert len(caught.value.problems) == 1
+
+
+def test_a_folder_of_data_can_stand_in_for_the_hub(tmp_path: Path) -> None:
+    params = composed(tmp_path, "task=rte", "model=minilm", "data.source=path", "data.root=/somewhere/else")
+    assert (params.data.source, params.data.root) == ("path", "/somewhere/else")
+
+
+def test_one_rung_can_be_changed_on_the_command_line(tmp_path: Path) -> None:
+    params = composed(tmp_path, "weights.w1.init_from=w4", "+weights.w1.learning_rate=1e-5")
+    assert params.weights["w1"].init_from == "w4"
+    assert params.weights["w1"].learning_rate == 1e-5
+
+
+def test_the_official_metrics_and_splits_are_kept(tmp_path: Path) -> None:
+    tasks = {
+        task: composed(tmp_path, f"task={task}", "model=minilm").task for task in set(choices("task")) - SQUAD
+    }
+    metrics = {name: list(task.metrics) for name, task in tasks.items()}
+    assert metrics.pop("cola") == ["matthews_correlation"]
+    assert metrics.pop("stsb") == ["pearson", "spearman"]
+    assert metrics.pop("mrpc") == metrics.pop("qqp") == ["accuracy", "f1"]
+    assert set(map(tuple, metrics.values())) == {("accuracy",)}
+    assert tasks["mnli"].validation_splits == ["validation_matched", "validation_mismatched"]
+    assert tasks["mnli"].label_names == ["entailment", "neutral", "contradiction"]
+    assert tasks["rte"].label_names == tasks["qnli"].label_names == ["entailment", "not_entailment"]
+    assert tasks["wnli"].label_names == ["not_entailment", "entailment"]
+
+
+@pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_every_choice_says_what_it_is(path: Path) -> None:
+    text = path.read_text(encoding="utf-8").removeprefix("# @package _global_\n")
+    assert text.startswith("# ")
