@@ -194,7 +194,7 @@ def test_a_whole_number_is_taken_where_a_number_is_expected(params_file: Callabl
         (b"seed: 0\n---\nseed: 1\n", "another document"),
         (b"[" * 200_000, "nested deeper than 20 levels"),
         (b"a: &a [x, x]\nb: [" + b"*a, " * 40 + b"]\n", "more than 32 aliases"),
-        (b"a: [" + b"1, " * 30_000 + b"]\n", "more than 20000 values"),
+        (b"a: [" + b"1, " * 30_000 + b"]\n", "more than 10000 values"),
         (b"a: " + b"x" * 1_000_001, "larger than 1000000 bytes"),
     ],
 )
@@ -269,6 +269,16 @@ def test_numbers_and_words_mean_what_they_mean_to_dvc(params_file: Callable[...,
     loaded = load(path)
     assert (loaded.seed, loaded.training.rung.learning_rate) == (15, 1e-5)
     assert loaded.task.label_names == ["no", "yes"]
+
+
+def test_a_merge_key_means_what_it_says(tmp_path: Path) -> None:
+    text = DEFAULT.read_text(encoding="utf-8").replace("  w8:\n", "  w8: &w8\n")
+    text = text.replace(
+        "weights_activations:\n", "  w8_again: {<<: *w8, init_from: w8}\nweights_activations:\n"
+    )
+    path = tmp_path / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert (load(path).weights["w8_again"].bits, load(path).weights["w8_again"].init_from) == (8, "w8")
 
 
 def test_a_date_is_refused_where_text_is_expected(refusals: Refusals) -> None:

@@ -89,10 +89,10 @@ def _cycles(rungs: dict[str, Entry]) -> Iterator[tuple[str, ...]]:
     """Each circle of `init_from` once, from the rung of it that is written first."""
     found: set[str] = set()
     for start in rungs:
-        chain: list[str] = []
+        chain: dict[str, None] = {}  # a set that keeps its order
         name: str | None = start
         while name in rungs and name not in chain:
-            chain.append(name)
+            chain[name] = None
             name = rungs[name].parent
         if name == start and start not in found:
             found.update(chain)

@@ -13,7 +13,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
 MAX_BYTES = 1_000_000
-MAX_EVENTS = 20_000  # building the values of a larger file takes longer than an answer may take
+MAX_EVENTS = 10_000  # building the values of a larger file takes longer than an answer may take
 MAX_ALIASES = 32  # nested at their worst these stand for e^(32/e), 130 thousand values: harmless
 MAX_DEPTH = 20
 
