@@ -1,0 +1,167 @@
+"""A packed folder as a transformers model.
+
+`import pipeline.packing` registers the classes below, so that
+`AutoModelForSequenceClassification.from_pretrained(DIR)` and `transformers.pipeline("text-classification",
+model=DIR)` load a packed folder like any other.
+
+The folder has a model type of its own, `bitladder-bert`, and not a `quantization_config`: a transformers
+that does not know our quantizer *skips* it with a warning and draws every weight at random, while one that
+does not know our model type refuses the folder. Someone who asks for `BertForSequenceClassification` by
+name is refused by the attention implementation that config.json names, which is registered nowhere.
+
+Loading is strict: the manifest first, then config.json by an allow-list, then names, shapes and dtypes of
+all tensors from the file's header, and only then are tensors read, from safetensors alone. All computing is
+in float32: half precision is how side parameters are stored, not how they are used.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, BertTokenizer
+from transformers.models.bert.configuration_bert import BertConfig
+from transformers.models.bert.modeling_bert import BertForSequenceClassification
+from transformers.utils import logging
+
+from pipeline import files
+from pipeline.modeling import attention
+from pipeline.modeling.bert import precision_of, quantize
+from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
+from pipeline.packing import format, tensors
+from pipeline.packing.layers import Packed, PackedEmbedding, PackedLinear
+from pipeline.packing.tensors import Entry
+
+
+class BitladderBertConfig(BertConfig):
+    """BERT's configuration, the precision of its parts, and the version of the file format."""
+
+    model_type = format.MODEL_TYPE
+    bitladder_format: int = format.FORMAT
+    bitladder_precision: dict[str, Any] | None = None
+
+
+class PackedBertForSequenceClassification(BertForSequenceClassification):
+    """A BERT classifier that computes from packed codes; made by `load` or `from_pretrained`."""
+
+    config_class = BitladderBertConfig
+
+    def __init__(self, config: BitladderBertConfig, *arguments: Any, **options: Any) -> None:
+        config._attn_implementation = attention.NAME  # the one that quantizes both products' inputs
+        super().__init__(config, *arguments, **options)
+        quantize(self, precision_of(config))
+        for name, layer in list(self.named_modules()):
+            if isinstance(layer, QuantizedLinear):
+                self.set_submodule(name, PackedLinear(layer))
+            elif isinstance(layer, QuantizedEmbedding):
+                self.set_submodule(name, PackedEmbedding(layer))
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *arguments: Any, **options: Any) -> Any:
+        """As transformers' own, but strict: see the top of this file.
+
+        Raises:
+            IntegrityError: a file of a local folder is not what its manifest promises.
+            FormatError: a tensor is missing, left over, misshapen, or holds what packing cannot write.
+            ValueError: an option asks for other arithmetic than that of the trained model.
+        """
+        folder = Path(pretrained_model_name_or_path)
+        if folder.is_dir():
+            files.verify(folder)
+        return cls._load(pretrained_model_name_or_path, *arguments, **options)
+
+    @classmethod
+    def _load(cls, source: Any, *arguments: Any, **options: Any) -> Any:
+        _refuse_other_arithmetic(options)
+        wants_info = options.pop("output_loading_info", False)
+        if Path(source).is_dir():
+            _check_folder(Path(source))
+        strict = {"output_loading_info": True, "use_safetensors": True, "dtype": torch.float32}
+        with _without_progress_bar():
+            loaded: Any = super().from_pretrained(source, *arguments, **{**options, **strict})
+        model, info = loaded
+        wrong = {name: sorted(map(str, keys)) for name, keys in info.items() if keys}
+        if wrong:
+            raise tensors.FormatError(f"{source}: {wrong}")
+        _check_values(model)
+        return (model, info) if wants_info else model
+
+    def save_pretrained(self, *arguments: Any, **options: Any) -> None:
+        """Refused: a packed model is a folder with a manifest, and is copied as one."""
+        raise ValueError("a packed model is saved by copying its folder, manifest.json included")
+
+
+def load(folder: Path | str) -> PackedBertForSequenceClassification:
+    """The packed model of a published folder, in eval mode. Raises as `from_pretrained` does."""
+    return _typed(PackedBertForSequenceClassification.from_pretrained(str(folder), local_files_only=True))
+
+
+def load_unpublished(folder: Path) -> PackedBertForSequenceClassification:
+    """The same from a folder that is being written and has no manifest yet."""
+    return _typed(PackedBertForSequenceClassification._load(str(folder), local_files_only=True))
+
+
+def register() -> None:
+    """Tell transformers' Auto classes about packed folders. Twice is as good as once."""
+    AutoConfig.register(format.MODEL_TYPE, BitladderBertConfig, exist_ok=True)
+    AutoModelForSequenceClassification.register(
+        BitladderBertConfig, PackedBertForSequenceClassification, exist_ok=True
+    )
+    AutoTokenizer.register(BitladderBertConfig, tokenizer_class=BertTokenizer, exist_ok=True)
+
+
+def entries(model: nn.Module) -> dict[str, Entry]:
+    """How each tensor of a packed model is stored, by name."""
+    return {name: format.stored(name, tensors.entry(tensor)) for name, tensor in model.state_dict().items()}
+
+
+def _check_folder(folder: Path) -> None:
+    """Names, shapes, dtypes and version, from the header alone: a model on `meta` takes no memory."""
+    config = BitladderBertConfig.from_dict(format.read_config(folder))
+    contents = tensors.read_contents(folder / format.WEIGHTS)
+    format.check_metadata(contents.metadata, source=str(folder / format.WEIGHTS))
+    with torch.device("meta"):
+        wanted = entries(PackedBertForSequenceClassification(config))
+    format.check_entries(contents.entries, wanted, source=str(folder / format.WEIGHTS))
+
+
+def _check_values(model: nn.Module) -> None:
+    for name, layer in model.named_modules():
+        if isinstance(layer, Packed):
+            format.check_codes(name, layer.codes, layer.bits, layer.num_columns)
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point():
+            format.check_floats(name, tensor)
+
+
+def _refuse_other_arithmetic(options: dict[str, Any]) -> None:
+    for key in ("state_dict", "quantization_config", "gguf_file"):
+        if options.get(key) is not None:
+            raise ValueError(f"{key}: a packed model takes its weights from its folder alone")
+    for key in ("dtype", "torch_dtype"):
+        if (asked := options.pop(key, None)) not in (None, "auto", "float32", torch.float32):
+            raise ValueError(f"{key}: {asked!r}; a packed model computes in float32")
+    # The Auto classes put what they are asked for into the config.
+    configured = getattr(options.get("config"), "_attn_implementation", None)
+    asked = options.pop("attn_implementation", None) or configured
+    if asked not in (None, attention.NAME, format.ATTENTION):
+        raise ValueError(f"attn_implementation: {asked!r}; a packed model needs {attention.NAME!r}")
+
+
+@contextmanager
+def _without_progress_bar() -> Iterator[None]:
+    """transformers' bar over tensors: it is there and gone, and spoils a log."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _typed(model: Any) -> PackedBertForSequenceClassification:
+    assert isinstance(model, PackedBertForSequenceClassification)
+    return model

@@ -1,0 +1,112 @@
+"""From a trained rung to a packed folder.
+
+Nothing is rounded here: codes and scales are computed by the quantizers the rung was trained with, and side
+parameters (LayerNorms, biases, steps, shifts) were rounded to half precision when training ended. A value
+for which that is not so would make the packed model another model, and is refused by name.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers.models.bert.modeling_bert import BertForSequenceClassification
+
+from pipeline import files
+from pipeline.modeling import checkpoint
+from pipeline.modeling.bert import precision_of
+from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
+from pipeline.packing import format, tensors
+from pipeline.packing.bits import pack as pack_codes
+from pipeline.packing.tensors import Entry
+from pipeline.quantizers.choose import FULL, quantize_weight
+
+_KEPT = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "hidden_act",
+    "layer_norm_eps",
+    "pad_token_id",
+)
+
+
+def pack(model_folder: Path, target_folder: Path) -> None:
+    """Write config.json, model.safetensors and the tokenizer of a trained rung into an existing folder.
+
+    Raises:
+        ValueError: the model is not quantized, its parameters were not rounded, or a value is not finite.
+    """
+    model = checkpoint.load_classifier(model_folder)
+    config = packed_config(model)
+    format.check_config(config, source=f"{model_folder / checkpoint.CONFIG}, packed")
+    tensors.write(target_folder / format.WEIGHTS, packed_tensors(model), format.METADATA)
+    files.write_json(target_folder / format.CONFIG, config)
+    checkpoint.copy_tokenizer(model_folder, target_folder)
+
+
+def packed_config(model: BertForSequenceClassification) -> dict[str, object]:
+    """config.json of the packed folder. Raises ValueError when the model is not quantized."""
+    config, precision = model.config, precision_of(model.config)
+    if precision.weights == FULL:
+        raise ValueError("the model has full-precision weights; only a rung of the ladder can be packed")
+    id2label = {str(number): str(name) for number, name in (config.id2label or {}).items()}
+    values = {
+        **{key: getattr(config, key) for key in _KEPT},
+        "model_type": format.MODEL_TYPE,
+        "architectures": [format.ARCHITECTURE],
+        "attn_implementation": format.ATTENTION,
+        "dtype": "float32",
+        "bitladder_format": format.FORMAT,
+        "bitladder_precision": precision.as_dict(),
+        "id2label": id2label,
+        "label2id": {name: int(number) for number, name in id2label.items()},
+        "problem_type": config.problem_type,
+    }
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def packed_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Every tensor of the packed file, by name, in the dtype it is stored in."""
+    packed: dict[str, Tensor] = {}
+    state = model.state_dict()
+    for name, layer in model.named_modules():
+        if isinstance(layer, QuantizedLinear | QuantizedEmbedding):
+            latent_OI = state.pop(f"{name}.weight")
+            packed |= _packed_matrix(name, latent_OI, layer)
+    for name, tensor in state.items():
+        packed[name] = _side_parameter(name, tensor)
+    return packed
+
+
+def _packed_matrix(
+    name: str, latent_OI: Tensor, layer: QuantizedLinear | QuantizedEmbedding
+) -> dict[str, Tensor]:
+    if not bool(torch.isfinite(latent_OI).all()):
+        raise ValueError(f"{name}.weight: holds NaN or infinity")
+    quantized = quantize_weight(latent_OI, layer.bits, layer.granularity)
+    return {
+        f"{name}{format.CODES}": pack_codes(quantized.codes_OI, layer.bits),
+        f"{name}{format.SCALE}": _exactly_half(f"{name}{format.SCALE}", quantized.scale_O1.flatten()),
+    }
+
+
+def _side_parameter(name: str, tensor: Tensor) -> Tensor:
+    if not bool(torch.isfinite(tensor).all()):
+        unset = "; the step was never set" if name.endswith("log_step") else ""
+        raise ValueError(f"{name}: holds NaN or infinity{unset}")
+    own = Entry("F32", tuple(tensor.shape))
+    return _exactly_half(name, tensor) if format.stored(name, own) != own else tensor.float()
+
+
+def _exactly_half(name: str, values: Tensor) -> Tensor:
+    half = values.to(torch.float16)
+    if not torch.equal(half.to(values.dtype), values):
+        worst = values[half.to(values.dtype) != values][0].item()
+        raise ValueError(
+            f"{name}: {worst!r} is not exactly a half-precision number; round_side_parameters was not called"
+        )
+    return half
