@@ -238,11 +238,11 @@ def _spelling(word_fraction: float) -> Vary:
     import nlpaug.augmenter.word as naw
 
     augmenter = naw.SpellingAug(include_reverse=False, **_word_options(word_fraction))
-    # The dictionary is cached for the process whatever its options, and its lists come out of sets of
-    # strings, whose order changes with every process.
+    # The dictionary is cached for the process whatever its options; its lists come out of sets of strings,
+    # whose order changes with every process; and some entries are scraps of markup.
     augmenter.model = augmenter.get_model(force_reload=True)
     for misspellings in augmenter.model.dict.values():
-        misspellings.sort()
+        misspellings[:] = sorted(filter(str.isalpha, misspellings))
     return _vary_by(augmenter)
 
 

@@ -33,8 +33,9 @@ def run(params: Params, rung: str | None = None) -> None:
         _write(folder, splits, summary)
     with files.publish(data_dir(params.task.name, CORPUS)) as folder:
         _write_corpus(folder, corpus)
-    for name, numbers in summary["splits"].items():
-        say(f"prepare {params.task.name} {name}: {numbers}")
+    for name, found in summary["splits"].items():
+        counts = ", ".join(f"{key} {value}" for key, value in found.items() if key != "sha256")
+        say(f"prepare {params.task.name} {name}: {counts}")
 
 
 def _load(params: Params) -> tuple[Mapping[str, pd.DataFrame], list[str] | None]:
