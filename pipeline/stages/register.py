@@ -1,0 +1,73 @@
+"""The last stage: MLflow holds every model of the ladder, and the best delivered one has the alias.
+
+Repeated at every `dvc repro`, because the store is no output of DVC's: it may have been deleted, or be
+another one. When nothing is new it says so within a second.
+"""
+
+import sys
+
+from pipeline.params import Params
+from pipeline.tracking import execution, receipt, registry, store
+from pipeline.tracking.publish import Published, publish
+from pipeline.tracking.receipt import Receipt
+
+
+def run(params: Params, rung: str | None = None) -> None:
+    """Publish what MLflow does not hold yet and appoint the champion.
+
+    Raises:
+        IntegrityError: a model is not what its manifest or its child's record says.
+        StoreUnreachableError: MLflow does not answer.
+    """
+    place = store.locate()
+    fingerprint = execution.fingerprint(params)
+    known = receipt.unchanged(place, params.task.name, fingerprint)
+    if known is not None:
+        _say(place, f"0 runs new, {known.models} unchanged; {known.because}")
+        return
+    published, because = _publish(place, params, fingerprint)
+    new, versions = len(published.new_runs), len(published.new_versions)
+    _say(
+        place,
+        f"{new} runs new, {len(published.runs) - new} unchanged; "
+        f"{versions} versions new, {len(published.versions) - versions} unchanged; {because}",
+    )
+
+
+def _publish(place: store.Store, params: Params, fingerprint: str) -> tuple[Published, str]:
+    with store.locked(store.publishing_lock(place)):
+        found = execution.read(params)
+        name = execution.registered_model(found.task)
+        with store.opened(place) as client:
+            published = publish(client, place, found, params)
+            choice = registry.appoint(client, name, registry.remembered(client, name), found.evaluated_on)
+            champion = registry.champion(client, name)
+        because = _because(choice)
+        receipt.write(place, found.task, _receipt(published, name, fingerprint, champion, because))
+    return published, because
+
+
+def _because(choice: registry.Choice) -> str:
+    if choice.best is None:
+        return f"no champion: {choice.reason}"
+    return f"champion = {choice.best.rung} (version {choice.best.version}), because its {choice.reason}"
+
+
+def _receipt(
+    published: Published, name: str, fingerprint: str, champion: str | None, because: str
+) -> Receipt:
+    return Receipt(
+        fingerprint=fingerprint,
+        runs=[published.execution_run, *published.runs.values()],
+        logged_models=list(published.logged_models.values()),
+        registered_model=name,
+        versions=list(published.versions.values()),
+        alias=registry.ALIAS,
+        champion=champion,
+        models=len(published.runs),
+        because=because,
+    )
+
+
+def _say(place: store.Store, text: str) -> None:
+    sys.stdout.write(f"register: {text}\n  in MLflow at {place.shown}\n")

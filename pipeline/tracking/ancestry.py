@@ -1,0 +1,175 @@
+"""From a rung back to the teacher and the pre-trained model, as MLflow knows it, checked against the records.
+
+MLflow: a logged model was made by a run, that run has its parent as model input, and so on. Files:
+record.json names the parent and its digest. Each is complete by itself; a lineage is proved when both say
+the same at every step and the files are what their manifests promise. Whatever differs is told by name.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pipeline import files, paths, record
+from pipeline.record import RECORD, Record
+from pipeline.tracking import execution
+from pipeline.tracking.publish import find_logged_models
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+
+
+class NotPublishedError(LookupError):
+    """MLflow knows no model of that name."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class Step:
+    """One model of the chain: what the tables and `--json` show of it."""
+
+    name: str
+    stage: str
+    parent: str | None
+    bits: dict[str, int]
+    score: float | None
+    mib: float | None
+    digest: str
+    init: list[dict[str, Any]]
+    data: dict[str, str]
+    logged_model_id: str
+    run_id: str
+
+
+@dataclass
+class Lineage:
+    """The chain from the rung back to its root, and everything on which MLflow and the files disagree."""
+
+    rung: str
+    task: str
+    chain: list[Step] = field(default_factory=list)
+    disagreements: list[str] = field(default_factory=list)
+
+    @property
+    def verified(self) -> bool:
+        return not self.disagreements
+
+    def as_json(self) -> dict[str, Any]:
+        found = {"rung": self.rung, "task": self.task, "verified": self.verified}
+        chain = [asdict(step) for step in self.chain]
+        return {**found, "chain": chain, "disagreements": self.disagreements}
+
+
+def trace(client: "MlflowClient", task: str, rung: str) -> Lineage:
+    """Walk back from the rung.
+
+    Raises:
+        NotPublishedError: MLflow holds no model of that name for the task.
+    """
+    lineage = Lineage(rung, task)
+    model: LoggedModel | None = _start(client, task, rung)
+    seen: set[str] = set()
+    while model is not None and model.model_id not in seen:
+        seen.add(model.model_id)
+        parent = _parent(client, model, lineage)
+        _check(lineage, model, parent)
+        model = parent
+    if model is not None:
+        lineage.disagreements.append(f"{rung}: MLflow's model inputs run in a circle")
+    if "teacher" not in [step.name for step in lineage.chain] and rung != "pretrained":
+        lineage.disagreements.append(f"{rung}: the chain does not reach the teacher")
+    return lineage
+
+
+def _start(client: "MlflowClient", task: str, rung: str) -> "LoggedModel":
+    """The logged model of today's weights, or, if the record was changed since, any of that name."""
+    experiment = client.get_experiment_by_name(execution.experiment(task))
+    known = find_logged_models(client, experiment.experiment_id, "name", rung) if experiment else []
+    ready = [model for model in known if model.status == "READY"]
+    if not ready:
+        raise NotPublishedError(
+            f"{rung}: MLflow has no model of that name for task {task}; run dvc repro register"
+        )
+    own = _record(rung)
+    return next((model for model in ready if own and _tag(model, "digest") == own.digest), ready[0])
+
+
+def _parent(client: "MlflowClient", model: "LoggedModel", lineage: Lineage) -> "LoggedModel | None":
+    run = client.get_run(_run_id(model))
+    parents = run.inputs.model_inputs if run.inputs else []
+    if len(parents) > 1:
+        lineage.disagreements.append(f"{model.name}: its run has {len(parents)} model inputs, one wanted")
+    return client.get_logged_model(parents[0].model_id) if parents else None
+
+
+def _check(lineage: Lineage, model: "LoggedModel", parent: "LoggedModel | None") -> None:
+    name = _tag(model, "name") or model.name
+    own = _record(name)
+    if own is None:
+        lineage.disagreements.append(f"{name}: {paths.model_dir(name) / RECORD} is missing; run dvc checkout")
+        return
+    lineage.chain.append(_step(model, own))
+    lineage.disagreements += [f"{name}: {text}" for text in _differences(model, own, parent)]
+    try:
+        files.verify(paths.model_dir(name))
+    except files.IntegrityError as error:
+        lineage.disagreements.append(str(error))
+
+
+def _differences(model: "LoggedModel", own: Record, parent: "LoggedModel | None") -> list[str]:
+    """What MLflow says of a model against what its record says, in words."""
+    stated = {
+        "digest": own.digest,
+        "stage": own.stage,
+        "init_from": own.parent,
+        "init_from_digest": own.parent_digest,
+        "teacher_digest": own.teacher_digest,
+        "weight_bits": str(own.bits["weights"]),
+        "embedding_bits": str(own.bits["embeddings"]),
+        "activation_bits": str(own.bits["activations"]),
+        "record_digest": files.sha256(paths.model_dir(own.name) / RECORD),
+    }
+    found = [(key, value, _tag(model, key)) for key, value in stated.items()]
+    walked = [
+        ("parent", own.parent, _tag(parent, "name")),
+        ("parent's digest", own.parent_digest, _tag(parent, "digest")),
+    ]
+    return [
+        f"{key} is {file} on disk, {mlflow} in MLflow"
+        for key, file, mlflow in found + walked
+        if file != mlflow
+    ]
+
+
+def _step(model: "LoggedModel", own: Record) -> Step:
+    result = execution.results(own.task).get(own.name, {})
+    return Step(
+        name=own.name,
+        stage=own.stage,
+        parent=own.parent,
+        bits=own.bits,
+        score=execution.finite(result.get("score")),
+        mib=execution.finite(result.get("mib")),
+        digest=own.digest,
+        init=[asdict(part) for part in own.init],
+        data=own.data,
+        logged_model_id=model.model_id,
+        run_id=_run_id(model),
+    )
+
+
+def _record(name: str) -> Record | None:
+    try:
+        return record.read(paths.model_dir(name))
+    except FileNotFoundError:
+        return None
+
+
+def _tag(model: "LoggedModel | None", name: str) -> str | None:
+    value = model.tags.get(f"bitladder.{name}") if model is not None else None
+    return None if value is None else str(value)
+
+
+def _run_id(model: "LoggedModel") -> str:
+    assert model.source_run_id is not None, "publish names the run of every model"
+    return model.source_run_id

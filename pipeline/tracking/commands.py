@@ -1,0 +1,163 @@
+"""`bitladder lineage` and `bitladder best`: a table for a person, JSON for a program."""
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline import params, paths
+from pipeline.record import Part
+from pipeline.tracking import ancestry, execution, fields, registry, store
+from pipeline.tracking.ancestry import Lineage, Step
+from pipeline.tracking.registry import ALIAS, Candidate, Choice, Criteria
+
+DISAGREES = 4
+WIDTH_IN_A_PIPE = 160
+
+
+def lineage(rung: str, as_json: bool) -> int:
+    """Show where a rung came from.
+
+    Returns:
+        0 when it is proved, 1 when it is not in MLflow, 2 when there is no such rung, 4 when MLflow and the
+        files disagree.
+    """
+    settings = params.load(paths.PARAMS)
+    if rung not in execution.names(settings):
+        _complain(f"{rung}: no such rung; known: {', '.join(execution.names(settings))}")
+        return 2
+    try:
+        with store.opened(store.locate()) as client:
+            found = ancestry.trace(client, settings.task.name, rung)
+    except ancestry.NotPublishedError as error:
+        _complain(str(error))
+        return error.exit_code
+    if as_json:
+        _write_json(found.as_json())
+    else:
+        _console().print(_chain_table(found))
+    for text in found.disagreements:
+        _complain(text)
+    return 0 if found.verified else DISAGREES
+
+
+def best(max_mib: float | None, min_score: float | None, activation_bits: int | None, as_json: bool) -> int:
+    """Choose the best registered rung, give it the alias, say why.
+
+    Returns:
+        0 when one was chosen, 1 when none meets the criteria.
+    """
+    settings = params.load(paths.PARAMS)
+    criteria = Criteria(max_mib, min_score, activation_bits)
+    place = store.locate()
+    name = execution.registered_model(settings.task.name)
+    with store.locked(store.publishing_lock(place)), store.opened(place) as client:
+        choice = registry.appoint(client, name, criteria, execution.evaluated_on(settings))
+        if choice.best is not None:
+            registry.remember(client, name, criteria)
+    if as_json:
+        _write_json(_choice_json(choice, name))
+    else:
+        _show_choice(choice, name)
+    return 0 if choice.best else 1
+
+
+def _chain_table(found: Lineage) -> Table:
+    verdict = "MLflow and the records agree" if found.verified else "MLflow and the records DISAGREE"
+    table = Table(title=f"{escape(found.rung)} on {escape(found.task)}: {verdict}", title_justify="left")
+    for column in ("model", "stage", "W-E-A bits", "score", "MiB", "digest", "first weights", "data"):
+        table.add_column(column, justify="right" if column in {"score", "MiB"} else "left", overflow="fold")
+    for step in found.chain:
+        table.add_row(*(escape(text) for text in _chain_row(step)))
+    return table
+
+
+def _chain_row(step: Step) -> tuple[str, ...]:
+    bits = "-".join(str(step.bits[part]) for part in ("weights", "embeddings", "activations"))
+    return (
+        step.name,
+        step.stage,
+        bits,
+        _decimal(step.score, 4),
+        _decimal(step.mib, 2),
+        fields.short(step.digest),
+        _first_weights(step),
+        step.data.get("kind", ""),
+    )
+
+
+def _first_weights(step: Step) -> str:
+    """Parts with the same origin on one line: `embeddings, encoder copied from ...`."""
+    origins: dict[str, list[str]] = {}
+    for value in step.init:
+        part = Part(**value)
+        origins.setdefault(fields.describe(part), []).append(part.part)
+    source = f"{step.parent}: " if step.parent else ""
+    return source + "\n".join(f"{', '.join(parts)} {origin}" for origin, parts in origins.items())
+
+
+def _show_choice(choice: Choice, name: str) -> None:
+    console = _console()
+    table = Table(title=f"Versions of {escape(name)}", title_justify="left")
+    for column in ("rung", "version", "W-E-A bits", "score", "MiB", "digest", "verdict"):
+        table.add_column(column, justify="right" if column in {"score", "MiB"} else "left", overflow="fold")
+    for one in choice.ranked:
+        table.add_row(*_candidate_row(one, "chosen" if one == choice.best else "competed"))
+    for one, objection in choice.excluded:
+        table.add_row(*_candidate_row(one, objection))
+    console.print(table)
+    if choice.best is None:
+        console.print(escape(f"No champion: {choice.reason}."))
+        return
+    console.print(
+        escape(f"{ALIAS} = {choice.best.rung} (version {choice.best.version}): its {choice.reason}.")
+    )
+
+
+def _candidate_row(one: Candidate, verdict: str) -> list[str]:
+    bits = f"{one.weight_bits}-{one.embedding_bits}-{one.activation_bits}"
+    row = [
+        one.rung,
+        one.version,
+        bits,
+        _decimal(one.score, 4),
+        _decimal(one.mib, 2),
+        fields.short(one.digest),
+    ]
+    return [escape(text) for text in [*row, verdict]]
+
+
+def _choice_json(choice: Choice, name: str) -> dict[str, Any]:
+    chosen = choice.best
+    return {
+        "rung": chosen.rung if chosen else None,
+        "version": chosen.version if chosen else None,
+        "score": chosen.score if chosen else None,
+        "mib": chosen.mib if chosen else None,
+        "digest": chosen.digest if chosen else None,
+        "reason": choice.reason,
+        "candidates": [asdict(one) for one in choice.ranked],
+        "excluded": [{**asdict(one), "because": objection} for one, objection in choice.excluded],
+        "alias": ALIAS,
+        "registered_model": name,
+    }
+
+
+def _decimal(value: float | None, places: int) -> str:
+    return "" if value is None else f"{value:.{places}f}"
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else WIDTH_IN_A_PIPE)
+
+
+def _write_json(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

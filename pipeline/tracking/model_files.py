@@ -1,0 +1,109 @@
+"""The files that MLflow keeps of a model, uploaded in full or not counted.
+
+A delivered rung: the packed folder, as it is, and the code that serves it (served_model.py), so nothing is
+pickled. Any other model: record.json alone; its weights stay in DVC. A logged model is READY only after
+every file was found again in its full size, and an upload that was cut short is repeated.
+"""
+
+import tempfile
+import warnings
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import files, paths
+from pipeline.params import Params
+from pipeline.record import RECORD
+from pipeline.tracking.execution import Model
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+
+PACKED = "packed"
+SERVED_WITH = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas")
+
+
+def upload(client: "MlflowClient", model: Model, logged: "LoggedModel", params: Params) -> None:
+    """Give `logged` its files, unless it has them.
+
+    Raises:
+        IntegrityError: MLflow does not hold what was uploaded.
+    """
+    if logged.status == "READY" and not _missing(client, model, logged):
+        return
+    with tempfile.TemporaryDirectory() as staging:
+        folder = Path(staging) / "model"
+        if model.packed is None:
+            files.write_text(folder / RECORD, (model.folder / RECORD).read_text(encoding="utf-8"))
+        else:
+            _lay_out(model, logged, params, folder)
+        client.log_model_artifacts(logged.model_id, str(folder))
+    if missing := _missing(client, model, logged):
+        raise files.IntegrityError(f"{model.name}: MLflow did not keep {sorted(missing)} as uploaded")
+    client.finalize_logged_model(logged.model_id, "READY")
+
+
+def _missing(client: "MlflowClient", model: Model, logged: "LoggedModel") -> set[str]:
+    """Names of files that MLflow does not hold in their full size."""
+    if model.packed is None:
+        promised = {RECORD: (model.folder / RECORD).stat().st_size}
+        folder = None
+    else:
+        folder = f"artifacts/{model.name}"  # MLflow keeps the folder's own name
+        names = [*model.packed, files.MANIFEST]
+        promised = {
+            f"{folder}/{name}": (paths.packed_dir(model.name) / name).stat().st_size for name in names
+        }
+    kept = dict(_sizes(client, logged.model_id, folder))
+    return {name for name, size in promised.items() if kept.get(name) != size}
+
+
+def _sizes(client: "MlflowClient", model_id: str, path: str | None) -> Iterator[tuple[str, int | None]]:
+    for entry in client.list_logged_model_artifacts(model_id, path):
+        if entry.is_dir:
+            yield from _sizes(client, model_id, entry.path)
+        else:
+            yield entry.path, entry.file_size
+
+
+def _lay_out(model: Model, logged: "LoggedModel", params: Params, folder: Path) -> None:
+    """Write `folder` as MLflow's format for models wants it."""
+    import mlflow.pyfunc
+    from mlflow.models import Model as Description
+
+    description = Description(
+        artifact_path=logged.artifact_location,
+        run_id=logged.source_run_id,
+        model_id=logged.model_id,
+        model_uuid=logged.model_id,
+    )
+    with warnings.catch_warnings():
+        # It asks for an input example, to guess the signature that is given here.
+        warnings.simplefilter("ignore", UserWarning)
+        mlflow.pyfunc.save_model(
+            str(folder),
+            python_model=str(Path(__file__).with_name("served_model.py")),
+            artifacts={PACKED: str(paths.packed_dir(model.name))},
+            signature=_signature(params),
+            mlflow_model=description,
+            model_config=_serving(params),
+            pip_requirements=[f"{name}=={version(name)}" for name in SERVED_WITH],
+        )
+
+
+def _signature(params: Params) -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    outputs = [ColSpec("double", "score")]
+    if params.task.kind == "classification":
+        outputs.insert(0, ColSpec("string", "label"))
+    inputs = [ColSpec("string", column) for column in params.task.sentence_columns]
+    return ModelSignature(inputs=Schema([*inputs]), outputs=Schema([*outputs]))
+
+
+def _serving(params: Params) -> dict[str, Any]:
+    task = params.task
+    return {"sentence_columns": list(task.sentence_columns), "max_length": task.max_length}

@@ -1,0 +1,136 @@
+"""A trained and packed ladder of tiny files, in a project of its own.
+
+The weights mean nothing: tracking reads digests, records and results. The folders are real (files.publish).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy
+from ruamel.yaml import YAML
+from safetensors.numpy import save_file
+
+from pipeline import files, params, paths, record
+from pipeline.record import Part, Record
+
+ROOT = Path(__file__).parents[2]
+# name: parent, bits of weights and activations, score, MiB
+LADDER: dict[str, tuple[str | None, int, int, float | None, float]] = {
+    "pretrained": (None, 32, 32, None, 4.0),
+    "teacher": ("pretrained", 32, 32, 0.96, 4.0),
+    "w8": ("teacher", 8, 32, 0.95, 1.0),
+    "w1": ("w8", 1, 32, 0.94, 0.15),
+    "w1a8": ("w1", 1, 8, 0.93, 0.15),
+    "w1a8_direct": ("teacher", 1, 8, 0.88, 0.15),
+}
+DELIVERED = ("w8", "w1", "w1a8", "w1a8_direct")
+VALIDATION = "5" * 64
+
+
+@dataclass
+class Project:
+    """A project's folder, which is the working directory while a test runs."""
+
+    root: Path
+
+    @property
+    def params(self) -> params.Params:
+        return params.load(self.root / "params.yaml")
+
+    def train(self, name: str, **changes: Any) -> None:
+        """Write models/<name>/, and packed/<name>/ if it is delivered. `seed` changes the weights."""
+        parent, weights, activations, _, _ = LADDER[name]
+        folder = self.root / paths.model_dir(name)
+        with files.publish(folder) as made:
+            seed = changes.get("seed", 0)
+            _tensors(made, f"{name} {seed}")
+            (made / "curve.csv").write_text("step,loss,score\n1,0.9,\n2,0.5,0.8\n")
+            own = Record(
+                name=name,
+                stage=_stage(name, activations),
+                task="demo",
+                digest=files.sha256(made / "model.safetensors"),
+                parent=parent,
+                parent_digest=self.record(parent).digest if parent else None,
+                teacher="teacher" if name in DELIVERED else None,
+                teacher_digest=self.record("teacher").digest if name in DELIVERED else None,
+                bits={"weights": weights, "embeddings": weights, "activations": activations},
+                init=_init(self.record(parent).digest if parent else None),
+                data={"kind": "plain", "train": "1" * 64, "selection": "2" * 64},
+                seed=seed,
+                steps=2,
+                best_step=2,
+                selected_on="selection",
+                scores={"selection": {"accuracy": 0.8}},
+                sign_flips={"bert.pooler.dense.weight": 0.25},
+                settings={"learning_rate": 3e-4, "batch_size": 32},
+            )
+            record.write(made, own)
+        if name in DELIVERED:
+            self.pack(name)
+
+    def pack(self, name: str) -> None:
+        with files.publish(self.root / paths.packed_dir(name)) as made:
+            _tensors(made, f"codes of {self.record(name).digest}")
+            files.write_json(made / "config.json", {"model_type": "bert"})
+            record.write(made, self.record(name))
+
+    def evaluate(self, **scores: float | None) -> None:
+        """Write metrics/results.json; `scores` replaces those of LADDER."""
+        models = {}
+        for name, (parent, weights, activations, score, mib) in LADDER.items():
+            if name == "pretrained":
+                continue
+            score = scores.get(name, score)
+            models[name] = {
+                "score": score,
+                "scores": {"validation": {"accuracy": score}},
+                "num_examples": 100,
+                "weight_bits": weights,
+                "embedding_bits": weights,
+                "activation_bits": activations,
+                "parent": parent,
+                "bytes": int(mib * 2**20),
+                "mib": mib,
+                "ratio": 4.0 / mib,
+                "gap": None if score is None else score - 0.96,
+                "digest": self.record(name).digest,
+            }
+        files.write_json(self.root / paths.METRICS / "results.json", {"task": "demo", "models": models})
+
+    def record(self, name: str) -> Record:
+        return record.read(self.root / paths.model_dir(name))
+
+
+def _stage(name: str, activations: int) -> Any:
+    if name in ("pretrained", "teacher"):
+        return name
+    return "weights" if activations == 32 else "weights_activations"
+
+
+def _init(parent_digest: str | None) -> list[Part]:
+    if parent_digest is None:
+        return [Part("all", "drawn", distribution="N(0, 0.02)", seed=0)]
+    return [Part("embeddings", "copied", parent_digest), Part("encoder", "copied", parent_digest)]
+
+
+def _tensors(folder: Path, content: str) -> None:
+    weight = numpy.frombuffer(content.encode().ljust(64), dtype=numpy.uint8).copy()
+    save_file({"weight": weight}, folder / "model.safetensors")
+
+
+def write_params(path: Path) -> None:
+    yaml = YAML()
+    values = yaml.load((ROOT / "params.yaml").read_text())
+    values["weights"] = {
+        "w8": {"bits": 8, "init_from": "teacher", "data": "plain"},
+        "w1": {"bits": 1, "init_from": "w8", "data": "plain"},
+    }
+    values["weights_activations"] = {
+        "w1a8": {"bits": 1, "activation_bits": 8, "init_from": "w1", "data": "plain"},
+        "w1a8_direct": {"bits": 1, "activation_bits": 8, "init_from": "teacher", "data": "plain"},
+    }
+    values["deliver"] = list(DELIVERED)
+    with path.open("w") as file:
+        yaml.dump(values, file)

@@ -1,0 +1,98 @@
+"""A lineage is proved when MLflow and the records tell the same story; else it says where they do not."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from ladder_on_disk import Project
+
+from pipeline import files, record
+from pipeline.record import Record
+from pipeline.tracking import ancestry, store
+
+
+def traced(rung: str) -> ancestry.Lineage:
+    with store.opened(store.locate()) as client:
+        return ancestry.trace(client, "demo", rung)
+
+
+def rewrite(project: Project, name: str, **changes: Any) -> None:
+    """Change a record as somebody would who also knows about manifests."""
+    folder = project.root / "models" / name
+    own: Record = replace(project.record(name), **changes)
+    record.write(folder, own)
+    manifest = files.read_json(folder / files.MANIFEST)
+    manifest["files"]["record.json"]["sha256"] = files.sha256(folder / "record.json")
+    files.write_json(folder / files.MANIFEST, manifest)
+
+
+@pytest.mark.parametrize(
+    ("rung", "chain"),
+    [
+        ("w1a8", ["w1a8", "w1", "w8", "teacher", "pretrained"]),
+        ("w1a8_direct", ["w1a8_direct", "teacher", "pretrained"]),
+        ("teacher", ["teacher", "pretrained"]),
+    ],
+)
+def test_a_rung_is_walked_back_to_the_teacher(
+    registered_project: Project, rung: str, chain: list[str]
+) -> None:
+    lineage = traced(rung)
+    assert lineage.verified, lineage.disagreements
+    assert [step.name for step in lineage.chain] == chain
+    for step in lineage.chain:
+        assert step.digest == registered_project.record(step.name).digest
+
+
+def test_a_step_tells_bits_score_size_and_first_weights(registered_project: Project) -> None:
+    step = traced("w1a8").chain[0]
+    assert step.bits == {"weights": 1, "embeddings": 1, "activations": 8}
+    assert (step.score, step.mib, step.parent) == (0.93, 0.15, "w1")
+    assert {part["digest"] for part in step.init} == {registered_project.record("w1").digest}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"digest": "f" * 64}, "w8: digest is ffff"),
+        ({"parent_digest": "f" * 64}, "w8: init_from_digest is ffff"),
+        ({"parent": "pretrained"}, "w8: init_from is pretrained on disk, teacher in MLflow"),
+        (
+            {"bits": {"weights": 4, "embeddings": 8, "activations": 32}},
+            "w8: weight_bits is 4 on disk, 8 in MLflow",
+        ),
+        ({"seed": 5}, "w8: record_digest is"),
+    ],
+)
+def test_a_tampered_record_is_named(
+    registered_project: Project, change: dict[str, Any], expected: str
+) -> None:
+    rewrite(registered_project, "w8", **change)
+    lineage = traced("w1a8")
+    assert not lineage.verified
+    assert any(text.startswith(expected) for text in lineage.disagreements), lineage.disagreements
+    assert all(text.startswith("w8: ") for text in lineage.disagreements)
+
+
+def test_a_tampered_tag_in_mlflow_is_named(registered_project: Project) -> None:
+    with store.opened(store.locate()) as client:
+        model_id = traced("w1").chain[0].logged_model_id
+        client.set_logged_model_tags(model_id, {"bitladder.init_from_digest": "0" * 64})
+    assert [text[:24] for text in traced("w1a8").disagreements] == ["w1: init_from_digest is "]
+
+
+def test_flipped_weights_are_named(registered_project: Project) -> None:
+    weights = registered_project.root / "models/w8/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\xff")
+    (text,) = traced("w1a8").disagreements
+    assert text.startswith("models/w8/model.safetensors: sha256")
+
+
+def test_a_rung_trained_again_and_not_registered_is_no_proof(registered_project: Project) -> None:
+    registered_project.train("w1a8", seed=9)
+    assert traced("w1a8").disagreements[0].startswith("w1a8: digest is")
+
+
+def test_a_rung_that_was_never_published_is_said_to_be_so(project: Project) -> None:
+    with pytest.raises(ancestry.NotPublishedError, match="w1a8: MLflow has no model of that name"):
+        traced("w1a8")

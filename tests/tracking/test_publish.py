@@ -1,0 +1,215 @@
+"""Publishing: complete, once per content, and again whenever the store lost it."""
+
+import math
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from ladder_on_disk import DELIVERED, LADDER, Project
+
+from pipeline import files, record
+from pipeline.tracking import execution, fields, publish, store, versions
+
+
+@contextmanager
+def client() -> Iterator[Any]:
+    with store.opened(store.locate()) as opened:
+        yield opened
+
+
+def published(project: Project) -> publish.Published:
+    with client() as opened:
+        return publish.publish(opened, store.locate(), execution.read(project.params), project.params)
+
+
+def every_run(opened: Any) -> list[Any]:
+    experiment = opened.get_experiment_by_name("bitladder/demo")
+    return list(opened.search_runs([experiment.experiment_id], max_results=1000))
+
+
+def test_every_model_becomes_a_run_under_the_execution(registered_project: Project) -> None:
+    done = published(registered_project)
+    with client() as opened:
+        runs = every_run(opened)
+        # Found by a search, a run comes without its model inputs.
+        w1 = opened.get_run(done.runs["w1"])
+        inputs = [entry.model_id for entry in w1.inputs.model_inputs]
+        logged = opened.get_logged_model(done.logged_models["w1"])
+        history = opened.get_metric_history(w1.info.run_id, "training/loss")
+        kept = {entry.path for entry in opened.list_logged_model_artifacts(logged.model_id, "artifacts/w1")}
+        teacher_keeps = [e.path for e in opened.list_logged_model_artifacts(done.logged_models["teacher"])]
+
+    assert set(done.runs) == set(LADDER)
+    assert list(done.versions) == list(DELIVERED)
+    assert {run.data.tags.get("mlflow.parentRunId") for run in runs} == {None, done.execution_run}
+    assert inputs == [done.logged_models["w8"]]
+    assert [(point.step, point.value) for point in history] == [(1, 0.9), (2, 0.5)]
+    assert w1.data.metrics["eval/validation/accuracy"] == 0.94
+    assert w1.data.metrics["size/mib"] == 0.15
+    assert w1.data.params["bits.weights"] == "1"
+    assert w1.data.params["settings.learning_rate"] == "0.0003"
+    assert w1.data.tags["bitladder.init_from_digest"] == registered_project.record("w8").digest
+    assert {entry.dataset.name for entry in w1.inputs.dataset_inputs} == {
+        "demo/plain/train",
+        "demo/plain/selection",
+    }
+    assert {metric.key: metric.value for metric in logged.metrics}["eval/score"] == 0.94
+    assert logged.status == "READY"
+    packed = [*(path.name for path in (registered_project.root / "packed/w1").iterdir())]
+    assert kept == {f"artifacts/w1/{name}" for name in packed}
+    assert teacher_keeps == ["record.json"]
+
+
+def test_publishing_twice_changes_nothing(registered_project: Project) -> None:
+    first = published(registered_project)
+    with client() as opened:
+        before = [run.to_dictionary() for run in every_run(opened)]
+    second = published(registered_project)
+    with client() as opened:
+        after = [run.to_dictionary() for run in every_run(opened)]
+        count = len(versions.every(opened, "bitladder-demo"))
+
+    assert second.new_runs == second.new_versions == []
+    assert (second.runs, second.logged_models, second.versions) == (
+        first.runs,
+        first.logged_models,
+        first.versions,
+    )
+    assert before == after
+    assert count == len(DELIVERED)
+
+
+def test_a_changed_rung_alone_is_new_and_gets_a_new_version(registered_project: Project) -> None:
+    first = published(registered_project)
+    registered_project.train("w1a8_direct", seed=7)
+    registered_project.evaluate(w1a8_direct=0.89)
+    second = published(registered_project)
+
+    assert second.new_runs == second.new_versions == ["w1a8_direct"]
+    assert second.execution_run != first.execution_run
+    assert second.runs["teacher"] == first.runs["teacher"]
+
+
+def test_a_publication_cut_short_is_completed_on_the_same_runs(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = publish.model_files.upload
+
+    def breaks_at_w1(opened: Any, model: Any, *rest: Any) -> None:
+        if model.name == "w1":
+            raise KeyboardInterrupt
+        real(opened, model, *rest)
+
+    monkeypatch.setattr(publish.model_files, "upload", breaks_at_w1)
+    with pytest.raises(KeyboardInterrupt):
+        published(project)
+    with client() as opened:
+        (cut,) = [run for run in every_run(opened) if run.info.run_name == "w1"]
+        assert cut.info.status == "RUNNING"
+        assert [v.tags["bitladder.name"] for v in versions.every(opened, "bitladder-demo")] == ["w8"]
+    monkeypatch.setattr(publish.model_files, "upload", real)
+    done = published(project)
+
+    assert done.runs["w1"] == cut.info.run_id
+    with client() as opened:
+        runs = every_run(opened)
+        assert {run.info.status for run in runs} == {"FINISHED"}
+        assert len(runs) == len(LADDER) + 1
+        assert len(opened.get_metric_history(cut.info.run_id, "training/loss")) == 2
+
+
+def test_lost_artifacts_are_uploaded_again(project: Project) -> None:
+    first = published(project)
+    kept = project.root / store.HOME / "artifacts/models" / first.logged_models["w1"]
+    shutil.rmtree(kept)
+    second = published(project)
+
+    assert second.logged_models == first.logged_models
+    assert (kept / "artifacts/artifacts/w1/model.safetensors").is_file()
+
+
+def test_a_new_evaluation_of_the_same_weights_supersedes_the_older_one(registered_project: Project) -> None:
+    first = published(registered_project)
+    registered_project.evaluate(w1=0.91)
+    second = published(registered_project)
+    with client() as opened:
+        found = {v.version: v for v in versions.every(opened, "bitladder-demo")}
+        old, new = (found[int(done.versions["w1"])] for done in (first, second))
+
+    assert second.new_versions == ["w1"]
+    assert old.tags["bitladder.superseded_by"] == second.versions["w1"]
+    assert new.tags["bitladder.score"] == "0.91"
+
+    registered_project.evaluate()
+    third = published(registered_project)
+    with client() as opened:
+        found = {v.version: v for v in versions.every(opened, "bitladder-demo")}
+    assert third.versions == first.versions
+    assert "bitladder.superseded_by" not in found[int(first.versions["w1"])].tags
+    assert found[int(second.versions["w1"])].tags["bitladder.superseded_by"] == first.versions["w1"]
+
+
+def test_a_number_that_is_not_finite_is_a_tag_and_no_metric(project: Project) -> None:
+    results = project.root / "metrics/results.json"
+    results.write_text(results.read_text().replace("0.94", "NaN"))
+    with files.publish(project.root / "models/w1x") as made:
+        (made / "curve.csv").write_text("step,loss,score\n1,nan,\n2,inf,0.8\n")
+    done = published(project)
+    with client() as opened:
+        run = opened.get_run(done.runs["w1"])
+
+    assert "eval/score" not in run.data.metrics
+    assert run.data.tags["bitladder.invalid"] == "eval/score, eval/validation/accuracy"
+    assert all(math.isfinite(value) for value in run.data.metrics.values())
+
+
+def test_a_curve_that_diverged_keeps_its_finite_points(project: Project) -> None:
+    found = execution.read(project.params)
+    (w1,) = [model for model in found.models if model.name == "w1"]
+    (project.root / w1.folder / "curve.csv").write_text("step,loss,score\n1,0.5,\n2,nan,\n3,inf,0.8\n")
+
+    curve = [(p.key, p.step, p.value) for p in fields.points(w1) if p.key.startswith("training/")]
+    assert curve == [("training/loss", 1, 0.5), ("training/score", 3, 0.8)]
+    assert fields.invalid(w1) == {"training/loss"}
+
+
+@pytest.mark.parametrize("folder", ["models/w1", "packed/w1"])
+def test_a_flipped_bit_is_refused_before_anything_is_published(project: Project, folder: str) -> None:
+    weights = project.root / folder / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(files.IntegrityError, match=f"{folder}/model.safetensors"):
+        execution.read(project.params)
+
+
+def test_a_child_of_another_parent_than_todays_is_refused(project: Project) -> None:
+    project.train("w8", seed=3)
+    project.evaluate()
+    with pytest.raises(files.IntegrityError, match="models/w1: made from w8"):
+        execution.read(project.params)
+
+
+def test_a_packed_copy_of_another_model_is_refused(project: Project) -> None:
+    with files.publish(project.root / "packed/w1") as made:
+        record.write(made, project.record("w8"))
+    with pytest.raises(files.IntegrityError, match="packed/w1"):
+        execution.read(project.params)
+
+
+def test_results_of_other_weights_are_refused(project: Project) -> None:
+    project.train("w1a8", seed=3)
+    with pytest.raises(files.IntegrityError, match="w1a8 was evaluated as"):
+        execution.read(project.params)
+
+
+def test_rungs_that_params_no_longer_name_are_left_alone(project: Project) -> None:
+    shutil.copytree(project.root / "models/w1", project.root / "models/w3")
+    assert {model.name for model in execution.read(project.params).models} == set(LADDER)
+
+
+def test_values_too_long_for_mlflow_are_cut_visibly() -> None:
+    assert fields.cut("x" * 6000).endswith("... (cut, 6000 characters)")
+    assert fields.legal_key("init.layer{0}/q") == "init.layer_0_/q"

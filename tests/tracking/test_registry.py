@@ -1,0 +1,158 @@
+"""Choosing is a pure function of evidence; the alias follows it, whatever happened before."""
+
+import itertools
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ladder_on_disk import Project
+
+from pipeline.tracking import execution, registry, store, versions
+from pipeline.tracking.publish import publish
+from pipeline.tracking.registry import Candidate, Criteria, CriteriaError, choose
+
+NAME = "bitladder-demo"
+scores = st.none() | st.floats() | st.sampled_from([0.5, 0.9])
+sizes = st.none() | st.floats(min_value=0.1, max_value=4) | st.just(0.5)
+bits = st.sampled_from([1, 2, 4, 8])
+
+
+@st.composite
+def ladders(draw: st.DrawFn) -> list[Candidate]:
+    """Versions numbered in the order of publication, with ties, NaN, infinity and missing values."""
+    return [
+        Candidate(
+            rung=draw(st.sampled_from(["w8", "w1", "w1a8"])),
+            version=str(number),
+            digest=f"digest {number}",
+            score=draw(scores),
+            mib=draw(sizes),
+            weight_bits=draw(bits),
+            embedding_bits=1,
+            activation_bits=draw(st.sampled_from([1, 4, 8, 32])),
+            evaluated_on=draw(st.sampled_from(["today", "yesterday"])),
+            superseded_by=draw(st.sampled_from([None, None, "9"])),
+        )
+        for number in range(1, draw(st.integers(0, 8)) + 1)
+    ]
+
+
+criteria = st.builds(
+    Criteria,
+    max_mib=st.none() | st.floats(0.1, 4),
+    min_score=st.none() | st.floats(0, 1),
+    activation_bits=st.none() | st.sampled_from([1, 8, 32]),
+)
+
+
+@given(ladders(), criteria, st.none() | st.just("today"), st.randoms())
+def test_the_best_is_eligible_unbeaten_and_independent_of_the_order(
+    ladder: list[Candidate], wanted: Criteria, today: str | None, random: object
+) -> None:
+    choice = choose(ladder, wanted, today)
+    shuffled = ladder.copy()
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert choose(shuffled, wanted, today) == choice
+    assert (
+        sorted([*choice.ranked, *(one for one, _ in choice.excluded)], key=lambda c: int(c.version)) == ladder
+    )
+    best = choice.best
+    if best is None:
+        assert not choice.ranked
+        return
+    assert best.score is not None
+    assert math.isfinite(best.score)
+    assert best.superseded_by is None
+    assert wanted.max_mib is None or (best.mib is not None and best.mib <= wanted.max_mib)
+    assert wanted.min_score is None or best.score >= wanted.min_score
+    assert wanted.activation_bits in (None, best.activation_bits)
+    assert wanted != Criteria() or best.weight_bits == 1
+    assert today in (None, best.evaluated_on)
+    for other in choice.ranked:
+        assert other.score is not None
+        assert (best.score, -(best.mib or math.inf)) >= (other.score, -(other.mib or math.inf))
+
+
+def one(rung: str, score: float | None, mib: float = 1.0, **changes: object) -> Candidate:
+    values = {"version": "1", "digest": rung, "weight_bits": 1, "embedding_bits": 1, "activation_bits": 8}
+    return Candidate(rung=rung, score=score, mib=mib, **{**values, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("score", [None, math.nan, math.inf, -math.inf])
+def test_a_score_that_is_not_finite_is_never_best(score: float | None) -> None:
+    choice = choose([one("broken", score), one("sound", 0.1)], Criteria())
+    assert choice.best is not None
+    assert choice.best.rung == "sound"
+    assert [objection for _, objection in choice.excluded] == ["no finite score"]
+
+
+def test_ties_go_to_the_smaller_file_and_then_to_the_first_name() -> None:
+    large, small, b = one("a", 0.9, 2.0), one("c", 0.9, 1.0), one("b", 0.9, 1.0)
+    for order in itertools.permutations([large, small, b]):
+        assert choose(list(order), Criteria()).best == b
+
+
+def test_a_negative_zero_or_negative_score_competes_as_any_number() -> None:
+    assert choose([one("bad", -0.3), one("worse", -0.5)], Criteria()).best == one("bad", -0.3)
+
+
+def test_criteria_that_are_no_numbers_are_refused() -> None:
+    with pytest.raises(CriteriaError, match="min_score"):
+        Criteria(min_score=math.nan)
+
+
+def test_the_alias_is_the_best_of_the_evidence_whatever_was_published_when(
+    registered_project: Project,
+) -> None:
+    with store.opened(store.locate()) as client:
+        rung = {version.version: version.tags["bitladder.name"] for version in versions.every(client, NAME)}
+
+        def appointed(wanted: Criteria) -> str:
+            registry.appoint(client, NAME, wanted, None)
+            return rung[int(registry.champion(client, NAME) or 0)]
+
+        assert rung[int(registry.champion(client, NAME) or 0)] == "w1"
+        assert appointed(Criteria(activation_bits=8)) == "w1a8"
+        assert appointed(Criteria(activation_bits=8)) == "w1a8"
+        assert appointed(Criteria(min_score=0.9)) == "w8"
+        assert appointed(Criteria(max_mib=0.5)) == "w1"
+        assert appointed(Criteria(max_mib=0.01)) == "w1", "nothing is small enough: the alias stays"
+
+
+def test_an_alias_moved_by_somebody_else_meanwhile_is_set_again(
+    registered_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with store.opened(store.locate()) as client:
+        (w8,) = [v for v in versions.every(client, NAME) if v.tags["bitladder.name"] == "w8"]
+        real, rivals = client.set_registered_model_alias, iter([w8.version])
+
+        def then_a_rival(name: str, alias: str, version: str) -> None:
+            real(name, alias, version)
+            for rival in rivals:
+                real(name, alias, rival)
+
+        monkeypatch.setattr(client, "set_registered_model_alias", then_a_rival)
+        choice = registry.appoint(client, NAME, Criteria(activation_bits=8), None)
+        assert choice.best is not None
+        assert registry.champion(client, NAME) == choice.best.version
+
+
+def test_scores_on_other_validation_data_do_not_compete(registered_project: Project) -> None:
+    with store.opened(store.locate()) as client:
+        choice = choose(registry.candidates(client, NAME), Criteria(), "another digest")
+    assert choice.best is None
+    assert "scored on other validation data than today's" in {objection for _, objection in choice.excluded}
+
+
+def test_a_better_ladder_takes_the_alias_and_its_criteria_are_kept(registered_project: Project) -> None:
+    project = registered_project
+    with store.opened(store.locate()) as client:
+        registry.remember(client, NAME, Criteria(activation_bits=8))
+        project.train("w1a8_direct", seed=1)
+        project.evaluate(w1a8_direct=0.99)
+        found = execution.read(project.params)
+        done = publish(client, store.locate(), found, project.params)
+        choice = registry.appoint(client, NAME, registry.remembered(client, NAME), found.evaluated_on)
+    assert choice.best is not None
+    assert choice.best.version == done.versions["w1a8_direct"]

@@ -1,0 +1,45 @@
+"""What MLflow serves is the packed model itself, loaded by our own loader and without pickle."""
+
+import pandas
+import pytest
+from ladder_on_disk import Project
+from tiny_rung import save_rung
+
+from pipeline import files, paths, record
+from pipeline.packing import predict
+from pipeline.packing.writing import pack
+from pipeline.quantizers.choose import Precision
+from pipeline.stages import register
+from pipeline.tracking import store
+
+
+def pack_a_real_model(project: Project, name: str) -> str:
+    """Replace the fabricated packed/<name>/ by a tiny model with 1-bit weights and 8-bit activations."""
+    with files.publish(project.root / "real") as folder:
+        save_rung(folder, Precision(1, 1, 8))
+    target = project.root / paths.packed_dir(name)
+    with files.publish(target) as folder:
+        pack(project.root / "real", folder)
+        record.write(folder, project.record(name))
+    return str(target)
+
+
+def test_the_champion_answers_as_the_packed_folder_does(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    folder = pack_a_real_model(project, "w1")
+    register.run(project.params)
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    mlflow.set_tracking_uri(store.locate().uri)
+    served = mlflow.pyfunc.load_model("models:/bitladder-demo@champion")
+    texts = ["the dog sees a cat .", "a fish hears"] * 40
+    answers = served.predict(pandas.DataFrame({"sentence": texts}))
+
+    assert list(answers.columns) == ["label", "score"]
+    assert len(answers) == len(texts)
+    for text, answer in zip(texts[:2], answers.itertuples(), strict=False):
+        expected = predict.predict(folder, text)
+        assert answer.label == expected["label"]
+        assert answer.score == pytest.approx(expected["scores"][answer.label], abs=1e-5)
