@@ -154,8 +154,8 @@ def _filled(
 def _load(folder: Path) -> Any:
     verbosity = logging.get_verbosity()
     # What it would print is told below, as an error, where it matters.
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     # Any: with loading info it returns a pair, which its annotation does not know.
     loaded: Any = BertForMaskedLM.from_pretrained(folder, local_files_only=True, output_loading_info=True)
     logging.set_verbosity(verbosity)

@@ -5,10 +5,8 @@ their shares in both parts; the rows of a regression are drawn without regard to
 their order.
 """
 
-from collections import Counter
-from collections.abc import Sequence
-
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pipeline.data.checks import LABEL, DataError
@@ -18,47 +16,48 @@ def cap_rows(train: pd.DataFrame, *, max_rows: int | None, seed: int, stratify: 
     """At most `max_rows` rows, drawn at random. Raises DataError when a class could not be kept."""
     if max_rows is None or len(train) <= max_rows:
         return train
-    kept, _ = _draw(train, max_rows, seed=seed, stratify=stratify, setting="data.max_train_rows")
-    return _rows(train, kept)
+    drawn = _draw(train, max_rows, seed=seed, stratify=stratify, setting="data.max_train_rows")
+    return train[drawn].reset_index(drop=True)
 
 
 def hold_out(
     train: pd.DataFrame, *, fraction: float, seed: int, stratify: bool
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(rest of train, selection split of `fraction` of its rows and at least one row per class)."""
+    """(the rest of train, selection split): `fraction` of the rows, of each class at least one in each part.
+
+    Raises DataError when there are too few rows for that.
+    """
     classes = train[LABEL].nunique() if stratify else 1
     size = max(round(fraction * len(train)), classes)
-    held, rest = _draw(train, size, seed=seed, stratify=stratify, setting="task.selection_fraction")
-    return _rows(train, rest), _rows(train, held)
+    drawn = _draw(train, size, seed=seed, stratify=stratify, setting="task.selection_fraction")
+    return train[~drawn].reset_index(drop=True), train[drawn].reset_index(drop=True)
 
 
-def _draw(
-    train: pd.DataFrame, size: int, *, seed: int, stratify: bool, setting: str
-) -> tuple[Sequence[int], Sequence[int]]:
-    """Row numbers of the `size` rows drawn and of the others."""
-    from sklearn.model_selection import train_test_split
-
-    if stratify:
-        _need_two_of_each(train, size, setting)
-    elif not 0 < size < len(train):
-        raise DataError([f"{setting}: {size} of {len(train)} training rows; a part would be empty"])
-    labels = train[LABEL] if stratify else None
-    drawn, others = train_test_split(
-        np.arange(len(train)), train_size=size, random_state=seed, stratify=labels
-    )
-    return drawn, others
-
-
-def _need_two_of_each(train: pd.DataFrame, size: int, setting: str) -> None:
-    counts = dict(sorted(Counter(train[LABEL].tolist()).items()))
-    if min(counts.values()) < 2 or not len(counts) <= size <= len(train) - len(counts):
+def _draw(train: pd.DataFrame, size: int, *, seed: int, stratify: bool, setting: str) -> npt.NDArray[np.bool]:
+    """Whether each row is one of the `size` rows drawn."""
+    classes = train[LABEL].to_numpy() if stratify else np.zeros(len(train), np.int64)
+    labels, counts = np.unique(classes, return_counts=True)
+    if counts.min() < 2 or not len(labels) <= size <= len(train) - len(labels):
+        found = f"rows per label {dict(zip(labels.tolist(), counts.tolist(), strict=True))}"
         raise DataError(
             [
-                f"{setting}: {size} of {len(train)} training rows, rows per label {counts}; "
+                f"{setting}: {size} of {len(train)} training rows, {found if stratify else 'any label'}; "
                 "each label needs a row in the part drawn and one in the rest"
             ]
         )
+    generator = np.random.default_rng(seed)
+    drawn = np.zeros(len(train), np.bool)
+    for label, num in zip(labels, _shares(counts, size), strict=True):
+        drawn[generator.choice(np.flatnonzero(classes == label), num, replace=False)] = True
+    return drawn
 
 
-def _rows(frame: pd.DataFrame, numbers: Sequence[int]) -> pd.DataFrame:
-    return frame.iloc[np.sort(np.asarray(numbers))].reset_index(drop=True)
+def _shares(counts: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
+    """Rows to draw of each class: in proportion, summing to `size`, never none of a class and never all."""
+    exact = counts * size / counts.sum()
+    shares: npt.NDArray[np.int64] = np.clip(np.floor(exact).astype(np.int64), 1, counts - 1)
+    while (short := size - shares.sum()) != 0:
+        step = int(np.sign(short))
+        free = shares < counts - 1 if step > 0 else shares > 1
+        shares[np.argmax(np.where(free, step * (exact - shares), -np.inf))] += step
+    return shares

@@ -1,0 +1,97 @@
+"""Parts of a training split: sizes, shares, order, and the same rows for the same seed."""
+
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.data.checks import DataError
+from pipeline.data.splits import cap_rows, hold_out
+
+labels_of_two_rows_at_least = st.dictionaries(
+    st.integers(0, 4), st.integers(2, 30), min_size=2, max_size=4
+).map(lambda counts: [label for label, num in counts.items() for _ in range(num)])
+
+
+def frame(labels: list[int]) -> pd.DataFrame:
+    return pd.DataFrame({"sentence": [f"row {i}" for i in range(len(labels))], "label": labels})
+
+
+@given(labels_of_two_rows_at_least, st.floats(0.01, 0.45), st.integers(0, 2**32 - 1))
+def test_every_row_is_in_one_part_in_its_order_with_its_label(
+    labels: list[int], fraction: float, seed: int
+) -> None:
+    train = frame(labels)
+    rest, held = hold_out(train, fraction=fraction, seed=seed, stratify=True)
+    assert sorted([*rest["sentence"], *held["sentence"]]) == sorted(train["sentence"])
+    for part in (rest, held):
+        numbers = [int(text.split()[1]) for text in part["sentence"]]
+        assert numbers == sorted(numbers)
+        assert part["label"].tolist() == [labels[number] for number in numbers]
+
+
+@given(labels_of_two_rows_at_least, st.floats(0.01, 0.45))
+def test_each_class_keeps_its_share_to_a_row_or_so_and_is_in_both_parts(
+    labels: list[int], fraction: float
+) -> None:
+    rest, held = hold_out(frame(labels), fraction=fraction, seed=0, stratify=True)
+    size = max(round(fraction * len(labels)), len(set(labels)))
+    assert len(held) == size
+    counts, all_counts = Counter(held["label"].tolist()), Counter(labels)
+    assert set(counts) == set(rest["label"]) == set(labels)
+    for label, num in all_counts.items():
+        # A row of rounding, and what rare classes get so as not to go without comes off the others.
+        assert abs(counts[label] - num * size / len(labels)) <= len(all_counts)
+
+
+def test_a_seed_gives_the_same_rows_and_another_seed_others() -> None:
+    train = frame([0, 1] * 50)
+    first, again, other = (hold_out(train, fraction=0.2, seed=seed, stratify=True)[1] for seed in (7, 7, 8))
+    pd.testing.assert_frame_equal(first, again)
+    assert first["sentence"].tolist() != other["sentence"].tolist()
+
+
+def test_numpys_global_generator_plays_no_part() -> None:
+    train = frame([0, 1] * 50)
+    np.random.seed(1)
+    first = hold_out(train, fraction=0.2, seed=7, stratify=True)[1]
+    np.random.seed(2)
+    before = np.random.get_state()[1].copy()  # type: ignore[union-attr]
+    assert first.equals(hold_out(train, fraction=0.2, seed=7, stratify=True)[1])
+    assert (np.random.get_state()[1] == before).all()
+
+
+def test_scores_are_drawn_without_regard_to_their_value() -> None:
+    train = frame([0] * 40).assign(label=np.arange(40, dtype=np.float32))
+    rest, held = hold_out(train, fraction=0.25, seed=0, stratify=False)
+    assert (len(rest), len(held)) == (30, 10)
+
+
+def test_a_class_of_one_row_cannot_be_in_both_parts() -> None:
+    with pytest.raises(DataError, match=r"task\.selection_fraction: 3 of 12 .*\{0: 6, 1: 5, 2: 1\}"):
+        hold_out(frame([0] * 6 + [1] * 5 + [2]), fraction=0.1, seed=0, stratify=True)
+
+
+def test_a_cap_keeps_so_many_rows_of_every_class() -> None:
+    capped = cap_rows(frame([0] * 80 + [1] * 20), max_rows=10, seed=0, stratify=True)
+    assert Counter(capped["label"].tolist()) == {0: 8, 1: 2}
+
+
+@pytest.mark.parametrize("max_rows", [None, 100, 1000])
+def test_a_cap_that_is_not_reached_changes_nothing(max_rows: int | None) -> None:
+    train = frame([0, 1] * 50)
+    assert cap_rows(train, max_rows=max_rows, seed=0, stratify=True) is train
+
+
+@pytest.mark.parametrize("max_rows", [1, 99])
+def test_a_cap_that_would_lose_a_class_is_refused(max_rows: int) -> None:
+    with pytest.raises(DataError, match=r"data\.max_train_rows"):
+        cap_rows(frame([0, 1] * 50), max_rows=max_rows, seed=0, stratify=True)
+
+
+def test_a_regression_too_small_to_cut_is_refused() -> None:
+    with pytest.raises(DataError, match="1 of 1 training rows, any label; each label needs"):
+        hold_out(frame([0]), fraction=0.1, seed=0, stratify=False)
