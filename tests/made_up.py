@@ -78,7 +78,8 @@ def params(folder: Path, *overrides: str) -> Params:
 def task_params(folder: Path, task: str, root: Path, *overrides: str) -> Params:
     """Params of a GLUE task read from `root`, with a fifth of the few rows held out."""
     held_out = "task.selection_fraction=0.2"
-    return params(folder, f"task={task}", "data.source=path", f"data.root={root}", held_out, *overrides)
+    source = ("data.source=path", f"data.root={root}")
+    return params(folder, f"task={task}", "model=minilm", *source, held_out, *overrides)
 
 
 def bert(folder: Path, *, masked_lm: bool = True, seed: int = 0, positions: int = 32) -> Path:
