@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from conftest import batch
 from safetensors.torch import load_file
+from tiny_rung import batch
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 

@@ -1,0 +1,178 @@
+"""Stage `evaluate`: scores of every delivered rung, from its packed file, and of the teacher; sizes; claims.
+
+Writes `metrics/results.json` (everything), `metrics/table.csv` (a row per model) and `metrics/curves.csv`
+(every rung's training curve). The validation splits scored here chose nothing: checkpoints were chosen on
+the selection split, which is held out of train.
+"""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import files, paths, record
+from pipeline.data.progress import say
+from pipeline.params import Params, Task
+from pipeline.record import Record
+
+WEIGHTS = "model.safetensors"
+TEACHER = "teacher"
+RESULTS, TABLE, CURVES = (paths.METRICS / name for name in ("results.json", "table.csv", "curves.csv"))
+_COLUMNS = ("parent", "weight_bits", "embedding_bits", "activation_bits", "mib", "ratio", "score", "gap")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one model gets on the validation splits; `accuracy` is of the first one, None for a regression."""
+
+    scores: dict[str, dict[str, float | None]]
+    score: float | None
+    accuracy: float | None
+
+
+def run(params: Params, rung: str | None = None) -> None:
+    """Score all models, write metrics/. Raises IntegrityError when a folder is not what its manifest says."""
+    from pipeline.evaluation.claims import claims
+
+    splits = _read_splits(params.task)
+    models = {name: _evaluate(params, name, splits) for name in (TEACHER, *params.deliver)}
+    _compare_with_teacher(models)
+    results = {**_setting(params, splits, models), "models": models, "claims": claims(models)}
+    files.write_json(RESULTS, results)
+    files.write_text(TABLE, table_csv(models))
+    files.write_text(CURVES, curves_csv(params.deliver))
+
+
+def folder_of(name: str) -> Path:
+    """Where the evaluated file is: packed for a rung, as trained for the teacher."""
+    return paths.model_dir(TEACHER) if name == TEACHER else paths.packed_dir(name)
+
+
+def table_csv(models: Mapping[str, Mapping[str, Any]]) -> str:
+    """A row per model; what is undefined is empty."""
+    rows = [[name, *(_cell(model[column]) for column in _COLUMNS)] for name, model in models.items()]
+    return _csv(["rung", *_COLUMNS], rows)
+
+
+def curves_csv(rungs: Sequence[str]) -> str:
+    """Every rung's curve: step, loss, and the score on the selection split where it was measured."""
+    rows = []
+    for rung in rungs:
+        with (paths.model_dir(rung) / "curve.csv").open(newline="", encoding="utf-8") as file:
+            rows += [[rung, row["step"], row["loss"], row["score"]] for row in csv.DictReader(file)]
+    return _csv(["rung", "step", "loss", "score"], rows)
+
+
+def majority(labels: Sequence[int]) -> float:
+    """The share of the most frequent label: what a model that ignores its input gets."""
+    return max(labels.count(label) for label in set(labels)) / len(labels)
+
+
+def total_steps(name: str) -> int:
+    """Training steps from the teacher down to a rung, its own included; 0 for what is no rung."""
+    own = _record(name)
+    is_rung = own.stage in ("weights", "weights_activations") and own.parent is not None
+    return own.steps + total_steps(str(own.parent)) if is_rung else 0
+
+
+def _read_splits(task: Task) -> dict[str, Any]:
+    from pipeline.data.tables import read_split
+
+    plain = paths.data_dir(task.name, "plain")
+    files.verify(plain)
+    return {name: read_split(plain, name) for name in task.validation_splits}
+
+
+def _evaluate(params: Params, name: str, splits: Mapping[str, Any]) -> dict[str, Any]:
+    digests = files.verify(folder_of(name))
+    own, answers = _record(name), _score(params.task, name, splits)
+    size_bytes = (folder_of(name) / WEIGHTS).stat().st_size
+    say(f"evaluate {name}: score {'undefined' if answers.score is None else f'{answers.score:.4f}'}")
+    return {
+        "stage": own.stage,
+        "parent": own.parent,
+        "weight_bits": own.bits["weights"],
+        "embedding_bits": own.bits["embeddings"],
+        "activation_bits": own.bits["activations"],
+        "score": answers.score,
+        "scores": answers.scores,
+        "accuracy": answers.accuracy,
+        "num_examples": len(splits[params.task.validation_splits[0]]),
+        "bytes": size_bytes,
+        "mib": size_bytes / 2**20,
+        "digest": digests[WEIGHTS],
+        "seed": own.seed,
+        "selected_on": own.selected_on,
+        "steps": own.steps,
+        "total_steps": total_steps(name),
+    }
+
+
+def _score(task: Task, name: str, splits: Mapping[str, Any]) -> Answers:
+    from pipeline.data.encode import encode
+    from pipeline.evaluation.metrics import mean_score
+    from pipeline.evaluation.score import score
+    from pipeline.modeling.checkpoint import load_classifier
+    from pipeline.packing.model import load
+    from pipeline.training.device import device
+
+    model: Any = load_classifier(folder_of(name)) if name == TEACHER else load(folder_of(name))
+    model.to(device())
+    is_regression = task.kind == "regression"
+    metrics: list[str] = [*task.metrics] if is_regression else sorted({*task.metrics, "accuracy"})
+    found: dict[str, dict[str, float | None]] = {}
+    for split, frame in splits.items():
+        encoded = encode(frame, task.sentence_columns, folder_of(name), max_length=task.max_length)
+        found[split] = score(model, encoded, metrics, regression=is_regression).scores
+    first = task.validation_splits[0]
+    official = {split: {str(metric): found[split][metric] for metric in task.metrics} for split in found}
+    return Answers(official, mean_score(official[first]), found[first].get("accuracy"))
+
+
+def _compare_with_teacher(models: dict[str, dict[str, Any]]) -> None:
+    teacher = models[TEACHER]
+    for model in models.values():
+        defined = model["score"] is not None and teacher["score"] is not None
+        model["gap"] = model["score"] - teacher["score"] if defined else None
+        model["ratio"] = teacher["bytes"] / model["bytes"]
+
+
+def _setting(params: Params, splits: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, Any]:
+    """What was scored, on what, and what was not looked at before."""
+    task = params.task
+    is_classification = task.kind == "classification"
+    return {
+        "task": task.name,
+        "kind": task.kind,
+        "metrics": list(task.metrics),
+        "split": task.validation_splits[0],
+        "rows": {name: len(frame) for name, frame in splits.items()},
+        "majority": {
+            name: majority(frame["label"].tolist()) if is_classification else None
+            for name, frame in splits.items()
+        },
+        "num_seeds": len({model["seed"] for model in models.values()}),
+        "checkpoint_selected_on": ", ".join(sorted({str(model["selected_on"]) for model in models.values()})),
+    }
+
+
+def _record(name: str) -> Record:
+    """Of a delivered rung from its packed folder; of one that others only start from, as it was trained."""
+    packed = paths.packed_dir(name)
+    return record.read(packed if (packed / record.RECORD).is_file() else paths.model_dir(name))
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "" if value is None else value
+
+
+def _csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()

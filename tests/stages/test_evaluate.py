@@ -1,0 +1,131 @@
+"""`evaluate` scores the packed files, and says what it counted and what it did not look at before."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_project
+
+from pipeline import files, paths
+from pipeline.params import Params
+from pipeline.stages import evaluate, pack
+
+
+def evaluated(found: Params) -> dict[str, Any]:
+    for rung in found.deliver:
+        pack.run(found, rung)
+    evaluate.run(found)
+    results: dict[str, Any] = files.read_json(evaluate.RESULTS)
+    return results
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("project"))
+        yield evaluated(tiny_project.make())
+
+
+def test_every_delivered_rung_and_the_teacher_are_scored(results: dict[str, Any]) -> None:
+    delivered = ["w8", "w4", "w2", "w1", "w1a8", "w1a4", "w1a1", "w1a8_direct", "w1a1_random"]
+    assert set(results["models"]) == {"teacher", *delivered}
+    for model in results["models"].values():
+        assert model["score"] == model["scores"]["validation"]["accuracy"] == model["accuracy"]
+        assert model["num_examples"] == 48
+
+
+def test_sizes_are_those_of_the_written_files(results: dict[str, Any]) -> None:
+    for name, model in results["models"].items():
+        written = (evaluate.folder_of(name) / "model.safetensors").stat().st_size
+        assert (model["bytes"], model["mib"]) == (written, written / 2**20)
+        assert model["digest"] == files.sha256(evaluate.folder_of(name) / "model.safetensors")
+    assert results["models"]["teacher"]["ratio"] == 1
+    assert results["models"]["w1"]["ratio"] > 5
+
+
+def test_the_gap_is_to_the_teacher(results: dict[str, Any]) -> None:
+    models = results["models"]
+    assert models["teacher"]["gap"] == 0
+    assert models["w1"]["gap"] == models["w1"]["score"] - models["teacher"]["score"]
+
+
+def test_steps_add_up_along_the_ladder(results: dict[str, Any]) -> None:
+    steps = {name: model["total_steps"] / tiny_project.STEPS for name, model in results["models"].items()}
+    assert (steps["teacher"], steps["w8"], steps["w1"], steps["w1a1"], steps["w1a8_direct"]) == (
+        0,
+        1,
+        4,
+        7,
+        1,
+    )
+
+
+def test_it_says_what_was_scored_and_what_chose_the_checkpoints(results: dict[str, Any]) -> None:
+    assert results["checkpoint_selected_on"] == "selection"
+    assert results["split"] == "validation"
+    assert results["num_seeds"] == 1
+    assert results["majority"] == {"validation": pytest.approx(2 / 3)}
+
+
+def test_both_claims_of_the_default_ladder_are_stated(results: dict[str, Any]) -> None:
+    assert [claim["rungs"] for claim in results["claims"]] == [
+        ["w1a8", "w1a8_direct"],
+        ["w1a1_random", "w1a1"],
+    ]
+
+
+def test_the_table_has_a_row_per_model_and_the_curves_one_per_point(results: dict[str, Any]) -> None:
+    table = list(csv.DictReader(evaluate.TABLE.open()))
+    assert [row["rung"] for row in table][:3] == ["teacher", "w8", "w4"]
+    assert len(table) == len(results["models"])
+    assert float(table[-1]["mib"]) > 0
+    curves = list(csv.DictReader(evaluate.CURVES.open()))
+    assert len(curves) == 2 * 9
+    assert {"rung", "step", "loss"} <= curves[0].keys()
+
+
+def test_two_validation_splits_are_scored_and_the_first_counts(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = tiny_project.make("mnli").model_copy(update={"deliver": ["w1"]})
+    results = evaluated(found)
+    assert results["split"] == "validation_matched"
+    assert set(results["models"]["w1"]["scores"]) == {"validation_matched", "validation_mismatched"}
+
+
+def test_a_task_with_two_metrics_scores_their_mean(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = evaluated(tiny_project.make("mrpc").model_copy(update={"deliver": ["w8"]}))["models"]["w8"]
+    found = model["scores"]["validation"]
+    assert found.keys() == {"accuracy", "f1"}
+    if model["score"] is not None:
+        assert model["score"] == pytest.approx((found["accuracy"] + found["f1"]) / 2)
+
+
+def test_a_regression_has_no_accuracy_no_majority_and_no_verdict(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    deliver = ["w1a8", "w1a8_direct"]
+    results = evaluated(tiny_project.make("stsb").model_copy(update={"deliver": deliver}))
+    assert results["models"]["w1a8"]["accuracy"] is None
+    assert results["majority"] == {"validation": None}
+    assert [claim["verdict"] for claim in results["claims"]] == ["not judged"]
+
+
+def test_an_undefined_score_is_an_empty_cell() -> None:
+    model = dict.fromkeys(evaluate._COLUMNS) | {"mib": 0.5}
+    assert evaluate.table_csv({"w1": model}).splitlines()[1] == "w1,,,,,0.5,,,"
+
+
+def test_a_changed_packed_file_is_not_scored(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = tiny_project.make().model_copy(update={"deliver": ["w1"]})
+    pack.run(found, "w1")
+    (paths.packed_dir("w1") / "model.safetensors").write_bytes(b"")
+    with pytest.raises(files.IntegrityError):
+        evaluate.run(found)
+    assert not evaluate.RESULTS.exists()
+
+
+@pytest.mark.parametrize(("labels", "share"), [([1, 1, 0], 2 / 3), ([0], 1.0), ([2, 1, 0, 1], 0.5)])
+def test_the_majority_is_the_most_frequent_label(labels: list[int], share: float) -> None:
+    assert evaluate.majority(labels) == pytest.approx(share)

@@ -1,0 +1,99 @@
+"""`pack` publishes what agrees with the trained rung, and nothing else."""
+
+from pathlib import Path
+
+import pytest
+import tiny_project
+from safetensors.torch import load_file, save_file
+
+from pipeline import files, paths, record
+from pipeline.packing import model
+from pipeline.params import Params
+from pipeline.stages import pack
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    monkeypatch.chdir(tmp_path)
+    return tiny_project.make()
+
+
+def test_the_packed_folder_is_whole_and_loads(project: Params) -> None:
+    pack.run(project, "w1a8")
+    names = files.verify(paths.packed_dir("w1a8")).keys()
+    wanted = {"config.json", "model.safetensors", "tokenizer.json", "record.json", "agreement.json"}
+    assert wanted <= names
+    assert model.load(paths.packed_dir("w1a8")).config.bitladder_precision["activations"] == 8
+    assert record.read(paths.packed_dir("w1a8")) == record.read(paths.model_dir("w1a8"))
+
+
+@pytest.mark.parametrize("rung", ["w8", "w4", "w2", "w1", "w1a4", "w1a1"])
+def test_outputs_are_the_trained_rungs_on_the_whole_validation_split(project: Params, rung: str) -> None:
+    pack.run(project, rung)
+    agreement = files.read_json(paths.packed_dir(rung) / "agreement.json")
+    assert agreement["splits"]["validation"] == {
+        "rows": 48,
+        "largest_logit_difference": 0.0,
+        "label_agreement": 1.0,
+    }
+
+
+def test_it_says_size_and_agreement_in_one_line(project: Params, capsys: pytest.CaptureFixture[str]) -> None:
+    pack.run(project, "w1")
+    [line] = capsys.readouterr().out.splitlines()
+    assert "MiB" in line
+    assert "times smaller" in line
+    assert "labels agree on 100.00%" in line
+
+
+def test_packing_twice_gives_the_same_bytes(project: Params) -> None:
+    pack.run(project, "w2")
+    first = files.verify(paths.packed_dir("w2"))
+    pack.run(project, "w2")
+    assert files.verify(paths.packed_dir("w2")) == first
+
+
+def test_a_regression_agrees_by_its_values_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pack.run(tiny_project.make("stsb"), "w1")
+    [found] = files.read_json(paths.packed_dir("w1") / "agreement.json")["splits"].values()
+    assert found["label_agreement"] is None
+    assert found["largest_logit_difference"] == 0
+
+
+def test_a_difference_above_the_tolerance_is_refused() -> None:
+    splits = {"validation": {"largest_logit_difference": 2e-4}}
+    with pytest.raises(ValueError, match=r"w1: .*0.0002.*at most 0.0001"):
+        pack.refuse_disagreement("w1", {"tolerance": pack.TOLERANCE, "splits": splits})
+
+
+def test_a_difference_that_is_no_number_is_refused() -> None:
+    splits = {"validation": {"largest_logit_difference": float("nan")}}
+    with pytest.raises(ValueError, match="differs by nan"):
+        pack.refuse_disagreement("w1", {"tolerance": pack.TOLERANCE, "splits": splits})
+
+
+def test_a_changed_rung_is_refused_and_nothing_is_published(project: Params) -> None:
+    weights = paths.model_dir("w1") / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(files.IntegrityError, match=r"model\.safetensors"):
+        pack.run(project, "w1")
+    assert not paths.packed_dir("w1").exists()
+
+
+def test_a_record_of_other_weights_is_refused(project: Params) -> None:
+    kept = {path.name: path.read_bytes() for path in paths.model_dir("w1").iterdir()}
+    with files.publish(paths.model_dir("w1")) as folder:
+        for name, content in kept.items():
+            (folder / name).write_bytes(content)
+        state = load_file(folder / "model.safetensors")
+        state["classifier.bias"] = state["classifier.bias"] + 1
+        (folder / "model.safetensors").unlink()
+        save_file(state, folder / "model.safetensors")
+    with pytest.raises(files.IntegrityError, match=r"record\.json"):
+        pack.run(project, "w1")
+
+
+def test_a_name_that_is_no_rung_is_refused_with_those_that_are(project: Params) -> None:
+    with pytest.raises(ValueError, match="no rung 'w3'; known"):
+        pack.run(project, "w3")
