@@ -24,7 +24,11 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for another program.")]
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A packed model, such as packed/w1a8.")]
+# Checked here: to transformers, a folder that does not exist is the name of a model on the Hub.
+Folder = Annotated[
+    Path,
+    typer.Argument(metavar="DIR", exists=True, file_okay=False, help="A packed model, such as packed/w1a8."),
+]
 
 
 def _version(wanted: bool) -> None:
@@ -138,7 +142,7 @@ def inspect(folder: Folder, as_json: Json = False) -> None:
     """Show a packed model's bits and bytes, part by part."""
     from pipeline.packing import inspect
 
-    raise typer.Exit(inspect.main(folder, as_json))
+    raise typer.Exit(inspect.main(str(folder), as_json))
 
 
 @app.command()
@@ -151,7 +155,7 @@ def predict(
     """Run a packed model on a sentence or a pair of sentences."""
     from pipeline.packing import predict
 
-    raise typer.Exit(predict.main(folder, text, text_pair, as_json))
+    raise typer.Exit(predict.main(str(folder), text, text_pair, as_json))
 
 
 def main() -> None:

@@ -80,7 +80,10 @@ def test_the_version_is_told(bitladder: Bitladder, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out.startswith("bitladder")
 
 
-@pytest.mark.parametrize("arguments", [("plann",), ("plan", "--jsn"), ("run", "--jobs", "0"), ("inspect",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [("plann",), ("plan", "--jsn"), ("run", "--jobs", "0"), ("inspect",), ("predict", "nowhere", "text")],
+)
 def test_wrong_usage_is_exit_code_2(bitladder: Bitladder, arguments: tuple[str, ...]) -> None:
     assert bitladder(*arguments) == 2
 
