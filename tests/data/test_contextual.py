@@ -133,3 +133,14 @@ def test_a_folder_without_a_head_is_refused_not_drawn_at_random(tmp_path: Path) 
     headless = made_up.bert(tmp_path / "bert", masked_lm=False)
     with pytest.raises(ValueError, match=r"no complete masked-LM head .*cls\.predictions\.transform"):
         augmenter(headless)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_leaves_the_same_words_alone_and_draws_from_the_cpus_generator(folder: Path) -> None:
+    made = ContextualWordEmbsAug(folder, word_fraction=0.5, device="cuda", batch_size=SHARD_ROWS)
+    with seeded(0):
+        first = made.augment(TEXTS)
+    with seeded(0):
+        assert made.augment(TEXTS) == first
+    assert [len(text.split()) for text in first] == [len(text.split()) for text in TEXTS]
