@@ -35,7 +35,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 ORIGIN = "origin"
 ORIGINAL = "original"
 
-# Rows that share one seed, and for the contextual method one forward pass per word.
+# Rows that share one seed, and for the contextual method one forward pass.
 SHARD_ROWS = 64
 
 # Sentences in, as many varied sentences out.
@@ -169,7 +169,7 @@ def _vary_texts(
     texts: list[str], vary: Vary, seeds: tuple[int, ...], advance: Callable[[int], None]
 ) -> list[str]:
     """Varied sentences in the same order; each shard has a seed of its own."""
-    # Sentences of one length together: little padding, and no sentence waits for another's tenth word.
+    # Sentences of one length together: a forward pass then has little padding.
     order = sorted(range(len(texts)), key=lambda index: len(texts[index].split()))
     varied = list(texts)
     for shard, start in enumerate(range(0, len(order), SHARD_ROWS)):

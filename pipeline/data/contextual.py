@@ -10,9 +10,9 @@ proposed, because of what does not hold any more or never did:
 - it lets the model attend to padding, so that a sentence's proposals depend on its neighbours in the batch;
 - it makes one pass per word, and runs the head, the widest layer, at every position.
 
-All chosen words of a sentence are masked at once (a fifth of them, where BERT learned on 15 %), so that one
-forward pass serves a whole batch of sentences, and the head sees the masked positions alone.
-Needs nlpaug, torch and transformers at import: import it where it is used.
+All chosen words of a sentence are masked at once (params.yaml says what share; BERT learned on 15 %), so
+that one forward pass serves a whole batch of sentences, and the head sees the masked positions alone. Needs
+nlpaug, torch and transformers at import: import it where it is used.
 
 Shapes: B sentences, T tokens, H hidden size, M masked words of the batch, V vocabulary, E endings, K
 candidates.
