@@ -35,6 +35,7 @@ def run(params: Params, rung: str | None = None) -> None:
 
 
 def _publish(place: store.Store, params: Params, fingerprint: str) -> tuple[Published, str]:
+    """What was published, and the champion with the reason, in words."""
     with store.locked(store.publishing_lock(place)):
         found = execution.read(params)
         name = execution.registered_model(found.task)
@@ -42,31 +43,26 @@ def _publish(place: store.Store, params: Params, fingerprint: str) -> tuple[Publ
             published = publish(client, place, found, params)
             choice = registry.appoint(client, name, registry.remembered(client, name), found.evaluated_on)
             champion = registry.champion(client, name)
-        because = _because(choice)
-        receipt.write(place, found.task, _receipt(published, name, fingerprint, champion, because))
-    return published, because
+        known = Receipt(
+            fingerprint=fingerprint,
+            store=place.uri,
+            runs=[published.execution_run, *published.runs.values()],
+            logged_models=list(published.logged_models.values()),
+            registered_model=name,
+            versions=list(published.versions.values()),
+            alias=registry.ALIAS,
+            champion=champion,
+            models=len(published.runs),
+            because=_because(choice, champion),
+        )
+        receipt.write(place, found.task, known)
+    return published, known.because
 
 
-def _because(choice: registry.Choice) -> str:
-    if choice.best is None:
-        return f"no champion: {choice.reason}"
-    return f"champion = {choice.best.rung} (version {choice.best.version}), because its {choice.reason}"
-
-
-def _receipt(
-    published: Published, name: str, fingerprint: str, champion: str | None, because: str
-) -> Receipt:
-    return Receipt(
-        fingerprint=fingerprint,
-        runs=[published.execution_run, *published.runs.values()],
-        logged_models=list(published.logged_models.values()),
-        registered_model=name,
-        versions=list(published.versions.values()),
-        alias=registry.ALIAS,
-        champion=champion,
-        models=len(published.runs),
-        because=because,
-    )
+def _because(choice: registry.Choice, champion: str | None) -> str:
+    if choice.best is not None:
+        return f"champion = {choice.best.rung} (version {choice.best.version}), because its {choice.reason}"
+    return f"champion {'none' if champion is None else f'stays version {champion}'}: {choice.reason}"
 
 
 def _say(place: store.Store, text: str) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from pipeline import files, paths
 from pipeline.params import Params
@@ -105,14 +106,26 @@ def _experiment(client: "MlflowClient", store: Store, task: str) -> str:
     if experiment is None:
         location = store.artifacts.as_uri() if store.artifacts else None
         return str(client.create_experiment(name, artifact_location=location))
-    if store.database is not None and experiment.artifact_location.startswith("mlflow-artifacts:"):
-        raise StoreUnreachableError(
-            f"{store.shown}: experiment {name} was made through an MLflow server, which keeps its artifacts; "
-            "set MLFLOW_TRACKING_URI to that server"
-        )
+    if store.database is not None:
+        _refuse_unreachable_artifacts(store, name, experiment.artifact_location)
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
     return str(experiment.experiment_id)
+
+
+def _refuse_unreachable_artifacts(store: Store, experiment: str, location: str) -> None:
+    """MLflow keeps absolute places: of a server's own store, or of where the project lay before."""
+    if location.startswith("mlflow-artifacts:"):
+        raise StoreUnreachableError(
+            f"{store.shown}: experiment {experiment} was made through an MLflow server, which keeps its "
+            "artifacts; set MLFLOW_TRACKING_URI to that server"
+        )
+    elsewhere = store.artifacts is not None and location != store.artifacts.as_uri()
+    if elsewhere and location.startswith("file:") and not Path(unquote(urlsplit(location).path)).exists():
+        raise StoreUnreachableError(
+            f"{store.shown}: its artifacts were in {location}, which is gone; if the project was moved, "
+            f"remove {store.database} and everything is published again"
+        )
 
 
 def _execution_run(client: "MlflowClient", experiment_id: str, found: Execution, params: Params) -> "Run":
@@ -247,13 +260,20 @@ def _source() -> dict[str, str]:
 
 def _origin() -> dict[str, str]:
     """The commit and the DVC lock that the execution was published from, where there are any."""
-    asked = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     lock = Path("dvc.lock")
     found = {
-        "bitladder.git_commit": asked.stdout.strip() if asked.returncode == 0 else "",
+        "bitladder.git_commit": _git_commit(),
         "bitladder.dvc_lock_digest": files.sha256(lock) if lock.is_file() else "",
     }
     return {key: value for key, value in found.items() if value}
+
+
+def _git_commit() -> str:
+    try:
+        asked = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # no git here
+        return ""
+    return asked.stdout.strip() if asked.returncode == 0 else ""
 
 
 def _batches(entries: list[Any]) -> Iterator[list[Any]]:

@@ -31,9 +31,17 @@ SELECT
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a publication left in MLflow. `champion` is the version that had the alias, if any."""
+    """What a publication left in MLflow.
+
+    Attributes:
+        store: its address; MLflow keeps absolute paths, so a copied or moved store is another one.
+        champion: the version that had the alias, if any.
+        models: how many were published.
+        because: the choice in words.
+    """
 
     fingerprint: str
+    store: str
     runs: list[str]
     logged_models: list[str]
     registered_model: str
@@ -58,7 +66,7 @@ def unchanged(store: Store, task: str, fingerprint: str) -> Receipt | None:
         receipt = Receipt(**files.read_json(_path(store.database, task)))
     except (OSError, ValueError, TypeError):
         return None
-    if receipt.fingerprint == fingerprint and _holds(store.database, receipt):
+    if (receipt.fingerprint, receipt.store) == (fingerprint, store.uri) and _holds(store.database, receipt):
         kept = store.artifacts / "models"
         return receipt if all((kept / name).is_dir() for name in receipt.logged_models) else None
     return None

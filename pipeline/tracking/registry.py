@@ -96,7 +96,8 @@ def choose(candidates: list[Candidate], criteria: Criteria, evaluated_on: str | 
     judged = [(one, _objection(one, criteria, evaluated_on)) for one in sorted(candidates, key=_rank)]
     ranked = tuple(one for one, objection in judged if objection is None)
     excluded = tuple((one, objection) for one, objection in judged if objection is not None)
-    return Choice(ranked[0] if ranked else None, ranked, excluded, _reason(ranked, criteria))
+    reason = _reason(ranked, criteria) if judged else "nothing is registered yet; run dvc repro register"
+    return Choice(ranked[0] if ranked else None, ranked, excluded, reason)
 
 
 def candidates(client: "MlflowClient", name: str) -> list[Candidate]:
@@ -191,8 +192,10 @@ def _objection(one: Candidate, criteria: Criteria, evaluated_on: str | None) -> 
         return f"{one.weight_bits}-bit weights, wanted {criteria.weight_bits}"
     if criteria.activation_bits is not None and one.activation_bits != criteria.activation_bits:
         return f"{one.activation_bits}-bit activations, wanted {criteria.activation_bits}"
-    if criteria.max_mib is not None and (size is None or size > criteria.max_mib):
-        return f"{one.mib} MiB, at most {criteria.max_mib} wanted"
+    if criteria.max_mib is not None and size is None:
+        return "unknown size"
+    if criteria.max_mib is not None and size is not None and size > criteria.max_mib:
+        return f"{size:.4g} MiB, at most {criteria.max_mib} wanted"
     if criteria.min_score is not None and score < criteria.min_score:
         return f"score {score}, at least {criteria.min_score} wanted"
     return None

@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from pipeline.tracking import fields
 from pipeline.tracking.execution import Model, registered_model
 
 if TYPE_CHECKING:
@@ -34,7 +33,12 @@ def ensure(
     same = [found for found in every(client, name) if _describes(found, model)]
     own = next((found for found in same if found.source == source), None)
     version = own or client.create_model_version(
-        name, source, logged.source_run_id, tags, description=_summary(model), model_id=logged.model_id
+        name,
+        source,
+        logged.source_run_id,
+        _shown(tags),
+        description=_summary(model),
+        model_id=logged.model_id,
     )
     _link(client, logged, name, version)
     _supersede(client, name, version, same)
@@ -88,7 +92,15 @@ def _supersede(
 
 
 def _summary(model: Model) -> str:
-    own = model.record
-    bits = ", ".join(f"{part} {bits} bits" for part, bits in own.bits.items())
-    origin = f"from {own.parent} {fields.short(own.parent_digest)}"
-    return f"{own.name}: {bits}; {origin}; score {model.score}, {model.mib} MiB"
+    bits = "-".join(str(model.record.bits[part]) for part in ("weights", "embeddings", "activations"))
+    score = "undefined" if model.score is None else f"{model.score:.4f}"
+    size = "unknown" if model.mib is None else f"{model.mib:.2f} MiB"
+    return f"{model.name} ({bits} bits) from {model.record.parent}: score {score}, size {size}"
+
+
+def _shown(tags: dict[str, str]) -> dict[str, str]:
+    """MLflow's page shows all tags of all versions: what only audits need stays with the logged model."""
+    hidden = ("key", "data.", "record_digest", "packed_digest", "schema_version", "seed", "task")
+    return {
+        key: value for key, value in tags.items() if not key.removeprefix("bitladder.").startswith(hidden)
+    }
