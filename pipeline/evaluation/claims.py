@@ -20,11 +20,11 @@ RULE = (
 _PAIRS = {
     "_direct": (
         True,
-        "reached step by step, {better} beats {worse}, which goes from the teacher in one step",
+        "Reached step by step, {better} beats {worse}, which goes from the teacher in one step",
     ),
     "_random": (
         False,
-        "with a random encoder, {better} beats {worse}, whose weights descend from pre-trained ones",
+        "With a random encoder, {better} beats {worse}, whose weights descend from pre-trained ones",
     ),
 }
 

@@ -70,11 +70,10 @@ def majority(labels: Sequence[int]) -> float:
     return max(labels.count(label) for label in set(labels)) / len(labels)
 
 
-def total_steps(name: str) -> int:
-    """Training steps from the teacher down to a rung, its own included; 0 for what is no rung."""
+def ladder_to(name: str) -> list[Record]:
+    """Records from the teacher down to a rung, its own last; for the teacher its own alone."""
     own = _record(name)
-    is_rung = own.stage in ("weights", "weights_activations") and own.parent is not None
-    return own.steps + total_steps(str(own.parent)) if is_rung else 0
+    return [own] if name == TEACHER or own.parent is None else [*ladder_to(own.parent), own]
 
 
 def _read_splits(task: Task) -> dict[str, Any]:
@@ -87,7 +86,8 @@ def _read_splits(task: Task) -> dict[str, Any]:
 
 def _evaluate(params: Params, name: str, splits: Mapping[str, Any]) -> dict[str, Any]:
     digests = files.verify(folder_of(name))
-    own, answers = _record(name), _score(params.task, name, splits)
+    ladder, answers = ladder_to(name), _score(params.task, name, splits)
+    own = ladder[-1]
     size_bytes = (folder_of(name) / WEIGHTS).stat().st_size
     say(f"evaluate {name}: score {'undefined' if answers.score is None else f'{answers.score:.4f}'}")
     return {
@@ -106,7 +106,8 @@ def _evaluate(params: Params, name: str, splits: Mapping[str, Any]) -> dict[str,
         "seed": own.seed,
         "selected_on": own.selected_on,
         "steps": own.steps,
-        "total_steps": total_steps(name),
+        "total_steps": sum(above.steps for above in ladder if above.name != TEACHER),
+        "ancestors": [str(above.parent) for above in ladder],
     }
 
 

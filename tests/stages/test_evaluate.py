@@ -61,6 +61,11 @@ def test_steps_add_up_along_the_ladder(results: dict[str, Any]) -> None:
     )
 
 
+def test_ancestors_reach_the_pretrained_model(results: dict[str, Any]) -> None:
+    assert results["models"]["w2"]["ancestors"] == ["pretrained", "teacher", "w8", "w4"]
+    assert results["models"]["teacher"]["ancestors"] == ["pretrained"]
+
+
 def test_it_says_what_was_scored_and_what_chose_the_checkpoints(results: dict[str, Any]) -> None:
     assert results["checkpoint_selected_on"] == "selection"
     assert results["split"] == "validation"

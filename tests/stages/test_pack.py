@@ -69,7 +69,7 @@ def test_a_difference_above_the_tolerance_is_refused() -> None:
 
 def test_a_difference_that_is_no_number_is_refused() -> None:
     splits = {"validation": {"largest_logit_difference": float("nan")}}
-    with pytest.raises(ValueError, match="differs by nan"):
+    with pytest.raises(ValueError, match="differ by nan"):
         pack.refuse_disagreement("w1", {"tolerance": pack.TOLERANCE, "splits": splits})
 
 

@@ -1,0 +1,163 @@
+"""The model card of one rung, in the Hub's form: what it is, where it came from, what it is not."""
+
+import json
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from pipeline.packing.inspect import summary
+from pipeline.reporting import lineage, table
+from pipeline.reporting.contents import Contents
+
+_PAPERS = (
+    "two-stage progressive quantization: Le et al., SustaiNLP 2022, aclanthology.org/2022.sustainlp-1.2",
+    "partially random initialization: Ardakani, Findings of EMNLP 2022, "
+    "aclanthology.org/2022.findings-emnlp.191",
+)
+
+
+def card(rung: str, contents: Contents) -> str:
+    """Markdown with the Hub's metadata on top. Text from outside is escaped: Markdown may hold HTML."""
+    sections = [
+        _metadata(rung, contents),
+        f"# {rung}: a BERT for {plain(contents.results['task'])}, packed by bitladder",
+        _what(rung, contents),
+        "## Use",
+        _use(rung),
+        "## Scores",
+        _scores(rung, contents),
+        "## Size",
+        "\n".join(f"- {line}" for line in summary(contents.sizes[rung])),
+        "## Lineage",
+        _lineage(rung, contents),
+        "## Recipe",
+        _recipe(rung, contents),
+        "## Limits",
+        _limits(rung, contents),
+        "## Licence",
+        _licence(contents),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def plain(text: object) -> str:
+    """Text that Markdown and HTML take as text, on one line."""
+    return escape(" ".join(str(text).split()), quote=False).replace("|", "\\|").replace("`", "'")
+
+
+def _metadata(rung: str, contents: Contents) -> str:
+    model, results = contents.results["models"][rung], contents.results
+    lines = [
+        "library_name: transformers",
+        "pipeline_tag: text-classification",
+        "tags: [bitladder, quantized, bert]",
+    ]
+    if contents.params.model.source == "hub":
+        lines.append(f"base_model: {json.dumps(contents.params.model.location)}")
+    lines += [
+        "model-index:",
+        f"- name: {json.dumps(rung)}",
+        "  results:",
+        "  - task: {type: text-classification}",
+    ]
+    dataset = json.dumps(results["task"])
+    lines += [f"    dataset: {{name: {dataset}, type: {dataset}, split: {json.dumps(results['split'])}}}"]
+    known = {name: value for name, value in model["scores"][results["split"]].items() if value is not None}
+    if known:
+        lines += [
+            "    metrics:",
+            *(f"    - {{type: {name}, value: {value:.6g}}}" for name, value in known.items()),
+        ]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _what(rung: str, contents: Contents) -> str:
+    model = contents.results["models"][rung]
+    base = contents.params.model
+    where = f" ({plain(base.location)})" if base.location else ""
+    names = ("weight_bits", "embedding_bits", "activation_bits")
+    weights, embeddings, activations = (model[name] for name in names)
+    bits = f"weights {weights}, embeddings {embeddings}, activations {activations}"
+    whole = "LayerNorms, biases and the head are not quantized"
+    return f"Base model: {plain(base.name)}{where}. Bits: {bits}; {whole}."
+
+
+def _use(rung: str) -> str:
+    return (
+        "```python\n"
+        "import pipeline.packing  # tells transformers about packed folders\n"
+        "import transformers\n\n"
+        f'classify = transformers.pipeline("text-classification", model="packed/{rung}")\n'
+        "```\n\n"
+        "Without bitladder, transformers refuses the folder."
+    )
+
+
+def _scores(rung: str, contents: Contents) -> str:
+    model, teacher = (contents.results["models"][name] for name in (rung, "teacher"))
+    lines = ["| split | metric | this model | teacher |", "| --- | --- | ---: | ---: |"]
+    for split, scores in model["scores"].items():
+        lines += [
+            f"| {split} | {metric.replace('_', ' ')} | {table.number(value)} | "
+            f"{table.number(teacher['scores'][split][metric])} |"
+            for metric, value in scores.items()
+        ]
+    agreement = [
+        f"On {found['rows']} rows of {split} a logit differs from the trained model's by at most "
+        f"{found['largest_logit_difference']:g}."
+        for split, found in contents.agreements[rung]["splits"].items()
+    ]
+    return "\n".join([*lines, "", *table.counted(contents.results)[:2], *agreement])
+
+
+def _lineage(rung: str, contents: Contents) -> str:
+    own = contents.records[rung]
+    names = [*contents.results["models"][rung]["ancestors"], rung]
+    lines = [" → ".join(names), "", *(f"- {part.part}: {lineage.origin(part)}" for part in own.init)]
+    lines += [
+        f"- parent: {own.parent}, sha256 {own.parent_digest}",
+        f"- trained weights: sha256 {own.digest}",
+    ]
+    return "\n".join([*lines, f"- this file: sha256 {contents.results['models'][rung]['digest']}"])
+
+
+def _recipe(rung: str, contents: Contents) -> str:
+    own = contents.records[rung]
+    model = contents.results["models"][rung]
+    chosen = f"{own.steps} steps (kept: step {own.best_step}, the best on {own.selected_on}), seed {own.seed}"
+    lines = [
+        f"- {chosen}; {model['total_steps']} steps from the teacher on",
+        f"- data: {own.data.get('kind')}",
+    ]
+    lines += [f"- {part}: {plain(name)}" for part, name in own.quantizers.items()]
+    lines += [f"- {name}: {plain(_short(value))}" for name, value in sorted(own.settings.items())]
+    lines += ["", "The method is a reconstruction of what these papers' abstracts fix:", ""]
+    return "\n".join([*lines, *(f"- {paper}" for paper in _PAPERS)])
+
+
+def _limits(rung: str, contents: Contents) -> str:
+    results = contents.results
+    seeds = "one seed" if results["num_seeds"] == 1 else f"{results['num_seeds']} seeds"
+    lines = [
+        f"- Trained and scored on {plain(results['task'])} alone, with {seeds}; other text was not tried.",
+        f"- Reads at most {contents.params.task.max_length} tokens as it was trained; longer text is cut.",
+        "- Small on disk. Weights are unpacked where they are used, so it is not faster than the teacher.",
+        "- What the base model and the data have of bias, it has too; none of it was measured.",
+    ]
+    if results["models"][rung]["activation_bits"] < 8:
+        lines.append("- Few levels per activation: rounding on another machine can move an output visibly.")
+    return "\n".join(lines)
+
+
+def _licence(contents: Contents) -> str:
+    base, task = plain(contents.params.model.name), plain(contents.results["task"])
+    return (
+        f"bitladder, which made it, is Apache-2.0. The weights descend from the base model ({base}) and were "
+        f"trained on the data of {task}: the licences of both apply, and bitladder does not know them."
+    )
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_short(one)}" for name, one in sorted(value.items()))
+    return f"{value:g}" if isinstance(value, float) else str(value)

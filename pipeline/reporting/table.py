@@ -1,0 +1,130 @@
+"""`bitladder results`: metrics/results.json as a table, and under it what was counted."""
+
+import json
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipeline import files, paths
+
+RESULTS = paths.METRICS / "results.json"
+HEADINGS = ("rung", "W", "E", "A", "from", "score", "gap", "MiB", "ratio", "seconds")
+_LEFT = ("rung", "from")
+_MIN_WIDTH = 100
+
+
+class NoResultsError(RuntimeError):
+    """Nothing has been evaluated here yet."""
+
+
+def main(as_json: bool) -> int:
+    """Print the results. Raises NoResultsError when there are none, saying which command makes them."""
+    results = read_results()
+    if as_json:
+        sys.stdout.write(json.dumps(results, indent=2, sort_keys=True, allow_nan=False) + "\n")
+        return 0
+    console = Console(highlight=False)
+    # Off a terminal rich assumes 80 columns, which would cut names short.
+    console.width = max(console.width, _MIN_WIDTH) if not console.is_terminal else console.width
+    console.print(results_table(results, read_seconds(results)))
+    for line in counted(results):
+        console.print(Text(line))
+    console.print(Text("Seconds: training, where it was timed here."))
+    return 0
+
+
+def read_results() -> dict[str, Any]:
+    if not RESULTS.is_file():
+        raise NoResultsError(f"{RESULTS}: not there; `dvc repro evaluate` makes it")
+    found: dict[str, Any] = files.read_json(RESULTS)
+    return found
+
+
+def read_seconds(results: Mapping[str, Any]) -> dict[str, float]:
+    """How long each model's training took here, where it was timed."""
+    found = {}
+    for name, model in results["models"].items():
+        address = name if model["stage"] == name else f"{model['stage']}@{name}"
+        path = paths.WORK / "timings" / f"{address}.json"
+        if path.is_file():
+            found[name] = float(files.read_json(path)["seconds"])
+    return found
+
+
+def results_table(results: Mapping[str, Any], seconds: Mapping[str, float] | None = None) -> Table:
+    """A row per model, as `rows` orders them."""
+    table = Table(title=Text(title(results)), title_justify="left", box=None, pad_edge=False)
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading in _LEFT else "right", no_wrap=True)
+    for row in rows(results, seconds or {}):
+        table.add_row(*map(Text, row))
+    return table
+
+
+def rows(results: Mapping[str, Any], seconds: Mapping[str, float]) -> list[list[str]]:
+    """The cells under HEADINGS: the teacher, then each rung after the one it starts from."""
+    models = results["models"]
+    return [
+        [
+            name,
+            *(str(models[name][key]) for key in ("weight_bits", "embedding_bits", "activation_bits")),
+            models[name]["parent"] or "-",
+            number(models[name]["score"]),
+            "-" if name == "teacher" else number(models[name]["gap"], sign="+"),
+            f"{models[name]['mib']:.3f}",
+            f"{models[name]['ratio']:.1f}",
+            f"{seconds[name]:.0f}" if name in seconds else "-",
+        ]
+        for name in in_order(models)
+    ]
+
+
+def in_order(models: Mapping[str, Any]) -> list[str]:
+    """Roots first, then what starts from each, depth first; among siblings the widest first."""
+
+    def below(parent: str) -> list[str]:
+        children = [name for name, model in models.items() if model["parent"] == parent]
+        ranked = sorted(children, key=lambda name: (*_narrowness(models[name]), name))
+        return [one for child in ranked for one in (child, *below(child))]
+
+    roots = [name for name, model in models.items() if model["parent"] not in models]
+    ranked = sorted(roots, key=lambda name: (*_narrowness(models[name]), name))
+    return [one for root in ranked for one in (root, *below(root))]
+
+
+def title(results: Mapping[str, Any]) -> str:
+    return f"{results['task']}: {score_name(results)} on {results['split']}"
+
+
+def score_name(results: Mapping[str, Any]) -> str:
+    metrics = [metric.replace("_", " ") for metric in results["metrics"]]
+    return metrics[0] if len(metrics) == 1 else f"mean of {' and '.join(metrics)}"
+
+
+def counted(results: Mapping[str, Any]) -> list[str]:
+    """What the numbers of the table are, a sentence each."""
+    split, majority = results["split"], results["majority"][results["split"]]
+    chance = "" if majority is None else f" The most frequent label is right on {majority:.1%}."
+    seeds = "one seed" if results["num_seeds"] == 1 else f"{results['num_seeds']} seeds"
+    return [
+        f"Score: {score_name(results)} on all {results['rows'][split]} rows of {split}, {seeds}.{chance}",
+        "Rungs are scored from their packed file. Checkpoints were chosen on "
+        f"{results['checkpoint_selected_on']}, which is held out of train; {split} chose nothing. "
+        "Gap: score less the teacher's.",
+        "W, E, A: bits of weights, embeddings, activations. MiB: the written model.safetensors, all of it; "
+        "ratio: the teacher's against it.",
+    ]
+
+
+def number(value: float | None, *, sign: str = "") -> str:
+    """Four digits; what is undefined says so."""
+    return "undefined" if value is None or not math.isfinite(value) else f"{value:{sign}.4f}"
+
+
+def _narrowness(model: Mapping[str, Any]) -> tuple[int, int]:
+    return -model["weight_bits"], -model["activation_bits"]

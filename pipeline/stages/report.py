@@ -1,0 +1,19 @@
+"""Stage `report`: `reports/report.html` and a model card per rung in `reports/cards/`."""
+
+from pipeline import files, paths
+from pipeline.data.progress import say
+from pipeline.params import Params
+
+REPORT = "report.html"
+
+
+def run(params: Params, rung: str | None = None) -> None:
+    """Raises IntegrityError when a packed folder is not the one that was evaluated."""
+    from pipeline.reporting import card, contents, report
+
+    found = contents.read(params)
+    with files.publish(paths.REPORTS) as folder:
+        files.write_text(folder / REPORT, report.page(found))
+        for name in params.deliver:
+            files.write_text(folder / "cards" / f"{name}.md", card.card(name, found))
+    say(f"report: {paths.REPORTS / REPORT}, {len(params.deliver)} model cards in {paths.REPORTS / 'cards'}")

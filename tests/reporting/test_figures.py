@@ -1,0 +1,77 @@
+"""Plots are the same bytes for the same results, and can stand side by side in one page."""
+
+import re
+from typing import Any
+from xml.etree import ElementTree
+
+from pipeline.reporting.figures import pareto_front, score_against_size, training_curves
+
+
+def model(mib: float, score: float | None, activation_bits: int = 32) -> dict[str, Any]:
+    return {"mib": mib, "score": score, "activation_bits": activation_bits}
+
+
+MODELS = {
+    "teacher": model(2.5, 0.97),
+    "w8": model(0.66, 0.97),
+    "w1": model(0.10, 0.95),
+    "w1a8": model(0.10, 0.94, 8),
+    "w1a1": model(0.12, 0.80, 1),
+    "broken": model(0.12, None, 1),
+}
+CURVES: dict[str, list[tuple[int, float, float | None]]] = {
+    "w8": [(1, 0.9, None), (2, 0.5, 0.8)],
+    "w1": [(1, 2.0, None)],
+}
+
+
+def plot() -> str:
+    return score_against_size(MODELS, score="accuracy", majority=0.5)
+
+
+def test_the_same_results_draw_the_same_bytes() -> None:
+    assert plot() == plot()
+    assert training_curves(CURVES) == training_curves(CURVES)
+
+
+def test_the_front_holds_what_no_other_rung_beats_in_both() -> None:
+    rungs = {name: m for name, m in MODELS.items() if m["score"] is not None}
+    assert pareto_front(rungs) == ["w1", "w8"]
+
+
+def test_every_scored_rung_is_named_and_an_undefined_one_is_left_out() -> None:
+    svg = plot()
+    assert all(f">{name}<" in svg for name in ("w8", "w1", "w1a8", "w1a1"))
+    assert "broken" not in svg
+
+
+def test_a_plot_is_one_svg_element_with_no_date_and_no_address() -> None:
+    for svg in (plot(), training_curves(CURVES)):
+        ElementTree.fromstring(svg)  # noqa: S314 (made here)
+        assert svg.startswith("<svg")
+        assert "<metadata>" not in svg
+        addresses = set(re.findall(r'https?://[^"<> ]+', svg))
+        assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+
+
+def test_two_plots_share_no_name() -> None:
+    names = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in (plot(), training_curves(CURVES))]
+    assert names[0]
+    assert not names[0] & names[1]
+
+
+def test_every_name_that_is_used_is_there() -> None:
+    for svg in (plot(), training_curves(CURVES)):
+        defined = set(re.findall(r'\bid="([^"]+)"', svg))
+        used = set(re.findall(r'href="#([^"]+)"', svg)) | set(re.findall(r"url\(#([^)]+)\)", svg))
+        assert used <= defined
+
+
+def test_a_name_cannot_break_out_of_the_svg() -> None:
+    svg = score_against_size({**MODELS, "<script>": model(0.3, 0.9)}, score="$x_<b>$", majority=None)
+    assert "<script>" not in svg
+    assert "<b>" not in svg
+
+
+def test_nothing_to_draw_is_drawn_as_nothing() -> None:
+    assert score_against_size({"teacher": model(1, None)}, score="f1", majority=None).startswith("<svg")

@@ -1,0 +1,61 @@
+"""The lineage tree: a ladder is a straight line, its arms branch off, nothing covers anything."""
+
+from typing import Any
+from xml.etree import ElementTree
+
+from pipeline.record import Part, Record
+from pipeline.reporting.lineage import drawn_parts, origin, places, svg
+
+
+def model(parent: str | None, weight_bits: int, activation_bits: int = 32) -> dict[str, Any]:
+    bits = {"weight_bits": weight_bits, "embedding_bits": weight_bits, "activation_bits": activation_bits}
+    return {"parent": parent, "score": 0.9, "mib": 0.1, **bits}
+
+
+MODELS = {
+    "teacher": model("pretrained", 32),
+    "w8": model("teacher", 8),
+    "w1": model("w8", 1),
+    "w2": model("w8", 2),
+    "w1a8": model("w1", 1, 8),
+    "w1a8_direct": model("teacher", 1, 8),
+}
+
+
+def test_the_widest_child_goes_on_in_its_parents_row() -> None:
+    at = places(MODELS)
+    assert (at["teacher"], at["w8"], at["w2"]) == ((0, 0), (1, 0), (2, 0))
+    assert at["w1"][0] == at["w2"][0]
+    assert at["w1a8"] == (at["w1"][0] + 1, at["w1"][1])
+
+
+def test_no_two_models_stand_in_one_place() -> None:
+    at = places(MODELS)
+    assert len(set(at.values())) == len(MODELS)
+
+
+def test_a_rung_whose_parent_is_not_delivered_starts_a_row() -> None:
+    models = {"teacher": model("pretrained", 32), "w1": model("w2", 1)}
+    assert places(models) == {"teacher": (0, 0), "w1": (0, 1)}
+
+
+def test_the_drawing_names_everything_and_marks_what_was_drawn_at_random() -> None:
+    drawn = Part("encoder", "drawn", distribution="normal", seed=3)
+    records = {"w1a8_direct": Record("w1a8_direct", "weights", "demo", "0" * 64, init=[drawn])}
+    text = svg(MODELS, records)
+    ElementTree.fromstring(text)  # noqa: S314 (made here)
+    assert all(f">{name}<" in text for name in MODELS)
+    assert text.count("stroke-dasharray") == 1
+    assert drawn_parts(records["w1a8_direct"]) == ["encoder"]
+
+
+def test_where_a_part_came_from_is_said_in_words() -> None:
+    assert origin(Part("encoder", "copied", digest="abcdef0123456789")) == "copied from abcdef012345"
+    assert (
+        origin(Part("encoder", "drawn", distribution="normal(0, 0.02)", seed=3))
+        == "drawn from normal(0, 0.02), seed 3"
+    )
+
+
+def test_a_name_is_text() -> None:
+    assert "<script>" not in svg({"<script>": model(None, 1)}, {})

@@ -1,0 +1,113 @@
+"""The results table: order, undefined values, and the sentences that say what was counted."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import files
+from pipeline.reporting import table
+
+
+def model(parent: str, bits: tuple[int, int], score: float | None, stage: str = "weights") -> dict[str, Any]:
+    gap = None if score is None else score - 0.9
+    return {
+        "parent": parent,
+        "stage": stage,
+        "weight_bits": bits[0],
+        "embedding_bits": bits[0],
+        "activation_bits": bits[1],
+        "score": score,
+        "gap": gap,
+        "mib": bits[0] / 10,
+        "ratio": 32 / bits[0],
+    }
+
+
+RESULTS: dict[str, Any] = {
+    "task": "mrpc",
+    "metrics": ["accuracy", "f1"],
+    "split": "validation",
+    "rows": {"validation": 408},
+    "majority": {"validation": 0.684},
+    "num_seeds": 1,
+    "checkpoint_selected_on": "selection",
+    "models": {
+        "w1a8_direct": model("teacher", (1, 8), None, "weights_activations"),
+        "w1": model("w8", (1, 32), 0.85),
+        "teacher": model("pretrained", (32, 32), 0.9, "teacher"),
+        "w8": model("teacher", (8, 32), 0.91),
+    },
+}
+
+
+def test_every_rung_comes_after_the_one_it_starts_from() -> None:
+    assert table.in_order(RESULTS["models"]) == ["teacher", "w8", "w1", "w1a8_direct"]
+
+
+def test_rows_hold_what_the_headings_say() -> None:
+    rows = [dict(zip(table.HEADINGS, row, strict=True)) for row in table.rows(RESULTS, {"w8": 61.4})]
+    assert rows[0]["gap"] == "-"
+    assert rows[1] == {
+        "rung": "w8",
+        "W": "8",
+        "E": "8",
+        "A": "32",
+        "from": "teacher",
+        "score": "0.9100",
+        "gap": "+0.0100",
+        "MiB": "0.800",
+        "ratio": "4.0",
+        "seconds": "61",
+    }
+    assert rows[3]["score"] == rows[3]["gap"] == "undefined"
+    assert rows[3]["seconds"] == "-"
+
+
+def test_it_says_what_was_counted() -> None:
+    text = " ".join(table.counted(RESULTS))
+    for expected in ("mean of accuracy and f1", "408 rows of validation", "one seed", "68.4%", "selection"):
+        assert expected in text
+
+
+def test_main_prints_every_model(
+    tmp_path: Path, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files.write_json(table.RESULTS, RESULTS)
+    assert table.main(as_json=False) == 0
+    text = capsys.readouterr().out
+    assert "mrpc: mean of accuracy and f1 on validation" in text
+    assert all(name in text for name in RESULTS["models"])
+
+
+def test_main_as_json_is_the_file(
+    tmp_path: Path, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files.write_json(table.RESULTS, RESULTS)
+    assert table.main(as_json=True) == 0
+    assert json.loads(capsys.readouterr().out) == RESULTS
+
+
+def test_seconds_are_those_that_were_timed_here(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    files.write_json(Path(".bitladder/timings/weights@w8.json"), {"seconds": 61.4, "finished": "2024-01-01"})
+    files.write_json(Path(".bitladder/timings/teacher.json"), {"seconds": 9.0, "finished": "2024-01-01"})
+    assert table.read_seconds(RESULTS) == {"w8": 61.4, "teacher": 9.0}
+
+
+def test_without_results_it_says_how_to_get_them(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(table.NoResultsError, match="dvc repro"):
+        table.main(as_json=False)
+
+
+def test_markup_in_a_name_is_text(
+    tmp_path: Path, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files.write_json(table.RESULTS, {**RESULTS, "task": "[red]x[/red]"})
+    table.main(as_json=False)
+    assert "[red]x[/red]" in capsys.readouterr().out

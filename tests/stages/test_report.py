@@ -1,0 +1,170 @@
+"""The report and the cards: whole, self-contained, the same bytes twice, and nobody else's markup in them."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_project
+
+from pipeline import files, paths
+from pipeline.params import Params
+from pipeline.reporting import contents
+from pipeline.reporting.report import headline, page
+from pipeline.stages import evaluate, pack, report
+
+DELIVER = ["w8", "w1", "w1a8", "w1a8_direct"]
+
+
+def evaluated() -> Params:
+    found = tiny_project.make().model_copy(update={"deliver": DELIVER})
+    for rung in found.deliver:
+        pack.run(found, rung)
+    evaluate.run(found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("project"))
+        yield evaluated()
+
+
+def html() -> str:
+    return (paths.REPORTS / "report.html").read_text(encoding="utf-8")
+
+
+class Tags(HTMLParser):
+    """Collects the names of elements, and complains about one closed out of order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.seen.add(tag)
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_a_report_and_a_card_per_delivered_rung_are_published(project: Params) -> None:
+    report.run(project)
+    names = set(files.verify(paths.REPORTS))
+    assert names == {"report.html", *(f"cards/{rung}.md" for rung in DELIVER)}
+
+
+def test_twice_the_same_bytes(project: Params) -> None:
+    report.run(project)
+    first = files.verify(paths.REPORTS)
+    report.run(project)
+    assert files.verify(paths.REPORTS) == first
+
+
+def test_the_page_needs_nothing_from_outside(project: Params) -> None:
+    report.run(project)
+    text = html()
+    assert "<script" not in text
+    assert not re.search(r'(src|href)="(?!#)', text)
+    assert "@import" not in text
+
+
+def test_the_page_is_well_formed(project: Params) -> None:
+    report.run(project)
+    tags = Tags()
+    tags.feed(html())
+    assert tags.open == []
+    assert {"table", "svg", "h2"} <= tags.seen
+
+
+def test_the_page_tells_scores_sizes_lineage_claims_data_and_agreement(project: Params) -> None:
+    report.run(project)
+    text = html()
+    for expected in (
+        "Results",
+        "Score against size",
+        "Lineage",
+        "Claims",
+        "Sizes",
+        "Data",
+        "Packed against trained",
+    ):
+        assert f"<h2>{expected}</h2>" in text
+    assert "w1a8_direct" in text
+    assert "no: 16, yes: 32" in text
+    assert f"{(paths.packed_dir('w1') / 'model.safetensors').stat().st_size:,}" in text
+
+
+def test_nothing_of_the_machine_or_the_moment_is_in_it(project: Params) -> None:
+    report.run(project)
+    written = html() + "".join(path.read_text() for path in (paths.REPORTS / "cards").iterdir())
+    assert str(Path.cwd()) not in written
+    assert not re.search(r"20\d\d-\d\d-\d\d|\d\d:\d\d:\d\d", written)
+
+
+def test_markup_in_data_is_shown_not_obeyed(project: Params) -> None:
+    found = contents.read(project)
+    evil = "<script>alert(1)</script>"
+    data = {"splits": {evil: {"rows": 1, "labels": {evil: 1}, "duplicates": 0, "rows_also_in_train": 0}}}
+    text = page(
+        contents.Contents(**{**vars(found), "data": data, "results": {**found.results, "task": evil}})
+    )
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_a_page_without_a_data_summary_says_so(project: Params) -> None:
+    found = contents.read(project)
+    assert "No summary of the data" in page(contents.Contents(**{**vars(found), "data": None}))
+
+
+def test_what_was_evaluated_before_another_packing_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = evaluated()
+    tiny_project.train("w1", found.weights["w1"].model_copy(update={"granularity": "matrix"}), found)
+    pack.run(found, "w1")
+    with pytest.raises(files.IntegrityError, match="w1 was evaluated as"):
+        report.run(found)
+
+
+def test_a_card_tells_origin_recipe_score_size_and_limits(project: Params) -> None:
+    report.run(project)
+    text = (paths.REPORTS / "cards" / "w1a8.md").read_text()
+    for heading in ("Use", "Scores", "Size", "Lineage", "Recipe", "Limits", "Licence"):
+        assert f"\n## {heading}\n" in text
+    assert "pretrained → teacher → w8 → w4 → w2 → w1 → w1a8\n" in text
+    assert "learning_rate: 0.0003" in text
+    assert files.sha256(paths.packed_dir("w1a8") / "model.safetensors") in text
+
+
+def test_a_cards_metadata_is_yaml(project: Params) -> None:
+    from ruamel.yaml import YAML
+
+    report.run(project)
+    text = (paths.REPORTS / "cards" / "w1.md").read_text().split("---")[1]
+    metadata = YAML(typ="safe").load(text)
+    assert metadata["model-index"][0]["results"][0]["metrics"][0]["type"] == "accuracy"
+
+
+def row(gap: float | None, mib: float, activation_bits: int = 32) -> dict[str, Any]:
+    score = None if gap is None else 0.9 + gap
+    bits = {"weight_bits": 1, "activation_bits": activation_bits}
+    return {"gap": gap, "score": score, "mib": mib, "bytes": mib * 2**20, "ratio": 10 / mib, **bits}
+
+
+@pytest.mark.parametrize(
+    ("rungs", "named"),
+    [
+        ({"w8": row(0.0, 3), "w1": row(-0.009, 1), "w1a1": row(-0.2, 0.9)}, "w1 (1-bit weights"),
+        ({"w1": row(-0.05, 1), "w1a1": row(-0.2, 0.9)}, "w1 (1-bit weights"),
+        ({"w1": row(None, 1)}, "No rung has a defined score"),
+    ],
+)
+def test_the_headline_names_the_smallest_rung_near_the_teacher(rungs: dict[str, Any], named: str) -> None:
+    results = {"models": {"teacher": row(0.0, 10), **rungs}, "metrics": ["accuracy"], "split": "validation"}
+    assert headline(results).startswith(named)
