@@ -1,0 +1,59 @@
+"""What each process of the project finds in its environment: no telemetry, no hub, no wait for a dead server.
+
+Set before the libraries are imported, because most of them read their variables at import. A variable that
+the person has set already stays as it is.
+"""
+
+import os
+from pathlib import Path
+
+from pipeline import params, paths
+
+SILENT = {
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+NO_PICKLE = {
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+    "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
+}
+# Prefect only watches. By default it waits minutes for a server that has gone, and says so many times.
+IMPATIENT = {
+    "PREFECT_API_REQUEST_TIMEOUT": "5",
+    "PREFECT_CLIENT_MAX_RETRIES": "1",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "pipeline",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+}
+OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+
+
+def prepare() -> None:
+    """Fill this process's environment, which its children inherit."""
+    home = {"PREFECT_HOME": str((paths.WORK / "prefect").absolute())}
+    _set_unless_set({**SILENT, **NO_PICKLE, **IMPATIENT, **home})
+
+
+def stay_offline_unless(settings: params.Params) -> None:
+    """Keep Hugging Face's libraries from the network unless the data or the model comes from the hub."""
+    if "hub" not in (settings.data.source, settings.model.source):
+        _set_unless_set(OFFLINE)
+
+
+def with_interpreter_first(environment: dict[str, str], interpreter: Path) -> dict[str, str]:
+    """The same environment with this interpreter's folder first on PATH, so that `python` means it."""
+    path = os.pathsep.join([str(interpreter.parent), environment.get("PATH", os.defpath)])
+    return {**environment, "PATH": path}
+
+
+def _set_unless_set(variables: dict[str, str]) -> None:
+    for name, value in variables.items():
+        os.environ.setdefault(name, value)

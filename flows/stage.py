@@ -1,0 +1,152 @@
+"""One DVC stage: `python -m flows.stage NAME [RUNG]`, which is the whole command of every stage in dvc.yaml.
+
+RUNG defaults to what follows "@" in DVC_STAGE, which DVC sets, so no text of params.yaml reaches a shell.
+The work itself is `run(params, rung)` of `pipeline/stages/<name>.py`. Around it, in this order: a quiet
+environment, an end when dvc ends, one writer per output, checked parameters; then the plain function, or
+the same function inside a Prefect flow run when PREFECT_API_URL names a server.
+
+Exit codes: 0 done, 1 failed, 2 wrong parameters, 4 an input is not what was written, 75 another process
+writes this output, 130 and 143 stopped by a signal; an error class may carry its own in `exit_code`.
+"""
+
+import argparse
+import importlib
+import logging
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from types import FrameType
+
+from flows import environment, processes
+from pipeline import files, params, paths
+
+STAGES = (
+    "prepare",
+    "pretrained",
+    "augment",
+    "teacher",
+    "weights",
+    "weights_activations",
+    "pack",
+    "evaluate",
+    "report",
+    "register",
+)
+GRACE_S = 10  # time to write a checkpoint after the first signal
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one stage and return its exit code. Every failure is one line on stderr."""
+    name, rung = _parse(sys.argv[1:] if arguments is None else arguments)
+    address = f"{name}@{rung}" if rung else name
+    environment.prepare()
+    processes.die_with_dvc()
+    _stop_on_signals()
+    _log_to_stderr()
+    try:
+        with processes.sole_writer(paths.WORK / "locks" / f"{address}.lock"):
+            run(name, rung, address)
+    except KeyboardInterrupt:
+        _say(f"{address}: interrupted")
+        return 130
+    except Exception as error:
+        _say(_explain(address, error))
+        return exit_code(error)
+    return 0
+
+
+def run(name: str, rung: str | None, address: str) -> None:
+    """The stage's own work, from checked parameters to the note of how long it took."""
+    settings = params.load(paths.PARAMS)
+    environment.stay_offline_unless(settings)
+    stage = importlib.import_module(f"pipeline.stages.{name}")
+    started = time.monotonic()
+    perform(name, address, partial(stage.run, settings, rung))
+    note_seconds(address, time.monotonic() - started)
+
+
+def perform(name: str, address: str, work: Callable[[], None]) -> None:
+    """Call `work` once: inside a Prefect flow run when a server is named, else without importing Prefect."""
+    if os.environ.get("PREFECT_API_URL"):
+        from flows import watched
+
+        watched.perform(name, address, work)
+    else:
+        work()
+
+
+def note_seconds(address: str, seconds: float) -> None:
+    """Leave `.bitladder/timings/<stage>[@rung].json` for the plan's estimates and the results table."""
+    finished = datetime.now(UTC).isoformat(timespec="seconds")
+    files.write_json(timing(address), {"seconds": round(seconds, 3), "finished": finished})
+
+
+def timing(address: str) -> Path:
+    return paths.WORK / "timings" / f"{address}.json"
+
+
+def exit_code(error: Exception) -> int:
+    if isinstance(error, files.IntegrityError):
+        return 4
+    return int(getattr(error, "exit_code", 1))
+
+
+def _parse(arguments: list[str]) -> tuple[str, str | None]:
+    parser = argparse.ArgumentParser(prog="python -m flows.stage", description="Run one stage of dvc.yaml.")
+    parser.add_argument("name", choices=STAGES)
+    parser.add_argument("rung", nargs="?", help="default: what follows @ in DVC_STAGE")
+    parsed = parser.parse_args(arguments)
+    return parsed.name, parsed.rung or _rung_of_dvc_stage(parsed.name)
+
+
+def _rung_of_dvc_stage(name: str) -> str | None:
+    stage, _, rung = os.environ.get("DVC_STAGE", "").rpartition(":")[2].partition("@")
+    return rung or None if stage == name else None
+
+
+def _stop_on_signals() -> None:
+    signal.signal(signal.SIGTERM, _on_signal)
+    signal.signal(signal.SIGINT, _on_signal)
+
+
+def _on_signal(number: int, _frame: FrameType | None) -> None:
+    """First signal: unwind, so that work in hand can be saved. A second Ctrl-C or the grace time ends it."""
+    if signal.getitimer(signal.ITIMER_REAL)[0]:
+        if number == signal.SIGINT:
+            os._exit(130)
+        return
+    signal.setitimer(signal.ITIMER_REAL, GRACE_S)  # SIGALRM's default is to end the process
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(128 + number)
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    for name in ("flows", "pipeline"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        logger.addHandler(handler)
+        logger.propagate = False  # Prefect replaces the root logger's handlers
+
+
+def _explain(address: str, error: Exception) -> str:
+    if os.environ.get("BITLADDER_DEBUG") == "1":
+        return "".join(traceback.format_exception(error)).rstrip()
+    kind = "" if isinstance(error, ValueError | RuntimeError | OSError) else f"{type(error).__name__}: "
+    return f"{address}: {kind}{error}"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
