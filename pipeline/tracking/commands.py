@@ -111,7 +111,7 @@ def _show_choice(choice: Choice, name: str) -> None:
         table.add_row(*_candidate_row(one, objection))
     console.print(table)
     if choice.best is None:
-        console.print(escape(f"No champion: {choice.reason}."))
+        console.print(escape(f"Nothing chosen: {choice.reason}. The alias {ALIAS} stays where it was."))
         return
     console.print(
         escape(f"{ALIAS} = {choice.best.rung} (version {choice.best.version}): its {choice.reason}.")

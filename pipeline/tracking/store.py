@@ -86,7 +86,7 @@ class Store:
     def shown(self) -> str:
         """The address without user name and password."""
         parts = urlsplit(self.uri)
-        if parts.scheme == "sqlite":
+        if "@" not in parts.netloc:
             return self.uri
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 

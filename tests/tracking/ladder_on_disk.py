@@ -121,8 +121,8 @@ def _tensors(folder: Path, content: str) -> None:
 
 
 def write_params(path: Path) -> None:
-    yaml = YAML()
-    values = yaml.load((ROOT / "params.yaml").read_text())
+    document = YAML()
+    values = document.load((ROOT / "params.yaml").read_text())
     values["weights"] = {
         "w8": {"bits": 8, "init_from": "teacher", "data": "plain"},
         "w1": {"bits": 1, "init_from": "w8", "data": "plain"},
@@ -133,4 +133,4 @@ def write_params(path: Path) -> None:
     }
     values["deliver"] = list(DELIVERED)
     with path.open("w") as file:
-        yaml.dump(values, file)
+        document.dump(values, file)

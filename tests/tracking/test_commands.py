@@ -82,7 +82,7 @@ def test_criteria_that_nothing_meets_are_exit_code_1_and_explained(
 ) -> None:
     assert commands.best(0.01, None, None, as_json=False) == 1
     shown = capsys.readouterr().out
-    assert "No champion" in shown
+    assert "Nothing chosen" in shown
     assert "0.15 MiB, at most 0.01 wanted" in shown
 
 
