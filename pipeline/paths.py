@@ -1,4 +1,4 @@
-"""Where each thing lies, relative to the project's root. The names are an interface: dvc.yaml repeats them."""
+"""Where each thing lies, relative to the project's root. The names are public: dvc.yaml repeats them."""
 
 from pathlib import Path
 

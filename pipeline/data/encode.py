@@ -1,6 +1,6 @@
 """Text to token ids, once per split, and batches of them.
 
-Shapes: B sequences of a batch, S tokens of its longest sequence (padding to the split's longest would waste most of it).
+Shapes: B sequences of a batch, S tokens of its longest (padding to the split's longest would waste most).
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ Batch = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Encoded:
-    """A tokenized split: ids and segment ids per row (not padded), labels [N], and how many rows were cut to fit."""
+    """A tokenized split: ids and segment ids per row (not padded), labels [N], how many rows were cut."""
 
     input_ids: list[list[int]]
     token_type_ids: list[list[int]]

@@ -12,7 +12,7 @@ from pipeline.modeling.traces import Trace
 
 @dataclass(frozen=True)
 class Objective:
-    """Weights of the terms; a term of weight 0 is not computed. `regression` chooses squared errors on logits."""
+    """Weights of the terms; one of weight 0 is not computed. `regression`: squared errors on logits."""
 
     logits: float
     hidden_states: float

@@ -1,7 +1,7 @@
 """The official metrics of GLUE (Wang et al., arXiv:1804.07461), computed by scikit-learn and scipy.
 
-An undefined metric (one predicted class for Matthews, constant predictions for a correlation) is None, never 0 or NaN:
-a collapsed model must not compete.
+An undefined metric (one predicted class for Matthews, constant predictions for a correlation) is None, never
+0 or NaN: a collapsed model must not compete.
 """
 
 import math

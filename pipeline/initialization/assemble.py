@@ -25,8 +25,8 @@ def assemble(
 ) -> tuple[dict[str, Tensor], list[Part]]:
     """Return first values for the tensors of `wanted` (names and shapes) and a note per part.
 
-    Activation steps and shifts are not weights: they are copied where the source has them in the same shape and left
-    as they are otherwise (unset), for `step_sizes.calibrate` to set.
+    Activation steps and shifts are not weights: they are left unset, for `step_sizes.calibrate`. The parent's
+    would be steps between other levels.
 
     Raises:
         ValueError: a weight to be copied is missing from the source or has another shape there.

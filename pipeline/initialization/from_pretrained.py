@@ -20,7 +20,12 @@ def teacher_start(
     return assemble(
         wanted,
         source,
-        {"embeddings": "copy", "encoder": "copy", "pooler": "copy" if has_pooler else "random", "head": "random"},
+        {
+            "embeddings": "copy",
+            "encoder": "copy",
+            "pooler": "copy" if has_pooler else "random",
+            "head": "random",
+        },
         std=std,
         seed=seed,
     )

@@ -1,7 +1,7 @@
-"""Draw a part of a model anew (Ardakani, Findings of EMNLP 2022: pre-trained embeddings and a random encoder).
+"""Draw a part of a model anew (Ardakani, Findings of EMNLP 2022: pre-trained embeddings, random encoder).
 
-The paper's abstract does not fix the distribution; BERT's own initialization is our reconstruction: linears and tables
-from N(0, initializer_range), biases zero, LayerNorm one and zero.
+The paper's abstract does not fix the distribution; BERT's own initialization is our reconstruction: linears
+and tables from N(0, initializer_range), biases zero, LayerNorm one and zero.
 """
 
 import torch

@@ -1,7 +1,7 @@
 """Set every activation quantizer's steps and shifts from data, in one forward pass, before training.
 
-Quantizers are met in the order of the forward, and each sees inputs that the ones before it have already rounded.
-Nothing is set on "first use" inside training: a forward with an unset step gives NaN.
+Quantizers are met in the order of the forward, and each sees inputs that the ones before it have already
+rounded. Nothing is set on "first use" inside training: a forward with an unset step gives NaN.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
-"""Self-attention that quantizes both products' inputs and can hand out its scores, without copying BERT's code.
+"""Self-attention that quantizes both products' inputs and hands out its scores, without copying BERT's code.
 
-Registered with transformers' AttentionInterface *and* AttentionMaskInterface. Without the second the mask would arrive
-as None and padding would silently be attended.
+Registered with transformers' AttentionInterface *and* AttentionMaskInterface. Without the second the mask
+would arrive as None and padding would silently be attended.
 
 Shapes: q, k, v are [B, H, S, D]; scores are [B, H, S, S], before the mask and the softmax.
 """
@@ -52,7 +52,8 @@ def attention(
     products: AttentionQuantizers | None = getattr(module, "products", None)
     if products is not None:
         query, key, value = products.query(query), products.key(key), products.value(value)
-    scores = torch.matmul(query, key.transpose(2, 3)) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    scores = torch.matmul(query, key.transpose(2, 3)) * scale
     masked = scores if attention_mask is None else scores + attention_mask
     probabilities = functional.softmax(masked, dim=-1)
     probabilities = functional.dropout(probabilities, dropout, training=module.training)

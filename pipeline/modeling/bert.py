@@ -1,7 +1,8 @@
 """Build BERT classifiers from transformers' own classes, in full precision or quantized.
 
-Quantized: encoder and pooler linears; word, position and segment tables; with activations, the input of each of those
-linears and of both attention products. In full precision always: LayerNorm, biases, the classification head.
+Quantized: encoder and pooler linears; word, position and segment tables; with activations, the input of each
+of those linears and of both attention products. In full precision always: LayerNorm, biases, the
+classification head.
 """
 
 from typing import Any
@@ -32,7 +33,8 @@ def quantize(model: BertForSequenceClassification, precision: Precision) -> None
     for name, layer in list(model.bert.named_modules()):
         if isinstance(layer, nn.Linear):
             _convert_linear(name, layer, precision)
-        elif isinstance(layer, nn.Embedding) and name.split(".")[-1] in TABLES and precision.embeddings != FULL:
+        elif precision.embeddings != FULL and name.split(".")[-1] in TABLES:
+            assert isinstance(layer, nn.Embedding)
             QuantizedEmbedding.convert(layer, bits=precision.embeddings, granularity=precision.granularity)
         elif isinstance(layer, BertSelfAttention):
             attention.attach(
@@ -58,4 +60,6 @@ def _convert_linear(name: str, layer: nn.Linear, precision: Precision) -> None:
         if precision.activations == FULL
         else activation_quantizer(precision.activations, signed=signed, shift_shape=(layer.in_features,))
     )
-    QuantizedLinear.convert(layer, bits=precision.weights, granularity=precision.granularity, activation=activation)
+    QuantizedLinear.convert(
+        layer, bits=precision.weights, granularity=precision.granularity, activation=activation
+    )

@@ -1,7 +1,7 @@
 """Models as folders: config.json, model.safetensors and the tokenizer, in transformers' own layout.
 
-Loading is strict. A tensor that is missing, left over or of the wrong shape is refused by name: transformers would
-draw it at random and only print a warning.
+Loading is strict. A tensor that is missing, left over or of the wrong shape is refused by name: transformers
+would draw it at random and only print a warning.
 """
 
 import shutil
@@ -37,7 +37,9 @@ def save(folder: Path, model: nn.Module, config: BertConfig, *, tokenizer_from: 
 def save_tied(folder: Path, model: nn.Module, config: BertConfig) -> None:
     """Write a masked-LM model into an existing folder; the decoder shares the word table and is left out."""
     tied = ("cls.predictions.decoder.weight", "cls.predictions.decoder.bias")
-    state = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items() if name not in tied}
+    state = {
+        name: t.detach().cpu().contiguous() for name, t in model.state_dict().items() if name not in tied
+    }
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
     save_config(folder, config)
 
@@ -72,7 +74,7 @@ def load_state(folder: Path) -> dict[str, Tensor]:
 
 
 def load_classifier(folder: Path) -> BertForSequenceClassification:
-    """Load a trained classifier, quantized as its config says. Raises ValueError when a tensor does not fit."""
+    """Load a trained classifier, quantized as its config says. Raises ValueError if a tensor does not fit."""
     config = load_config(folder)
     precision = precision_of(config)
     model = build_classifier(config, precision if precision.weights != FULL else None)
@@ -81,7 +83,7 @@ def load_classifier(folder: Path) -> BertForSequenceClassification:
 
 
 def load_strictly(model: nn.Module, state: dict[str, Tensor], *, source: str) -> None:
-    """Load every tensor of `model` from `state`. Raises ValueError naming what is missing, extra or misshapen."""
+    """Load every tensor of `model` from `state`. Raises ValueError naming the missing, extra or misshapen."""
     wanted = model.state_dict()
     missing, extra = sorted(set(wanted) - set(state)), sorted(set(state) - set(wanted))
     misshapen = sorted(
@@ -100,7 +102,9 @@ def round_side_parameters(model: BertForSequenceClassification) -> None:
 
     Done once, before the checkpoint is scored, so that the packed model's logits are the trained rung's own.
     """
-    kept = {f"{name}.weight" for name, part in model.named_modules() if isinstance(part, nn.Linear | nn.Embedding)}
+    kept = {
+        f"{name}.weight" for name, part in model.named_modules() if isinstance(part, nn.Linear | nn.Embedding)
+    }
     for name, parameter in model.named_parameters():
         if name not in kept and not name.startswith(HEAD):
             parameter.copy_(half_precision(parameter))

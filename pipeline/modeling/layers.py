@@ -1,8 +1,8 @@
 """Linear and embedding layers that see their weights through a quantizer.
 
-A layer is converted by changing its class in place, so its parameter is still called `weight`: every rung's checkpoint
-is an ordinary BERT checkpoint that the next rung can start from. The stored weight is the latent one, in full precision;
-what the products use is computed from it at each forward.
+A layer is converted by changing its class in place, so its parameter is still called `weight`: every rung's
+checkpoint is an ordinary BERT checkpoint that the next rung can start from. The stored weight is the latent
+one, in full precision; what the products use is computed from it at each forward.
 """
 
 from typing import cast
@@ -34,7 +34,9 @@ class QuantizedLinear(nn.Linear):
     activation: ActivationQuantizer | None
 
     @staticmethod
-    def convert(layer: nn.Linear, *, bits: int, granularity: Granularity, activation: ActivationQuantizer | None) -> None:
+    def convert(
+        layer: nn.Linear, *, bits: int, granularity: Granularity, activation: ActivationQuantizer | None
+    ) -> None:
         """Turn `layer` into a QuantizedLinear, in place."""
         layer.__class__ = QuantizedLinear
         converted = cast("QuantizedLinear", layer)
@@ -47,7 +49,7 @@ class QuantizedLinear(nn.Linear):
 
 
 class QuantizedEmbedding(nn.Embedding):
-    """An embedding table with quantized entries. With a scale per row, only the rows looked up are quantized."""
+    """An embedding table with quantized entries. With a scale per row, only rows looked up are quantized."""
 
     bits: int
     granularity: Granularity

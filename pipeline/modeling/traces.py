@@ -31,5 +31,7 @@ def trace(model: BertForSequenceClassification, batch: dict[str, Tensor]) -> Tra
         output_hidden_states=True,
         output_attentions=True,
     )
-    assert output.logits is not None and output.hidden_states is not None and output.attentions is not None
+    assert output.logits is not None
+    assert output.hidden_states is not None
+    assert output.attentions is not None
     return Trace(output.logits, output.hidden_states, output.attentions)

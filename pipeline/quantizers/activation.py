@@ -3,13 +3,13 @@
 8 bits: symmetric, one scale per token from its largest magnitude; nothing to learn.
 4 bits: learned step (LSQ, Esser et al., arXiv:1902.08153), with a learned offset where values are not centred
         (LSQ+, Bhalgat et al., arXiv:2004.09576).
-1 bit:  elastic binarization (BiT, Liu et al., arXiv:2205.13016): {0, 1} * step where values are not negative by nature
-        (softmax, GELU outputs), {-1, +1} * step elsewhere, with a learned shift per channel.
+1 bit:  elastic binarization (BiT, Liu et al., arXiv:2205.13016): {0, 1} * step where values are not negative
+        by nature (softmax, GELU outputs), {-1, +1} * step elsewhere, with a learned shift per channel.
 
 Steps are positive by construction: the parameter is their logarithm. They are set once, from data, by
-`initialization/step_sizes.py`, and are saved with the weights. An unset step is NaN: it cannot be used by mistake.
+`initialization/step_sizes.py`, and are saved with the weights. An unset step is NaN: none is used unnoticed.
 
-Shapes: x is [..., C]; a shift per channel is [C] ([heads, 1, C] in attention products, which are [B, heads, S, C]).
+Shapes: x is [..., C] and a shift per channel [C]; in attention products [B, heads, S, C] and [heads, 1, C].
 """
 
 import math
@@ -38,8 +38,9 @@ class PerToken(ActivationQuantizer):
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.no_grad():
-            # The smallest normal number: a token of zeros stays zeros.
-            step = x.abs().amax(dim=-1, keepdim=True).clamp(min=torch.finfo(x.dtype).tiny * self.top) / self.top
+            # No division by zero: a token of zeros stays zeros.
+            smallest = torch.finfo(x.dtype).tiny * self.top
+            step = x.abs().amax(dim=-1, keepdim=True).clamp(min=smallest) / self.top
             values = torch.round(x / step).clamp_(-self.top, self.top).mul_(step)
         return straight_through(x, values)
 
@@ -67,7 +68,9 @@ class LearnedStep(ActivationQuantizer):
         shifted = x - lowest
         widest = shifted.abs().max().clamp(min=1e-6) / self.high
         steps = [widest * fraction / 40 for fraction in range(1, 41)]
-        errors = torch.stack([((shifted / s).round().clamp(self.low, self.high) * s - shifted).square().mean() for s in steps])
+        errors = torch.stack(
+            [((shifted / s).round().clamp(self.low, self.high) * s - shifted).square().mean() for s in steps]
+        )
         self.log_step.copy_(steps[int(errors.argmin())].log())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -96,7 +99,7 @@ class ElasticBinary(ActivationQuantizer):
 
     @torch.no_grad()
     def calibrate(self, x: Tensor) -> None:
-        """Shift: the mean per channel (signed only). Step: least squared error, by Lloyd's iteration for {0, 1}."""
+        """Shift: the mean per channel (signed only). Step: least squared error (Lloyd for {0, 1})."""
         if self.shift is not None and self.signed:
             self.shift.copy_(_mean_to_shape(x, self.shift.shape))
         shifted = x if self.shift is None else x - self.shift
@@ -112,8 +115,10 @@ class ElasticBinary(ActivationQuantizer):
         return straight_through(ratio, codes) * step
 
 
-def activation_quantizer(bits: int, *, signed: bool, shift_shape: tuple[int, ...] | None) -> ActivationQuantizer:
-    """The quantizer of `bits` (8, 4 or 1) for one place; signed tells whether its values are centred on zero."""
+def activation_quantizer(
+    bits: int, *, signed: bool, shift_shape: tuple[int, ...] | None
+) -> ActivationQuantizer:
+    """The quantizer of `bits` (8, 4 or 1) for one place; signed: its values are centred on zero."""
     if bits == 8:
         return PerToken(bits)
     if bits == 4:

@@ -18,7 +18,7 @@ FULL = 32
 
 @dataclass(frozen=True)
 class Precision:
-    """Bits of one model: `weights` (encoder and pooler linears), `embeddings` (tables), `activations`; 32 is untouched."""
+    """Bits of one model: `weights` (encoder, pooler), `embeddings` (tables), `activations`; 32: untouched."""
 
     weights: int = FULL
     embeddings: int = FULL

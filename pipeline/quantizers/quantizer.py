@@ -1,10 +1,10 @@
 """What a weight quantizer returns: small integers and the scale that turns them back into weights.
 
-Shapes: O output features (rows of a linear, entries of a table), I input features. A trailing 1 is a kept dimension;
-a matrix-wise scale has shape [1, 1].
+Shapes: O output features (rows of a linear, entries of a table), I input features. A trailing 1 is a kept
+dimension; a matrix-wise scale has shape [1, 1].
 
-Scales are rounded to half precision *in training*, because that is how they are stored: a packed model then has
-exactly the weights that were trained, not nearly.
+Scales are rounded to half precision *in training*, because that is how they are stored: a packed model then
+has exactly the weights that were trained, not nearly.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Quantized:
 
     Attributes:
         codes_OI: whole numbers, kept in the dtype of the weights.
-        scale_O1: shape [O, 1] (per row) or [1, 1] (per matrix); never negative, exactly representable in float16.
+        scale_O1: [O, 1] (per row) or [1, 1] (per matrix); never negative, exactly a float16.
     """
 
     codes_OI: Tensor

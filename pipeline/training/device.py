@@ -15,7 +15,7 @@ def device() -> torch.device:
 def seed_everything(seed: int) -> None:
     """Seed the generators that dropout and libraries draw from, and ask for repeatable kernels."""
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
+    np.random.seed(seed)
     torch.manual_seed(seed)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from pipeline import files, paths, record
+from pipeline import files, paths
 from pipeline.data.encode import Batch
 from pipeline.distillation.objective import Objective
 from pipeline.initialization.assemble import Source, assemble, is_activation
@@ -75,7 +75,11 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
         parent_digest=parent_digest,
         teacher="teacher",
         teacher_digest=teacher_digest,
-        bits={"weights": precision.weights, "embeddings": precision.embeddings, "activations": precision.activations},
+        bits={
+            "weights": precision.weights,
+            "embeddings": precision.embeddings,
+            "activations": precision.activations,
+        },
         quantizers={
             "weights": weight_quantizer_name(precision.weights),
             "embeddings": weight_quantizer_name(precision.embeddings),

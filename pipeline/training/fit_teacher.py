@@ -21,7 +21,7 @@ from pipeline.training.outcome import publish
 
 
 def fit_teacher(params: Params) -> Record:
-    """Train and publish `models/teacher`. Raises ValueError when the pre-trained model does not fit the task."""
+    """Train and publish `models/teacher`. Raises ValueError when the pre-trained model does not fit."""
     pretrained = paths.model_dir("pretrained")
     digest = files.verify(pretrained)[checkpoint.WEIGHTS]
     source = Source(checkpoint.load_state(pretrained), digest)
@@ -64,7 +64,11 @@ def fit_teacher(params: Params) -> Record:
         best_step=fitted.best_step,
         selected_on="selection",
         scores={"selection": split.score_on(data.selection, params.task, model).scores},
-        settings={**optimization.model_dump(), "rows": len(data.train), "truncated": data.train.num_truncated},
+        settings={
+            **optimization.model_dump(),
+            "rows": len(data.train),
+            "truncated": data.train.num_truncated,
+        },
     )
     return publish(model, config, draft, fitted.curve, tokenizer_from=pretrained)
 
@@ -77,9 +81,7 @@ def task_config(pretrained: Path, task: Task, *, dropout: float) -> BertConfig:
     if task.label_names:
         config.id2label = dict(enumerate(task.label_names))
         config.label2id = {label: i for i, label in enumerate(task.label_names)}
-    config.problem_type = (
-        "regression" if task.kind == "regression" else "single_label_classification"
-    )
+    config.problem_type = "regression" if task.kind == "regression" else "single_label_classification"
     return config
 
 

@@ -1,8 +1,8 @@
 """The training loop, flat on purpose: read it from top to bottom, nothing is hidden in hooks.
 
-The same loop serves masked-language modelling, the teacher and every rung: they differ in the batches and in the loss.
-The checkpoint that is kept is the best on the selection split, which is held out of train; the validation splits are
-not looked at here.
+The same loop serves masked-language modelling, the teacher and every rung: they differ in the batches and in
+the loss. The checkpoint that is kept is the best on the selection split, which is held out of train; the
+validation splits are not looked at here.
 """
 
 import math
@@ -24,7 +24,7 @@ class DivergedError(RuntimeError):
 
 @dataclass(frozen=True)
 class Point:
-    """One row of a training curve: the mean loss since the last point, and the score where it was measured."""
+    """One row of a training curve: the mean loss since the last point, the score where measured."""
 
     step: int
     loss: float
@@ -56,7 +56,7 @@ def fit(
     optimization: Optimization,
     learning_rate: float,
 ) -> Fitted:
-    """Train `model` in place and leave it with the weights of its best evaluation (the last without a `score`).
+    """Train `model` in place and leave it with the weights of its best evaluation (the last if no `score`).
 
     Raises:
         DivergedError: the loss became NaN or infinite; the message names the step and the terms.

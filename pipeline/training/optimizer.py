@@ -1,6 +1,6 @@
 """AdamW and a linear schedule.
 
-Biases, LayerNorms, steps and shifts are not decayed: pulling a step or a norm towards zero is no regularization.
+Biases, LayerNorms, steps and shifts are not decayed: pulling a step or a norm to zero regularizes nothing.
 """
 
 import torch

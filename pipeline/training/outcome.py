@@ -16,7 +16,9 @@ from pipeline.training.loop import Point
 CURVE = "curve.csv"
 
 
-def publish(model: object, config: BertConfig, draft: Record, curve: Sequence[Point], *, tokenizer_from: Path) -> Record:
+def publish(
+    model: object, config: BertConfig, draft: Record, curve: Sequence[Point], *, tokenizer_from: Path
+) -> Record:
     """Write `models/<draft.name>/`; return the record with the digest of the weights filled in."""
     with files.publish(paths.model_dir(draft.name)) as folder:
         checkpoint.save(folder, model, config, tokenizer_from=tokenizer_from)  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ class Progress:
         return step % self.interval == 0 or step == self.num_steps
 
     def show(self, step: int, *, loss: float, score: float | None) -> None:
-        """Report the step reached, the mean loss since the last report and the score on the selection split."""
+        """Report the step, the mean loss since the last report and the score on the selection split."""
         text = f"loss {loss:.4f}" + ("" if score is None else f", selection score {score:.4f}")
         if self.bar is not None:
             self.bar.update(step - self.bar.n)
