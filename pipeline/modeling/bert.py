@@ -22,7 +22,9 @@ PRECISION_KEY = "bitladder_precision"
 
 def build_classifier(config: BertConfig, precision: Precision | None = None) -> BertForSequenceClassification:
     """A BERT classifier with weights as BERT draws them, quantized to `precision` when given."""
-    model = BertForSequenceClassification._from_config(config, attn_implementation=attention.NAME)
+    model: BertForSequenceClassification = BertForSequenceClassification._from_config(
+        config, attn_implementation=attention.NAME
+    )
     if precision is not None:
         quantize(model, precision)
     return model

@@ -79,7 +79,8 @@ def load_classifier(folder: Path) -> BertForSequenceClassification:
     precision = precision_of(config)
     model = build_classifier(config, precision if precision.weights != FULL else None)
     load_strictly(model, load_state(folder), source=str(folder / WEIGHTS))
-    return model.eval()
+    model.eval()
+    return model
 
 
 def load_strictly(model: nn.Module, state: dict[str, Tensor], *, source: str) -> None:

@@ -5,11 +5,17 @@ import random
 
 import numpy as np
 import torch
+from torch import nn
 
 
 def device() -> torch.device:
     """The first GPU if there is one, else the CPU. `CUDA_VISIBLE_DEVICES` hides GPUs as usual."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def move(model: nn.Module) -> None:
+    """Move a model to the device, in place."""
+    model.to(device())
 
 
 def seed_everything(seed: int) -> None:

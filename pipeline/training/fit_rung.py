@@ -13,11 +13,11 @@ from pipeline.initialization.step_sizes import calibrate
 from pipeline.modeling import checkpoint
 from pipeline.modeling.bert import build_classifier
 from pipeline.modeling.traces import trace
-from pipeline.params import Params, Rung
+from pipeline.params import Duration, Optimization, Params, Rung
 from pipeline.quantizers.choose import Precision, activation_quantizer_name, weight_quantizer_name
 from pipeline.record import Record, Stage
 from pipeline.training import split
-from pipeline.training.device import device, seed_everything
+from pipeline.training.device import device, move, seed_everything
 from pipeline.training.loop import count_steps, fit
 from pipeline.training.outcome import publish
 
@@ -31,11 +31,12 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
     parent_digest = files.verify(parent)[checkpoint.WEIGHTS]
     teacher_digest = files.verify(teacher_folder)[checkpoint.WEIGHTS]
     data = split.load(params.task, rung.data, teacher_folder)
-    optimization = params.training.rung
+    optimization, duration = how_to_train(params, rung)
     learning_rate = rung.learning_rate or optimization.learning_rate
 
     seed_everything(params.seed)
-    teacher = checkpoint.load_classifier(teacher_folder).to(device()).requires_grad_(False)
+    teacher = checkpoint.load_classifier(teacher_folder).requires_grad_(False)
+    move(teacher)
     precision = precision_of(rung)
     config = checkpoint.load_config(teacher_folder)
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = optimization.dropout
@@ -48,7 +49,7 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
         seed=params.seed,
     )
     model.load_state_dict(state)
-    model.to(device())
+    move(model)
     calibration = data.train.batch(calibration_rows(len(data.train), seed=params.seed))
     calibrate(model, {key: tensor.to(device()) for key, tensor in calibration.items()})
 
@@ -58,9 +59,7 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
         batches=data.train.shuffled(optimization.batch_size, seed=params.seed),
         loss_terms=_against_teacher(teacher, objective(params, rung)),
         score=lambda trained: split.score_on(data.selection, params.task, trained).score,
-        num_steps=count_steps(
-            rung.duration or params.budget.rung, num_rows=len(data.train), batch_size=optimization.batch_size
-        ),
+        num_steps=count_steps(duration, num_rows=len(data.train), batch_size=optimization.batch_size),
         num_evaluations=params.budget.evaluations,
         optimization=optimization,
         learning_rate=learning_rate,
@@ -103,6 +102,13 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
         },
     )
     return publish(model, model.config, draft, fitted.curve, tokenizer_from=teacher_folder)
+
+
+def how_to_train(params: Params, rung: Rung) -> tuple[Optimization, Duration]:
+    """The optimization and the length of a rung: 1-bit activations have their own, and a rung may set its length."""
+    if rung.activation_bits_or_32 == 1:
+        return params.training.binary_activations, rung.duration or params.budget.binary_activations
+    return params.training.rung, rung.duration or params.budget.rung
 
 
 def precision_of(rung: Rung) -> Precision:

@@ -1,5 +1,6 @@
 """Fine-tune the full-precision teacher on the task's labels."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from pipeline.modeling.bert import build_classifier
 from pipeline.params import Params, Task
 from pipeline.record import Record
 from pipeline.training import split
-from pipeline.training.device import device, seed_everything
+from pipeline.training.device import move, seed_everything
 from pipeline.training.loop import count_steps, fit
 from pipeline.training.outcome import publish
 
@@ -36,7 +37,7 @@ def fit_teacher(params: Params) -> Record:
     model = build_classifier(config)
     state, init = teacher_start(model.state_dict(), source, std=config.initializer_range, seed=params.seed)
     checkpoint.load_strictly(model, state, source="models/pretrained")
-    model.to(device())
+    move(model)
     fitted = fit(
         model,
         name="teacher",
@@ -85,7 +86,7 @@ def task_config(pretrained: Path, task: Task, *, dropout: float) -> BertConfig:
     return config
 
 
-def _against_labels(regression: bool):  # type: ignore[no-untyped-def]
+def _against_labels(regression: bool) -> Callable[[nn.Module, Batch], dict[str, Tensor]]:
     def terms(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
         return {"labels": label_loss(model(**inputs).logits, batch["labels"], regression)}
