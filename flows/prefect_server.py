@@ -32,7 +32,8 @@ def require(url: str, *, within_s: float = ANSWER_S) -> None:
     except urllib.error.HTTPError:
         return
     except NO_ANSWER as error:
-        raise ConnectionError(f"no Prefect server answers at {url}: {error}") from None
+        reason = getattr(error, "reason", error)
+        raise ConnectionError(f"no Prefect server answers at {url}: {reason}") from None
     if healthy is not True:
         raise ConnectionError(f"what answers at {url} is not a healthy Prefect server: {healthy!r}")
 

@@ -21,6 +21,7 @@ from flows import environment, processes
 GRACE_S = 12  # a stage gives itself 10 s to save its work
 OUR_CODES = (2, 3, 4, 5, 6, 75)
 CHATTER = (
+    "Data and pipelines are up to date",
     "To track the changes",
     "git add ",
     "To enable auto staging",

@@ -90,6 +90,7 @@ class Architecture(Section):
     num_attention_heads: Count
     intermediate_size: Count
     max_position_embeddings: Count
+    initializer_range: Positive
 
 
 class Model(Section):
@@ -116,6 +117,7 @@ class Budget(Section):
     pretraining: Duration
     teacher: Duration
     rung: Duration
+    binary_activations: Duration
     evaluations: Count
 
 
@@ -136,6 +138,7 @@ class Training(Section):
     pretraining: Optimization
     teacher: Optimization
     rung: Optimization
+    binary_activations: Optimization
 
 
 class Distillation(Section):
@@ -215,6 +218,16 @@ class Params(Section):
     def rungs(self) -> dict[str, Rung]:
         """Every rung of both stages by name, in the order written."""
         return {**self.weights, **self.weights_activations}
+
+    def optimization_of(self, rung: Rung) -> Optimization:
+        """How a rung is optimized; 1-bit activations have a section of their own."""
+        one_bit = rung.activation_bits_or_32 == 1
+        return self.training.binary_activations if one_bit else self.training.rung
+
+    def duration_of(self, rung: Rung) -> Duration:
+        """How long a rung is trained: what it says itself, else what the budget says."""
+        one_bit = rung.activation_bits_or_32 == 1
+        return rung.duration or (self.budget.binary_activations if one_bit else self.budget.rung)
 
 
 class ParamsError(ValueError):

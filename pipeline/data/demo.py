@@ -1,17 +1,19 @@
 """The embedded default: a generated English acceptability task in the manner of BLiMP (arXiv:1912.00582).
 
-A sentence is acceptable when every verb agrees in number with its own subject, however far away and whatever noun
-stands between them:
+A sentence is acceptable when every verb agrees in number with its own subject, however far away and whatever
+noun stands between them:
 
-    the dogs that the cat chases run        acceptable
-    the cat that the dogs chases run        unacceptable
+    these dogs near this cat run        acceptable
+    this cat near these dogs run        unacceptable
 
-No bag of words can tell: rows come in twins that hold exactly the same words, with two nouns of different number
-exchanged, so each bag occurs once under each label. Nor can the nearest noun, since it is as often an attractor.
+No bag of words can tell: rows come in twins that hold exactly the same words, with two noun phrases of
+different number exchanged, so each bag occurs once under each label. Exactly one verb of an unacceptable sentence
+is wrong; the others, if any, still agree.
 
-Held out of the labelled training rows, to be met in validation only: a third of the nouns and verbs (the corpus for
-masked-language modelling has them, so their embeddings are learned before, not from labels) and the structure
-`HELD_OUT`. Twins never cross splits.
+Held out of the labelled training rows, to be met in validation only: a third of the nouns and verbs, and the
+structure `HELD_OUT`. The corpus for masked-language modelling has them all, so their embeddings are learned
+from text, not from labels. Augmentation may bring held-out words back into the rows that a rung distils from.
+No sentence is in both train and validation, nor is its twin.
 """
 
 import random
@@ -23,25 +25,20 @@ import pandas as pd
 from pipeline.params import Generator
 
 NOUNS = (
-    "dog cat bird horse cow pig goat duck fox wolf bear lion tiger monkey rabbit turtle snake frog doctor lawyer "
-    "teacher student artist writer singer dancer farmer baker driver pilot sailor soldier king queen judge poet "
-    "actor guard boy girl brother sister friend neighbor guest visitor player runner"
+    "dog cat bird horse cow pig goat duck bear lion tiger rabbit doctor lawyer teacher student artist writer "
+    "singer dancer farmer baker driver pilot sailor king queen judge poet actor boy girl"
 ).split()
 TRANSITIVE = (
-    "admire help follow see like hear trust call greet praise meet need want avoid warn thank love guide remember "
-    "blame visit join invite respect"
-).split()
-INTRANSITIVE = (
-    "run sleep sing swim laugh smile work wait listen jump eat speak walk rest shout talk play travel stumble "
-    "wander whisper yawn sneeze cough"
-).split()
+    "admire help follow see like hear trust call greet praise meet need want avoid thank love".split()
+)
+INTRANSITIVE = "run sleep sing swim laugh smile work wait listen jump eat speak walk rest shout talk".split()
 ADJECTIVES = (
     "old young happy sad tall short quiet loud clever kind proud lazy brave gentle hungry tired".split()
 )
 PREPOSITIONS = "near beside behind above below opposite".split()
 ADVERBS = "often rarely usually always never sometimes".split()
 
-HELD_OUT = "relative_after_phrase"
+HELD_OUT = "across_phrase_and_relative"
 HELD_OUT_SHARE_OF_VALIDATION = 0.2
 
 
@@ -79,7 +76,7 @@ def generate(generator: Generator, *, seed: int) -> DemoData:
     num_held_out = int(generator.validation_rows * HELD_OUT_SHARE_OF_VALIDATION)
     validation = _twins(draw, unseen, known, generator.validation_rows - num_held_out, taken)
     validation += _twins(draw, unseen, [HELD_OUT], num_held_out, taken)
-    corpus = [_acceptable(draw, everything, list(STRUCTURES)) for _ in range(generator.corpus_rows)]
+    corpus = [_corpus_sentence(draw, everything) for _ in range(generator.corpus_rows)]
     return DemoData({"train": _frame(draw, train), "validation": _frame(draw, validation)}, corpus)
 
 
@@ -95,40 +92,61 @@ def _two_thirds(lexicon: Lexicon) -> tuple[Lexicon, Lexicon]:
     return seen, Lexicon(*(words[::3] for words in lists))
 
 
-def _object_relative(draw: random.Random, lexicon: Lexicon, a: Noun, b: Noun) -> str:
-    clause = f"that {_phrase(draw, b)} {_transitive(draw, lexicon, b)}"
-    return f"{_phrase(draw, a)} {clause} {_ending(draw, lexicon, a)}"
+def _phrase_then_verb(draw: random.Random, words: Lexicon, a: Noun) -> str:
+    return f"<a> {_preposition(draw)} <b> {_ending(draw, words, a)}"
 
 
-def _subject_relative(draw: random.Random, lexicon: Lexicon, a: Noun, b: Noun) -> str:
-    clause = f"that {_transitive(draw, lexicon, a)} {_phrase(draw, b)}"
-    return f"{_phrase(draw, a)} {clause} {_ending(draw, lexicon, a)}"
+def _object(draw: random.Random, words: Lexicon, a: Noun) -> str:
+    return f"<a> {_preposition(draw)} {_any_phrase(draw, words)} {_transitive(draw, words, a)} <b>"
 
 
-def _prepositional(draw: random.Random, lexicon: Lexicon, a: Noun, b: Noun) -> str:
-    return f"{_phrase(draw, a)} {draw.choice(PREPOSITIONS)} {_phrase(draw, b)} {_ending(draw, lexicon, a)}"
+def _first_clause(draw: random.Random, words: Lexicon, a: Noun) -> str:
+    other = _noun(draw, words)
+    second = f"{_phrase(draw, other)} {_ending(draw, words, other)}"
+    return f"<a> {_preposition(draw)} <b> {_ending(draw, words, a)} and {second}"
 
 
-def _coordination(draw: random.Random, lexicon: Lexicon, a: Noun, b: Noun) -> str:
-    first = f"{_phrase(draw, a)} {_ending(draw, lexicon, a)}"
-    return f"{first} and {_phrase(draw, b)} {_ending(draw, lexicon, b)}"
+def _second_clause(draw: random.Random, words: Lexicon, a: Noun) -> str:
+    other = _noun(draw, words)
+    first = f"{_phrase(draw, other)} {_ending(draw, words, other)}"
+    return f"{first} and <a> {_preposition(draw)} <b> {_ending(draw, words, a)}"
 
 
-def _relative_after_phrase(draw: random.Random, lexicon: Lexicon, a: Noun, b: Noun) -> str:
-    others = [word for word in lexicon.nouns if word not in (a.word, b.word)]
-    bystander = Noun(draw.choice(others), draw.random() < 0.5)
-    place = f"{draw.choice(PREPOSITIONS)} {_phrase(draw, bystander)}"
-    clause = f"that {_phrase(draw, b)} {_transitive(draw, lexicon, b)}"
-    return f"{_phrase(draw, a)} {place} {clause} {_ending(draw, lexicon, a)}"
+def _inside_relative(draw: random.Random, words: Lexicon, a: Noun) -> str:
+    head = _noun(draw, words)
+    clause = f"that <a> {_preposition(draw)} <b> {_transitive(draw, words, a)}"
+    return f"{_phrase(draw, head)} {clause} {_ending(draw, words, head)}"
 
 
-Structure = Callable[[random.Random, Lexicon, Noun, Noun], str]
+def _across_relative(draw: random.Random, words: Lexicon, a: Noun) -> str:
+    other = _noun(draw, words)
+    clause = f"that {_phrase(draw, other)} {_transitive(draw, words, other)}"
+    return f"<a> {clause} {_ending(draw, words, a)} {_preposition(draw)} <b>"
+
+
+def _across_phrase_and_relative(draw: random.Random, words: Lexicon, a: Noun) -> str:
+    other = _noun(draw, words)
+    clause = f"that {_phrase(draw, other)} {_transitive(draw, words, other)}"
+    return f"<a> {_preposition(draw)} <b> {clause} {_ending(draw, words, a)}"
+
+
+def _simple(draw: random.Random, words: Lexicon, a: Noun) -> str:
+    return (
+        f"<a> {_ending(draw, words, a)}" if draw.random() < 0.5 else f"<a> {_transitive(draw, words, a)} <b>"
+    )
+
+
+# Gives a sentence with <a> and <b> where two noun phrases go.
+# Exactly one verb has <a> for its subject, none has <b>.
+Structure = Callable[[random.Random, Lexicon, Noun], str]
 STRUCTURES: dict[str, Structure] = {
-    "object_relative": _object_relative,
-    "subject_relative": _subject_relative,
-    "prepositional": _prepositional,
-    "coordination": _coordination,
-    HELD_OUT: _relative_after_phrase,
+    "phrase_then_verb": _phrase_then_verb,
+    "object": _object,
+    "first_clause": _first_clause,
+    "second_clause": _second_clause,
+    "inside_relative": _inside_relative,
+    "across_relative": _across_relative,
+    HELD_OUT: _across_phrase_and_relative,
 }
 
 
@@ -139,8 +157,9 @@ def _twins(
     rows: list[tuple[str, int]] = []
     while len(rows) < num_rows:
         a, b = _two_nouns(draw, lexicon)
-        good = STRUCTURES[draw.choice(structures)](draw, lexicon, a, b)
-        bad = _exchange(good, _form(a), _form(b))
+        sentence = STRUCTURES[draw.choice(structures)](draw, lexicon, a)
+        first, second = _phrase(draw, a), _phrase(draw, b)
+        good, bad = _fill(sentence, first, second), _fill(sentence, second, first)
         if good not in taken and bad not in taken:
             taken |= {good, bad}
             rows += [(good, 1), (bad, 0)]
@@ -154,24 +173,34 @@ def _two_nouns(draw: random.Random, lexicon: Lexicon) -> tuple[Noun, Noun]:
     return Noun(first, plural), Noun(second, not plural)
 
 
-def _acceptable(draw: random.Random, lexicon: Lexicon, structures: list[str]) -> str:
-    """A sentence for the corpus, where two nouns may also have the same number."""
+def _corpus_sentence(draw: random.Random, lexicon: Lexicon) -> str:
+    """An acceptable sentence; its nouns may have the same number, and a third of the sentences are simple."""
     a, b = _noun(draw, lexicon), _noun(draw, lexicon)
-    return STRUCTURES[draw.choice(structures)](draw, lexicon, a, b)
+    structure = _simple if draw.random() < 1 / 3 else draw.choice(list(STRUCTURES.values()))
+    return _fill(structure(draw, lexicon, a), _phrase(draw, a), _phrase(draw, b))
 
 
-def _exchange(sentence: str, a: str, b: str) -> str:
-    swapped = {a: b, b: a}
-    return " ".join(swapped.get(word, word) for word in sentence.split())
+def _fill(sentence: str, a: str, b: str) -> str:
+    return sentence.replace("<a>", a).replace("<b>", b)
 
 
 def _noun(draw: random.Random, lexicon: Lexicon) -> Noun:
     return Noun(draw.choice(lexicon.nouns), draw.random() < 0.5)
 
 
+def _any_phrase(draw: random.Random, words: Lexicon) -> str:
+    return _phrase(draw, _noun(draw, words))
+
+
+def _preposition(draw: random.Random) -> str:
+    return draw.choice(PREPOSITIONS)
+
+
 def _phrase(draw: random.Random, noun: Noun) -> str:
+    """A noun with its determiner. Two in three determiners show the number; the rest leave it to the noun."""
+    determiner = "the" if draw.random() < 1 / 3 else ("these" if noun.plural else "this")
     adjective = f"{draw.choice(ADJECTIVES)} " if draw.random() < 0.3 else ""
-    return f"the {adjective}{_form(noun)}"
+    return f"{determiner} {adjective}{noun.word}{'s' if noun.plural else ''}"
 
 
 def _ending(draw: random.Random, lexicon: Lexicon, subject: Noun) -> str:
@@ -185,12 +214,6 @@ def _transitive(draw: random.Random, lexicon: Lexicon, subject: Noun) -> str:
 
 def _agreeing(verb: str, subject: Noun) -> str:
     return verb if subject.plural else f"{verb}s"
-
-
-def _form(noun: Noun) -> str:
-    if not noun.plural:
-        return noun.word
-    return {"fox": "foxes", "wolf": "wolves"}.get(noun.word, f"{noun.word}s")
 
 
 def _frame(draw: random.Random, rows: list[tuple[str, int]]) -> pd.DataFrame:

@@ -74,6 +74,6 @@ def _rung(params: Params, name: str, rung: Rung) -> LadderRung:
         activation_bits=rung.activation_bits_or_32,
         granularity=rung.granularity,
         data=rung.data,
-        duration=rung.duration or params.budget.rung,
+        duration=params.duration_of(rung),
         drawn=tuple(part for part in PARTS if getattr(rung.init, part) == "random"),
     )

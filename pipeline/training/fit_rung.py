@@ -13,7 +13,7 @@ from pipeline.initialization.step_sizes import calibrate
 from pipeline.modeling import checkpoint
 from pipeline.modeling.bert import build_classifier
 from pipeline.modeling.traces import trace
-from pipeline.params import Duration, Optimization, Params, Rung
+from pipeline.params import Params, Rung
 from pipeline.quantizers.choose import Precision, activation_quantizer_name, weight_quantizer_name
 from pipeline.record import Record, Stage
 from pipeline.training import split
@@ -31,7 +31,7 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
     parent_digest = files.verify(parent)[checkpoint.WEIGHTS]
     teacher_digest = files.verify(teacher_folder)[checkpoint.WEIGHTS]
     data = split.load(params.task, rung.data, teacher_folder)
-    optimization, duration = how_to_train(params, rung)
+    optimization, duration = params.optimization_of(rung), params.duration_of(rung)
     learning_rate = rung.learning_rate or optimization.learning_rate
 
     seed_everything(params.seed)
@@ -102,13 +102,6 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
         },
     )
     return publish(model, model.config, draft, fitted.curve, tokenizer_from=teacher_folder)
-
-
-def how_to_train(params: Params, rung: Rung) -> tuple[Optimization, Duration]:
-    """The optimization and the length of a rung: 1-bit activations have their own, and a rung may set its length."""
-    if rung.activation_bits_or_32 == 1:
-        return params.training.binary_activations, rung.duration or params.budget.binary_activations
-    return params.training.rung, rung.duration or params.budget.rung
 
 
 def precision_of(rung: Rung) -> Precision:
