@@ -109,7 +109,9 @@ class ElasticBinary(ActivationQuantizer):
     def forward(self, x: Tensor) -> Tensor:
         shifted = x if self.shift is None else x - self.shift
         step = _scale_gradient(self.log_step.exp(), 1.0 / math.sqrt(shifted[0].numel()))
-        ratio = (shifted / step).clamp(-1.0 if self.signed else 0.0, 1.0)
+        # The signs do not depend on the step, so its exact derivative is known; the threshold of {0, 1} does.
+        unit = step.detach() if self.signed else step
+        ratio = (shifted / unit).clamp(-1.0 if self.signed else 0.0, 1.0)
         with torch.no_grad():
             codes = torch.where(ratio < 0, -1.0, 1.0) if self.signed else (ratio >= 0.5).to(x.dtype)
         return straight_through(ratio, codes) * step
