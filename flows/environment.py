@@ -33,13 +33,15 @@ IMPATIENT = {
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
 }
+# A second thread that spins at a barrier while another program has its core makes a step ten times slower.
+PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 
 
 def prepare() -> None:
     """Fill this process's environment, which its children inherit."""
     home = {"PREFECT_HOME": str((paths.WORK / "prefect").absolute())}
-    _set_unless_set({**SILENT, **NO_PICKLE, **IMPATIENT, **home})
+    _set_unless_set({**SILENT, **NO_PICKLE, **IMPATIENT, **PATIENT_THREADS, **home})
 
 
 def stay_offline_unless(settings: params.Params) -> None:

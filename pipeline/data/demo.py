@@ -7,8 +7,8 @@ noun stands between them:
     this cat near these dogs run        unacceptable
 
 No bag of words can tell: rows come in twins that hold exactly the same words, with two noun phrases of
-different number exchanged, so each bag occurs once under each label. Exactly one verb of an unacceptable sentence
-is wrong; the others, if any, still agree.
+different number exchanged, so each bag occurs once under each label. Exactly one verb of an unacceptable
+sentence is wrong; the others, if any, still agree.
 
 Held out of the labelled training rows, to be met in validation only: a third of the nouns and verbs, and the
 structure `HELD_OUT`. The corpus for masked-language modelling has them all, so their embeddings are learned

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import nn
 
+NARROW = 128  # hidden size
+
 
 def device() -> torch.device:
     """The first GPU if there is one, else the CPU. `CUDA_VISIBLE_DEVICES` hides GPUs as usual."""
@@ -16,6 +18,15 @@ def device() -> torch.device:
 def move(model: nn.Module) -> None:
     """Move a model to the device, in place."""
     model.to(device())
+
+
+def choose_threads(hidden_size: int) -> None:
+    """One thread for narrow models, where handing work to a second costs more than it brings.
+
+    OMP_NUM_THREADS, when set, decides instead; wider models use torch's own choice.
+    """
+    if hidden_size <= NARROW and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
 
 
 def seed_everything(seed: int) -> None:

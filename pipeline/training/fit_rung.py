@@ -17,7 +17,7 @@ from pipeline.params import Params, Rung
 from pipeline.quantizers.choose import Precision, activation_quantizer_name, weight_quantizer_name
 from pipeline.record import Record, Stage
 from pipeline.training import split
-from pipeline.training.device import device, move, seed_everything
+from pipeline.training.device import choose_threads, device, move, seed_everything
 from pipeline.training.loop import count_steps, fit
 from pipeline.training.outcome import publish
 
@@ -40,6 +40,7 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
     precision = precision_of(rung)
     config = checkpoint.load_config(teacher_folder)
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = optimization.dropout
+    choose_threads(config.hidden_size)
     model = build_classifier(config, precision)
     state, init = assemble(
         model.state_dict(),

@@ -16,7 +16,7 @@ from pipeline.modeling.bert import build_classifier
 from pipeline.params import Params, Task
 from pipeline.record import Record
 from pipeline.training import split
-from pipeline.training.device import move, seed_everything
+from pipeline.training.device import choose_threads, move, seed_everything
 from pipeline.training.loop import count_steps, fit
 from pipeline.training.outcome import publish
 
@@ -34,6 +34,7 @@ def fit_teacher(params: Params) -> Record:
 
     seed_everything(params.seed)
     config = task_config(pretrained, params.task, dropout=optimization.dropout)
+    choose_threads(config.hidden_size)
     model = build_classifier(config)
     state, init = teacher_start(model.state_dict(), source, std=config.initializer_range, seed=params.seed)
     checkpoint.load_strictly(model, state, source="models/pretrained")

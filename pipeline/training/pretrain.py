@@ -17,7 +17,7 @@ from transformers.models.bert.modeling_bert import BertForMaskedLM
 from pipeline import files
 from pipeline.data.encode import Batch, Encoded
 from pipeline.params import Architecture, Params
-from pipeline.training.device import move, seed_everything
+from pipeline.training.device import choose_threads, move, seed_everything
 from pipeline.training.loop import Fitted, count_steps, fit
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -29,6 +29,7 @@ def pretrain(params: Params, corpus: list[str]) -> tuple[BertForMaskedLM, Tokeni
     """Train a BERT of `params.model.architecture` from nothing; return it with its tokenizer."""
     assert params.model.architecture is not None
     optimization = params.training.pretraining
+    choose_threads(params.model.architecture.hidden_size)
     seed_everything(params.seed)
     tokenizer = word_tokenizer(corpus)
     rows = _encode(tokenizer, corpus)
