@@ -7,6 +7,7 @@ classification head.
 
 from typing import Any
 
+import torch
 from torch import nn
 from transformers.models.bert.configuration_bert import BertConfig
 from transformers.models.bert.modeling_bert import BertForSequenceClassification, BertSelfAttention
@@ -21,9 +22,10 @@ PRECISION_KEY = "bitladder_precision"
 
 
 def build_classifier(config: BertConfig, precision: Precision | None = None) -> BertForSequenceClassification:
-    """A BERT classifier with weights as BERT draws them, quantized to `precision` when given."""
+    """A float32 BERT classifier with weights as BERT draws them, quantized to `precision` when given."""
+    # A checkpoint stored in half precision says so in its config; trained in it, small updates would be lost.
     model: BertForSequenceClassification = BertForSequenceClassification._from_config(
-        config, attn_implementation=attention.NAME
+        config, attn_implementation=attention.NAME, dtype=torch.float32
     )
     if precision is not None:
         quantize(model, precision)

@@ -15,7 +15,7 @@ from transformers.models.bert.modeling_bert import BertForSequenceClassification
 
 from pipeline import files
 from pipeline.modeling.bert import build_classifier, precision_of
-from pipeline.quantizers.choose import FULL
+from pipeline.quantizers.choose import Precision
 from pipeline.quantizers.quantizer import half_precision
 
 WEIGHTS = "model.safetensors"
@@ -45,9 +45,9 @@ def save_tied(folder: Path, model: nn.Module, config: BertConfig) -> None:
 
 
 def save_config(folder: Path, config: BertConfig) -> None:
-    """config.json without what depends on the machine or the moment."""
+    """config.json without what depends on the machine or the moment; nor a dtype: weights are float32."""
     values = config.to_diff_dict()
-    for key in ("_name_or_path", "transformers_version", "attn_implementation"):
+    for key in ("_name_or_path", "transformers_version", "attn_implementation", "dtype"):
         values.pop(key, None)
     files.write_json(folder / CONFIG, values)
 
@@ -67,17 +67,16 @@ def load_config(folder: Path) -> BertConfig:
 
 
 def load_state(folder: Path) -> dict[str, Tensor]:
-    """A checkpoint's tensors in float32, names as `bert.…` whether or not the file has that prefix."""
+    """A checkpoint's tensors in float32, under today's names whatever the file calls them."""
     state = load_file(folder / WEIGHTS)
-    named = {_canonical(name): tensor.float() for name, tensor in state.items() if name not in _REBUILT}
-    return named
+    return {_canonical(name): tensor.float() for name, tensor in state.items() if name not in _REBUILT}
 
 
 def load_classifier(folder: Path) -> BertForSequenceClassification:
     """Load a trained classifier, quantized as its config says. Raises ValueError if a tensor does not fit."""
     config = load_config(folder)
     precision = precision_of(config)
-    model = build_classifier(config, precision if precision.weights != FULL else None)
+    model = build_classifier(config, None if precision == Precision() else precision)
     load_strictly(model, load_state(folder), source=str(folder / WEIGHTS))
     model.eval()
     return model
@@ -112,5 +111,6 @@ def round_side_parameters(model: BertForSequenceClassification) -> None:
 
 
 def _canonical(name: str) -> str:
-    """Checkpoints of a bare BertModel lack the `bert.` that a classifier's have."""
+    """Today's name of a tensor: old BERTs say gamma and beta, a bare BertModel's lack the `bert.`."""
+    name = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
     return f"bert.{name}" if name.split(".")[0] in ("embeddings", "encoder", "pooler") else name
