@@ -1,9 +1,10 @@
 """Set every activation quantizer's steps and shifts from data, in one forward pass, before training.
 
 Quantizers are met in the order of the forward, and each sees inputs that the ones before it have already
-rounded. Nothing is set on "first use" inside training: a forward with an unset step gives NaN.
+rounded, padding left out. Nothing is set on "first use" inside training: an unset step gives NaN.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,7 +19,10 @@ from pipeline.quantizers.activation import ActivationQuantizer
 def calibrate(model: Any, batch: dict[str, Tensor]) -> int:
     """Calibrate all activation quantizers of `model` on one batch; return how many there are."""
     quantizers = activation_quantizers(model)
-    hooks = [quantizer.register_forward_pre_hook(_calibrate_first) for quantizer in quantizers.values()]
+    hooks = [
+        quantizer.register_forward_pre_hook(_calibrate_first(name, batch["attention_mask"].bool()))
+        for name, quantizer in quantizers.items()
+    ]
     was_training = model.training
     try:
         trace(model.eval(), batch)
@@ -29,6 +33,25 @@ def calibrate(model: Any, batch: dict[str, Tensor]) -> int:
     return len(quantizers)
 
 
-def _calibrate_first(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
-    assert isinstance(module, ActivationQuantizer)
-    module.calibrate(arguments[0])
+def _calibrate_first(name: str, mask_BS: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+    def hook(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        assert isinstance(module, ActivationQuantizer)
+        module.calibrate(_without_padding(name, arguments[0], mask_BS))
+
+    return hook
+
+
+def _without_padding(name: str, x: Tensor, mask_BS: Tensor) -> Tensor:
+    """The values of x that belong to tokens; in a batch of one long sequence most may be padding's.
+
+    x is [B, S, C], [B, H, S, D] or, for probabilities, [B, H, S, S]; the pooler's [B, C] has no padding. The
+    channels stay where they were: [N, C], [N, H, 1, D], [N, 1].
+    """
+    if x.dim() == 2:
+        return x
+    if name.endswith("probabilities"):
+        pair_B1SS = (mask_BS.unsqueeze(2) & mask_BS.unsqueeze(1)).unsqueeze(1)
+        return x[pair_B1SS.expand_as(x)].unsqueeze(-1)
+    if x.dim() == 4:
+        return x.transpose(1, 2)[mask_BS].unsqueeze(2)
+    return x[mask_BS]
