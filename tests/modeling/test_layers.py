@@ -1,0 +1,70 @@
+"""Layers whose weights are quantized at each forward: conversion in place, latent weights, gradients."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
+from pipeline.quantizers.activation import PerToken
+from pipeline.quantizers.choose import quantize_weight
+from pipeline.quantizers.quantizer import Granularity
+
+GRANULARITIES = ("row", "matrix")
+IDS = torch.tensor([[3, 0, 5], [3, 3, 9]])
+
+
+def table(granularity: Granularity = "row", bits: int = 1) -> nn.Embedding:
+    torch.manual_seed(0)
+    layer = nn.Embedding(10, 6, padding_idx=0)
+    QuantizedEmbedding.convert(layer, bits=bits, granularity=granularity)
+    return layer
+
+
+def linear(granularity: Granularity = "row", bits: int = 1) -> nn.Linear:
+    torch.manual_seed(0)
+    layer = nn.Linear(6, 4)
+    QuantizedLinear.convert(layer, bits=bits, granularity=granularity, activation=None)
+    return layer
+
+
+@pytest.mark.parametrize("granularity", GRANULARITIES)
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_linear_multiplies_with_the_quantized_weight(granularity: Granularity, bits: int) -> None:
+    layer, x = linear(granularity, bits), torch.randn(3, 6)
+    values_OI = quantize_weight(layer.weight.detach(), bits, granularity).values_OI
+    assert torch.equal(layer(x), functional.linear(x, values_OI, layer.bias))
+
+
+def test_a_linears_input_is_quantized_where_it_has_a_quantizer() -> None:
+    layer = nn.Linear(6, 4)
+    QuantizedLinear.convert(layer, bits=32, granularity="row", activation=PerToken(8))
+    x = torch.randn(3, 6)
+    assert torch.equal(layer(x), functional.linear(PerToken(8)(x), layer.weight, layer.bias))
+
+
+@pytest.mark.parametrize("granularity", GRANULARITIES)
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_table_looks_up_the_rows_of_the_quantized_table(granularity: Granularity, bits: int) -> None:
+    layer = table(granularity, bits)
+    values_OI = quantize_weight(layer.weight.detach(), bits, granularity).values_OI
+    assert torch.equal(layer(IDS), values_OI[IDS])
+
+
+@pytest.mark.parametrize("granularity", GRANULARITIES)
+def test_only_looked_up_rows_get_a_gradient_and_padding_none(granularity: Granularity) -> None:
+    layer = table(granularity)
+    layer(IDS).sum().backward()
+    touched = layer.weight.grad.abs().sum(dim=1) > 0
+    assert touched.nonzero().flatten().tolist() == [3, 5, 9]
+    assert layer.weight.grad[3].tolist() == [3.0] * 6  # looked up three times
+
+
+def test_the_latent_weight_is_kept_as_it_was_under_its_own_name() -> None:
+    layer = nn.Linear(6, 4)
+    before, weight = layer.weight.detach().clone(), layer.weight
+    QuantizedLinear.convert(layer, bits=1, granularity="row", activation=None)
+    layer(torch.randn(2, 6)).sum().backward()
+    assert layer.weight is weight
+    assert torch.equal(layer.weight, before)
+    assert list(layer.state_dict()) == ["weight", "bias"]
