@@ -1,0 +1,41 @@
+"""What `make demo` must have left behind. Run by CI after it; left out of the usual tests."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.demo
+
+
+def bitladder(*arguments: str) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", *arguments, "--json"], check=True, capture_output=True, text=True
+    )
+    return json.loads(done.stdout)
+
+
+def test_the_registry_has_a_one_bit_champion_whose_lineage_reaches_the_teacher() -> None:
+    best = bitladder("best")
+    assert best["alias"] == "champion"
+    lineage = bitladder("lineage", best["rung"])
+    assert lineage["verified"]
+    assert lineage["chain"][0]["bits"]["weights"] == 1
+    assert "teacher" in [model["name"] for model in lineage["chain"]]
+
+
+def test_the_bits_matter() -> None:
+    results = bitladder("results")
+    models = results["models"]
+    assert results["majority"]["validation"] < 0.6
+    assert models["teacher"]["score"] >= 0.95
+    assert models["w1a8"]["score"] > models["w1a8_direct"]["score"]
+
+
+def test_a_packed_rung_is_the_trained_one() -> None:
+    results = bitladder("results")
+    for name, model in results["models"].items():
+        if name != "teacher":
+            assert model["ratio"] > 3, name
