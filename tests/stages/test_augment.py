@@ -15,6 +15,7 @@ from pipeline.params import Params
 from pipeline.stages import augment, prepare
 
 EVERY = tuple(f"augmentation.{method}=1" for method in METHODS)
+USERS = ("weights.w1", "weights_activations.w1a1", "weights_activations.w1a1_random")
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +97,8 @@ def test_methods_that_need_no_model_do_without_one() -> None:
 
 def test_nothing_asked_for_writes_the_originals() -> None:
     none = (f"augmentation.{method}=0" for method in METHODS)
-    params = ready("cola", "weights.w1.data=plain", *none)
+    plain = (f"{rung}.data=plain" for rung in USERS)
+    params = ready("cola", *plain, *none)
     rows, summary = augmented(params)
     assert set(rows["origin"]) == {"original"}
     assert summary["rows"] == {"original": 48, **dict.fromkeys(METHODS, 0)}
