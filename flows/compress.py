@@ -26,14 +26,18 @@ class StagesFailedError(RuntimeError):
 
 
 def run_command(jobs: int | None = None, target: str | None = None) -> int:
-    """Bring `target`, or everything, up to date with at most `jobs` stages at once; return the exit code."""
+    """Bring `target`, or everything, up to date with at most `jobs` stages at once; return the exit code.
+
+    When Prefect's server was lost the process ends here, with that code.
+    """
     environment.prepare()
     try:
         jobs = jobs or default_jobs()
         settings = params.load(paths.PARAMS)
         title = f"{settings.task.name}, {settings.model.name}, {settings.budget.name} budget"
         with processes.sole_writer(paths.WORK / "locks" / "run.lock"), _sigterm_raises():
-            return run(Walk(graph.stages(target), jobs, changed=graph.changed()), title)
+            walk = Walk(graph.stages(target), jobs, changed=graph.changed())
+            exit_code = run(walk, title)
     except KeyboardInterrupt:
         return _refuse("interrupted; the same command goes on from here", 130)
     except SystemExit as stop:
@@ -42,6 +46,9 @@ def run_command(jobs: int | None = None, target: str | None = None) -> int:
         if os.environ.get("BITLADDER_DEBUG") == "1":
             raise
         return _refuse(str(error), int(getattr(error, "exit_code", 1)))
+    if not walk.watched:
+        processes.exit_at_once(exit_code)
+    return exit_code
 
 
 def run(walk: Walk, title: str) -> int:

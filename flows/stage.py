@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from flows import environment, processes
+from flows import environment, processes, watched
 from pipeline import files, params, paths
 
 STAGES = (
@@ -74,8 +74,6 @@ def run(name: str, rung: str | None, address: str) -> None:
 def perform(name: str, address: str, work: Callable[[], None]) -> None:
     """Call `work` once: inside a Prefect flow run when a server is named, else without importing Prefect."""
     if os.environ.get("PREFECT_API_URL"):
-        from flows import watched
-
         watched.perform(name, address, work)
     else:
         work()
@@ -149,4 +147,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    watched.end_process(main())

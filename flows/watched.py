@@ -10,13 +10,15 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 from uuid import UUID
 
-from flows import prefect_server
+from flows import prefect_server, processes
 
 PARENT = "BITLADDER_PARENT_TASK_RUN"  # id of the task run in `bitladder run` that started this stage
 
 _log = logging.getLogger(__name__)
+_lost = False
 
 
 class Once:
@@ -39,11 +41,13 @@ class Once:
 
 def perform(name: str, address: str, work: Callable[[], None]) -> None:
     """Do the work inside a flow run if the server can be had, else without; raise what the work raised."""
+    global _lost
     once = Once(work)
     parent = os.environ.pop(PARENT, None)  # for this process alone, not for what it may start
     try:
         _as_flow_run(name, address, once, parent=UUID(parent) if parent else None)
     except Exception as error:
+        _lost = once.error is None
         if once.error is None and not parent:  # `bitladder run` says it once for all its stages
             _log.warning(
                 "%s: Prefect does not show all of this; the work is not affected (%s)", address, error
@@ -52,6 +56,13 @@ def perform(name: str, address: str, work: Callable[[], None]) -> None:
         once()
     if once.error is not None:
         raise once.error
+
+
+def end_process(exit_code: int) -> NoReturn:
+    """Leave; when the server was lost, without Prefect's threads, which would wait for it."""
+    if _lost:
+        processes.exit_at_once(exit_code)
+    sys.exit(exit_code)
 
 
 def _as_flow_run(name: str, address: str, once: Once, *, parent: UUID | None) -> None:
@@ -91,5 +102,4 @@ def _leave(api: str, flow_run: UUID, address: str) -> None:
     stop = sys.exception()
     prefect_server.say_stopped(api, flow_run)
     _log.info("%s: stopped", address)
-    logging.shutdown()
-    os._exit(130 if isinstance(stop, KeyboardInterrupt) else 143)
+    processes.exit_at_once(130 if isinstance(stop, KeyboardInterrupt) else 143)

@@ -136,7 +136,9 @@ class Scratch:
 
     def pid(self, stage: str) -> int:
         """Wait until the stage is at work; its process."""
-        until(lambda: stage in self.calls(), f"{stage} at work")
+        last = self.started[-1]
+        until(lambda: stage in self.calls() or last.poll() is not None, f"{stage} at work")
+        assert stage in self.calls(), last.communicate()
         return next(int(line.split()[1]) for line in self._lines("calls.log") if line.split()[0] == stage)
 
     def ends(self) -> list[str]:
