@@ -55,7 +55,7 @@ def test_more_padding_changes_no_step(bits: int) -> None:
     found, expected = steps(bits, wider(batch(), by=6)), steps(bits, batch())
     # Further on, one bit turns a wider product's other order of summation into another level.
     first = [name for name in expected if ".layer.0.attention.self." in name]
-    assert len(first) > 8
+    assert len(first) >= 7
     for name in first:
         assert torch.allclose(found[name], expected[name], atol=1e-5), name
 
