@@ -24,7 +24,8 @@ def terms(
         taught = trace(classifier(seed=2, num_labels=num_labels), inputs)
     found = objective.terms(trace(student, inputs), taught, {**inputs, "labels": LABELS})
     total(found).backward()
-    return found, {n: p.grad.clone() for n, p in student.named_parameters() if p.grad is not None}
+    gradients = {n: p.grad.clone() for n, p in student.named_parameters() if p.grad is not None}
+    return {name: term.detach() for name, term in found.items()}, gradients
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -47,7 +48,8 @@ def test_the_total_is_the_sum() -> None:
 
 def test_each_term_is_the_loss_of_its_name() -> None:
     found, _ = terms(ALL, batch())
-    student, teacher = (trace(classifier(seed=seed), batch()) for seed in (1, 2))
+    with torch.no_grad():
+        student, teacher = (trace(classifier(seed=seed), batch()) for seed in (1, 2))
     mask_BS = batch()["attention_mask"]
     expected = {
         "logits": losses.logits_cross_entropy(student.logits_BL, teacher.logits_BL),
@@ -73,7 +75,8 @@ def test_regression_learns_from_the_teachers_logits() -> None:
     """Two peers' STS-B students get nothing from them."""
     only_logits = Objective(1.0, 0.0, 0.0, 0.0, regression=True)
     found, gradients = terms(only_logits, batch(), num_labels=1)
-    student, teacher = (trace(classifier(seed=s, num_labels=1), batch()).logits_BL for s in (1, 2))
+    with torch.no_grad():
+        student, teacher = (trace(classifier(seed=s, num_labels=1), batch()).logits_BL for s in (1, 2))
     assert float(found["logits"]) == pytest.approx(float((student - teacher).square().mean()))
     assert gradients["classifier.weight"].abs().max() > 0
     assert gradients["bert.encoder.layer.0.attention.self.query.weight"].abs().max() > 0
