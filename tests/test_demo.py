@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,8 +35,10 @@ def test_the_bits_matter() -> None:
     assert models["w1a8"]["score"] > models["w1a8_direct"]["score"]
 
 
-def test_a_packed_rung_is_the_trained_one() -> None:
-    results = bitladder("results")
-    for name, model in results["models"].items():
+def test_every_packed_rung_answers_as_it_was_trained_to() -> None:
+    for name in bitladder("results")["models"]:
         if name != "teacher":
-            assert model["ratio"] > 3, name
+            agreement = json.loads((Path("packed") / name / "agreement.json").read_text())
+            split = agreement["splits"]["validation"]
+            assert split["label_agreement"] == 1.0
+            assert split["largest_logit_difference"] <= agreement["tolerance"]

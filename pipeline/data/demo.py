@@ -39,7 +39,7 @@ PREPOSITIONS = "near beside behind above below opposite".split()
 ADVERBS = "often rarely usually always never sometimes".split()
 
 HELD_OUT = "across_phrase_and_relative"
-HELD_OUT_SHARE_OF_VALIDATION = 0.2
+HELD_OUT_SHARE_OF_VALIDATION = 0.1
 
 
 @dataclass(frozen=True)
