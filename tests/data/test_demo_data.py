@@ -1,4 +1,4 @@
-"""The generated task: the same twice, balanced, nothing a bag of words can tell, words and structure held out.
+"""The generated task: the same twice, balanced, opaque to a bag of words, with words and structure held out.
 
 Whether a sentence is acceptable is decided here anew, from its words alone.
 """
