@@ -19,7 +19,9 @@ from pipeline.training.progress import Progress
 
 
 class DivergedError(RuntimeError):
-    """The loss is no longer a finite number."""
+    """The loss or its gradient is no longer a finite number."""
+
+    exit_code = 5
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def fit(
     """Train `model` in place and leave it with the weights of its best evaluation (the last if no `score`).
 
     Raises:
-        DivergedError: the loss became NaN or infinite; the message names the step and the terms.
+        DivergedError: the loss or its gradient became NaN or infinite; the message names step and terms.
     """
     device = next(model.parameters()).device
     optimizer = adamw(model, learning_rate=learning_rate, weight_decay=optimization.weight_decay)
@@ -75,12 +77,12 @@ def fit(
         batch = {key: tensor.to(device) for key, tensor in next(batches).items()}
         terms = loss_terms(model, batch)
         loss = torch.stack(list(terms.values())).sum()
-        if not torch.isfinite(loss):
-            values = {term: float(value) for term, value in terms.items()}
-            raise DivergedError(f"{name}: the loss is {float(loss)} at step {step}; terms {values}")
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), optimization.max_grad_norm)
+        norm = nn.utils.clip_grad_norm_(model.parameters(), optimization.max_grad_norm)
+        # Before the optimizer's step: no weights that are not numbers are ever scored or kept.
+        if not torch.isfinite(loss.detach() + norm):
+            raise DivergedError(_diverged(name, step, terms, norm))
         optimizer.step()
         schedule.step()
         since_last.append(loss.detach())
@@ -103,6 +105,12 @@ def fit(
         model.load_state_dict(best_state)
     model.eval()
     return Fitted(curve, num_steps, best_step)
+
+
+def _diverged(name: str, step: int, terms: dict[str, Tensor], norm: Tensor) -> str:
+    values = {term: float(value.detach()) for term, value in terms.items()}
+    loss = sum(values.values())
+    return f"{name}: diverged at step {step}: loss {loss}, norm of its gradient {float(norm)}, terms {values}"
 
 
 def count_steps(duration: Duration, *, num_rows: int, batch_size: int) -> int:
