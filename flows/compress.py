@@ -19,6 +19,10 @@ from flows.walk import Walk
 from pipeline import files, params, paths
 
 RESULTS = paths.METRICS / "results.json"
+WHY_CACHED = {
+    "untouched": "Neither the stage nor anything before it has changed",
+    "cached": "DVC had the output already, in place or in its cache",
+}
 
 
 class StagesFailedError(RuntimeError):
@@ -82,7 +86,7 @@ def as_flow(walk: Walk, title: str) -> None:
             raise StagesFailedError(f"{stage}: exit code {outcome.exit_code}")
         if outcome.how == "ran":
             return None
-        return Completed(name="Cached", message=f"DVC ran nothing: {outcome.how}")
+        return Completed(name="Cached", message=WHY_CACHED[outcome.how])
 
     def submit(stage: str, needs: dict[str, Any]) -> Any:
         before = [in_picture(walk, name, future) for name, future in needs.items()]
