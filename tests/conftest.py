@@ -1,4 +1,4 @@
-"""For every test: the same examples on every machine, and no time limit on the first one, which imports torch."""
+"""For every test: the same examples on every machine; no time limit on the first one, which imports torch."""
 
 from hypothesis import settings
 

@@ -24,6 +24,11 @@ def test_codes_are_whole_numbers_that_fit_into_the_bits(
     assert codes_OI.unique().numel() <= (2 if bits == 1 else 2**bits - 1)
 
 
+@given(matrices(st.floats(-(2**-17), 2**-17, width=32)), BITS)
+def test_codes_fit_even_where_float16_has_no_such_small_scale(weight_OI: Tensor, bits: int) -> None:
+    assert quantize_weight(weight_OI, bits, "row").codes_OI.abs().max() <= max(1, 2 ** (bits - 1) - 1)
+
+
 @every_quantizer
 def test_one_scale_per_row_or_per_matrix_and_exactly_a_float16(
     weight_OI: Tensor, bits: int, granularity: Granularity
