@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo test check install minilm clean
+.PHONY: demo test slow check install minilm clean
 
 demo: install
 	dvc repro
@@ -16,6 +16,10 @@ demo: install
 
 test: install check
 	pytest
+
+# Those that start servers, kill processes or run DVC: two more minutes.
+slow: install
+	pytest -m slow
 
 # Everything that needs no run of the code: lint, format, types, import layers.
 check: install
