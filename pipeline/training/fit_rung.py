@@ -1,9 +1,11 @@
 """Train one rung: start from its parent, quantize, and distil from the frozen full-precision teacher."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from transformers.models.bert.modeling_bert import BertForSequenceClassification
 
 from pipeline import files, paths
 from pipeline.data.encode import Batch
@@ -15,94 +17,129 @@ from pipeline.modeling.bert import build_classifier
 from pipeline.modeling.traces import trace
 from pipeline.params import Params, Rung
 from pipeline.quantizers.choose import Precision, activation_quantizer_name, weight_quantizer_name
-from pipeline.record import Record, Stage
+from pipeline.record import Part, Record, Stage
 from pipeline.training import split
 from pipeline.training.device import choose_threads, device, move, seed_everything
-from pipeline.training.loop import count_steps, fit
+from pipeline.training.loop import Fitted, count_steps, fit
 from pipeline.training.outcome import publish
 
 CALIBRATION_ROWS = 128
 
 
+@dataclass(frozen=True)
+class Student:
+    """A rung before its first step.
+
+    Attributes:
+        model: quantized, on the device, its steps calibrated.
+        first: the latent weights it starts from, on the CPU.
+        init: where each part of them came from.
+        parent_digest: sha256 of the parent's weights.
+    """
+
+    model: BertForSequenceClassification
+    first: dict[str, Tensor]
+    init: list[Part]
+    parent_digest: str
+
+
 def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
     """Train and publish `models/<name>`. Raises ValueError when the parent's weights do not fit."""
-    rung = params.rungs[name]
-    parent, teacher_folder = paths.model_dir(rung.init_from), paths.model_dir("teacher")
-    parent_digest = files.verify(parent)[checkpoint.WEIGHTS]
+    rung, teacher_folder = params.rungs[name], paths.model_dir("teacher")
     teacher_digest = files.verify(teacher_folder)[checkpoint.WEIGHTS]
     data = split.load(params.task, rung.data, teacher_folder)
-    optimization, duration = params.optimization_of(rung), params.duration_of(rung)
-    learning_rate = rung.learning_rate or optimization.learning_rate
 
     seed_everything(params.seed)
     teacher = checkpoint.load_classifier(teacher_folder).requires_grad_(False)
     move(teacher)
-    precision = precision_of(rung)
-    config = checkpoint.load_config(teacher_folder)
-    config.hidden_dropout_prob = config.attention_probs_dropout_prob = optimization.dropout
+    student = start(params, rung, data)
+    fitted = _train(params, name, student.model, teacher, data)
+    checkpoint.round_side_parameters(student.model)
+    draft = replace(
+        _describe(params, rung, student, data),
+        name=name,
+        stage=stage,
+        teacher_digest=teacher_digest,
+        steps=fitted.num_steps,
+        best_step=fitted.best_step,
+    )
+    return publish(student.model, student.model.config, draft, fitted.curve, tokenizer_from=teacher_folder)
+
+
+def start(params: Params, rung: Rung, data: split.TaskData) -> Student:
+    """Build the quantized model, give it its first weights and calibrate its activations on training rows."""
+    parent = paths.model_dir(rung.init_from)
+    parent_digest = files.verify(parent)[checkpoint.WEIGHTS]
+    config = checkpoint.load_config(paths.model_dir("teacher"))
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = params.optimization_of(rung).dropout
     choose_threads(config.hidden_size)
-    model = build_classifier(config, precision)
-    state, init = assemble(
+    model = build_classifier(config, precision_of(rung))
+    first, init = assemble(
         model.state_dict(),
         Source(checkpoint.load_state(parent), parent_digest),
         rung.init.model_dump(),
         std=config.initializer_range,
         seed=params.seed,
     )
-    model.load_state_dict(state)
+    model.load_state_dict(first)
     move(model)
-    calibration = data.train.batch(calibration_rows(len(data.train), seed=params.seed))
-    calibrate(model, {key: tensor.to(device()) for key, tensor in calibration.items()})
+    rows = data.train.batch(calibration_rows(len(data.train), seed=params.seed))
+    calibrate(model, {key: tensor.to(device()) for key, tensor in rows.items()})
+    return Student(model, first, init, parent_digest)
 
-    fitted = fit(
+
+def _train(params: Params, name: str, model: nn.Module, teacher: nn.Module, data: split.TaskData) -> Fitted:
+    rung = params.rungs[name]
+    optimization = params.optimization_of(rung)
+    return fit(
         model,
         name=name,
         batches=data.train.shuffled(optimization.batch_size, seed=params.seed),
         loss_terms=_against_teacher(teacher, objective(params, rung)),
         score=lambda trained: split.score_on(data.selection, params.task, trained).score,
-        num_steps=count_steps(duration, num_rows=len(data.train), batch_size=optimization.batch_size),
+        num_steps=count_steps(
+            params.duration_of(rung), num_rows=len(data.train), batch_size=optimization.batch_size
+        ),
         num_evaluations=params.budget.evaluations,
         optimization=optimization,
-        learning_rate=learning_rate,
+        learning_rate=rung.learning_rate or optimization.learning_rate,
     )
-    checkpoint.round_side_parameters(model)
-    draft = Record(
-        name=name,
-        stage=stage,
+
+
+def _describe(params: Params, rung: Rung, student: Student, data: split.TaskData) -> Record:
+    """The record of a trained student, less its name and what only training and publishing know."""
+    precision, optimization = precision_of(rung), params.optimization_of(rung)
+    bits = precision.as_dict()
+    granularity = bits.pop("granularity")
+    return Record(
+        name="",
+        stage="weights",
         task=params.task.name,
         digest="",
         parent=rung.init_from,
-        parent_digest=parent_digest,
+        parent_digest=student.parent_digest,
         teacher="teacher",
-        teacher_digest=teacher_digest,
-        bits={
-            "weights": precision.weights,
-            "embeddings": precision.embeddings,
-            "activations": precision.activations,
-        },
+        bits=bits,
         quantizers={
             "weights": weight_quantizer_name(precision.weights),
             "embeddings": weight_quantizer_name(precision.embeddings),
             "activations": activation_quantizer_name(precision.activations),
-            "granularity": precision.granularity,
+            "granularity": granularity,
         },
-        init=init,
+        init=student.init,
         data=data.digests,
         seed=params.seed,
-        steps=fitted.num_steps,
-        best_step=fitted.best_step,
         selected_on="selection",
-        scores={"selection": split.score_on(data.selection, params.task, model).scores},
-        sign_flips=sign_flips(state, model.state_dict()),
+        scores={"selection": split.score_on(data.selection, params.task, student.model).scores},
+        sign_flips=sign_flips(student.first, student.model.state_dict()),
         settings={
             **optimization.model_dump(),
-            "learning_rate": learning_rate,
+            "learning_rate": rung.learning_rate or optimization.learning_rate,
             "distillation": (rung.distillation or params.distillation).model_dump(),
             "rows": len(data.train),
             "truncated": data.train.num_truncated,
         },
     )
-    return publish(model, model.config, draft, fitted.curve, tokenizer_from=teacher_folder)
 
 
 def precision_of(rung: Rung) -> Precision:
