@@ -163,7 +163,7 @@ class Augmentation(Section):
 
 
 class Init(Section):
-    """Per part: `copy` from the parent, or `random` (BERT's own initialization, N(0, 0.02))."""
+    """Per part: `copy` from the parent, or `random` (BERT's own initialization, N(0, initializer_range))."""
 
     embeddings: Origin = "copy"
     encoder: Origin = "copy"
