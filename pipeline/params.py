@@ -32,6 +32,7 @@ ActivationBits = Annotated[Literal[1, 4, 8], _WHOLE]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 Count = Annotated[int, Field(gt=0, lt=2**31)]
+Even = Annotated[int, Field(gt=0, lt=2**31, multiple_of=2)]  # rows of the demo come in twins
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 LearningRate = Annotated[float, Field(gt=0, le=1)]
 Copies = Annotated[int, Field(ge=0, le=1000)]
@@ -49,8 +50,8 @@ class Section(BaseModel):
 class Generator(Section):
     """Sizes of the demo's generated task and corpus, in sentences."""
 
-    train_rows: Count
-    validation_rows: Count
+    train_rows: Even
+    validation_rows: Even
     corpus_rows: Count
 
 

@@ -73,7 +73,7 @@ def generate(generator: Generator, *, seed: int) -> DemoData:
     known = [name for name in STRUCTURES if name != HELD_OUT]
     taken: set[str] = set()
     train = _twins(draw, seen, known, generator.train_rows, taken)
-    num_held_out = int(generator.validation_rows * HELD_OUT_SHARE_OF_VALIDATION)
+    num_held_out = 2 * round(generator.validation_rows * HELD_OUT_SHARE_OF_VALIDATION / 2)  # whole twins
     validation = _twins(draw, unseen, known, generator.validation_rows - num_held_out, taken)
     validation += _twins(draw, unseen, [HELD_OUT], num_held_out, taken)
     corpus = [_corpus_sentence(draw, everything) for _ in range(generator.corpus_rows)]
