@@ -74,7 +74,7 @@ def verify(folder: Path) -> dict[str, str]:
     path = folder / MANIFEST
     if not path.is_file():
         raise IntegrityError(f"{folder}: no {MANIFEST}; the folder was not written completely")
-    promised = read_json(path)["files"]
+    promised = _promised(path)
     found = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()} - {MANIFEST}
     if found != set(promised):
         raise IntegrityError(
@@ -82,9 +82,17 @@ def verify(folder: Path) -> dict[str, str]:
         )
     for name, entry in promised.items():
         actual = sha256(folder / name)
-        if actual != entry["sha256"]:
-            raise IntegrityError(f"{folder / name}: sha256 {actual}, manifest says {entry['sha256']}")
-    return {name: entry["sha256"] for name, entry in promised.items()}
+        if actual != entry:
+            raise IntegrityError(f"{folder / name}: sha256 {actual}, manifest says {entry}")
+    return promised
+
+
+def _promised(manifest: Path) -> dict[str, str]:
+    """The sha256 of each file by name. A manifest of another shape is damaged too."""
+    try:
+        return {str(name): str(entry["sha256"]) for name, entry in read_json(manifest)["files"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise IntegrityError(f"{manifest}: damaged, it lists no files with their sha256 ({error})") from error
 
 
 def _seal(folder: Path) -> None:

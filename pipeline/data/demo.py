@@ -10,9 +10,9 @@ No bag of words can tell: rows come in twins that hold exactly the same words, w
 different number exchanged, so each bag occurs once under each label. Exactly one verb of an unacceptable
 sentence is wrong; the others, if any, still agree.
 
-Held out of the labelled training rows, to be met in validation only: a third of the nouns and verbs, and the
-structure `HELD_OUT`. The corpus for masked-language modelling has them all, so their embeddings are learned
-from text, not from labels. Augmentation may bring held-out words back into the rows that a rung distils from.
+Held out of the labelled training rows, to be met in validation only: a third of the nouns and verbs. The
+corpus for masked-language modelling has them all, so their embeddings are learned from text, not from labels.
+Augmentation may bring held-out words back into the rows that a rung distils from.
 No sentence is in both train and validation, nor is its twin.
 """
 
@@ -37,9 +37,6 @@ ADJECTIVES = (
 )
 PREPOSITIONS = "near beside behind above below opposite".split()
 ADVERBS = "often rarely usually always never sometimes".split()
-
-HELD_OUT = "across_phrase_and_relative"
-HELD_OUT_SHARE_OF_VALIDATION = 0.1
 
 
 @dataclass(frozen=True)
@@ -70,12 +67,9 @@ def generate(generator: Generator, *, seed: int) -> DemoData:
     everything = Lexicon(NOUNS, TRANSITIVE, INTRANSITIVE)
     seen, unseen = _two_thirds(everything)
     draw = random.Random(seed)
-    known = [name for name in STRUCTURES if name != HELD_OUT]
     taken: set[str] = set()
-    train = _twins(draw, seen, known, generator.train_rows, taken)
-    num_held_out = 2 * round(generator.validation_rows * HELD_OUT_SHARE_OF_VALIDATION / 2)  # whole twins
-    validation = _twins(draw, unseen, known, generator.validation_rows - num_held_out, taken)
-    validation += _twins(draw, unseen, [HELD_OUT], num_held_out, taken)
+    train = _twins(draw, seen, generator.train_rows, taken)
+    validation = _twins(draw, unseen, generator.validation_rows, taken)
     corpus = [_corpus_sentence(draw, everything) for _ in range(generator.corpus_rows)]
     return DemoData({"train": _frame(draw, train), "validation": _frame(draw, validation)}, corpus)
 
@@ -139,25 +133,23 @@ def _simple(draw: random.Random, words: Lexicon, a: Noun) -> str:
 # Gives a sentence with <a> and <b> where two noun phrases go.
 # Exactly one verb has <a> for its subject, none has <b>.
 Structure = Callable[[random.Random, Lexicon, Noun], str]
-STRUCTURES: dict[str, Structure] = {
-    "phrase_then_verb": _phrase_then_verb,
-    "object": _object,
-    "first_clause": _first_clause,
-    "second_clause": _second_clause,
-    "inside_relative": _inside_relative,
-    "across_relative": _across_relative,
-    HELD_OUT: _across_phrase_and_relative,
-}
+STRUCTURES: tuple[Structure, ...] = (
+    _phrase_then_verb,
+    _object,
+    _first_clause,
+    _second_clause,
+    _inside_relative,
+    _across_relative,
+    _across_phrase_and_relative,
+)
 
 
-def _twins(
-    draw: random.Random, lexicon: Lexicon, structures: list[str], num_rows: int, taken: set[str]
-) -> list[tuple[str, int]]:
+def _twins(draw: random.Random, lexicon: Lexicon, num_rows: int, taken: set[str]) -> list[tuple[str, int]]:
     """`num_rows` labelled sentences, half of each label, none of them in `taken` (which grows)."""
     rows: list[tuple[str, int]] = []
     while len(rows) < num_rows:
         a, b = _two_nouns(draw, lexicon)
-        sentence = STRUCTURES[draw.choice(structures)](draw, lexicon, a)
+        sentence = draw.choice(STRUCTURES)(draw, lexicon, a)
         first, second = _phrase(draw, a), _phrase(draw, b)
         good, bad = _fill(sentence, first, second), _fill(sentence, second, first)
         if good not in taken and bad not in taken:
@@ -176,7 +168,7 @@ def _two_nouns(draw: random.Random, lexicon: Lexicon) -> tuple[Noun, Noun]:
 def _corpus_sentence(draw: random.Random, lexicon: Lexicon) -> str:
     """An acceptable sentence; its nouns may have the same number, and a third of the sentences are simple."""
     a, b = _noun(draw, lexicon), _noun(draw, lexicon)
-    structure = _simple if draw.random() < 1 / 3 else draw.choice(list(STRUCTURES.values()))
+    structure = _simple if draw.random() < 1 / 3 else draw.choice(STRUCTURES)
     return _fill(structure(draw, lexicon, a), _phrase(draw, a), _phrase(draw, b))
 
 

@@ -124,7 +124,7 @@ def _model(values: Values) -> Iterator[Problem]:
     if source == "demo" and not values.written("model", "architecture"):
         yield Problem("model.architecture", "missing; the demo model is built here and needs its shape")
     task = values.text("task", "name")
-    if source == "demo" and task not in ("demo", None):
+    if source == "demo" and task not in ("demo", None, *QUESTION_ANSWERING):
         yield Problem(
             "model.source",
             f"demo is pre-trained on the demo's own corpus and knows no word of {task}; choose package, path "
@@ -157,7 +157,7 @@ def _architecture(values: Values) -> Iterator[Problem]:
 
 
 def _durations(values: Values) -> Iterator[Problem]:
-    budget = [("budget", kind) for kind in ("pretraining", "teacher", "rung")]
+    budget = [("budget", kind) for kind in ("pretraining", "teacher", "rung", "binary_activations")]
     for place in [*budget, *((*rung, "duration") for rung in _rungs(values))]:
         if values.written(*place) and values.written(*place, "steps") == values.written(*place, "epochs"):
             given = "both are given" if values.written(*place, "steps") else "neither is given"
@@ -167,10 +167,12 @@ def _durations(values: Values) -> Iterator[Problem]:
 
 def _evaluations(values: Values) -> Iterator[Problem]:
     evaluations = values.whole("budget", "evaluations")
-    for kind in ("teacher", "rung"):
-        steps = values.whole("budget", kind, "steps")
+    budget = [("budget", kind) for kind in ("teacher", "rung", "binary_activations")]
+    for place in [*budget, *((*rung, "duration") for rung in _rungs(values))]:
+        steps = values.whole(*place, "steps")
         if evaluations and steps and evaluations > steps:
-            yield Problem("budget.evaluations", f"{evaluations} do not fit in {steps} steps (budget.{kind})")
+            where = ".".join(place)
+            yield Problem("budget.evaluations", f"{evaluations} do not fit in {steps} steps ({where})")
 
 
 def _distillation(values: Values) -> Iterator[Problem]:

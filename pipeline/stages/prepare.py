@@ -92,8 +92,7 @@ def _summarise(params: Params, splits: Mapping[str, pd.DataFrame], rows_read: in
     keys = {name: text_keys(frame, params.task.sentence_columns) for name, frame in splits.items()}
     return {
         "task": params.task.name,
-        "source": params.data.source,
-        "revision": params.data.revision,
+        **_origin(params),
         "seed": params.seed,
         "train_rows_read": rows_read,
         "splits": {
@@ -107,6 +106,17 @@ def _summarise(params: Params, splits: Mapping[str, pd.DataFrame], rows_read: in
             for name, frame in splits.items()
         },
     }
+
+
+def _origin(params: Params) -> dict[str, Any]:
+    """Where the rows came from: the Hub's pinned revision, or the sha256 of each file of a folder."""
+    if params.data.source == "hub":
+        return {"source": "hub", "repository": params.data.repository, "revision": params.data.revision}
+    if params.data.source == "demo":
+        return {"source": "demo"}
+    folder = Path(str(params.data.root)) / "glue" / params.task.name
+    read = {split: f"{split}.parquet" for split in (TRAIN, *params.task.validation_splits)}
+    return {"source": "path", "read": {split: files.sha256(folder / name) for split, name in read.items()}}
 
 
 def _label_counts(params: Params, frame: pd.DataFrame) -> dict[str, float | int]:

@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 from pipeline import files, paths, record
+from pipeline.data.glue import HubError
 from pipeline.params import Model, Params
 from pipeline.record import Part, Record
 
@@ -40,12 +41,21 @@ def locate(model: Model) -> Path:
     return min(found, key=lambda folder: len(folder.parts))
 
 
+def provenance(model: Model) -> dict[str, str | None]:
+    """What to note of a model's origin. A folder has no revision, and where it lay says nothing of it."""
+    known = {"hub": {"location", "revision"}, "package": {"location"}}.get(model.source, set())
+    return model.model_dump(include={"name", "source", *known})
+
+
 def _download(model: Model) -> Path:
     from huggingface_hub import snapshot_download
 
     wanted = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"]
     assert model.location is not None
-    return Path(snapshot_download(model.location, revision=model.revision, allow_patterns=wanted))
+    try:
+        return Path(snapshot_download(model.location, revision=model.revision, allow_patterns=wanted))
+    except Exception as error:  # the hub's client has a dozen kinds, and offline looks different in each
+        raise HubError(f"model.location: {model.location}@{model.revision} cannot be had: {error}") from error
 
 
 def _copy(params: Params, source: Path) -> None:
@@ -62,7 +72,7 @@ def _copy(params: Params, source: Path) -> None:
         checkpoint.copy_tokenizer(source, folder)
         digest = files.sha256(folder / checkpoint.WEIGHTS)
         init = [Part("whole model", "copied", digest=digest)]
-        settings = params.model.model_dump(include={"name", "source", "location", "revision"})
+        settings = provenance(params.model)
         record.write(
             folder, Record("pretrained", "pretrained", params.task.name, digest, init=init, settings=settings)
         )

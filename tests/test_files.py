@@ -1,0 +1,92 @@
+"""Folders appear whole or not at all, and tell whether they still are what was written."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline import files
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    with files.publish(tmp_path / "model") as filling:
+        files.write_text(filling / "a.txt", "one")
+        files.write_json(filling / "inner" / "b.json", {"two": 2})
+    return tmp_path / "model"
+
+
+def test_what_was_published_is_verified(folder: Path) -> None:
+    assert files.verify(folder) == {
+        "a.txt": files.sha256(folder / "a.txt"),
+        "inner/b.json": files.sha256(folder / "inner" / "b.json"),
+    }
+
+
+def fill_half_way(target: Path) -> None:
+    with files.publish(target) as filling:
+        files.write_text(filling / "a.txt", "other")
+        raise RuntimeError("half way")
+
+
+def test_nothing_appears_when_filling_fails(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="half way"):
+        fill_half_way(tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_second_time_leaves_the_first(folder: Path) -> None:
+    with pytest.raises(RuntimeError, match="half way"):
+        fill_half_way(folder)
+    assert (folder / "a.txt").read_text() == "one"
+    files.verify(folder)
+
+
+def test_publishing_again_replaces_everything(folder: Path) -> None:
+    with files.publish(folder) as filling:
+        files.write_text(filling / "c.txt", "three")
+    assert list(files.verify(folder)) == ["c.txt"]
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
+def test_a_changed_byte_is_found(folder: Path) -> None:
+    (folder / "a.txt").write_text("onE")
+    with pytest.raises(files.IntegrityError, match=r"a\.txt: sha256"):
+        files.verify(folder)
+
+
+def test_a_missing_and_an_extra_file_are_named(folder: Path) -> None:
+    (folder / "a.txt").rename(folder / "z.txt")
+    with pytest.raises(files.IntegrityError, match=r"missing \['a.txt'\], unexpected \['z.txt'\]"):
+        files.verify(folder)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"files": []}', '{"files": {"a.txt": {}}}', "\x00"])
+def test_a_damaged_manifest_is_damage_and_nothing_else(folder: Path, text: str) -> None:
+    (folder / files.MANIFEST).write_text(text)
+    with pytest.raises(files.IntegrityError, match=r"manifest\.json: damaged"):
+        files.verify(folder)
+
+
+def test_a_folder_without_a_manifest_was_not_finished(folder: Path) -> None:
+    (folder / files.MANIFEST).unlink()
+    with pytest.raises(files.IntegrityError, match=r"no manifest\.json"):
+        files.verify(folder)
+
+
+def test_json_has_no_nan_and_its_keys_are_sorted(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "x.json", {"b": 1, "a": "ü"})
+    assert (tmp_path / "x.json").read_text(encoding="utf-8") == '{\n  "a": "ü",\n  "b": 1\n}\n'
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(tmp_path / "y.json", {"score": float("nan")})
+    assert not (tmp_path / "y.json").exists()
+
+
+def test_the_same_files_give_the_same_manifest(tmp_path: Path) -> None:
+    texts = []
+    for name in ("one", "two"):
+        with files.publish(tmp_path / name) as filling:
+            files.write_text(filling / "a.txt", "same")
+        texts.append((tmp_path / name / files.MANIFEST).read_text())
+    assert texts[0] == texts[1]
+    assert json.loads(texts[0])["files"]["a.txt"]["bytes"] == 4
