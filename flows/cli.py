@@ -115,7 +115,10 @@ def results(as_json: Json = False) -> None:
 def lineage(
     rung: Annotated[str, typer.Argument(help="A rung of the ladder, such as w1a8.")], as_json: Json = False
 ) -> None:
-    """Walk from a rung back to the teacher, and check each step."""
+    """Walk from a rung back to the teacher, and check each step.
+
+    Checked: records, weights and packed folders against their manifests and against MLflow.
+    """
     from pipeline.tracking import commands
 
     raise typer.Exit(commands.lineage(rung, as_json))
@@ -126,15 +129,20 @@ def best(
     max_mib: Annotated[float | None, typer.Option(min=0, metavar="X", help="Largest packed file.")] = None,
     min_score: Annotated[float | None, typer.Option(metavar="Y", help="Least score.")] = None,
     activation_bits: Annotated[int | None, typer.Option(metavar="N", help="Exactly these.")] = None,
+    weight_bits: Annotated[
+        int, typer.Option(metavar="N", help="Exactly these: 1, 2, 4 or 8; 0 for any.", show_default=True)
+    ] = 1,
     as_json: Json = False,
 ) -> None:
     """Choose the best registered model within limits.
 
-    It gets the alias `champion`.
+    Weights of 1 bit are wanted unless --weight-bits says otherwise. A model trained again since it was
+    registered does not compete. The best gets the alias `champion`, and later runs choose by these limits.
     """
     from pipeline.tracking import commands
+    from pipeline.tracking.criteria import Criteria
 
-    raise typer.Exit(commands.best(max_mib, min_score, activation_bits, as_json))
+    raise typer.Exit(commands.best(Criteria(max_mib, min_score, activation_bits, weight_bits), as_json))
 
 
 @app.command()

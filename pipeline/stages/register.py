@@ -7,7 +7,7 @@ another one. When nothing is new it says so within a second.
 import sys
 
 from pipeline.params import Params
-from pipeline.tracking import execution, receipt, registry, store
+from pipeline.tracking import criteria, execution, receipt, registry, store
 from pipeline.tracking.publish import Published, publish
 from pipeline.tracking.receipt import Receipt
 
@@ -41,7 +41,11 @@ def _publish(place: store.Store, params: Params, fingerprint: str) -> tuple[Publ
         name = execution.registered_model(found.task)
         with store.opened(place) as client:
             published = publish(client, place, found, params)
-            choice = registry.appoint(client, name, registry.remembered(client, name), found.evaluated_on)
+            wanted = criteria.remembered(client, name)
+            today = registry.Today(found.evaluated_on, execution.digests(found.task))
+            choice = registry.appoint(client, name, wanted, today)
+            if published.versions:
+                criteria.remember(client, name, wanted)
             champion = registry.champion(client, name)
         known = Receipt(
             fingerprint=fingerprint,

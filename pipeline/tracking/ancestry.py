@@ -2,7 +2,8 @@
 
 MLflow: a logged model was made by a run, that run has its parent as model input, and so on. Files:
 record.json names the parent and its digest. Each is complete by itself; a lineage is proved when both say
-the same at every step and the files are what their manifests promise. Whatever differs is told by name.
+the same at every step and the files, packed ones too, are what their manifests promise. Whatever differs is
+told by name.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline import files, paths, record
 from pipeline.record import RECORD, Record
 from pipeline.tracking import execution
+from pipeline.tracking.execution import WEIGHTS
 from pipeline.tracking.publish import find_logged_models
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ def trace(client: "MlflowClient", task: str, rung: str) -> Lineage:
         seen.add(model.model_id)
         parent = _parent(client, model, lineage)
         _check(lineage, model, parent)
+        lineage.disagreements += _packed_differences(client, model)
         model = parent
     if model is not None:
         lineage.disagreements.append(f"{rung}: MLflow's model inputs run in a circle")
@@ -139,6 +142,34 @@ def _differences(model: "LoggedModel", own: Record, parent: "LoggedModel | None"
         for key, file, mlflow in found + walked
         if file != mlflow
     ]
+
+
+def _packed_differences(client: "MlflowClient", model: "LoggedModel") -> list[str]:
+    """What is wrong with `packed/<name>/`, in words; nothing when there is no such folder."""
+    name = _tag(model, "name") or model.name
+    folder = paths.packed_dir(name)
+    if not folder.is_dir():
+        return []
+    try:
+        actual = files.verify(folder).get(WEIGHTS)
+    except files.IntegrityError as error:
+        return [str(error)]
+    published = _packed_digests(client, model)
+    if actual in published:
+        return []
+    stated = " or ".join(published) or None
+    return [f"{name}: packed_digest is {actual} on disk ({folder / WEIGHTS}), {stated} in MLflow"]
+
+
+def _packed_digests(client: "MlflowClient", model: "LoggedModel") -> list[str]:
+    """What MLflow says the packed form of these weights is.
+
+    Weights that were packed or evaluated anew are logged anew, but a child's run keeps naming the parent
+    that it was published with: so all that were made from the same weights count.
+    """
+    same = find_logged_models(client, model.experiment_id, "digest", _tag(model, "digest") or "")
+    own = [entry for entry in same if _tag(entry, "name") == _tag(model, "name")]
+    return sorted({digest for entry in own if (digest := _tag(entry, "packed_digest")) is not None})
 
 
 def _step(model: "LoggedModel", own: Record) -> Step:

@@ -11,9 +11,10 @@ from rich.table import Table
 
 from pipeline import params, paths
 from pipeline.record import Part
-from pipeline.tracking import ancestry, execution, fields, registry, store
+from pipeline.tracking import ancestry, criteria, execution, fields, registry, store
 from pipeline.tracking.ancestry import Lineage, Step
-from pipeline.tracking.registry import ALIAS, Candidate, Choice, Criteria
+from pipeline.tracking.criteria import Criteria
+from pipeline.tracking.registry import ALIAS, Candidate, Choice, Today
 
 DISAGREES = 4
 WIDTH_IN_A_PIPE = 160
@@ -45,22 +46,23 @@ def lineage(rung: str, as_json: bool) -> int:
     return 0 if found.verified else DISAGREES
 
 
-def best(max_mib: float | None, min_score: float | None, activation_bits: int | None, as_json: bool) -> int:
-    """Choose the best registered rung, give it the alias, say why.
+def best(wanted: Criteria, as_json: bool) -> int:
+    """Choose the best registered rung, give it the alias, say why. `register` will choose by the same.
 
     Returns:
         0 when one was chosen, 1 when none meets the criteria.
     """
     settings = params.load(paths.PARAMS)
-    criteria = Criteria(max_mib, min_score, activation_bits)
+    task = settings.task.name
+    today = Today(execution.evaluated_on(settings), execution.digests(task))
     place = store.locate()
-    name = execution.registered_model(settings.task.name)
+    name = execution.registered_model(task)
     with store.locked(store.publishing_lock(place)), store.opened(place) as client:
-        choice = registry.appoint(client, name, criteria, execution.evaluated_on(settings))
+        choice = registry.appoint(client, name, wanted, today)
         if choice.best is not None:
-            registry.remember(client, name, criteria)
+            criteria.remember(client, name, wanted)
     if as_json:
-        _write_json(_choice_json(choice, name))
+        _write_json(_choice_json(choice, name, wanted))
     else:
         _show_choice(choice, name)
     return 0 if choice.best else 1
@@ -131,7 +133,7 @@ def _candidate_row(one: Candidate, verdict: str) -> list[str]:
     return [escape(text) for text in [*row, verdict]]
 
 
-def _choice_json(choice: Choice, name: str) -> dict[str, Any]:
+def _choice_json(choice: Choice, name: str, wanted: Criteria) -> dict[str, Any]:
     chosen = choice.best
     return {
         "rung": chosen.rung if chosen else None,
@@ -140,6 +142,7 @@ def _choice_json(choice: Choice, name: str) -> dict[str, Any]:
         "mib": chosen.mib if chosen else None,
         "digest": chosen.digest if chosen else None,
         "reason": choice.reason,
+        "criteria": asdict(wanted),
         "candidates": [asdict(one) for one in choice.ranked],
         "excluded": [{**asdict(one), "because": objection} for one, objection in choice.excluded],
         "alias": ALIAS,

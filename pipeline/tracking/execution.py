@@ -127,6 +127,13 @@ def evaluated_on(params: Params) -> str | None:
     )
 
 
+def digests(task: str) -> dict[str, str]:
+    """sha256 of the weights, as its record gives it, of every model of the task that lies in `models/`."""
+    folders = [path.parent for path in paths.MODELS.glob(f"[!.]*/{record.RECORD}")]
+    found = [record.read(folder) for folder in sorted(folders)]
+    return {own.name: own.digest for own in found if own.task == task}
+
+
 def fingerprint(params: Params) -> str:
     """Digest of the manifests and results alone: equal means nothing to publish. Reads no weights."""
     folders = [paths.data_dir(params.task.name, "plain"), *map(paths.model_dir, names(params))]

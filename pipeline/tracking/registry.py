@@ -3,16 +3,15 @@
 The choice is a function of written evidence alone: score, size, bits, digest. Never of time, and never of
 a version's number, which is a matter of who published first. A score that is missing or not finite does
 not compete; neither does one from other validation data, nor one that a later evaluation of the same
-weights replaced.
-
-The criteria are kept on the registered model, so that the next publication chooses by the same ones.
+weights replaced, nor that of a rung which was trained again since.
 """
 
-import json
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline.tracking import versions
+from pipeline.tracking.criteria import ANY, Criteria
 from pipeline.tracking.execution import finite
 from pipeline.tracking.store import StoreBusyError
 
@@ -21,14 +20,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 ALIAS = "champion"
-CRITERIA = "bitladder.champion_criteria"
 ATTEMPTS = 5
-
-
-class CriteriaError(ValueError):
-    """What was asked of the best rung makes no sense."""
-
-    exit_code = 2
 
 
 @dataclass(frozen=True)
@@ -48,34 +40,6 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Criteria:
-    """What a champion must satisfy. With none of them given, 1-bit weights are asked for."""
-
-    max_mib: float | None = None
-    min_score: float | None = None
-    activation_bits: int | None = None
-
-    def __post_init__(self) -> None:
-        for entry in fields(self):
-            value = getattr(self, entry.name)
-            if value is not None and finite(value) is None:
-                raise CriteriaError(f"{entry.name}: {value!r} is not a finite number")
-
-    @property
-    def weight_bits(self) -> int | None:
-        return 1 if self == Criteria() else None
-
-    def describe(self) -> str:
-        stated = {
-            "1-bit weights": self.weight_bits == 1,
-            f"{self.activation_bits}-bit activations": self.activation_bits is not None,
-            f"at most {self.max_mib} MiB": self.max_mib is not None,
-            f"a score of at least {self.min_score}": self.min_score is not None,
-        }
-        return ", ".join(text for text, holds in stated.items() if holds)
-
-
-@dataclass(frozen=True)
 class Choice:
     """The best candidate, all that competed from best to worst, and each excluded one with the reason."""
 
@@ -85,15 +49,32 @@ class Choice:
     reason: str
 
 
-def choose(candidates: list[Candidate], criteria: Criteria, evaluated_on: str | None = None) -> Choice:
+@dataclass(frozen=True)
+class Today:
+    """What lies on disk now, which registered evidence must still be about.
+
+    Attributes:
+        evaluated_on: digest of the validation data; None when it is not there.
+        digests: sha256 of the weights in `models/<rung>/`, by rung; rungs that are not there are left out.
+    """
+
+    evaluated_on: str | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+
+NOT_KNOWN = Today()
+
+
+def choose(candidates: list[Candidate], criteria: Criteria, today: Today = NOT_KNOWN) -> Choice:
     """Highest score first, then the smaller file, then name and digest.
 
     Args:
         candidates: in any order; the result does not depend on it.
         criteria: what the best must satisfy.
-        evaluated_on: digest of today's validation data; scores on other data are left out. None: not known.
+        today: scores on other data and of other weights are left out. What is not known there leaves out
+            nothing, so that a registry can be asked without the models.
     """
-    judged = [(one, _objection(one, criteria, evaluated_on)) for one in sorted(candidates, key=_rank)]
+    judged = [(one, _objection(one, criteria, today)) for one in sorted(candidates, key=_rank)]
     ranked = tuple(one for one, objection in judged if objection is None)
     excluded = tuple((one, objection) for one, objection in judged if objection is not None)
     reason = _reason(ranked, criteria) if judged else "nothing is registered yet; run dvc repro register"
@@ -106,7 +87,7 @@ def candidates(client: "MlflowClient", name: str) -> list[Candidate]:
     return [_candidate(version) for version in found if "bitladder.name" in version.tags]
 
 
-def appoint(client: "MlflowClient", name: str, criteria: Criteria, evaluated_on: str | None) -> Choice:
+def appoint(client: "MlflowClient", name: str, criteria: Criteria, today: Today) -> Choice:
     """Choose, set the alias, and read both again until they agree: somebody else may be choosing too.
 
     Without a candidate the alias stays where it is.
@@ -115,7 +96,7 @@ def appoint(client: "MlflowClient", name: str, criteria: Criteria, evaluated_on:
         StoreBusyError: they did not agree after several attempts.
     """
     for _ in range(ATTEMPTS):
-        choice = choose(candidates(client, name), criteria, evaluated_on)
+        choice = choose(candidates(client, name), criteria, today)
         if choice.best is None or champion(client, name) == choice.best.version:
             return choice
         client.set_registered_model_alias(name, ALIAS, choice.best.version)
@@ -127,19 +108,6 @@ def champion(client: "MlflowClient", name: str) -> str | None:
     found = client.search_registered_models(f"name = '{name}'")
     version = client.get_registered_model(name).aliases.get(ALIAS) if found else None
     return None if version is None else str(version)
-
-
-def remember(client: "MlflowClient", name: str, criteria: Criteria) -> None:
-    """Keep the criteria with the registered model."""
-    client.set_registered_model_tag(name, CRITERIA, json.dumps(asdict(criteria), sort_keys=True))
-
-
-def remembered(client: "MlflowClient", name: str) -> Criteria:
-    """The criteria of the last `bitladder best`, or the default ones."""
-    found = client.search_registered_models(f"name = '{name}'")
-    stored = json.loads(found[0].tags.get(CRITERIA, "{}")) if found else {}
-    known = {entry.name for entry in fields(Criteria)}
-    return Criteria(**{key: value for key, value in stored.items() if key in known})
 
 
 def _candidate(version: "ModelVersion") -> Candidate:
@@ -180,15 +148,17 @@ def _rank(one: Candidate) -> tuple[float, float, str, str, str]:
     )
 
 
-def _objection(one: Candidate, criteria: Criteria, evaluated_on: str | None) -> str | None:
+def _objection(one: Candidate, criteria: Criteria, today: Today) -> str | None:
     score, size = finite(one.score), finite(one.mib)
     if one.superseded_by is not None:
         return f"the same weights were evaluated again: version {one.superseded_by}"
+    if today.digests.get(one.rung, one.digest) != one.digest:
+        return "trained again since"
     if score is None:
         return "no finite score"
-    if evaluated_on is not None and one.evaluated_on != evaluated_on:
+    if today.evaluated_on is not None and one.evaluated_on != today.evaluated_on:
         return "scored on other validation data than today's"
-    if criteria.weight_bits is not None and one.weight_bits != criteria.weight_bits:
+    if criteria.weight_bits != ANY and one.weight_bits != criteria.weight_bits:
         return f"{one.weight_bits}-bit weights, wanted {criteria.weight_bits}"
     if criteria.activation_bits is not None and one.activation_bits != criteria.activation_bits:
         return f"{one.activation_bits}-bit activations, wanted {criteria.activation_bits}"

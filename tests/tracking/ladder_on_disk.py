@@ -3,6 +3,7 @@
 The weights mean nothing: tracking reads digests, records and results. The folders are real (files.publish).
 """
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,14 @@ class Project:
 
     def record(self, name: str) -> Record:
         return record.read(self.root / paths.model_dir(name))
+
+
+def swap_packed(project: Project, name: str, other: str) -> None:
+    """Put another rung's packed files, sound in themselves, into packed/<name>/."""
+    source = project.root / paths.packed_dir(other)
+    with files.publish(project.root / paths.packed_dir(name)) as made:
+        for file in source.iterdir():
+            shutil.copy(file, made)
 
 
 def _stage(name: str, activations: int) -> Any:

@@ -1,13 +1,15 @@
 """A lineage is proved when MLflow and the records tell the same story; else it says where they do not."""
 
+import shutil
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from ladder_on_disk import Project
+from ladder_on_disk import Project, swap_packed
 
 from pipeline import files, record
 from pipeline.record import Record
+from pipeline.stages import register
 from pipeline.tracking import ancestry, store
 
 
@@ -86,6 +88,34 @@ def test_flipped_weights_are_named(registered_project: Project) -> None:
     weights.write_bytes(weights.read_bytes()[:-1] + b"\xff")
     (text,) = traced("w1a8").disagreements
     assert text.startswith("models/w8/model.safetensors: sha256")
+
+
+@pytest.mark.parametrize("name", ["w1a8", "w1", "w8"])
+def test_another_models_packed_files_are_named(registered_project: Project, name: str) -> None:
+    swap_packed(registered_project, name, "w1a8_direct")
+    (text,) = traced("w1a8").disagreements
+    assert text.startswith(f"{name}: packed_digest is ")
+    assert f"packed/{name}/model.safetensors" in text
+
+
+def test_flipped_codes_are_named(registered_project: Project) -> None:
+    codes = registered_project.root / "packed/w1/model.safetensors"
+    codes.write_bytes(codes.read_bytes()[:-1] + b"\xff")
+    (text,) = traced("w1a8").disagreements
+    assert text.startswith("packed/w1/model.safetensors: sha256")
+
+
+def test_a_lineage_needs_no_packed_folder(registered_project: Project) -> None:
+    shutil.rmtree(registered_project.root / "packed")
+    assert traced("w1a8").verified
+
+
+def test_a_parent_packed_anew_after_its_child_was_registered_agrees(registered_project: Project) -> None:
+    with files.publish(registered_project.root / "packed/w1") as made:
+        (made / "model.safetensors").write_bytes(b"the same codes, laid out otherwise")
+        record.write(made, registered_project.record("w1"))
+    register.run(registered_project.params)
+    assert traced("w1a8").verified, traced("w1a8").disagreements
 
 
 def test_a_rung_trained_again_and_not_registered_is_no_proof(registered_project: Project) -> None:

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ladder_on_disk import Project
 
-from pipeline.tracking import execution, registry, store, versions
+from pipeline.tracking import criteria, execution, registry, store, versions
+from pipeline.tracking.criteria import Criteria, CriteriaError
 from pipeline.tracking.publish import publish
-from pipeline.tracking.registry import Candidate, Criteria, CriteriaError, choose
+from pipeline.tracking.registry import NOT_KNOWN, Candidate, Today, choose
 
 NAME = "bitladder-demo"
 scores = st.none() | st.floats() | st.sampled_from([0.5, 0.9])
@@ -38,17 +39,25 @@ def ladders(draw: st.DrawFn) -> list[Candidate]:
     ]
 
 
-criteria = st.builds(
+wanted_rungs = st.builds(
     Criteria,
     max_mib=st.none() | st.floats(0.1, 4),
     min_score=st.none() | st.floats(0, 1),
     activation_bits=st.none() | st.sampled_from([1, 8, 32]),
+    weight_bits=st.sampled_from([0, 1, 2, 4, 8]),
 )
 
 
-@given(ladders(), criteria, st.none() | st.just("today"), st.randoms())
+days = st.builds(
+    Today,
+    evaluated_on=st.none() | st.just("today"),
+    digests=st.dictionaries(st.sampled_from(["w8", "w1"]), st.sampled_from(["digest 1", "digest 2"])),
+)
+
+
+@given(ladders(), wanted_rungs, days, st.randoms())
 def test_the_best_is_eligible_unbeaten_and_independent_of_the_order(
-    ladder: list[Candidate], wanted: Criteria, today: str | None, random: object
+    ladder: list[Candidate], wanted: Criteria, today: Today, random: object
 ) -> None:
     choice = choose(ladder, wanted, today)
     shuffled = ladder.copy()
@@ -67,8 +76,9 @@ def test_the_best_is_eligible_unbeaten_and_independent_of_the_order(
     assert wanted.max_mib is None or (best.mib is not None and best.mib <= wanted.max_mib)
     assert wanted.min_score is None or best.score >= wanted.min_score
     assert wanted.activation_bits in (None, best.activation_bits)
-    assert wanted != Criteria() or best.weight_bits == 1
-    assert today in (None, best.evaluated_on)
+    assert wanted.weight_bits in (0, best.weight_bits)
+    assert today.evaluated_on in (None, best.evaluated_on)
+    assert today.digests.get(best.rung) in (None, best.digest)
     for other in choice.ranked:
         assert other.score is not None
         assert (best.score, -(best.mib or math.inf)) >= (other.score, -(other.mib or math.inf))
@@ -102,6 +112,19 @@ def test_criteria_that_are_no_numbers_are_refused() -> None:
         Criteria(min_score=math.nan)
 
 
+@pytest.mark.parametrize("bits", [-1, 3, 32])
+def test_weight_bits_that_no_rung_has_are_refused(bits: int) -> None:
+    with pytest.raises(CriteriaError, match=rf"weight_bits: {bits} is none of 1, 2, 4, 8 or 0 \(any\)"):
+        Criteria(weight_bits=bits)
+
+
+def test_weights_of_another_training_do_not_compete() -> None:
+    known = [one("again", 0.9, digest="old"), one("again", 0.5, digest="new"), one("elsewhere", 0.4)]
+    choice = choose(known, Criteria(), Today(digests={"again": "new"}))
+    assert [(entry.rung, entry.score) for entry in choice.ranked] == [("again", 0.5), ("elsewhere", 0.4)]
+    assert choice.excluded == ((known[0], "trained again since"),)
+
+
 def test_the_alias_is_the_best_of_the_evidence_whatever_was_published_when(
     registered_project: Project,
 ) -> None:
@@ -109,13 +132,15 @@ def test_the_alias_is_the_best_of_the_evidence_whatever_was_published_when(
         rung = {version.version: version.tags["bitladder.name"] for version in versions.every(client, NAME)}
 
         def appointed(wanted: Criteria) -> str:
-            registry.appoint(client, NAME, wanted, None)
+            registry.appoint(client, NAME, wanted, NOT_KNOWN)
             return rung[int(registry.champion(client, NAME) or 0)]
 
         assert rung[int(registry.champion(client, NAME) or 0)] == "w1"
         assert appointed(Criteria(activation_bits=8)) == "w1a8"
         assert appointed(Criteria(activation_bits=8)) == "w1a8"
-        assert appointed(Criteria(min_score=0.9)) == "w8"
+        assert appointed(Criteria(min_score=0.9, weight_bits=0)) == "w8"
+        assert appointed(Criteria(weight_bits=8)) == "w8"
+        assert appointed(Criteria(min_score=0.9)) == "w1"
         assert appointed(Criteria(max_mib=0.5)) == "w1"
         assert appointed(Criteria(max_mib=0.01)) == "w1", "nothing is small enough: the alias stays"
 
@@ -133,14 +158,14 @@ def test_an_alias_moved_by_somebody_else_meanwhile_is_set_again(
                 real(name, alias, rival)
 
         monkeypatch.setattr(client, "set_registered_model_alias", then_a_rival)
-        choice = registry.appoint(client, NAME, Criteria(activation_bits=8), None)
+        choice = registry.appoint(client, NAME, Criteria(activation_bits=8), NOT_KNOWN)
         assert choice.best is not None
         assert registry.champion(client, NAME) == choice.best.version
 
 
 def test_scores_on_other_validation_data_do_not_compete(registered_project: Project) -> None:
     with store.opened(store.locate()) as client:
-        choice = choose(registry.candidates(client, NAME), Criteria(), "another digest")
+        choice = choose(registry.candidates(client, NAME), Criteria(), Today("another digest"))
     assert choice.best is None
     assert "scored on other validation data than today's" in {objection for _, objection in choice.excluded}
 
@@ -148,11 +173,12 @@ def test_scores_on_other_validation_data_do_not_compete(registered_project: Proj
 def test_a_better_ladder_takes_the_alias_and_its_criteria_are_kept(registered_project: Project) -> None:
     project = registered_project
     with store.opened(store.locate()) as client:
-        registry.remember(client, NAME, Criteria(activation_bits=8))
+        criteria.remember(client, NAME, Criteria(activation_bits=8))
         project.train("w1a8_direct", seed=1)
         project.evaluate(w1a8_direct=0.99)
         found = execution.read(project.params)
         done = publish(client, store.locate(), found, project.params)
-        choice = registry.appoint(client, NAME, registry.remembered(client, NAME), found.evaluated_on)
+        today = Today(found.evaluated_on, execution.digests(found.task))
+        choice = registry.appoint(client, NAME, criteria.remembered(client, NAME), today)
     assert choice.best is not None
     assert choice.best.version == done.versions["w1a8_direct"]

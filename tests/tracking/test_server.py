@@ -18,6 +18,7 @@ from ladder_on_disk import Project
 
 from pipeline.stages import register
 from pipeline.tracking import commands, store
+from pipeline.tracking.criteria import Criteria
 
 pytestmark = pytest.mark.slow
 START_SECONDS = 120
@@ -82,7 +83,7 @@ def test_a_server_is_filled_once_and_asked_for_lineage_and_the_best(
     assert commands.lineage("w1a8", as_json=True) == 0
     chain = json.loads(capsys.readouterr().out)["chain"]
     assert [step["name"] for step in chain] == ["w1a8", "w1", "w8", "teacher", "pretrained"]
-    assert commands.best(None, None, 8, as_json=True) == 0
+    assert commands.best(Criteria(activation_bits=8), as_json=True) == 0
     assert json.loads(capsys.readouterr().out)["rung"] == "w1a8"
     assert len([*(tmp_path / "kept").rglob("model.safetensors")]) == 4
     assert not (bare_project.root / store.HOME / "mlflow.db").exists()
@@ -95,7 +96,7 @@ def test_a_server_is_filled_once_and_asked_for_lineage_and_the_best(
     end(server)
     started = time.monotonic()
     with pytest.raises(store.StoreUnreachableError):
-        commands.best(None, None, None, as_json=True)
+        commands.best(Criteria(), as_json=True)
     assert time.monotonic() - started < 10
 
 
