@@ -30,13 +30,13 @@ _STYLE: dict[Any, Any] = {
 _LINE_HEIGHT = 15.0  # pixels between two labels
 
 
-def score_against_size(models: Models, *, score: str, majority: float | None) -> str:
+def score_against_size(models: Models, *, score: str, constant: float | None) -> str:
     """Every rung by the MiB of its packed file and its score; a line joins those that none beats in both."""
     rungs = {name: m for name, m in models.items() if name != "teacher" and m["score"] is not None}
     with rc_context(_STYLE):
         figure = Figure(figsize=(9, 4.8), layout="constrained")
         axes = figure.add_subplot()
-        _levels(axes, models["teacher"], majority)
+        _levels(axes, models["teacher"], constant)
         front = pareto_front(rungs)
         axes.plot(
             [rungs[name]["mib"] for name in front],
@@ -86,9 +86,12 @@ def training_curves(curves: Mapping[str, Sequence[tuple[int, float, float | None
         return _svg(figure, "curves")
 
 
-def _levels(axes: Axes, teacher: Mapping[str, Any], majority: float | None) -> None:
+def _levels(axes: Axes, teacher: Mapping[str, Any], constant: float | None) -> None:
     """Horizontal lines: the teacher's score, and that of always answering the same."""
-    levels = [(teacher["score"], f"teacher, {teacher['mib']:.3g} MiB"), (majority, "most frequent label")]
+    levels = [
+        (teacher["score"], f"teacher, {teacher['mib']:.3g} MiB"),
+        (constant, "always the most frequent label"),
+    ]
     for level, name in levels:
         if level is not None:
             axes.axhline(level, color="#777777", linewidth=1, linestyle=(0, (4, 3)), zorder=0)

@@ -31,7 +31,7 @@ def page(contents: Contents) -> str:
         lstrip_blocks=True,
     )
     results, models = contents.results, contents.results["models"]
-    majority = results["majority"][results["split"]]
+    constant = results["majority_score"]
     score = f"{table.score_name(results)} on {results['split']}"
     return environment.get_template(TEMPLATE).render(
         task=results["task"],
@@ -40,7 +40,7 @@ def page(contents: Contents) -> str:
         rows=[row[:-1] for row in table.rows(results, {})],
         counted=table.counted(results),
         # Made by us from numbers and checked names; names are escaped where they are drawn.
-        size_plot=Markup(figures.score_against_size(models, score=score, majority=majority)),  # noqa: S704
+        size_plot=Markup(figures.score_against_size(models, score=score, constant=constant)),  # noqa: S704
         lineage=Markup(lineage.svg(models, contents.records)),  # noqa: S704
         curves=Markup(figures.training_curves(contents.curves)) if contents.curves else "",  # noqa: S704
         claims=[_claim(claim) for claim in results["claims"]],

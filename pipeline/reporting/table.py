@@ -108,8 +108,8 @@ def score_name(results: Mapping[str, Any]) -> str:
 
 def counted(results: Mapping[str, Any]) -> list[str]:
     """What the numbers of the table are, a sentence each."""
-    split, majority = results["split"], results["majority"][results["split"]]
-    chance = "" if majority is None else f" The most frequent label is right on {majority:.1%}."
+    split, constant = results["split"], results["majority_score"]
+    chance = "" if constant is None else f" Always the most frequent label scores {constant:.4f}."
     seeds = "one seed" if results["num_seeds"] == 1 else f"{results['num_seeds']} seeds"
     return [
         f"Score: {score_name(results)} on all {results['rows'][split]} rows of {split}, {seeds}.{chance}",

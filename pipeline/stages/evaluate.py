@@ -70,6 +70,20 @@ def majority(labels: Sequence[int]) -> float:
     return max(labels.count(label) for label in set(labels)) / len(labels)
 
 
+def majority_score(labels: Sequence[int], task: Task) -> float | None:
+    """The task's score of always answering the most frequent label; None where that is undefined."""
+    import numpy as np
+
+    from pipeline.evaluation import metrics
+
+    if task.kind == "regression":
+        return None
+    answer = max(sorted(set(labels)), key=labels.count)
+    return metrics.mean_score(
+        metrics.compute(list(task.metrics), np.full(len(labels), answer), np.array(labels))
+    )
+
+
 def ladder_to(name: str) -> list[Record]:
     """Records from the teacher down to a rung, its own last; for the teacher its own alone."""
     own = _record(name)
@@ -154,6 +168,7 @@ def _setting(params: Params, splits: Mapping[str, Any], models: Mapping[str, Any
             name: majority(frame["label"].tolist()) if is_classification else None
             for name, frame in splits.items()
         },
+        "majority_score": majority_score(splits[task.validation_splits[0]]["label"].tolist(), task),
         "num_seeds": len({model["seed"] for model in models.values()}),
         "checkpoint_selected_on": ", ".join(sorted({str(model["selected_on"]) for model in models.values()})),
     }

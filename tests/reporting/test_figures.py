@@ -26,7 +26,7 @@ CURVES: dict[str, list[tuple[int, float, float | None]]] = {
 
 
 def plot() -> str:
-    return score_against_size(MODELS, score="accuracy", majority=0.5)
+    return score_against_size(MODELS, score="accuracy", constant=0.5)
 
 
 def test_the_same_results_draw_the_same_bytes() -> None:
@@ -68,10 +68,10 @@ def test_every_name_that_is_used_is_there() -> None:
 
 
 def test_a_name_cannot_break_out_of_the_svg() -> None:
-    svg = score_against_size({**MODELS, "<script>": model(0.3, 0.9)}, score="$x_<b>$", majority=None)
+    svg = score_against_size({**MODELS, "<script>": model(0.3, 0.9)}, score="$x_<b>$", constant=None)
     assert "<script>" not in svg
     assert "<b>" not in svg
 
 
 def test_nothing_to_draw_is_drawn_as_nothing() -> None:
-    assert score_against_size({"teacher": model(1, None)}, score="f1", majority=None).startswith("<svg")
+    assert score_against_size({"teacher": model(1, None)}, score="f1", constant=None).startswith("<svg")

@@ -31,6 +31,7 @@ RESULTS: dict[str, Any] = {
     "split": "validation",
     "rows": {"validation": 408},
     "majority": {"validation": 0.684},
+    "majority_score": 0.748,
     "num_seeds": 1,
     "checkpoint_selected_on": "selection",
     "models": {
@@ -67,7 +68,7 @@ def test_rows_hold_what_the_headings_say() -> None:
 
 def test_it_says_what_was_counted() -> None:
     text = " ".join(table.counted(RESULTS))
-    for expected in ("mean of accuracy and f1", "408 rows of validation", "one seed", "68.4%", "selection"):
+    for expected in ("mean of accuracy and f1", "408 rows of validation", "one seed", "0.7480", "selection"):
         assert expected in text
 
 

@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import made_up
 import pytest
 import tiny_project
 
@@ -71,6 +72,7 @@ def test_it_says_what_was_scored_and_what_chose_the_checkpoints(results: dict[st
     assert results["split"] == "validation"
     assert results["num_seeds"] == 1
     assert results["majority"] == {"validation": pytest.approx(2 / 3)}
+    assert results["majority_score"] == pytest.approx(2 / 3)
 
 
 def test_both_claims_of_the_default_ladder_are_stated(results: dict[str, Any]) -> None:
@@ -113,6 +115,7 @@ def test_a_regression_has_no_accuracy_no_majority_and_no_verdict(tmp_path: Path,
     results = evaluated(tiny_project.make("stsb").model_copy(update={"deliver": deliver}))
     assert results["models"]["w1a8"]["accuracy"] is None
     assert results["majority"] == {"validation": None}
+    assert results["majority_score"] is None
     assert [claim["verdict"] for claim in results["claims"]] == ["not judged"]
 
 
@@ -134,3 +137,14 @@ def test_a_changed_packed_file_is_not_scored(tmp_path: Path, monkeypatch: Any) -
 @pytest.mark.parametrize(("labels", "share"), [([1, 1, 0], 2 / 3), ([0], 1.0), ([2, 1, 0, 1], 0.5)])
 def test_the_majority_is_the_most_frequent_label(labels: list[int], share: float) -> None:
     assert evaluate.majority(labels) == pytest.approx(share)
+
+
+def test_the_majoritys_score_is_in_the_tasks_own_metrics(tmp_path: Path) -> None:
+    mrpc = made_up.params(tmp_path, "task=mrpc", "model=minilm").task
+    # Accuracy 2/3; F1 of answering 1 throughout: precision 2/3, recall 1.
+    assert evaluate.majority_score([1, 1, 0], mrpc) == pytest.approx((2 / 3 + 0.8) / 2)
+
+
+def test_a_constant_answer_has_no_matthews_correlation(tmp_path: Path) -> None:
+    cola = made_up.params(tmp_path, "task=cola", "model=minilm").task
+    assert evaluate.majority_score([1, 1, 0], cola) is None
