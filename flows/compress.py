@@ -18,7 +18,7 @@ from flows import environment, graph, prefect_server, processes, servers
 from flows.walk import Walk
 from pipeline import files, params, paths
 
-RESULTS = paths.METRICS / "results.json"
+RESULTS = paths.RESULTS
 WHY_CACHED = {
     "untouched": "Neither the stage nor anything before it has changed",
     "cached": "DVC had the output already, in place or in its cache",

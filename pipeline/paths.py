@@ -9,6 +9,13 @@ PACKED = Path("packed")
 METRICS = Path("metrics")
 REPORTS = Path("reports")
 
+# The same file name in every model's folder, trained or packed.
+WEIGHTS = "model.safetensors"
+# A model's training curve, beside its weights.
+CURVE = "curve.csv"
+# What `evaluate` found, for the table, the report and MLflow.
+RESULTS = METRICS / "results.json"
+
 # Never versioned: resume state, servers, the default tracking store, timings.
 WORK = Path(".bitladder")
 

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from transformers.models.bert.configuration_bert import BertConfig
 from transformers.models.bert.modeling_bert import BertForSequenceClassification
 
-from pipeline import files
+from pipeline import files, paths
 from pipeline.modeling.bert import build_classifier, precision_of
 from pipeline.quantizers.choose import Precision
 from pipeline.quantizers.quantizer import half_precision
 
-WEIGHTS = "model.safetensors"
+WEIGHTS = paths.WEIGHTS
 CONFIG = "config.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
 HEAD = "classifier."

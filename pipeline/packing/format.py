@@ -13,11 +13,12 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor
 
+from pipeline import paths
 from pipeline.packing import bits as packing
 from pipeline.packing.tensors import Entry, FormatError, parse_json
 
 FORMAT = 1
-WEIGHTS = "model.safetensors"
+WEIGHTS = paths.WEIGHTS
 CONFIG = "config.json"
 MODEL_TYPE = "bitladder-bert"
 ARCHITECTURE = "PackedBertForSequenceClassification"

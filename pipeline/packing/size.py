@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import files
+from pipeline import files, paths
 from pipeline.packing import tensors
 from pipeline.packing.tensors import Contents, Entry
 
 MIB = 2**20
-WEIGHTS = "model.safetensors"
+WEIGHTS = paths.WEIGHTS
 CONFIG = "config.json"
 TABLES = {
     "word_embeddings": "word table",

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from pipeline import files, paths
 
-RESULTS = paths.METRICS / "results.json"
+RESULTS = paths.RESULTS
 HEADINGS = ("rung", "W", "E", "A", "from", "score", "gap", "MiB", "ratio", "seconds")
 _LEFT = ("rung", "from")
 _MIN_WIDTH = 100

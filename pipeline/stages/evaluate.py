@@ -17,9 +17,10 @@ from pipeline.data.progress import say
 from pipeline.params import Params, Task
 from pipeline.record import Record
 
-WEIGHTS = "model.safetensors"
+WEIGHTS = paths.WEIGHTS
 TEACHER = "teacher"
-RESULTS, TABLE, CURVES = (paths.METRICS / name for name in ("results.json", "table.csv", "curves.csv"))
+RESULTS = paths.RESULTS
+TABLE, CURVES = (paths.METRICS / name for name in ("table.csv", "curves.csv"))
 _COLUMNS = ("parent", "weight_bits", "embedding_bits", "activation_bits", "mib", "ratio", "score", "gap")
 
 
@@ -60,7 +61,7 @@ def curves_csv(rungs: Sequence[str]) -> str:
     """Every rung's curve: step, loss, and the score on the selection split where it was measured."""
     rows = []
     for rung in rungs:
-        with (paths.model_dir(rung) / "curve.csv").open(newline="", encoding="utf-8") as file:
+        with (paths.model_dir(rung) / paths.CURVE).open(newline="", encoding="utf-8") as file:
             rows += [[rung, row["step"], row["loss"], row["score"]] for row in csv.DictReader(file)]
     return _csv(["rung", "step", "loss", "score"], rows)
 

@@ -16,8 +16,8 @@ from pipeline import files, paths, record
 from pipeline.params import Params
 from pipeline.record import Record
 
-RESULTS = paths.METRICS / "results.json"
-WEIGHTS = "model.safetensors"
+RESULTS = paths.RESULTS
+WEIGHTS = paths.WEIGHTS
 
 
 def experiment(task: str) -> str:

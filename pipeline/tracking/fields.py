@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline import paths
 from pipeline.record import Part, Record
 from pipeline.tracking.execution import WEIGHTS, Model, finite
 
 SCHEMA_VERSION = "1"
-CURVE = "curve.csv"
+CURVE = paths.CURVE
 MAX_KEY = 250
 MAX_VALUE = 5000
 

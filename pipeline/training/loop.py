@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.data.encode import Batch
+from pipeline.distillation.objective import total
 from pipeline.params import Duration, Optimization
 from pipeline.training.optimizer import adamw, linear_schedule
 from pipeline.training.progress import Progress
@@ -76,7 +77,7 @@ def fit(
     for step in range(1, num_steps + 1):
         batch = {key: tensor.to(device) for key, tensor in next(batches).items()}
         terms = loss_terms(model, batch)
-        loss = torch.stack(list(terms.values())).sum()
+        loss = total(terms)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(model.parameters(), optimization.max_grad_norm)

@@ -13,7 +13,7 @@ from pipeline.modeling import checkpoint
 from pipeline.record import Record
 from pipeline.training.loop import Point
 
-CURVE = "curve.csv"
+CURVE = paths.CURVE
 
 
 def publish(
