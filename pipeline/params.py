@@ -134,7 +134,17 @@ class Optimization(Section):
 
 
 class Training(Section):
-    """Optimization of each kind of model; a rung may override its own learning rate and duration."""
+    """Optimization of each kind of model; a rung may override its own learning rate and duration.
+
+    Attributes:
+        processes: how many processes share each batch, one per device; more than one run under torchrun.
+        gradients: precision of the products of the backward pass and of the frozen teacher's forward pass.
+        checkpoint_every: steps between two states that a killed training can be continued from.
+    """
+
+    processes: Annotated[int, Field(gt=0, le=1024)]
+    gradients: Literal["float32", "bfloat16"]
+    checkpoint_every: Count
 
     pretraining: Optimization
     teacher: Optimization

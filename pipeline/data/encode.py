@@ -42,14 +42,31 @@ class Encoded:
         for start in range(0, len(self), batch_size):
             yield self.batch(list(range(start, min(start + batch_size, len(self)))))
 
-    def shuffled(self, batch_size: int, *, seed: int) -> Iterator[Batch]:
-        """Batches for ever: each epoch is a new permutation, drawn from the seed and the epoch's number."""
-        epoch = 0
-        while True:
-            order = np.random.default_rng([seed, epoch]).permutation(len(self)).tolist()
-            for start in range(0, len(order), batch_size):
-                yield self.batch(order[start : start + batch_size])
-            epoch += 1
+    def shuffled(self, batch_size: int, *, seed: int) -> "Shuffled":
+        return Shuffled(self, batch_size, seed)
+
+
+class Shuffled:
+    """The batch of any step: each epoch is a new permutation, drawn from the seed and the epoch's number.
+
+    Nothing is drawn from where the last call left off, so a resumed training sees the batches it would have.
+    """
+
+    def __init__(self, rows: Encoded, batch_size: int, seed: int) -> None:
+        self.rows, self.batch_size, self.seed = rows, batch_size, seed
+        self.per_epoch = -(-len(rows) // batch_size)
+        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of a step; steps count from 1."""
+        epoch, index = divmod(step - 1, self.per_epoch)
+        if epoch != self._epoch:  # drawing it anew for each batch would cost more than the batch
+            self._epoch, self._order = (
+                epoch,
+                np.random.default_rng([self.seed, epoch]).permutation(len(self.rows)),
+            )
+        start = index * self.batch_size
+        return self.rows.batch(self._order[start : start + self.batch_size].tolist())
 
 
 def encode(frame: pd.DataFrame, columns: list[str], tokenizer_folder: Path, *, max_length: int) -> Encoded:

@@ -11,6 +11,26 @@ from pipeline.modeling.traces import Trace
 
 
 @dataclass(frozen=True)
+class Portion:
+    """One process's portion of a batch that several share: its count of each kind over their average count.
+
+    A mean over the portion, times this, averaged over the processes, is the mean over the whole batch.
+
+    Attributes:
+        rows, tokens, pairs: sequences, tokens that are no padding, pairs of such tokens.
+        hidden_words: words to be guessed, in masked-language modelling.
+    """
+
+    rows: float = 1.0
+    tokens: float = 1.0
+    pairs: float = 1.0
+    hidden_words: float = 1.0
+
+
+WHOLE = Portion()
+
+
+@dataclass(frozen=True)
 class Objective:
     """Weights of the terms; one of weight 0 is not computed. `regression`: squared errors on logits."""
 
@@ -20,21 +40,24 @@ class Objective:
     labels: float
     regression: bool
 
-    def terms(self, student: Trace, teacher: Trace, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def terms(
+        self, student: Trace, teacher: Trace, batch: dict[str, Tensor], portion: Portion = WHOLE
+    ) -> dict[str, Tensor]:
         """Each term times its weight, by name."""
         mask_BS = batch["attention_mask"]
         terms: dict[str, Tensor] = {}
         if self.logits:
             distance = losses.logits_squared_error if self.regression else losses.logits_cross_entropy
-            terms["logits"] = self.logits * distance(student.logits_BL, teacher.logits_BL)
+            terms["logits"] = self.logits * portion.rows * distance(student.logits_BL, teacher.logits_BL)
         if self.hidden_states:
             distance_hidden = losses.hidden_states(student.hidden_states, teacher.hidden_states, mask_BS)
-            terms["hidden_states"] = self.hidden_states * distance_hidden
+            terms["hidden_states"] = self.hidden_states * portion.tokens * distance_hidden
         if self.attention_scores:
             distance_scores = losses.attention_scores(student.scores, teacher.scores, mask_BS)
-            terms["attention_scores"] = self.attention_scores * distance_scores
+            terms["attention_scores"] = self.attention_scores * portion.pairs * distance_scores
         if self.labels:
-            terms["labels"] = self.labels * label_loss(student.logits_BL, batch["labels"], self.regression)
+            distance_labels = label_loss(student.logits_BL, batch["labels"], self.regression)
+            terms["labels"] = self.labels * portion.rows * distance_labels
         return terms
 
 

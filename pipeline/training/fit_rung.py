@@ -1,6 +1,5 @@
 """Train one rung: start from its parent, quantize, and distil from the frozen full-precision teacher."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -9,7 +8,7 @@ from transformers.models.bert.modeling_bert import BertForSequenceClassification
 
 from pipeline import files, paths
 from pipeline.data.encode import Batch
-from pipeline.distillation.objective import Objective
+from pipeline.distillation.objective import Objective, Portion
 from pipeline.initialization.assemble import Source, assemble, is_activation
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.modeling import checkpoint
@@ -20,7 +19,7 @@ from pipeline.quantizers.choose import Precision, activation_quantizer_name, wei
 from pipeline.record import Part, Record, Stage
 from pipeline.training import split
 from pipeline.training.device import choose_threads, device, move, seed_everything
-from pipeline.training.loop import Fitted, count_steps, fit
+from pipeline.training.loop import Fitted, LossTerms, count_steps, fit
 from pipeline.training.outcome import publish
 
 CALIBRATION_ROWS = 128
@@ -170,10 +169,10 @@ def sign_flips(first: dict[str, Tensor], last: dict[str, Tensor]) -> dict[str, f
     }
 
 
-def _against_teacher(teacher: nn.Module, goal: Objective) -> Callable[[nn.Module, Batch], dict[str, Tensor]]:
-    def terms(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+def _against_teacher(teacher: nn.Module, goal: Objective) -> LossTerms:
+    def terms(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, Tensor]:
         with torch.no_grad():
             taught = trace(teacher, batch)  # type: ignore[arg-type]
-        return goal.terms(trace(model, batch), taught, batch)  # type: ignore[arg-type]
+        return goal.terms(trace(model, batch), taught, batch, portion)  # type: ignore[arg-type]
 
     return terms

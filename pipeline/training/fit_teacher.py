@@ -1,6 +1,5 @@
 """Fine-tune the full-precision teacher on the task's labels."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -8,7 +7,7 @@ from transformers.models.bert.configuration_bert import BertConfig
 
 from pipeline import files, paths
 from pipeline.data.encode import Batch
-from pipeline.distillation.objective import label_loss
+from pipeline.distillation.objective import Portion, label_loss
 from pipeline.initialization.assemble import Source
 from pipeline.initialization.from_pretrained import longest_input, teacher_start
 from pipeline.modeling import checkpoint
@@ -17,7 +16,7 @@ from pipeline.params import Params, Task
 from pipeline.record import Record
 from pipeline.training import split
 from pipeline.training.device import choose_threads, move, seed_everything
-from pipeline.training.loop import count_steps, fit
+from pipeline.training.loop import LossTerms, count_steps, fit
 from pipeline.training.outcome import publish
 
 
@@ -87,9 +86,9 @@ def task_config(pretrained: Path, task: Task, *, dropout: float) -> BertConfig:
     return config
 
 
-def _against_labels(regression: bool) -> Callable[[nn.Module, Batch], dict[str, Tensor]]:
-    def terms(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+def _against_labels(regression: bool) -> LossTerms:
+    def terms(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, Tensor]:
         inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
-        return {"labels": label_loss(model(**inputs).logits, batch["labels"], regression)}
+        return {"labels": portion.rows * label_loss(model(**inputs).logits, batch["labels"], regression)}
 
     return terms

@@ -6,17 +6,21 @@ validation splits are not looked at here.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.data.encode import Batch
-from pipeline.distillation.objective import total
+from pipeline.distillation.objective import Portion, total
 from pipeline.params import Duration, Optimization
+from pipeline.training import parallel
 from pipeline.training.optimizer import adamw, linear_schedule
 from pipeline.training.progress import Progress
+
+LossTerms = Callable[[nn.Module, Batch, Portion], dict[str, Tensor]]
+POINTS_PER_CURVE = 10
 
 
 class DivergedError(RuntimeError):
@@ -47,12 +51,41 @@ class Fitted:
     best_step: int
 
 
+@dataclass
+class Reached:
+    """How far a run has come, beside what model, optimizer and generators hold.
+
+    Attributes:
+        step: the last step taken; 0 before the first.
+        losses: of each step since the curve's last point, on the device.
+        best_state: the weights of the best evaluation so far; None while there is none.
+    """
+
+    step: int = 0
+    curve: list[Point] = field(default_factory=list)
+    losses: list[Tensor] = field(default_factory=list)
+    best_score: float = -math.inf
+    best_step: int = 0
+    best_state: dict[str, Tensor] | None = None
+
+    def keep_if_best(self, model: nn.Module, score: float | None) -> None:
+        """Later wins a tie: it has been trained for longer."""
+        if score is not None and score >= self.best_score:
+            self.best_score, self.best_step = score, self.step
+            self.best_state = {key: tensor.detach().clone() for key, tensor in model.state_dict().items()}
+
+    def add_point(self, mean_loss: float, score: float | None) -> Point:
+        self.curve.append(Point(self.step, mean_loss, score))
+        self.losses = []
+        return self.curve[-1]
+
+
 def fit(
     model: nn.Module,
     *,
     name: str,
-    batches: Iterator[Batch],
-    loss_terms: Callable[[nn.Module, Batch], dict[str, Tensor]],
+    batches: Callable[[int], Batch],
+    loss_terms: LossTerms,
     score: Callable[[nn.Module], float | None] | None,
     num_steps: int,
     num_evaluations: int,
@@ -65,18 +98,18 @@ def fit(
         DivergedError: the loss or its gradient became NaN or infinite; the message names step and terms.
     """
     device = next(model.parameters()).device
+    world = parallel.world()
     optimizer = adamw(model, learning_rate=learning_rate, weight_decay=optimization.weight_decay)
     schedule = linear_schedule(optimizer, num_steps=num_steps, warmup_fraction=optimization.warmup_fraction)
     evaluate_at = {round(num_steps * (i + 1) / num_evaluations) for i in range(num_evaluations)}
-    curve: list[Point] = []
-    best_score, best_step, best_state = -math.inf, num_steps, None
-    since_last: list[Tensor] = []
+    reached = Reached()
     progress = Progress(name, num_steps)
 
     model.train()
-    for step in range(1, num_steps + 1):
-        batch = {key: tensor.to(device) for key, tensor in next(batches).items()}
-        terms = loss_terms(model, batch)
+    for step in range(reached.step + 1, num_steps + 1):
+        rows, portion = world.share(batches(step))
+        batch = {key: tensor.to(device, non_blocking=True) for key, tensor in rows.items()}
+        terms = loss_terms(model, batch, portion)
         loss = total(terms)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -86,26 +119,26 @@ def fit(
             raise DivergedError(_diverged(name, step, terms, norm))
         optimizer.step()
         schedule.step()
-        since_last.append(loss.detach())
+        reached.step = step
+        reached.losses.append(loss.detach())
 
-        measured: float | None = None
-        if score is not None and step in evaluate_at:
-            measured = score(model)
-            # Later wins a tie: it has been trained for longer.
-            if measured is not None and measured >= best_score:
-                best_score, best_step = measured, step
-                best_state = {key: tensor.detach().clone() for key, tensor in model.state_dict().items()}
-        if step in evaluate_at or progress.is_due(step):
-            mean_loss = float(torch.stack(since_last).mean())
-            since_last = []
-            curve.append(Point(step, mean_loss, measured))
-            progress.show(step, loss=mean_loss, score=measured)
+        measured = score(model) if score is not None and step in evaluate_at else None
+        reached.keep_if_best(model, measured)
+        if step in evaluate_at or _is_point(step, num_steps):
+            mean_loss = float(world.mean(torch.stack(reached.losses).mean()))
+            point = reached.add_point(mean_loss, measured)
+            progress.show(step, loss=point.loss, score=point.score)
 
     progress.close()
-    if best_state is not None:
-        model.load_state_dict(best_state)
+    if reached.best_state is not None:
+        model.load_state_dict(reached.best_state)
     model.eval()
-    return Fitted(curve, num_steps, best_step)
+    return Fitted(reached.curve, num_steps, reached.best_step or num_steps)
+
+
+def _is_point(step: int, num_steps: int) -> bool:
+    """About ten points over a run, by steps alone: a curve does not depend on how fast the machine is."""
+    return step % max(1, num_steps // POINTS_PER_CURVE) == 0 or step == num_steps
 
 
 def _diverged(name: str, step: int, terms: dict[str, Tensor], norm: Tensor) -> str:

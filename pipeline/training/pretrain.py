@@ -3,10 +3,10 @@
 Gives what every other model brings along: embeddings, an encoder and a masked-LM head for augmentation.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -15,7 +15,8 @@ from transformers.models.bert.configuration_bert import BertConfig
 from transformers.models.bert.modeling_bert import BertForMaskedLM
 
 from pipeline import files
-from pipeline.data.encode import Batch, Encoded
+from pipeline.data.encode import Batch, Encoded, Shuffled
+from pipeline.distillation.objective import Portion
 from pipeline.params import Architecture, Params
 from pipeline.training.device import choose_threads, move, seed_everything
 from pipeline.training.loop import Fitted, count_steps, fit
@@ -39,7 +40,7 @@ def pretrain(params: Params, corpus: list[str]) -> tuple[BertForMaskedLM, Tokeni
     fitted = fit(
         model,
         name="pretrained",
-        batches=_masked(rows, tokenizer, batch_size=optimization.batch_size, seed=params.seed),
+        batches=Masked(rows.shuffled(optimization.batch_size, seed=params.seed), tokenizer),
         loss_terms=_masked_words,
         score=None,
         num_steps=count_steps(
@@ -94,14 +95,19 @@ def _encode(tokenizer: Tokenizer, corpus: list[str]) -> Encoded:
     return Encoded(ids, [[0] * len(row) for row in ids], torch.zeros(len(ids)), 0)
 
 
-def _masked(rows: Encoded, tokenizer: Tokenizer, *, batch_size: int, seed: int) -> Iterator[Batch]:
-    """Batches with words hidden, and their ids as labels (-100 elsewhere)."""
-    generator = torch.Generator().manual_seed(seed)
-    for batch in rows.shuffled(batch_size, seed=seed):
-        hidden_ids, labels = mask_words(
-            batch["input_ids"], SPECIAL.index("[MASK]"), tokenizer.get_vocab_size(), generator
-        )
-        yield {**batch, "input_ids": hidden_ids, "labels": labels}
+class Masked:
+    """The batch of any step with words hidden, and their ids as labels (-100 elsewhere)."""
+
+    def __init__(self, batches: Shuffled, tokenizer: Tokenizer) -> None:
+        self.batches, self.vocab_size = batches, tokenizer.get_vocab_size()
+
+    def __call__(self, step: int) -> Batch:
+        """Which words are hidden is drawn from the seed and the step alone."""
+        batch = self.batches(step)
+        drawn = np.random.SeedSequence([self.batches.seed, step]).generate_state(1, dtype=np.uint64)
+        generator = torch.Generator().manual_seed(int(drawn[0]))
+        ids, labels = mask_words(batch["input_ids"], SPECIAL.index("[MASK]"), self.vocab_size, generator)
+        return {**batch, "input_ids": ids, "labels": labels}
 
 
 def mask_words(
@@ -120,7 +126,7 @@ def mask_words(
     return hidden_BS, torch.where(chosen_BS, ids_BS, -100)
 
 
-def _masked_words(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+def _masked_words(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, Tensor]:
     """Cross-entropy of the hidden words. Only their positions go through the vocabulary's projection."""
     assert isinstance(model, BertForMaskedLM)
     hidden_BSE = model.bert(
@@ -130,4 +136,5 @@ def _masked_words(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
     ).last_hidden_state
     chosen_BS = batch["labels"] != -100
     logits = model.cls(hidden_BSE[chosen_BS])
-    return {"masked_words": functional.cross_entropy(logits, batch["labels"][chosen_BS])}
+    mean = functional.cross_entropy(logits, batch["labels"][chosen_BS])
+    return {"masked_words": portion.hidden_words * mean}

@@ -1,6 +1,5 @@
 """Token ids as transformers' own tokenizer gives them, padded batches, and an order that the seed decides."""
 
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -130,8 +129,8 @@ def epochs(num_rows: int, batch_size: int, seed: int, num_epochs: int) -> list[l
     per_epoch = -(-num_rows // batch_size)
     batches = numbered(num_rows).shuffled(batch_size, seed=seed)
     return [
-        [label for batch in islice(batches, per_epoch) for label in batch["labels"].tolist()]
-        for _ in range(num_epochs)
+        [label for i in range(per_epoch) for label in batches(epoch * per_epoch + i + 1)["labels"].tolist()]
+        for epoch in range(num_epochs)
     ]
 
 
@@ -157,3 +156,14 @@ def test_the_order_is_not_drawn_from_a_global_generator() -> None:
     np.random.seed(2)
     torch.manual_seed(2)
     assert epochs(50, 8, 0, 1) == first
+
+
+@given(st.integers(1, 40), st.integers(1, 12), st.lists(st.integers(1, 60), min_size=1, max_size=8))
+def test_the_batch_of_a_step_does_not_depend_on_the_batches_asked_for_before(
+    num_rows: int, batch_size: int, steps: list[int]
+) -> None:
+    """What a resumed training needs."""
+    asked = numbered(num_rows).shuffled(batch_size, seed=3)
+    for step in steps:
+        alone = numbered(num_rows).shuffled(batch_size, seed=3)(step)
+        assert torch.equal(asked(step)["labels"], alone["labels"])

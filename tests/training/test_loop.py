@@ -1,20 +1,19 @@
 """The loop: the best checkpoint is kept, the curve tells what happened, a loss that is no number ends it."""
 
 import math
-from collections.abc import Callable, Iterator
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from pipeline.data.encode import Batch
+from pipeline.distillation.objective import WHOLE, Portion
 from pipeline.params import Duration, Optimization
-from pipeline.training.loop import DivergedError, Fitted, count_steps, fit
+from pipeline.training.loop import DivergedError, Fitted, LossTerms, count_steps, fit
 
 OPTIMIZATION = Optimization(
     batch_size=4, learning_rate=0.1, warmup_fraction=0.0, weight_decay=0.0, max_grad_norm=1.0, dropout=0.0
 )
-Terms = Callable[[nn.Module, Batch], dict[str, Tensor]]
 
 
 class Counting(nn.Module):
@@ -30,19 +29,18 @@ class Counting(nn.Module):
         return self.weight * x
 
 
-def batches() -> Iterator[Batch]:
-    while True:
-        yield {"x": torch.ones(4), "labels": torch.zeros(4)}
+def batches(step: int) -> Batch:
+    return {"x": torch.ones(4), "labels": torch.zeros(4)}
 
 
-def squared(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+def squared(model: nn.Module, batch: Batch, portion: Portion = WHOLE) -> dict[str, Tensor]:
     return {"error": model(batch["x"]).square().mean()}
 
 
 def run(
     model: nn.Module,
     *,
-    terms: Terms = squared,
+    terms: LossTerms = squared,
     scores: list[float | None] | None = None,
     num_steps: int = 6,
     num_evaluations: int = 3,
@@ -52,7 +50,7 @@ def run(
     return fit(
         model,
         name="w1",
-        batches=batches(),
+        batches=batches,
         loss_terms=terms,
         score=None if left is None else lambda _: next(left),
         num_steps=num_steps,
@@ -78,7 +76,7 @@ def _weights() -> dict[int, float]:
     fit(
         model,
         name="watched",
-        batches=batches(),
+        batches=batches,
         loss_terms=squared,
         score=watch,
         num_steps=6,
@@ -128,7 +126,7 @@ def test_the_last_step_is_always_evaluated() -> None:
 def test_the_curve_has_the_mean_loss_since_the_point_before_and_scores_where_measured() -> None:
     losses: list[float] = []
 
-    def kept(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    def kept(model: nn.Module, batch: Batch, portion: Portion = WHOLE) -> dict[str, Tensor]:
         found = squared(model, batch)
         losses.append(float(found["error"].detach()))
         return found
@@ -143,7 +141,7 @@ def test_the_curve_has_the_mean_loss_since_the_point_before_and_scores_where_mea
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_loss_that_is_no_number_ends_it_naming_the_step_and_the_terms(value: float) -> None:
-    def breaks(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    def breaks(model: nn.Module, batch: Batch, portion: Portion = WHOLE) -> dict[str, Tensor]:
         return {**squared(model, batch), "broken": torch.tensor(value if model.taken >= 3 else 0.0)}
 
     with pytest.raises(
@@ -156,7 +154,7 @@ def test_a_loss_that_is_no_number_ends_it_naming_the_step_and_the_terms(value: f
 def test_a_gradient_that_is_no_number_ends_it_even_at_the_last_step() -> None:
     """The loss is finite there: no later step would notice, and the weights would be published."""
 
-    def breaks(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    def breaks(model: nn.Module, batch: Batch, portion: Portion = WHOLE) -> dict[str, Tensor]:
         root = (model(batch["x"]).mean() * 0).sqrt() if model.taken == 5 else torch.zeros(())
         return {"root": root + squared(model, batch)["error"]}
 
@@ -169,7 +167,7 @@ def test_a_gradient_that_is_no_number_ends_it_even_at_the_last_step() -> None:
 def test_the_model_trains_in_training_mode_and_is_left_in_eval_mode() -> None:
     modes: list[bool] = []
 
-    def watched(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    def watched(model: nn.Module, batch: Batch, portion: Portion = WHOLE) -> dict[str, Tensor]:
         modes.append(model.training)
         return squared(model, batch)
 
@@ -180,7 +178,7 @@ def test_the_model_trains_in_training_mode_and_is_left_in_eval_mode() -> None:
 
 
 def test_terms_are_summed() -> None:
-    def halves(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    def halves(model: nn.Module, batch: Batch, portion: Portion = WHOLE) -> dict[str, Tensor]:
         half = squared(model, batch)["error"] / 2
         return {"one": half, "other": half}
 
@@ -191,7 +189,7 @@ def test_terms_are_summed() -> None:
 
 
 def test_large_gradients_are_clipped() -> None:
-    def steep(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    def steep(model: nn.Module, batch: Batch, portion: Portion = WHOLE) -> dict[str, Tensor]:
         return {"steep": 1e9 * model(batch["x"]).mean()}
 
     model = Counting()
