@@ -103,7 +103,7 @@ def fit(
     schedule = linear_schedule(optimizer, num_steps=num_steps, warmup_fraction=optimization.warmup_fraction)
     evaluate_at = {round(num_steps * (i + 1) / num_evaluations) for i in range(num_evaluations)}
     reached = Reached()
-    progress = Progress(name, num_steps)
+    progress = Progress(name, num_steps, rows_per_step=optimization.batch_size)
 
     model.train()
     for step in range(reached.step + 1, num_steps + 1):
