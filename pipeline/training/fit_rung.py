@@ -94,7 +94,7 @@ def _train(params: Params, name: str, model: nn.Module, teacher: nn.Module, data
         model,
         name=name,
         batches=data.train.shuffled(optimization.batch_size, seed=params.seed),
-        loss_terms=_against_teacher(teacher, objective(params, rung)),
+        loss_terms=against_teacher(teacher, objective(params, rung)),
         score=lambda trained: split.score_on(data.selection, params.task, trained).score,
         num_steps=count_steps(
             params.duration_of(rung), num_rows=len(data.train), batch_size=optimization.batch_size
@@ -169,7 +169,9 @@ def sign_flips(first: dict[str, Tensor], last: dict[str, Tensor]) -> dict[str, f
     }
 
 
-def _against_teacher(teacher: nn.Module, goal: Objective) -> LossTerms:
+def against_teacher(teacher: nn.Module, goal: Objective) -> LossTerms:
+    """The terms of a student's loss, the teacher's forward pass included."""
+
     def terms(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, Tensor]:
         with torch.no_grad():
             taught = trace(teacher, batch)  # type: ignore[arg-type]
