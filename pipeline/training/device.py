@@ -11,13 +11,23 @@ NARROW = 128  # hidden size
 
 
 def device() -> torch.device:
-    """The first GPU if there is one, else the CPU. `CUDA_VISIBLE_DEVICES` hides GPUs as usual."""
+    """This process's GPU if there is one (alone: the first), else the CPU.
+
+    `CUDA_VISIBLE_DEVICES` hides GPUs as usual.
+    """
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def move(model: nn.Module) -> None:
     """Move a model to the device, in place."""
     model.to(device())
+
+
+def copied(batch: dict[str, torch.Tensor], to: torch.device) -> dict[str, torch.Tensor]:
+    """The batch on a device; a GPU copies it from pinned memory while this process goes on."""
+    if to.type != "cuda":
+        return {key: tensor.to(to) for key, tensor in batch.items()}
+    return {key: tensor.pin_memory().to(to, non_blocking=True) for key, tensor in batch.items()}
 
 
 def choose_threads(hidden_size: int) -> None:

@@ -16,6 +16,7 @@ from pipeline.data.encode import Batch
 from pipeline.distillation.objective import Portion, total
 from pipeline.params import Duration, Optimization
 from pipeline.training import parallel
+from pipeline.training.device import copied
 from pipeline.training.optimizer import adamw, linear_schedule
 from pipeline.training.progress import Progress
 
@@ -105,28 +106,29 @@ def fit(
     reached = Reached()
     progress = Progress(name, num_steps, rows_per_step=optimization.batch_size)
 
+    world.draw_apart()
     model.train()
     for step in range(reached.step + 1, num_steps + 1):
         rows, portion = world.share(batches(step))
-        batch = {key: tensor.to(device, non_blocking=True) for key, tensor in rows.items()}
+        batch = copied(rows, device)
         terms = loss_terms(model, batch, portion)
-        loss = total(terms)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        total(terms).backward()  # type: ignore[no-untyped-call]
+        terms = world.average(model, terms)
         norm = nn.utils.clip_grad_norm_(model.parameters(), optimization.max_grad_norm)
+        loss = total(terms)
         # Before the optimizer's step: no weights that are not numbers are ever scored or kept.
-        if not torch.isfinite(loss.detach() + norm):
+        if not torch.isfinite(loss + norm):
             raise DivergedError(_diverged(name, step, terms, norm))
         optimizer.step()
         schedule.step()
         reached.step = step
-        reached.losses.append(loss.detach())
+        reached.losses.append(loss)
 
         measured = score(model) if score is not None and step in evaluate_at else None
         reached.keep_if_best(model, measured)
         if step in evaluate_at or _is_point(step, num_steps):
-            mean_loss = float(world.mean(torch.stack(reached.losses).mean()))
-            point = reached.add_point(mean_loss, measured)
+            point = reached.add_point(float(torch.stack(reached.losses).mean()), measured)
             progress.show(step, loss=point.loss, score=point.score)
 
     progress.close()

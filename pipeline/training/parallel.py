@@ -1,22 +1,50 @@
 """Several processes that share each batch, one per device, started by torchrun; usually there is only one.
 
-Every process makes the same whole batch and keeps its own rows of it, so the batch that a step learns from is
-the same however many share it.
+Every process makes the same whole batch, padded to the whole batch's longest row, and keeps every size-th row
+of it. `Portion` weighs its means so that their average over the processes is the mean over the whole batch:
+however many there are, they learn from the same batch. Every process evaluates too, on the same weights and
+rows, so all of them choose the same checkpoint without a word; process 0 alone writes files.
+
+Gradients are averaged after the backward pass, flattened into a few buffers, and not by
+DistributedDataParallel. That was tried: it lays its buffers out anew after the first step, so with three
+processes or more a resumed training adds in another order than one that was never stopped, and ends with
+other bits. What is given up is the overlap of adding with the backward pass.
+
+Whoever waits for a process that is dead or hangs stops waiting after COLLECTIVE_TIMEOUT_S and fails; torchrun
+then ends the others.
 """
 
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
+import numpy as np
 import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed import FileStore  # type: ignore[attr-defined]
 
 from pipeline.data.encode import Batch
 from pipeline.distillation.objective import WHOLE, Portion
 
+COLLECTIVE_TIMEOUT_S = 600.0
+TIMEOUT = "BITLADDER_COLLECTIVE_TIMEOUT_S"  # environment variable that overrides it
+STORE = "BITLADDER_STORE"  # environment variable: the file by which processes of one machine find each other
+BUCKET_BYTES = 64 * 2**20
+ASKED_EVERY = 20  # steps between two questions whether to stop, on a device that must not be waited for
+IGNORED = -100  # label of a word that is not to be guessed
+
 
 @dataclass(frozen=True)
 class World:
-    """Attributes:
-    rank: this process's number, from 0; process 0 writes the files.
-    size: how many processes share each batch.
+    """This process among those that share each batch.
+
+    Attributes:
+        rank: its number, from 0.
+        size: how many there are.
     """
 
     rank: int = 0
@@ -24,20 +52,170 @@ class World:
 
     @property
     def leads(self) -> bool:
+        """Whether this process writes the files and does the talking."""
         return self.rank == 0
 
     def share(self, whole: Batch) -> tuple[Batch, Portion]:
-        """This process's rows of a batch, and how much they weigh."""
+        """This process's rows of a batch, and how much their means weigh.
+
+        Where fewer rows than processes are left, some get none: they take the first row, with no weight.
+        """
         if self.size == 1:
             return whole, WHOLE
-        raise NotImplementedError
+        num_rows = len(next(iter(whole.values())))
+        weights = {name: self._over_average(per_row) for name, per_row in _counts(whole, num_rows).items()}
+        rows = slice(self.rank, None, self.size) if self.rank < num_rows else slice(0, 1)
+        return {name: tensor[rows] for name, tensor in whole.items()}, Portion(**weights)
 
-    def mean(self, value: torch.Tensor) -> torch.Tensor:
-        """The mean of a tensor over all processes."""
+    def average(self, model: nn.Module, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Replace each gradient by its mean over all processes; return the terms' values of the whole batch.
+
+        Afterwards every process holds the same bits of both.
+        """
+        values = [value.detach().float() for value in terms.values()]
+        if self.size > 1:
+            gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+            for bucket in _buckets([*gradients, *values]):
+                flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+                dist.all_reduce(flat)
+                flat /= self.size
+                pieces = flat.split([tensor.numel() for tensor in bucket])  # type: ignore[no-untyped-call]
+                torch._foreach_copy_(bucket, [p.view_as(t) for p, t in zip(pieces, bucket, strict=True)])
+        return dict(zip(terms, values, strict=True))
+
+    def draw_apart(self) -> None:
+        """From here on each process draws its own dropout; process 0 goes on as it would alone."""
+        if self.rank > 0:
+            drawn = np.random.SeedSequence([torch.initial_seed(), self.rank]).generate_state(1, np.uint64)
+            torch.manual_seed(int(drawn[0]))
+
+    def wants_to_stop(self, asked: bool, step: int) -> bool:
+        """Whether any process was asked to stop; all get the same answer after the same step.
+
+        A signal reaches the processes at different steps. On a GPU, which would have to be waited for, the
+        question is put every ASKED_EVERY steps.
+        """
         if self.size == 1:
-            return value
-        raise NotImplementedError
+            return asked
+        if _device().type == "cuda" and step % ASKED_EVERY:
+            return False
+        answer = torch.tensor(float(asked), device=_device())
+        dist.all_reduce(answer, dist.ReduceOp.MAX)
+        return bool(answer)
+
+    def gather(self, own: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+        """These tensors of every process, by rank and on the CPU; names and shapes are alike in all."""
+        if self.size == 1:
+            return [{name: tensor.cpu() for name, tensor in own.items()}]
+        everyones: list[dict[str, Tensor]] = [{} for _ in range(self.size)]
+        for name, tensor in own.items():
+            found = [torch.empty_like(tensor, device=_device()) for _ in range(self.size)]
+            dist.all_gather(found, tensor.to(_device()).contiguous())
+            for of_one, each in zip(everyones, found, strict=True):
+                of_one[name] = each.cpu()
+        return everyones
+
+    def require_same(self, what: str, value: str) -> None:
+        """Raises RuntimeError, in every process, unless all of them call this with the same value."""
+        digest = np.frombuffer(hashlib.sha256(value.encode()).digest(), dtype=np.uint8)
+        digests = [each[what] for each in self.gather({what: torch.from_numpy(digest.copy())})]
+        others = [rank for rank, each in enumerate(digests) if not torch.equal(each, digests[0])]
+        if others:
+            raise RuntimeError(f"{what}: processes {others} differ from process 0; here: {value}")
+
+    def _over_average(self, per_row: Tensor) -> float:
+        """This process's count over the average process's; zero where there is nothing to count."""
+        own, whole = int(per_row[self.rank :: self.size].sum()), int(per_row.sum())
+        return own * self.size / whole if whole else 0.0
+
+
+_world = World()
 
 
 def world() -> World:
-    return World()
+    """The world this process has joined; alone until then."""
+    return _world
+
+
+@contextmanager
+def joined(processes: int) -> Iterator[World]:
+    """Be one of so many processes while the block runs: gloo on CPUs, NCCL on GPUs.
+
+    Raises:
+        WorldError: torchrun started another number of processes, or there are fewer GPUs than that.
+    """
+    global _world
+    _require(processes)
+    if processes == 1:
+        yield World()
+        return
+    _initialize()
+    _world = World(dist.get_rank(), dist.get_world_size())
+    try:
+        yield _world
+    finally:
+        _world = World()
+        dist.destroy_process_group()
+
+
+class WorldError(ValueError):
+    """The processes that were started are not those of the parameters."""
+
+    exit_code = 2
+
+
+def _require(processes: int) -> None:
+    started = int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+    if started != processes:
+        raise WorldError(
+            f"training.processes: {processes}, but this is 1 process of {started}; it is started by "
+            f"`python -m flows.stage`, or by `torchrun --nproc_per_node={processes} -m flows.stage`"
+        )
+    if processes > 1 and torch.cuda.is_available():
+        local, available = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
+        if local > available:
+            raise WorldError(f"training.processes: {local} on this machine, which has {available} GPUs")
+
+
+def _initialize() -> None:
+    timeout = timedelta(seconds=float(os.environ.get(TIMEOUT, COLLECTIVE_TIMEOUT_S)))
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    # By a file nothing listens on the network; only torchrun over several machines needs its own store.
+    path = os.environ.get(STORE)
+    place = {"store": FileStore(path, size)} if path else {"init_method": "env://"}
+    if torch.cuda.is_available():
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+        dist.init_process_group(
+            "nccl", rank=rank, world_size=size, timeout=timeout, device_id=device, **place
+        )
+    else:
+        dist.init_process_group("gloo", rank=rank, world_size=size, timeout=timeout, **place)
+
+
+def _device() -> torch.device:
+    """Where tensors must be for the processes to exchange them."""
+    return torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
+
+
+def _counts(whole: Batch, num_rows: int) -> dict[str, Tensor]:
+    """How much each row [B] has of each kind that a loss term may be a mean over."""
+    counts = {"rows": torch.ones(num_rows, dtype=torch.int64)}
+    if "attention_mask" in whole:
+        length_B = whole["attention_mask"].sum(dim=1)
+        counts |= {"tokens": length_B, "pairs": length_B.square()}
+    if "labels" in whole and whole["labels"].dim() == 2:
+        counts["hidden_words"] = (whole["labels"] != IGNORED).sum(dim=1)
+    return counts
+
+
+def _buckets(gradients: Iterable[Tensor]) -> Iterator[list[Tensor]]:
+    """Neighbours together, up to BUCKET_BYTES unless one alone is larger; alike in every process and step."""
+    bucket: list[Tensor] = []
+    for gradient in gradients:
+        if bucket and sum(each.nbytes for each in bucket) + gradient.nbytes > BUCKET_BYTES:
+            yield bucket
+            bucket = []
+        bucket.append(gradient)
+    if bucket:
+        yield bucket
