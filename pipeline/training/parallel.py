@@ -103,22 +103,18 @@ class World:
         dist.all_reduce(answer, dist.ReduceOp.MAX)
         return bool(answer)
 
-    def gather(self, own: dict[str, Tensor]) -> list[dict[str, Tensor]]:
-        """These tensors of every process, by rank and on the CPU; names and shapes are alike in all."""
+    def gather(self, value: Tensor) -> list[Tensor]:
+        """This tensor of every process, by rank and on the CPU; shape and dtype are alike in all."""
         if self.size == 1:
-            return [{name: tensor.cpu() for name, tensor in own.items()}]
-        everyones: list[dict[str, Tensor]] = [{} for _ in range(self.size)]
-        for name, tensor in own.items():
-            found = [torch.empty_like(tensor, device=_device()) for _ in range(self.size)]
-            dist.all_gather(found, tensor.to(_device()).contiguous())
-            for of_one, each in zip(everyones, found, strict=True):
-                of_one[name] = each.cpu()
-        return everyones
+            return [value.cpu()]
+        found = [torch.empty_like(value, device=_device()) for _ in range(self.size)]
+        dist.all_gather(found, value.to(_device()).contiguous())
+        return [each.cpu() for each in found]
 
     def require_same(self, what: str, value: str) -> None:
         """Raises RuntimeError, in every process, unless all of them call this with the same value."""
         digest = np.frombuffer(hashlib.sha256(value.encode()).digest(), dtype=np.uint8)
-        digests = [each[what] for each in self.gather({what: torch.from_numpy(digest.copy())})]
+        digests = self.gather(torch.from_numpy(digest.copy()))
         others = [rank for rank, each in enumerate(digests) if not torch.equal(each, digests[0])]
         if others:
             raise RuntimeError(f"{what}: processes {others} differ from process 0; here: {value}")
