@@ -1,0 +1,223 @@
+"""A worker of `training_step.py`: takes steps of one variant, as many as each line of its input asks for.
+
+The steps are those of the product's own loop. The loop asks for a batch at the start of each step; that is
+where this process tells what the steps before took, and waits for the next line.
+
+    python step_worker.py '{"shape": "minilm", "variant": "w1a8"}'
+"""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+from steps import SHAPES, VARIANTS, Shape, Variant
+from torch import Tensor, nn
+from transformers.models.bert.configuration_bert import BertConfig
+from transformers.models.bert.modeling_bert import BertForSequenceClassification
+
+from pipeline.data.encode import Batch
+from pipeline.distillation.objective import Objective, Portion, label_loss, total
+from pipeline.initialization.step_sizes import calibrate
+from pipeline.modeling.bert import build_classifier
+from pipeline.params import Optimization
+from pipeline.quantizers.choose import Precision
+from pipeline.training.device import seed_everything
+from pipeline.training.fit_rung import against_teacher
+from pipeline.training.loop import LossTerms, fit
+
+UNENDING = 10**6
+# A learning rate at which the second step's loss still says whether the first step's gradients were right.
+OPTIMIZATION = Optimization(
+    batch_size=32, learning_rate=5e-5, warmup_fraction=0.0, weight_decay=0.01, max_grad_norm=1.0, dropout=0.0
+)
+EVERYTHING = Objective(logits=1.0, hidden_states=1.0, attention_scores=1.0, labels=1.0, regression=False)
+
+
+class FinishedError(Exception):
+    """Nobody asks for steps any more."""
+
+
+class Gate:
+    """Gives the loop its batch when a step is asked for, and tells what the steps before took."""
+
+    def __init__(self, batch: Batch, requests: TextIO, answers: TextIO) -> None:
+        self.batch, self.requests, self.answers = batch, requests, answers
+        self.left = 0
+        self.losses: list[Tensor] = []
+        self.cpu_start = self.wall_start = 0.0
+
+    def __call__(self, step: int) -> Batch:
+        if self.left == 0:
+            if step > 1:
+                self._tell()
+            self._wait()
+        self.left -= 1
+        return self.batch
+
+    def note(self, loss: Tensor) -> None:
+        self.losses = [*self.losses, loss.detach()][:2]
+
+    def _wait(self) -> None:
+        line = self.requests.readline()
+        if not line:
+            raise FinishedError
+        self.left = json.loads(line)["steps"]
+        self.cpu_start, self.wall_start = time.process_time(), time.perf_counter()
+
+    def _tell(self) -> None:
+        answer = {
+            "cpu_seconds": time.process_time() - self.cpu_start,
+            "wall_seconds": time.perf_counter() - self.wall_start,
+            "losses": [float(loss) for loss in self.losses],
+            "peak_mib": peak_mib(),
+            "machine": machine(),
+        }
+        self.answers.write(json.dumps(answer) + "\n")
+        self.answers.flush()
+
+
+def make_batch(shape: Shape) -> Batch:
+    """Random words; the first row is full, the last half padding, the others in between."""
+    generator = torch.Generator().manual_seed(0)
+    size = (shape.rows, shape.tokens)
+    lengths = torch.linspace(shape.tokens, shape.tokens // 2, shape.rows).long()
+    mask = (torch.arange(shape.tokens) < lengths.unsqueeze(1)).long()
+    return {
+        "input_ids": torch.randint(5, shape.vocab_size, size, generator=generator) * mask,
+        "token_type_ids": torch.zeros(size, dtype=torch.long),
+        "attention_mask": mask,
+        "labels": torch.randint(0, 2, (shape.rows,), generator=generator),
+    }
+
+
+def config(shape: Shape) -> BertConfig:
+    made = BertConfig(
+        vocab_size=shape.vocab_size,
+        hidden_size=shape.hidden_size,
+        num_hidden_layers=shape.num_hidden_layers,
+        num_attention_heads=shape.num_attention_heads,
+        intermediate_size=shape.intermediate_size,
+        max_position_embeddings=shape.max_position_embeddings,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    made.num_labels = 2
+    return made
+
+
+def transformers_own(shape: Shape) -> BertForSequenceClassification:
+    """The classifier as anybody would train it."""
+    model: BertForSequenceClassification = BertForSequenceClassification._from_config(
+        config(shape), attn_implementation="sdpa", dtype=torch.float32
+    )
+    return model
+
+
+def fine_tuning(variant: Variant) -> LossTerms:
+    is_autocast = variant.gradients == "bfloat16"
+
+    def terms(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, Tensor]:
+        inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_autocast):
+            return {"labels": label_loss(model(**inputs).logits, batch["labels"], regression=False)}
+
+    return terms
+
+
+def student_and_teacher(variant: Variant, shape: Shape, batch: Batch) -> tuple[nn.Module, nn.Module]:
+    """A frozen random teacher, and a 1-bit student that starts from its weights."""
+    teacher = build_classifier(config(shape)).eval().requires_grad_(False)
+    student = build_classifier(config(shape), Precision(1, 1, variant.activation_bits))
+    student.load_state_dict({**student.state_dict(), **teacher.state_dict()})
+    calibrate(student, batch)
+    return student, teacher
+
+
+def train(variant: Variant, shape: Shape, gate: Gate) -> None:
+    """The product's loop, on fine-tuning or on distillation."""
+    if variant.kind == "plain":
+        model: nn.Module = transformers_own(shape)
+        loss_terms = fine_tuning(variant)
+    else:
+        model, teacher = student_and_teacher(variant, shape, gate.batch)
+        loss_terms = against_teacher(teacher, EVERYTHING)
+    fit(
+        model,
+        name=variant.name,
+        batches=gate,
+        loss_terms=_noting(loss_terms, gate),
+        score=None,
+        num_steps=UNENDING,
+        num_evaluations=1,
+        optimization=OPTIMIZATION,
+        learning_rate=OPTIMIZATION.learning_rate,
+    )
+
+
+def run_lower_bound(shape: Shape, gate: Gate) -> None:
+    """Student forward and backward, teacher forward, and nothing else: no optimizer, no quantizers."""
+    teacher = transformers_own(shape).eval().requires_grad_(False)
+    student = transformers_own(shape).train()
+    for step in range(1, UNENDING):
+        batch = gate(step)
+        inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
+        with torch.no_grad():
+            taught = teacher(**inputs).logits
+        loss = nn.functional.cross_entropy(student(**inputs).logits, taught.softmax(dim=-1))
+        gate.note(loss)
+        student.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+
+
+def _noting(loss_terms: LossTerms, gate: Gate) -> LossTerms:
+    def terms(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, Tensor]:
+        found = loss_terms(model, batch, portion)
+        gate.note(total(found))
+        return found
+
+    return terms
+
+
+def peak_mib() -> int:
+    """The most memory this process has had: VmHWM where there is /proc."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) // 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**20  # bytes on macOS
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on, without naming the machine."""
+    features: dict[str, Callable[[], bool]] = {
+        "VNNI": torch.cpu._is_vnni_supported,
+        "AVX512-BF16": torch.cpu._is_avx512_bf16_supported,
+        "AMX": torch.cpu._is_amx_tile_supported,
+    }
+    return {
+        "torch": torch.__version__,
+        "vectors": torch.backends.cpu.get_cpu_capability(),
+        "features": [name for name, is_there in features.items() if is_there()],
+        "threads": torch.get_num_threads(),
+    }
+
+
+def main() -> None:
+    wanted = json.loads(sys.argv[1])
+    shape, variant = SHAPES[wanted["shape"]], VARIANTS[wanted["variant"]]
+    answers, sys.stdout = sys.stdout, sys.stderr
+    seed_everything(0)
+    gate = Gate(make_batch(shape), sys.stdin, answers)
+    try:
+        run_lower_bound(shape, gate) if variant.kind == "lower_bound" else train(variant, shape, gate)
+    except FinishedError:
+        return
+
+
+if __name__ == "__main__":
+    main()
