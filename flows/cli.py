@@ -146,6 +146,17 @@ def best(
 
 
 @app.command()
+def sync(as_json: Json = False) -> None:
+    """Deliver to MLflow what its server did not take while training.
+
+    Each point once, however often it is asked for. Exit code 3 when MLflow does not answer.
+    """
+    from pipeline.tracking import commands
+
+    raise typer.Exit(commands.sync(as_json))
+
+
+@app.command()
 def inspect(folder: Folder, as_json: Json = False) -> None:
     """Show a packed model's bits and bytes, part by part."""
     from pipeline.packing import inspect

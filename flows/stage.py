@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from flows import environment, processes, watched
+from flows import environment, live_curves, processes, watched
 from pipeline import files, params, paths
 
 STAGES = (
@@ -67,7 +67,8 @@ def run(name: str, rung: str | None, address: str) -> None:
     environment.stay_offline_unless(settings)
     stage = importlib.import_module(f"pipeline.stages.{name}")
     started = time.monotonic()
-    perform(name, address, partial(stage.run, settings, rung))
+    with live_curves.shown(name, settings.task.name):
+        perform(name, address, partial(stage.run, settings, rung))
     note_seconds(address, time.monotonic() - started)
 
 

@@ -1,13 +1,14 @@
 """The last stage: MLflow holds every model of the ladder, and the best delivered one has the alias.
 
 Repeated at every `dvc repro`, because the store is no output of DVC's: it may have been deleted, or be
-another one. When nothing is new it says so within a second.
+another one. When nothing is new it says so within a second. Curves that a server did not take while
+training are delivered first, so that each model ends up with one run.
 """
 
 import sys
 
 from pipeline.params import Params
-from pipeline.tracking import criteria, execution, receipt, registry, store
+from pipeline.tracking import criteria, execution, live_runs, receipt, registry, spool, store
 from pipeline.tracking.publish import Published, publish
 from pipeline.tracking.receipt import Receipt
 
@@ -22,7 +23,7 @@ def run(params: Params, rung: str | None = None) -> None:
     place = store.locate()
     fingerprint = execution.fingerprint(params)
     known = receipt.unchanged(place, params.task.name, fingerprint)
-    if known is not None:
+    if known is not None and not spool.waiting():
         _say(place, f"0 runs new, {known.models} unchanged; {known.because}")
         return
     published, because = _publish(place, params, fingerprint)
@@ -40,6 +41,7 @@ def _publish(place: store.Store, params: Params, fingerprint: str) -> tuple[Publ
         found = execution.read(params)
         name = execution.registered_model(found.task)
         with store.opened(place) as client:
+            live_runs.deliver_all(client, place)
             published = publish(client, place, found, params)
             wanted = criteria.remembered(client, name)
             today = registry.Today(found.evaluated_on, execution.digests(found.task))

@@ -1,7 +1,8 @@
-"""`bitladder lineage` and `bitladder best`: a table for a person, JSON for a program."""
+"""`bitladder lineage`, `best` and `sync`: a table or lines for a person, JSON for a program."""
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +12,7 @@ from rich.table import Table
 
 from pipeline import params, paths
 from pipeline.record import Part
-from pipeline.tracking import ancestry, criteria, execution, fields, registry, store
+from pipeline.tracking import ancestry, criteria, execution, fields, live_runs, registry, spool, store
 from pipeline.tracking.ancestry import Lineage, Step
 from pipeline.tracking.criteria import Criteria
 from pipeline.tracking.registry import ALIAS, Candidate, Choice, Today
@@ -66,6 +67,45 @@ def best(wanted: Criteria, as_json: bool) -> int:
     else:
         _show_choice(choice, name)
     return 0 if choice.best else 1
+
+
+def sync(as_json: bool) -> int:
+    """Deliver the spooled curves of every task, and remove those of trainings that have ended.
+
+    Returns:
+        0, also when there was nothing to do.
+
+    Raises:
+        StoreUnreachableError: MLflow does not answer; the spool is as it was, or shorter.
+    """
+    place = store.locate()
+    done: list[live_runs.Delivery] = []
+    if spool.waiting():
+        with store.opened(place) as client:
+            done = live_runs.deliver_all(client, place)
+    if as_json:
+        _write_json(
+            {
+                "store": place.shown,
+                "delivered": sum(one.delivered for one in done),
+                "curves": [asdict(one) for one in done],
+            }
+        )
+    else:
+        sys.stdout.write("".join(f"{line}\n" for line in _delivered(done, place)))
+    return 0
+
+
+def _delivered(done: list[live_runs.Delivery], place: store.Store) -> Iterator[str]:
+    if not done:
+        yield "Nothing is spooled."
+        return
+    for one in done:
+        yield (
+            f"{one.name} ({one.task}, {one.status.lower()}): "
+            f"{one.delivered} points delivered, {one.already_there} already there"
+        )
+    yield f"In MLflow at {place.shown}"
 
 
 def _chain_table(found: Lineage) -> Table:

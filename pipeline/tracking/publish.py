@@ -6,8 +6,8 @@
           its logged model (model_files.py), and a registered version if it is delivered (versions.py)
 
 A model's run is found again by its key (execution.py), so a model that did not change keeps the run of the
-execution that first had it. Every step here may be repeated: a publication that was killed is completed by
-the next one, on the same runs.
+execution that first had it. A live run that showed its training (live_runs.py) becomes its run. Every step
+here may be repeated: a publication that was killed is completed by the next one, on the same runs.
 """
 
 import logging
@@ -16,13 +16,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from pipeline import files, paths
 from pipeline.params import Params
-from pipeline.tracking import execution, fields, model_files, versions
+from pipeline.tracking import execution, experiments, fields, live_runs, model_files, versions
 from pipeline.tracking.execution import Execution, Model
-from pipeline.tracking.store import Store, StoreUnreachableError
+from pipeline.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -54,13 +53,15 @@ class Target:
     execution_run: str
     params: Params
     evaluated_on: str | None
+    live: list["Run"]
 
 
 def publish(client: "MlflowClient", store: Store, found: Execution, params: Params) -> Published:
     """Write what MLflow does not hold yet. The caller holds the publishing lock."""
-    experiment_id = _experiment(client, store, found.task)
+    experiment_id = experiments.ensure(client, store, found.task)
     run = _execution_run(client, experiment_id, found, params)
-    target = Target(client, experiment_id, run.info.run_id, params, found.evaluated_on)
+    live = live_runs.every(client, experiment_id)
+    target = Target(client, experiment_id, run.info.run_id, params, found.evaluated_on, live)
     published = Published(run.info.run_id)
     for model in found.models:
         _publish_model(target, model, published)
@@ -80,9 +81,10 @@ def find_logged_models(
 def _publish_model(target: Target, model: Model, published: Published) -> None:
     client, parent = target.client, published.logged_models.get(model.record.parent or "")
     tags = {**fields.tags(model, target.evaluated_on), **_parent_tag(parent)}
+    live = live_runs.of_model(client, target.live, model)
     run = _find_run(client, target.experiment_id, model.key)
     if run is None:
-        run = _create_run(target, model, tags)
+        run = _adopt(target, live[0], tags) if live else _create_run(target, model, tags)
         published.new_runs.append(model.name)
     logged = _logged_model(target, model, run, tags)
     if run.info.status != "FINISHED":
@@ -93,39 +95,12 @@ def _publish_model(target: Target, model: Model, published: Published) -> None:
         published.versions[model.name] = number
         published.new_versions += [model.name] if new else []
     _finish(client, run)
+    live_runs.replace(client, live, by=run)
     published.runs[model.name] = run.info.run_id
     published.logged_models[model.name] = logged.model_id
     logger.info(
         "register: %s %s", model.name, "published" if model.name in published.new_runs else "unchanged"
     )
-
-
-def _experiment(client: "MlflowClient", store: Store, task: str) -> str:
-    name = execution.experiment(task)
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
-        location = store.artifacts.as_uri() if store.artifacts else None
-        return str(client.create_experiment(name, artifact_location=location))
-    if store.database is not None:
-        _refuse_unreachable_artifacts(store, name, experiment.artifact_location)
-    if experiment.lifecycle_stage == "deleted":
-        client.restore_experiment(experiment.experiment_id)
-    return str(experiment.experiment_id)
-
-
-def _refuse_unreachable_artifacts(store: Store, experiment: str, location: str) -> None:
-    """MLflow keeps absolute places: of a server's own store, or of where the project lay before."""
-    if location.startswith("mlflow-artifacts:"):
-        raise StoreUnreachableError(
-            f"{store.shown}: experiment {experiment} was made through an MLflow server, which keeps its "
-            "artifacts; set MLFLOW_TRACKING_URI to that server"
-        )
-    elsewhere = store.artifacts is not None and location != store.artifacts.as_uri()
-    if elsewhere and location.startswith("file:") and not Path(unquote(urlsplit(location).path)).exists():
-        raise StoreUnreachableError(
-            f"{store.shown}: its artifacts were in {location}, which is gone; if the project was moved, "
-            f"remove {store.database} and everything is published again"
-        )
 
 
 def _execution_run(client: "MlflowClient", experiment_id: str, found: Execution, params: Params) -> "Run":
@@ -159,8 +134,22 @@ def _find_run(client: "MlflowClient", experiment_id: str, key: str) -> "Run | No
 
 
 def _create_run(target: Target, model: Model, tags: dict[str, str]) -> "Run":
-    own = {**tags, **_source(), "mlflow.parentRunId": target.execution_run}
+    own = _run_tags(target, tags)
     return target.client.create_run(target.experiment_id, run_name=model.name, tags=own)
+
+
+def _adopt(target: Target, live: "Run", tags: dict[str, str]) -> "Run":
+    """Make the live run the model's own, and RUNNING until everything else is there too."""
+    from mlflow.entities import RunTag
+
+    run_id, own = live.info.run_id, _run_tags(target, tags)
+    target.client.update_run(run_id, status="RUNNING")
+    target.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in own.items()])
+    return target.client.get_run(run_id)
+
+
+def _run_tags(target: Target, tags: dict[str, str]) -> dict[str, str]:
+    return {**tags, **_source(), "mlflow.parentRunId": target.execution_run}
 
 
 def _logged_model(target: Target, model: Model, run: "Run", tags: dict[str, str]) -> "LoggedModel":
@@ -245,9 +234,13 @@ def _link_outputs(client: "MlflowClient", run_id: str, model_ids: list[str]) -> 
 
 
 def _finish(client: "MlflowClient", run: "Run") -> None:
-    """End the run at its own start: how long publishing took is nobody's training time."""
+    """End the run when its training ended, if that was shown live; else at its own start.
+
+    How long publishing took is nobody's training time.
+    """
     if run.info.status != "FINISHED":
-        client.set_terminated(run.info.run_id, "FINISHED", end_time=run.info.start_time)
+        ended = run.info.end_time or run.info.start_time
+        client.set_terminated(run.info.run_id, "FINISHED", end_time=ended)
 
 
 def _parent_tag(parent: str | None) -> dict[str, str]:

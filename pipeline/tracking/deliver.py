@@ -1,0 +1,83 @@
+"""`python -m pipeline.tracking.deliver`: carries spooled curves to MLflow while a stage trains, beside it.
+
+A process of its own, so that neither a server that is gone or silent nor the import of mlflow costs training
+anything. It learns through its standard input, a pipe that nothing is written to, that the stage has ended,
+however that happened; then it has GRACE_SECONDS left, which the kernel enforces. What it did not get
+delivered stays in the spool for `bitladder sync`.
+
+Exit code 0: everything is delivered. Ended by SIGALRM: not everything.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from pipeline.tracking import live_runs, spool, store
+from pipeline.tracking.spool import Stamp
+from pipeline.tracking.store import Store, StoreBusyError, StoreUnreachableError
+
+PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 15.0
+LAST_PAUSE_SECONDS = 0.2
+GRACE_SECONDS = 5.0
+POLITENESS = 10
+# Whatever fails is tried again in the next round.
+_IMPATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "2", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+_log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Deliver until the stage has ended and everything is delivered or the time is over."""
+    os.nice(POLITENESS)
+    os.environ.update(_IMPATIENT)
+    logging.basicConfig(format="%(asctime)s %(message)s", stream=sys.stderr)
+    ended = threading.Event()
+    threading.Thread(target=_await_end, args=(ended,), daemon=True).start()
+    place, delivered, pause = store.locate(), dict[Path, Stamp](), PAUSE_SECONDS
+    while True:
+        last = ended.is_set()  # looked at first: the stage writes nothing after its end
+        done = _round(place, delivered)
+        if last and done:
+            return 0
+        pause = PAUSE_SECONDS if done else min(2 * pause, LONGEST_PAUSE_SECONDS)
+        if last:
+            time.sleep(LAST_PAUSE_SECONDS)
+        else:
+            ended.wait(pause)
+
+
+def _round(place: Store, delivered: dict[Path, Stamp]) -> bool:
+    """Deliver what is new; whether everything is delivered now. `delivered` remembers it."""
+    found = {path: now for path in spool.waiting() if (now := spool.stamp(path)) is not None}
+    changed = [path for path, now in found.items() if delivered.get(path) != now]
+    if not changed:
+        return True
+    try:
+        with store.opened(place) as client:
+            for path in changed:
+                with store.locked(spool.lock(path), wait_seconds=0):
+                    curve = spool.read(path)
+                    if curve is not None:
+                        live_runs.deliver(client, place, curve)
+                delivered[path] = found[path]
+    except (StoreUnreachableError, StoreBusyError) as error:
+        _log.warning("%s", error)
+        return False
+    except Exception as error:  # a refusal by MLflow, a run deleted by hand: the next round sees
+        _log.warning("%s: %s", type(error).__name__, str(error).replace(place.uri, place.shown))
+        return False
+    return True
+
+
+def _await_end(ended: threading.Event) -> None:
+    sys.stdin.buffer.read()
+    signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)  # SIGALRM's default is to end the process
+    ended.set()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

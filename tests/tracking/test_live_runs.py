@@ -1,0 +1,279 @@
+"""Live curves reach MLflow once, whatever is repeated or cut short, and end up as their model's one run."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from ladder_on_disk import LADDER, Project
+
+from pipeline.stages import register
+from pipeline.tracking import commands, live_runs, spool, store
+from pipeline.training import live
+
+FINGERPRINT = "0123456789abcdef" * 4
+CURVE = [(1, 0.9, None), (2, 0.5, 0.8)]  # that of every model in ladder_on_disk
+
+
+@pytest.fixture(autouse=True)
+def _spooled(monkeypatch: pytest.MonkeyPatch, project: Project) -> None:
+    monkeypatch.setenv(live.SPOOL, str(project.root / spool.folder("demo")))
+
+
+@contextmanager
+def client() -> Iterator[Any]:
+    with store.opened(store.locate()) as opened:
+        yield opened
+
+
+def train(
+    name: str = "w1",
+    points: list[tuple[int, float, float | None]] = CURVE,
+    *,
+    end: Any = "FINISHED",
+    fingerprint: str = FINGERPRINT,
+) -> live.Spool:
+    """Spool a training; `end=None` leaves it running."""
+    training = live.open(name, fingerprint)
+    for step, loss, score in points:
+        training.point(step, loss=loss, score=score)
+    if end is not None:
+        training.end(end)
+    return training
+
+
+def deliver() -> list[live_runs.Delivery]:
+    with client() as opened:
+        return live_runs.deliver_all(opened, store.locate())
+
+
+def runs(name: str = "w1") -> list[Any]:
+    with client() as opened:
+        experiment = opened.get_experiment_by_name("bitladder/demo")
+        return list(opened.search_runs([experiment.experiment_id], f"tags.`bitladder.name` = '{name}'"))
+
+
+def history(run_id: str, metric: str = "training/loss") -> list[tuple[int, float]]:
+    with client() as opened:
+        return sorted((point.step, point.value) for point in opened.get_metric_history(run_id, metric))
+
+
+def test_a_curve_is_shown_while_it_grows_and_only_what_is_new_is_sent() -> None:
+    training = train(end=None, points=CURVE[:1])
+    (first,) = deliver()
+    assert (first.status, first.delivered, first.already_there) == ("RUNNING", 1, 0)
+    training.point(2, loss=0.5, score=0.8)
+    training.end("FINISHED")
+    (second,) = deliver()
+    assert (second.status, second.delivered, second.already_there) == ("FINISHED", 1, 1)
+    (run,) = runs()
+    assert (run.info.status, run.info.run_name) == ("FINISHED", "w1")
+    assert run.info.start_time <= run.info.end_time
+    assert history(run.info.run_id) == [(1, 0.9), (2, 0.5)]
+    assert history(run.info.run_id, "training/score") == [(2, 0.8)]
+
+
+def test_what_is_delivered_is_removed_once_its_training_has_ended() -> None:
+    training = train(end=None)
+    deliver()
+    assert len(spool.waiting()) == 1
+    training.end("KILLED")
+    deliver()
+    assert spool.waiting() == []
+    assert deliver() == []
+
+
+def test_a_delivery_cut_short_is_repeated_without_doubles(monkeypatch: pytest.MonkeyPatch) -> None:
+    train()
+
+    def breaks(*_: Any) -> None:
+        raise store.StoreUnreachableError("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(live_runs, "_set_status", breaks)
+        with pytest.raises(store.StoreUnreachableError):
+            deliver()
+    assert len(spool.waiting()) == 1
+    (done,) = deliver()
+    assert (done.delivered, done.already_there) == (0, 2)
+    (run,) = runs()
+    assert (run.info.status, history(run.info.run_id)) == ("FINISHED", [(1, 0.9), (2, 0.5)])
+
+
+def test_mlflow_itself_keeps_a_point_once_that_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer to a request may be lost after the request was carried out."""
+    training = train(end=None)
+    deliver()
+    training.end("FINISHED")
+    monkeypatch.setattr(live_runs, "_held", lambda *_: {})
+    (blind,) = deliver()
+    assert blind.delivered == 2
+    assert history(runs()[0].info.run_id) == [(1, 0.9), (2, 0.5)]
+
+
+def test_a_run_that_was_made_twice_is_one_afterwards() -> None:
+    training = train(end=None, points=CURVE[:1])
+    deliver()
+    training.end("FINISHED")
+    with client() as opened:
+        tags = runs()[0].data.tags
+        opened.create_run("1", run_name="w1", tags=tags)
+    assert len(runs()) == 2
+    deliver()
+    (run,) = runs()
+    assert history(run.info.run_id) == [(1, 0.9)]
+
+
+@pytest.mark.parametrize("delivered_before", [True, False])
+def test_a_training_that_was_killed_and_resumed_goes_on_in_the_same_run(delivered_before: bool) -> None:
+    train(points=CURVE[:1], end="KILLED")
+    if delivered_before:
+        deliver()
+        (killed,) = runs()
+        assert killed.info.status == "KILLED"
+        assert spool.waiting() == []
+    resumed = train(end=None)  # it repeats the first point
+    deliver()
+    (run,) = runs()
+    assert run.info.status == "RUNNING"
+    resumed.end("FINISHED")
+    deliver()
+    (run,) = runs()
+    assert (run.info.status, history(run.info.run_id)) == ("FINISHED", [(1, 0.9), (2, 0.5)])
+
+
+def test_steps_that_were_told_anew_and_differently_replace_the_run() -> None:
+    train(points=[(1, 0.9, None), (2, 0.7, None)], end="KILLED")
+    deliver()
+    train()
+    deliver()
+    (run,) = runs()
+    assert history(run.info.run_id) == [(1, 0.9), (2, 0.5)]
+
+
+def test_the_same_training_in_another_copy_of_the_project_is_another_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train()
+    deliver()
+    monkeypatch.setattr(live_runs, "project", lambda: "elsewhere")
+    train(points=[(1, 0.8, None)])
+    deliver()
+    assert sorted(len(history(run.info.run_id)) for run in runs()) == [1, 2]
+
+
+def test_register_makes_the_live_run_the_models_own(project: Project) -> None:
+    train()
+    deliver()
+    (before,) = runs()
+    register.run(project.params)
+    (run,) = runs()
+    assert run.info.run_id == before.info.run_id
+    assert (run.info.status, run.info.end_time) == ("FINISHED", before.info.end_time)
+    assert history(run.info.run_id) == [(1, 0.9), (2, 0.5)]
+    assert history(run.info.run_id, "training/score") == [(2, 0.8)]
+    assert "bitladder.key" in run.data.tags
+    assert live_runs.LIVE not in run.data.tags
+    assert run.data.params["bits.weights"] == "1"
+    assert run.data.metrics["eval/score"] == 0.94
+    with client() as opened:
+        assert opened.get_run(run.data.tags["mlflow.parentRunId"]).info.run_name.startswith("execution-")
+        assert opened.get_run(run.info.run_id).outputs.model_outputs
+    assert commands.lineage("w1a8", as_json=True) == 0
+
+
+def test_register_delivers_what_is_spooled_and_adds_what_was_lost(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in LADDER:
+        train(name, points=CURVE[:1])  # the disk was full at the second point
+    register.run(project.params)
+    assert "6 runs new, 0 unchanged" in capsys.readouterr().out
+    for name in LADDER:
+        (run,) = runs(name)
+        assert history(run.info.run_id) == [(1, 0.9), (2, 0.5)]
+    assert spool.waiting() == []
+    register.run(project.params)
+    assert "0 runs new, 6 unchanged" in capsys.readouterr().out
+
+
+def test_register_completes_an_adoption_that_was_cut_short(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train()
+
+    def breaks(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    for step in ("_describe_run", "_logged_model", "_finish"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"pipeline.tracking.publish.{step}", breaks)
+            with pytest.raises(KeyboardInterrupt):
+                register.run(project.params)
+    register.run(project.params)
+    (run,) = runs()
+    assert (run.info.status, live_runs.LIVE in run.data.tags) == ("FINISHED", False)
+    assert run.info.end_time > run.info.start_time - 1
+    assert history(run.info.run_id) == [(1, 0.9), (2, 0.5)]
+
+
+def test_a_training_repeated_after_register_leaves_no_second_curve(project: Project) -> None:
+    register.run(project.params)
+    (own,) = runs()
+    train()
+    deliver()
+    assert len(runs()) == 2
+    train(end="FINISHED")
+    register.run(project.params)
+    assert [run.info.run_id for run in runs()] == [own.info.run_id]
+
+
+def test_a_curve_that_is_not_the_models_is_left_as_it_is(project: Project) -> None:
+    train(points=[(1, 0.95, None)], end="KILLED", fingerprint="f" * 64)
+    register.run(project.params)
+    curves = {run.info.status: history(run.info.run_id) for run in runs()}
+    assert curves == {"KILLED": [(1, 0.95)], "FINISHED": [(1, 0.9), (2, 0.5)]}
+
+
+def test_sync_says_what_it_delivered_and_the_second_time_that_there_is_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    train()
+    train("w8", end="KILLED", points=CURVE[:1])
+    assert commands.sync(as_json=False) == 0
+    *lines, where = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "w1 (demo, finished): 2 points delivered, 0 already there",
+        "w8 (demo, killed): 1 points delivered, 0 already there",
+    ]
+    assert where.startswith("In MLflow at sqlite:///")
+    assert commands.sync(as_json=False) == 0
+    assert capsys.readouterr().out == "Nothing is spooled.\n"
+
+
+def test_sync_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    train()
+    assert commands.sync(as_json=True) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["delivered"] == 2
+    assert [(one["name"], one["status"]) for one in shown["curves"]] == [("w1", "FINISHED")]
+    assert commands.sync(as_json=True) == 0
+    assert json.loads(capsys.readouterr().out)["delivered"] == 0
+
+
+def test_sync_with_a_server_that_is_gone_keeps_the_spool(monkeypatch: pytest.MonkeyPatch) -> None:
+    train()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    with pytest.raises(store.StoreUnreachableError) as failed:
+        commands.sync(as_json=False)
+    assert failed.value.exit_code == 3
+    assert len(spool.waiting()) == 1
+
+
+def test_sync_waits_for_whoever_delivers_the_same_curve(monkeypatch: pytest.MonkeyPatch) -> None:
+    train()
+    monkeypatch.setattr(live_runs, "LOCK_SECONDS", 0.1)
+    (path,) = spool.waiting()
+    with store.locked(spool.lock(path)), pytest.raises(store.StoreBusyError):
+        deliver()
