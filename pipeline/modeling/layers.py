@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.modeling.kernels import Kernels, choose
+from pipeline.modeling.linear import CodedWeight, coded_linear, float_linear
 from pipeline.quantizers.activation import ActivationQuantizer
 from pipeline.quantizers.choose import FULL, quantize_weight
 from pipeline.quantizers.quantizer import Granularity
@@ -26,12 +28,25 @@ def quantized_weight(latent_OI: Tensor, bits: int, granularity: Granularity) -> 
     return straight_through(latent_OI, values_OI)
 
 
+@torch.no_grad()
+def coded_weight(latent_OI: Tensor, bits: int, granularity: Granularity) -> CodedWeight:
+    """The weight as whole numbers, one scale per row or one for all."""
+    quantized = quantize_weight(latent_OI, bits, granularity)
+    return CodedWeight(quantized.codes_OI.to(torch.int8), quantized.scale_O1.flatten(), largest_code(bits))
+
+
+def largest_code(bits: int) -> int:
+    """The largest magnitude of a weight's code: 1, 1, 7, 127 for 1, 2, 4, 8 bits."""
+    return int(2 ** max(bits - 1, 1) - 1)
+
+
 class QuantizedLinear(nn.Linear):
     """A linear layer with quantized weights and, where `activation` is set, a quantized input."""
 
     bits: int
     granularity: Granularity
     activation: ActivationQuantizer | None
+    kernels: Kernels
 
     @staticmethod
     def convert(
@@ -42,9 +57,19 @@ class QuantizedLinear(nn.Linear):
         converted = cast("QuantizedLinear", layer)
         converted.bits, converted.granularity = bits, granularity
         converted.activation = activation
+        converted.kernels = choose()
 
     def forward(self, input: Tensor) -> Tensor:
-        x = input if self.activation is None else self.activation(input)
+        quantizer = self.activation
+        if self.kernels.fused and self.bits != FULL and quantizer is not None:
+            weight = coded_weight(self.weight, self.bits, self.granularity)
+            return coded_linear(
+                input, weight, self.bias, quantizer=quantizer, kernels=self.kernels, latent_OI=self.weight
+            )
+        x = input if quantizer is None else quantizer(input)
+        if self.kernels.fused:
+            values_OI = quantized_weight(self.weight.detach(), self.bits, self.granularity)
+            return float_linear(x, values_OI, self.bias, kernels=self.kernels, latent_OI=self.weight)
         return functional.linear(x, quantized_weight(self.weight, self.bits, self.granularity), self.bias)
 
 

@@ -1,7 +1,7 @@
 """Linear and embedding layers that hold codes and scales instead of weights.
 
 They unpack at use, so that the packed bytes are all that stays in memory. The arithmetic is that of the
-trained layers in `modeling/layers.py`, operation by operation: codes times scale, then the same product.
+trained layers in `modeling/layers.py`: the same functions, given the same codes and scales.
 
 Shapes: O output features (entries of a table), I input features, B bytes per row of codes.
 """
@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
+from pipeline.modeling.kernels import product
+from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear, largest_code
+from pipeline.modeling.linear import CodedWeight, multiply
 from pipeline.packing.bits import num_bytes, unpack
 from pipeline.quantizers.quantizer import Granularity
 
@@ -45,11 +47,17 @@ class PackedLinear(Packed):
         )
         self.bias = layer.bias
         self.activation = layer.activation
+        self.kernels = layer.kernels
 
     def forward(self, input: Tensor) -> Tensor:
-        x = input if self.activation is None else self.activation(input)
-        weight_OI = unpack(self.codes, self.bits, self.num_columns, x.dtype) * self.scale.unsqueeze(1)
-        return functional.linear(x, weight_OI, self.bias)
+        codes_OI = unpack(self.codes, self.bits, self.num_columns)
+        weight = CodedWeight(codes_OI, self.scale, largest_code(self.bits))
+        quantizer = self.activation
+        if self.kernels.fused and quantizer is not None:
+            codes = quantizer.encode(input)
+            return multiply(codes, weight, self.bias, largest=quantizer.largest, kernels=self.kernels)
+        x = input if quantizer is None else quantizer(input)
+        return product(x, weight.values_OI(), self.bias, self.kernels)
 
 
 class PackedEmbedding(Packed):

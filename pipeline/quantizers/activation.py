@@ -6,6 +6,9 @@
 1 bit:  elastic binarization (BiT, Liu et al., arXiv:2205.13016): {0, 1} * step where values are not negative
         by nature (softmax, GELU outputs), {-1, +1} * step elsewhere, with a learned shift per channel.
 
+Each says the same thing three times. `forward` is the reference, in plain autograd. `encode` gives the whole
+numbers that integer products multiply; `gradients` gives what autograd makes of `forward`, in fewer passes.
+
 Steps are positive by construction: the parameter is their logarithm. They are set once, from data, by
 `initialization/step_sizes.py`, and are saved with the weights. An unset step is NaN: none is used unnoticed.
 
@@ -13,6 +16,7 @@ Shapes: x is [..., C] and a shift per channel [C]; in attention products [B, hea
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -21,12 +25,54 @@ from torch import Tensor, nn
 from pipeline.quantizers.straight_through import straight_through
 
 
+@dataclass(frozen=True)
+class Codes:
+    """Activations as whole numbers: `integers * step + offset`.
+
+    Attributes:
+        integers: int8, of the activations' shape.
+        step: one per token [..., 1], or a single one [].
+        offset: a single one [], or None for none.
+    """
+
+    integers: Tensor
+    step: Tensor
+    offset: Tensor | None = None
+
+    def values(self) -> Tensor:
+        """The activations as `forward` gives them, in the step's dtype."""
+        values = self.integers.to(self.step.dtype).mul_(self.step)
+        return values if self.offset is None else values.add_(self.offset)
+
+
 class ActivationQuantizer(nn.Module):
-    """Rounds its input to few levels; `calibrate` sets what is learned from one batch of that input."""
+    """Rounds its input to few levels; `calibrate` sets what is learned from one batch of that input.
+
+    Attributes:
+        largest: the largest magnitude of a code.
+    """
+
+    largest: int
 
     @torch.no_grad()
     def calibrate(self, x: Tensor) -> None:
         """Set steps and shifts from x. Quantizers without parameters have nothing to set."""
+
+    def show(self, x: Tensor) -> None:
+        """Let hooks see x: calibration waits for calls, and `encode` is none."""
+        if self._forward_pre_hooks or self._forward_hooks:
+            self(x)
+
+    def encode(self, x: Tensor) -> Codes:
+        """x as whole numbers; nothing is recorded for autograd."""
+        raise NotImplementedError
+
+    def gradients(self, x: Tensor, codes: Codes, gradient: Tensor) -> tuple[Tensor, ...]:
+        """From the gradient of `forward(x)`, that of x and of each parameter, in the order of `parameters()`.
+
+        May overwrite `gradient`; `codes` are those that `encode(x)` gave.
+        """
+        raise NotImplementedError
 
 
 class PerToken(ActivationQuantizer):
@@ -34,15 +80,21 @@ class PerToken(ActivationQuantizer):
 
     def __init__(self, bits: int) -> None:
         super().__init__()
-        self.top = 2 ** (bits - 1) - 1
+        self.largest = 2 ** (bits - 1) - 1
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.no_grad():
-            # No division by zero: a token of zeros stays zeros.
-            smallest = torch.finfo(x.dtype).tiny * self.top
-            step = x.abs().amax(dim=-1, keepdim=True).clamp(min=smallest) / self.top
-            values = torch.round(x / step).clamp_(-self.top, self.top).mul_(step)
-        return straight_through(x, values)
+        return straight_through(x, self.encode(x).values())
+
+    @torch.no_grad()
+    def encode(self, x: Tensor) -> Codes:
+        # No division by zero: a token of zeros stays zeros.
+        smallest = torch.finfo(x.dtype).tiny * self.largest
+        step = x.abs().amax(dim=-1, keepdim=True).clamp_(min=smallest).div_(self.largest)
+        # The largest is at most one rounding above 127, never at 127.5: nothing is to be clamped.
+        return Codes((x / step).round_().to(torch.int8), step)
+
+    def gradients(self, x: Tensor, codes: Codes, gradient: Tensor) -> tuple[Tensor, ...]:
+        return (gradient,)
 
 
 class LearnedStep(ActivationQuantizer):
@@ -56,6 +108,7 @@ class LearnedStep(ActivationQuantizer):
     def __init__(self, low: int, high: int, *, has_offset: bool) -> None:
         super().__init__()
         self.low, self.high = low, high
+        self.largest = max(-low, high)
         self.log_step = nn.Parameter(torch.tensor(math.nan))
         self.offset = nn.Parameter(torch.tensor(0.0)) if has_offset else None
 
@@ -77,10 +130,36 @@ class LearnedStep(ActivationQuantizer):
         shifted = x if self.offset is None else x - self.offset
         step = self.log_step.exp()
         # LSQ's gradient scale, so that one step's updates stay as small as one weight's.
-        step = _scale_gradient(step, 1.0 / math.sqrt(shifted[0].numel() * self.high))
+        step = _scale_gradient(step, self._gradient_scale(x))
         ratio = (shifted / step).clamp(self.low, self.high)
         values = straight_through(ratio, ratio.detach().round()) * step
         return values if self.offset is None else values + self.offset
+
+    @torch.no_grad()
+    def encode(self, x: Tensor) -> Codes:
+        step = self.log_step.exp()
+        integers = self._ratio(x, step).clamp_(self.low, self.high).round_().to(torch.int8)
+        return Codes(integers, step, self.offset)
+
+    @torch.no_grad()
+    def gradients(self, x: Tensor, codes: Codes, gradient: Tensor) -> tuple[Tensor, ...]:
+        ratio = self._ratio(x, codes.step)
+        clamped = ratio.clamp(self.low, self.high)
+        inside = ratio.eq_(clamped)
+        # The code where x is outside, what rounding added to it where x is inside.
+        towards_step = _dot(gradient, codes.integers - clamped.mul_(inside))
+        log_step = towards_step * codes.step * self._gradient_scale(x)
+        if self.offset is None:
+            return gradient.mul_(inside), log_step
+        everywhere = gradient.sum()
+        gradient = gradient.mul_(inside)
+        return gradient, log_step, everywhere - gradient.sum()
+
+    def _ratio(self, x: Tensor, step: Tensor) -> Tensor:
+        return x / step if self.offset is None else (x - self.offset).div_(step)
+
+    def _gradient_scale(self, x: Tensor) -> float:
+        return 1.0 / math.sqrt(x[0].numel() * self.high)
 
 
 class ElasticBinary(ActivationQuantizer):
@@ -94,6 +173,7 @@ class ElasticBinary(ActivationQuantizer):
     def __init__(self, *, signed: bool, shift_shape: tuple[int, ...] | None) -> None:
         super().__init__()
         self.signed = signed
+        self.largest = 1
         self.log_step = nn.Parameter(torch.tensor(math.nan))
         self.shift = nn.Parameter(torch.zeros(shift_shape)) if shift_shape is not None else None
 
@@ -108,13 +188,43 @@ class ElasticBinary(ActivationQuantizer):
 
     def forward(self, x: Tensor) -> Tensor:
         shifted = x if self.shift is None else x - self.shift
-        step = _scale_gradient(self.log_step.exp(), 1.0 / math.sqrt(shifted[0].numel()))
+        step = _scale_gradient(self.log_step.exp(), self._gradient_scale(x))
         # The signs do not depend on the step, so its exact derivative is known; the threshold of {0, 1} does.
         unit = step.detach() if self.signed else step
         ratio = (shifted / unit).clamp(-1.0 if self.signed else 0.0, 1.0)
         with torch.no_grad():
             codes = torch.where(ratio < 0, -1.0, 1.0) if self.signed else (ratio >= 0.5).to(x.dtype)
         return straight_through(ratio, codes) * step
+
+    @torch.no_grad()
+    def encode(self, x: Tensor) -> Codes:
+        step = self.log_step.exp()
+        if self.signed:
+            is_high = x >= (0 if self.shift is None else self.shift)
+            return Codes(is_high.to(torch.int8).mul_(2).sub_(1), step)
+        return Codes((self._ratio(x, step) >= 0.5).to(torch.int8), step)
+
+    @torch.no_grad()
+    def gradients(self, x: Tensor, codes: Codes, gradient: Tensor) -> tuple[Tensor, ...]:
+        ratio = self._ratio(x, codes.step)
+        clamped = ratio.clamp(-1.0 if self.signed else 0.0, 1.0)
+        inside = ratio.eq_(clamped)
+        towards = codes.integers if self.signed else codes.integers - clamped.mul_(inside)
+        log_step = _dot(gradient, towards) * codes.step * self._gradient_scale(x)
+        gradient = gradient.mul_(inside)
+        if self.shift is None:
+            return gradient, log_step
+        return (
+            gradient,
+            log_step,
+            gradient.sum_to_size(_padded(x, self.shift.shape)).reshape_as(self.shift).neg(),
+        )
+
+    def _ratio(self, x: Tensor, step: Tensor) -> Tensor:
+        return x / step if self.shift is None else (x - self.shift).div_(step)
+
+    def _gradient_scale(self, x: Tensor) -> float:
+        return 1.0 / math.sqrt(x[0].numel())
 
 
 def activation_quantizer(
@@ -140,9 +250,18 @@ def _two_level_step(x: Tensor) -> Tensor:
 
 def _mean_to_shape(x: Tensor, shape: torch.Size) -> Tensor:
     """Mean of x over every dimension that `shape` does not keep."""
-    padded = (1,) * (x.dim() - len(shape)) + tuple(shape)
-    reduced = [dim for dim, size in enumerate(padded) if size == 1]
+    reduced = [dim for dim, size in enumerate(_padded(x, shape)) if size == 1]
     return x.mean(dim=reduced, keepdim=True).reshape(shape) if reduced else x.reshape(shape)
+
+
+def _padded(x: Tensor, shape: torch.Size) -> tuple[int, ...]:
+    """`shape` with as many dimensions as x has."""
+    return (1,) * (x.dim() - len(shape)) + tuple(shape)
+
+
+def _dot(first: Tensor, second: Tensor) -> Tensor:
+    """The sum of their products."""
+    return torch.dot(first.flatten(), second.to(first.dtype).flatten())
 
 
 class _ScaleGradient(torch.autograd.Function):

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from pipeline.modeling.kernels import PLAIN
 from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
 from pipeline.quantizers.activation import PerToken
 from pipeline.quantizers.choose import quantize_weight
@@ -32,6 +33,7 @@ def linear(granularity: Granularity = "row", bits: int = 1) -> nn.Linear:
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 def test_a_linear_multiplies_with_the_quantized_weight(granularity: Granularity, bits: int) -> None:
     layer, x = linear(granularity, bits), torch.randn(3, 6)
+    layer.kernels = PLAIN
     values_OI = quantize_weight(layer.weight.detach(), bits, granularity).values_OI
     assert torch.equal(layer(x), functional.linear(x, values_OI, layer.bias))
 
@@ -39,6 +41,7 @@ def test_a_linear_multiplies_with_the_quantized_weight(granularity: Granularity,
 def test_a_linears_input_is_quantized_where_it_has_a_quantizer() -> None:
     layer = nn.Linear(6, 4)
     QuantizedLinear.convert(layer, bits=32, granularity="row", activation=PerToken(8))
+    layer.kernels = PLAIN
     x = torch.randn(3, 6)
     assert torch.equal(layer(x), functional.linear(PerToken(8)(x), layer.weight, layer.bias))
 

@@ -1,0 +1,110 @@
+"""How products are computed: which of torch's routines serves which device and CPU, and how precisely.
+
+A quantized product multiplies whole numbers, so it has one right result. Every routine here gives exactly
+that: int8 instructions where there are some, floating point wide enough for the sum elsewhere. A rung
+therefore computes the same on every machine, in training, in evaluation and packed.
+
+Products of floating point numbers (gradients, the teacher, weights against activations of 32 bits) go through
+oneDNN on CPUs: torch's own choice, MKL, takes half the speed on AMD's.
+
+Shapes: M tokens, I input features, O output features.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Gradients = Literal["float32", "bfloat16"]
+ENVIRONMENT = "BITLADDER_KERNELS"
+NAMES = ("fused", "plain")
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """How one model's layers compute.
+
+    Attributes:
+        fused: one function per layer, on whole numbers; else plain autograd on rounded floats, the reference.
+        int8: multiply whole numbers by int8 instructions; else in floating point.
+        onednn: multiply floats through oneDNN; else through torch's own choice.
+        gradients: dtype of the factors in the backward pass, and in a frozen teacher's forward pass.
+    """
+
+    fused: bool
+    int8: bool
+    onednn: bool
+    gradients: torch.dtype
+
+
+PLAIN = Kernels(fused=False, int8=False, onednn=False, gradients=torch.float32)
+
+
+def choose(gradients: Gradients = "float32", *, name: str | None = None) -> Kernels:
+    """The fastest kernels of this machine, or the plain ones where `name` or the environment say so.
+
+    Raises:
+        ValueError: the name is not one of NAMES.
+    """
+    name = name or os.environ.get(ENVIRONMENT, "fused")
+    if name not in NAMES:
+        raise ValueError(f"{ENVIRONMENT}: {name!r}; known: {', '.join(NAMES)}")
+    if name == "plain":
+        return PLAIN
+    # Without VNNI, oneDNN adds pairs of int8 products in 16 bits, where they saturate.
+    int8 = torch.cuda.is_available() or torch.cpu._is_vnni_supported()
+    onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return Kernels(fused=True, int8=int8, onednn=onednn, gradients=_DTYPES[gradients])
+
+
+def use(model: nn.Module, kernels: Kernels) -> None:
+    """Set how every layer of a model that has a choice computes."""
+    for part in model.modules():
+        if isinstance(getattr(part, "kernels", None), Kernels):
+            part.kernels = kernels  # type: ignore[assignment]
+
+
+def integer_product(codes_MI: Tensor, codes_OI: Tensor, *, largest: int, kernels: Kernels) -> Tensor:
+    """`codes_MI @ codes_OI.T` of int8 as float32 [M, O]: exact sums, rounded once if beyond 2^24.
+
+    Args:
+        largest: what no product of two codes exceeds in magnitude.
+    """
+    if kernels.int8 and _takes_int8(codes_MI, codes_OI):
+        return torch._int_mm(codes_MI, codes_OI.t()).to(torch.float32)
+    exact = torch.float32 if codes_MI.shape[1] * largest <= 2**24 else torch.float64
+    return torch.mm(codes_MI.to(exact), codes_OI.to(exact).t()).to(torch.float32)
+
+
+def product(x_MI: Tensor, weight_OI: Tensor, bias_O: Tensor | None, kernels: Kernels) -> Tensor:
+    """`x_MI @ weight_OI.T + bias_O` in the factors' own dtype [M, O]."""
+    if kernels.onednn and x_MI.device.type == "cpu" and x_MI.dtype == torch.float32:
+        found: Tensor = torch.ops.mkldnn._linear_pointwise(x_MI, weight_OI, bias_O, "none", [], "")
+        return found
+    return nn.functional.linear(x_MI, weight_OI, bias_O)
+
+
+def input_gradient(gradient_MO: Tensor, weight_OI: Tensor, kernels: Kernels) -> Tensor:
+    """`gradient_MO @ weight_OI`, float32 [M, I]."""
+    dtype = kernels.gradients
+    return product(gradient_MO.to(dtype), weight_OI.to(dtype).t(), None, kernels).to(torch.float32)
+
+
+def weight_gradient(gradient_MO: Tensor, x_MI: Tensor, kernels: Kernels) -> Tensor:
+    """`gradient_MO.T @ x_MI`, float32 [O, I]."""
+    gradient_MO, x_MI = gradient_MO.to(kernels.gradients), x_MI.to(kernels.gradients)
+    # oneDNN copies its first factor into rows: that had better be the narrower one.
+    if gradient_MO.shape[1] < x_MI.shape[1]:
+        return product(gradient_MO.t(), x_MI.t(), None, kernels).to(torch.float32)
+    return product(x_MI.t(), gradient_MO.t(), None, kernels).t().to(torch.float32).contiguous()
+
+
+def _takes_int8(codes_MI: Tensor, codes_OI: Tensor) -> bool:
+    """CUDA's int8 product wants more than 16 rows, and whole eights of everything else."""
+    (rows, inputs), outputs = codes_MI.shape, codes_OI.shape[0]
+    if codes_MI.device.type == "cpu":
+        return inputs > 1  # of a single column, torch 2.13 mistakes the transpose for a row
+    return codes_MI.is_cuda and rows > 16 and inputs % 8 == 0 and outputs % 8 == 0

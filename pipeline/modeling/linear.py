@@ -1,0 +1,141 @@
+"""Linear layers on whole numbers: one autograd function each for the product and all that surrounds it.
+
+    y = (codes @ weight_codes.T) * step * scale + bias          codes, weight_codes: int8
+
+where codes * step (+ offset) is what the activation's quantizer makes of x, and weight_codes * scale the
+quantized weight. The product is exact, so this is *the* arithmetic of a rung: training, evaluation and the
+packed model call the same `multiply`. For the backward pass int8 codes are kept, not floats.
+
+Gradients are straight through: the latent weight gets its quantized value's, x and the quantizer's parameters
+what `ActivationQuantizer.gradients` says. The plain layer's autograd gives the same.
+
+Shapes: M tokens, I input features, O output features; x is [..., I].
+"""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from pipeline.modeling.kernels import (
+    Kernels,
+    input_gradient,
+    integer_product,
+    product,
+    weight_gradient,
+)
+from pipeline.quantizers.activation import ActivationQuantizer, Codes
+
+
+@dataclass(frozen=True)
+class CodedWeight:
+    """A quantized weight.
+
+    Attributes:
+        codes_OI: int8.
+        scale_O: float32, one per row, or [1] for the whole matrix.
+        largest: the largest magnitude of a code.
+    """
+
+    codes_OI: Tensor
+    scale_O: Tensor
+    largest: int
+
+    def values_OI(self) -> Tensor:
+        return self.codes_OI.to(torch.float32).mul_(self.scale_O.unsqueeze(1))
+
+
+def multiply(
+    codes: Codes, weight: CodedWeight, bias_O: Tensor | None, *, largest: int, kernels: Kernels
+) -> Tensor:
+    """The layer's output [..., O], float32. largest: the largest magnitude of an activation's code."""
+    integers_MI = codes.integers.flatten(0, -2)
+    y_MO = integer_product(integers_MI, weight.codes_OI, largest=largest * weight.largest, kernels=kernels)
+    if codes.step.dim():
+        y_MO.mul_(codes.step.flatten().unsqueeze(1)).mul_(weight.scale_O)
+    else:
+        y_MO.mul_(codes.step * weight.scale_O)
+    if codes.offset is not None:
+        y_MO.add_(weight.codes_OI.sum(dim=1) * weight.scale_O * codes.offset)
+    if bias_O is not None:
+        y_MO.add_(bias_O)
+    return y_MO.view(*codes.integers.shape[:-1], -1)
+
+
+def coded_linear(
+    x: Tensor,
+    weight: CodedWeight,
+    bias_O: Tensor | None,
+    *,
+    quantizer: ActivationQuantizer,
+    kernels: Kernels,
+    latent_OI: Tensor,
+) -> Tensor:
+    """`multiply` of what `quantizer` makes of x; the gradient of the weight goes to `latent_OI`."""
+    quantizer.show(x)
+    found = _CodedLinear.apply(  # type: ignore[no-untyped-call]
+        x, weight, quantizer, kernels, latent_OI, bias_O, *quantizer.parameters()
+    )
+    return cast("Tensor", found)
+
+
+def float_linear(
+    x: Tensor, values_OI: Tensor, bias_O: Tensor | None, *, kernels: Kernels, latent_OI: Tensor
+) -> Tensor:
+    """`x @ values_OI.T + bias`; the gradient of the weight goes to `latent_OI`."""
+    found = _FloatLinear.apply(x, values_OI, kernels, latent_OI, bias_O)  # type: ignore[no-untyped-call]
+    return cast("Tensor", found)
+
+
+class _CodedLinear(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: CodedWeight,
+        quantizer: ActivationQuantizer,
+        kernels: Kernels,
+        latent_OI: Tensor,
+        bias_O: Tensor | None,
+        *learned: Tensor,
+    ) -> Tensor:
+        codes = quantizer.encode(x)
+        ctx.quantizer, ctx.kernels, ctx.largest = quantizer, kernels, weight.largest
+        # A quantizer that learns nothing passes its gradient without a look at x.
+        seen = x if learned else None
+        ctx.save_for_backward(codes.integers, codes.step, codes.offset, weight.codes_OI, weight.scale_O, seen)
+        return multiply(codes, weight, bias_O, largest=quantizer.largest, kernels=kernels)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        integers, step, offset, codes_OI, scale_O, x = ctx.saved_tensors
+        codes, weight = Codes(integers, step, offset), CodedWeight(codes_OI, scale_O, ctx.largest)
+        gradient_MO = gradients[0].reshape(-1, gradients[0].shape[-1])
+        latent_OI = weight_gradient(gradient_MO, codes.values().flatten(0, -2), ctx.kernels)
+        values = input_gradient(gradient_MO, weight.values_OI(), ctx.kernels).view_as(integers)
+        of_x, *of_learned = ctx.quantizer.gradients(x, codes, values)
+        bias_O = gradient_MO.sum(dim=0) if ctx.needs_input_grad[5] else None
+        return of_x, None, None, None, latent_OI, bias_O, *of_learned
+
+
+class _FloatLinear(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, values_OI: Tensor, kernels: Kernels, latent_OI: Tensor, bias_O: Tensor | None
+    ) -> Tensor:
+        ctx.kernels = kernels
+        ctx.save_for_backward(x, values_OI)
+        return product(x.flatten(0, -2), values_OI, bias_O, kernels).view(*x.shape[:-1], -1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        x, values_OI = ctx.saved_tensors
+        gradient_MO = gradients[0].reshape(-1, gradients[0].shape[-1])
+        latent_OI = weight_gradient(gradient_MO, x.flatten(0, -2), ctx.kernels)
+        of_x = input_gradient(gradient_MO, values_OI, ctx.kernels).view_as(x)
+        bias_O = gradient_MO.sum(dim=0) if ctx.needs_input_grad[4] else None
+        return of_x, None, None, latent_OI, bias_O
