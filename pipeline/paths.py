@@ -33,3 +33,8 @@ def model_dir(name: str) -> Path:
 def packed_dir(rung: str) -> Path:
     """`packed/<rung>/`: the deliverable."""
     return PACKED / rung
+
+
+def states_dir(name: str) -> Path:
+    """`.bitladder/work/<name>/`: what a stopped training of this model goes on from."""
+    return WORK / "work" / name

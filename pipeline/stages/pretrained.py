@@ -82,11 +82,12 @@ def _train(params: Params) -> None:
     from pipeline.data.tables import read_split
     from pipeline.modeling import checkpoint
     from pipeline.training import outcome
-    from pipeline.training.pretrain import pretrain, write_tokenizer
+    from pipeline.training.pretrain import pretrain, states_for, write_tokenizer
 
     corpus_folder = paths.data_dir(params.task.name, "corpus")
     digests = files.verify(corpus_folder)
-    model, tokenizer, fitted = pretrain(params, read_split(corpus_folder, "corpus")["text"].tolist())
+    states = states_for(params, digests["corpus.parquet"])
+    model, tokenizer, fitted = pretrain(params, read_split(corpus_folder, "corpus")["text"].tolist(), states)
     with files.publish(paths.model_dir("pretrained")) as folder:
         write_tokenizer(folder, tokenizer, max_length=model.config.max_position_embeddings)
         checkpoint.save_tied(folder, model, model.config)
@@ -108,3 +109,4 @@ def _train(params: Params) -> None:
                 settings=params.training.pretraining.model_dump(),
             ),
         )
+    states.clear()

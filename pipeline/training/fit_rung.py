@@ -17,10 +17,11 @@ from pipeline.modeling.traces import trace
 from pipeline.params import Params, Rung
 from pipeline.quantizers.choose import Precision, activation_quantizer_name, weight_quantizer_name
 from pipeline.record import Part, Record, Stage
-from pipeline.training import split
+from pipeline.training import fingerprint, parallel, split
 from pipeline.training.device import choose_threads, device, move, seed_everything
 from pipeline.training.loop import Fitted, LossTerms, count_steps, fit
 from pipeline.training.outcome import publish
+from pipeline.training.resume import States, open_states
 
 CALIBRATION_ROWS = 128
 
@@ -46,13 +47,15 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
     """Train and publish `models/<name>`. Raises ValueError when the parent's weights do not fit."""
     rung, teacher_folder = params.rungs[name], paths.model_dir("teacher")
     teacher_digest = files.verify(teacher_folder)[checkpoint.WEIGHTS]
+    choose_threads(checkpoint.load_config(teacher_folder).hidden_size)
+    states = _states(params, name, teacher_digest)
     data = split.load(params.task, rung.data, teacher_folder)
 
     seed_everything(params.seed)
     teacher = checkpoint.load_classifier(teacher_folder).requires_grad_(False)
     move(teacher)
     student = start(params, rung, data)
-    fitted = _train(params, name, student.model, teacher, data)
+    fitted = _train(params, name, student.model, teacher, data, states)
     checkpoint.round_side_parameters(student.model)
     draft = replace(
         _describe(params, rung, student, data),
@@ -62,7 +65,9 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
         steps=fitted.num_steps,
         best_step=fitted.best_step,
     )
-    return publish(student.model, student.model.config, draft, fitted.curve, tokenizer_from=teacher_folder)
+    record = publish(student.model, student.model.config, draft, fitted.curve, tokenizer_from=teacher_folder)
+    states.clear()
+    return record
 
 
 def start(params: Params, rung: Rung, data: split.TaskData) -> Student:
@@ -71,7 +76,6 @@ def start(params: Params, rung: Rung, data: split.TaskData) -> Student:
     parent_digest = files.verify(parent)[checkpoint.WEIGHTS]
     config = checkpoint.load_config(paths.model_dir("teacher"))
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = params.optimization_of(rung).dropout
-    choose_threads(config.hidden_size)
     model = build_classifier(config, precision_of(rung))
     first, init = assemble(
         model.state_dict(),
@@ -87,7 +91,21 @@ def start(params: Params, rung: Rung, data: split.TaskData) -> Student:
     return Student(model, first, init, parent_digest)
 
 
-def _train(params: Params, name: str, model: nn.Module, teacher: nn.Module, data: split.TaskData) -> Fitted:
+def _states(params: Params, name: str, teacher_digest: str) -> States:
+    """Raises OtherTrainingError where a stopped training of this rung was another one."""
+    rung, world = params.rungs[name], parallel.world()
+    digests = {
+        **split.digests(params.task, rung.data),
+        "parent": files.verify(paths.model_dir(rung.init_from))[checkpoint.WEIGHTS],
+        "teacher": teacher_digest,
+    }
+    facts = fingerprint.of_rung(params, name, digests, processes=world.size)
+    return open_states(name, facts, every=params.training.checkpoint_every, world=world)
+
+
+def _train(
+    params: Params, name: str, model: nn.Module, teacher: nn.Module, data: split.TaskData, states: States
+) -> Fitted:
     rung = params.rungs[name]
     optimization = params.optimization_of(rung)
     return fit(
@@ -102,6 +120,7 @@ def _train(params: Params, name: str, model: nn.Module, teacher: nn.Module, data
         num_evaluations=params.budget.evaluations,
         optimization=optimization,
         learning_rate=rung.learning_rate or optimization.learning_rate,
+        states=states,
     )
 
 

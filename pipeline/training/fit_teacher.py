@@ -14,10 +14,11 @@ from pipeline.modeling import checkpoint
 from pipeline.modeling.bert import build_classifier
 from pipeline.params import Params, Task
 from pipeline.record import Record
-from pipeline.training import split
+from pipeline.training import fingerprint, parallel, split
 from pipeline.training.device import choose_threads, move, seed_everything
 from pipeline.training.loop import LossTerms, count_steps, fit
 from pipeline.training.outcome import publish
+from pipeline.training.resume import States, open_states
 
 
 def fit_teacher(params: Params) -> Record:
@@ -28,12 +29,13 @@ def fit_teacher(params: Params) -> Record:
     if longest_input(source.state) < params.task.max_length:
         room = longest_input(source.state)
         raise ValueError(f"task.max_length: {params.task.max_length}; the model has room for {room} tokens")
-    data = split.load(params.task, "plain", pretrained)
     optimization = params.training.teacher
-
-    seed_everything(params.seed)
     config = task_config(pretrained, params.task, dropout=optimization.dropout)
     choose_threads(config.hidden_size)
+    states = _states(params, digest)
+    data = split.load(params.task, "plain", pretrained)
+
+    seed_everything(params.seed)
     model = build_classifier(config)
     state, init = teacher_start(model.state_dict(), source, std=config.initializer_range, seed=params.seed)
     checkpoint.load_strictly(model, state, source="models/pretrained")
@@ -50,6 +52,7 @@ def fit_teacher(params: Params) -> Record:
         num_evaluations=params.budget.evaluations,
         optimization=optimization,
         learning_rate=optimization.learning_rate,
+        states=states,
     )
     draft = Record(
         name="teacher",
@@ -71,7 +74,17 @@ def fit_teacher(params: Params) -> Record:
             "truncated": data.train.num_truncated,
         },
     )
-    return publish(model, config, draft, fitted.curve, tokenizer_from=pretrained)
+    record = publish(model, config, draft, fitted.curve, tokenizer_from=pretrained)
+    states.clear()
+    return record
+
+
+def _states(params: Params, pretrained_digest: str) -> States:
+    """Raises OtherTrainingError where a stopped training of the teacher was another one."""
+    world = parallel.world()
+    digests = {**split.digests(params.task, "plain"), "pretrained": pretrained_digest}
+    facts = fingerprint.of_teacher(params, digests, processes=world.size)
+    return open_states("teacher", facts, every=params.training.checkpoint_every, world=world)
 
 
 def task_config(pretrained: Path, task: Task, *, dropout: float) -> BertConfig:

@@ -3,9 +3,10 @@
 Biases, LayerNorms, steps and shifts are not decayed: pulling a step or a norm to zero regularizes nothing.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LambdaLR
 
 
 def adamw(model: nn.Module, *, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
@@ -17,16 +18,24 @@ def adamw(model: nn.Module, *, learning_rate: float, weight_decay: float) -> tor
     return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
 
 
-def linear_schedule(optimizer: torch.optim.Optimizer, *, num_steps: int, warmup_fraction: float) -> LambdaLR:
-    """Up from zero over the first `warmup_fraction` of the steps, then down to zero at the last."""
+def linear_schedule(*, num_steps: int, warmup_fraction: float) -> Callable[[int], float]:
+    """The share of the learning rate at each step from 1: up over the warm-up, down to zero after the last.
+
+    A function of the step alone, so that a resumed training needs no more than the step.
+    """
     num_warmup = int(num_steps * warmup_fraction)
 
-    def factor(step: int) -> float:
-        if step < num_warmup:
-            return (step + 1) / num_warmup
-        return max(0.0, (num_steps - step) / max(1, num_steps - num_warmup))
+    def share(step: int) -> float:
+        if step <= num_warmup:
+            return step / num_warmup
+        return (num_steps - step + 1) / max(1, num_steps - num_warmup)
 
-    return LambdaLR(optimizer, factor)
+    return share
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate
 
 
 def _is_matrix(name: str) -> bool:

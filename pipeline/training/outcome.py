@@ -11,7 +11,7 @@ from transformers.models.bert.configuration_bert import BertConfig
 from pipeline import files, paths, record
 from pipeline.modeling import checkpoint
 from pipeline.record import Record
-from pipeline.training.loop import Point
+from pipeline.training.state import Point
 
 CURVE = paths.CURVE
 

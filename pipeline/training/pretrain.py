@@ -18,15 +18,31 @@ from pipeline import files
 from pipeline.data.encode import Batch, Encoded, Shuffled
 from pipeline.distillation.objective import Portion
 from pipeline.params import Architecture, Params
+from pipeline.training import fingerprint, parallel
 from pipeline.training.device import choose_threads, move, seed_everything
 from pipeline.training.loop import Fitted, count_steps, fit
+from pipeline.training.resume import States, open_states
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 # BERT hides 15 %. Short sentences of a small language teach more when more is hidden (arXiv:2202.08005).
 MASKED_SHARE = 0.2
 
 
-def pretrain(params: Params, corpus: list[str]) -> tuple[BertForMaskedLM, Tokenizer, Fitted]:
+def states_for(params: Params, corpus_digest: str) -> States:
+    """Where the training can be gone on with. `corpus_digest`: sha256 of the corpus.
+
+    Raises OtherTrainingError where a stopped one was another.
+    """
+    assert params.model.architecture is not None
+    choose_threads(params.model.architecture.hidden_size)
+    world = parallel.world()
+    facts = fingerprint.of_pretraining(params, corpus_digest, processes=world.size)
+    return open_states("pretrained", facts, every=params.training.checkpoint_every, world=world)
+
+
+def pretrain(
+    params: Params, corpus: list[str], states: States | None = None
+) -> tuple[BertForMaskedLM, Tokenizer, Fitted]:
     """Train a BERT of `params.model.architecture` from nothing; return it with its tokenizer."""
     assert params.model.architecture is not None
     optimization = params.training.pretraining
@@ -49,6 +65,7 @@ def pretrain(params: Params, corpus: list[str]) -> tuple[BertForMaskedLM, Tokeni
         num_evaluations=params.budget.evaluations,
         optimization=optimization,
         learning_rate=optimization.learning_rate,
+        states=states,
     )
     return model, tokenizer, fitted
 

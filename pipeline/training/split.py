@@ -27,18 +27,19 @@ class TaskData:
 def load(task: Task, kind: DataKind, tokenizer_folder: Path) -> TaskData:
     """Read and tokenize; every file is checked against its folder's manifest first."""
     plain, chosen = paths.data_dir(task.name, "plain"), paths.data_dir(task.name, kind)
-    plain_digests = files.verify(plain)
-    chosen_digests = plain_digests if chosen == plain else files.verify(chosen)
+    found = digests(task, kind)
     train, selection = (
         encode(read_split(folder, name), task.sentence_columns, tokenizer_folder, max_length=task.max_length)
         for folder, name in ((chosen, "train"), (plain, "selection"))
     )
-    digests = {
-        "kind": kind,
-        "train": chosen_digests["train.parquet"],
-        "selection": plain_digests["selection.parquet"],
-    }
-    return TaskData(train, selection, digests)
+    return TaskData(train, selection, found)
+
+
+def digests(task: Task, kind: DataKind) -> dict[str, str]:
+    """sha256 of the files that `load` reads, checked against the manifests, and the kind of data."""
+    plain = files.verify(paths.data_dir(task.name, "plain"))
+    chosen = plain if kind == "plain" else files.verify(paths.data_dir(task.name, kind))
+    return {"kind": kind, "train": chosen["train.parquet"], "selection": plain["selection.parquet"]}
 
 
 def score_on(split: Encoded, task: Task, model: Any) -> score.Scored:

@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.training import live
-from pipeline.training.loop import Point
 from pipeline.training.outcome import curve_csv
+from pipeline.training.state import Point
 
 FINGERPRINT = "0123456789abcdef" * 4
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from pipeline.data.encode import Batch
 from pipeline.distillation.objective import WHOLE, Portion
 from pipeline.params import Duration, Optimization
-from pipeline.training.loop import DivergedError, Fitted, LossTerms, count_steps, fit
+from pipeline.training.divergence import DivergedError
+from pipeline.training.loop import Fitted, LossTerms, count_steps, fit
 
 OPTIMIZATION = Optimization(
     batch_size=4, learning_rate=0.1, warmup_fraction=0.0, weight_decay=0.0, max_grad_norm=1.0, dropout=0.0

@@ -1,7 +1,6 @@
 """Which parameters decay, and the learning rate step by step."""
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_model import classifier
@@ -21,15 +20,9 @@ def decayed(model: nn.Module) -> dict[str, bool]:
 
 
 def rates(num_steps: int, warmup_fraction: float) -> list[float]:
-    """The learning rate of each step, as a share of the highest."""
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    schedule = linear_schedule(optimizer, num_steps=num_steps, warmup_fraction=warmup_fraction)
-    found = []
-    for _ in range(num_steps):
-        found.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
-    return [*found, optimizer.param_groups[0]["lr"]]
+    """The learning rate of each step, and of one after the last, as a share of the highest."""
+    share = linear_schedule(num_steps=num_steps, warmup_fraction=warmup_fraction)
+    return [share(step) for step in range(1, num_steps + 2)]
 
 
 @pytest.mark.parametrize("bits", [4, 1])

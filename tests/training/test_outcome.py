@@ -8,8 +8,8 @@ from tiny_rung import write_tokenizer
 
 from pipeline import files, record
 from pipeline.record import Record
-from pipeline.training.loop import Point
 from pipeline.training.outcome import curve_csv, publish
+from pipeline.training.state import Point
 
 CURVE = [Point(10, 0.123456789, None), Point(20, 1e-9, 0.5), Point(30, 2.0, None)]
 DRAFT = Record("w1", "weights", "cola", digest="")

@@ -1,0 +1,157 @@
+"""What determines the outcome of a training, fact by fact: two trainings with the same facts end the same.
+
+A stopped training is gone on with only under the same facts. They are kept one by one, under the names that
+params.yaml uses, so that a refusal can say which of them changed. Not among them: how often states are
+written, other rungs' names, where the project lies.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline import files
+from pipeline.params import Optimization, Params, Task
+from pipeline.training.device import device
+
+Facts = dict[str, str]
+
+ROOT = Path(__file__).parents[2]
+# What every training runs; kept equal to what they import by a test.
+LOOP = (
+    "pipeline/training",
+    "pipeline/data/encode.py",
+    "pipeline/distillation",
+    "pipeline/modeling",
+    "pipeline/quantizers",
+)
+CLASSIFIER = (
+    *LOOP,
+    "pipeline/initialization",
+    "pipeline/evaluation/metrics.py",
+    "pipeline/evaluation/score.py",
+)
+LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
+ABSENT = "nothing"
+
+
+def digest(facts: Facts) -> str:
+    """sha256 of all facts together."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def of_pretraining(params: Params, corpus_digest: str, *, processes: int) -> Facts:
+    settings = {
+        "seed": params.seed,
+        "model.architecture": params.model.architecture and params.model.architecture.model_dump(),
+        "budget.pretraining": params.budget.pretraining.model_dump(),
+        "budget.evaluations": params.budget.evaluations,
+        "training.pretraining": params.training.pretraining.model_dump(),
+    }
+    return _facts(settings, {"corpus": corpus_digest}, LOOP, processes)
+
+
+def of_teacher(params: Params, digests: Mapping[str, str], *, processes: int) -> Facts:
+    """`digests`: sha256 of the data and of the pre-trained weights, by what they are."""
+    settings = {
+        "seed": params.seed,
+        "task": _task(params.task),
+        "budget.teacher": params.budget.teacher.model_dump(),
+        "budget.evaluations": params.budget.evaluations,
+        "training.teacher": params.training.teacher.model_dump(),
+    }
+    return _facts(settings, digests, CLASSIFIER, processes)
+
+
+def of_rung(params: Params, name: str, digests: Mapping[str, str], *, processes: int) -> Facts:
+    """`digests`: sha256 of the data, the parent's and the teacher's weights, by what they are.
+
+    What a rung says itself replaces what the ladder says, which is then no fact of this training.
+    """
+    rung, optimization = params.rungs[name], params.optimization_of(params.rungs[name])
+    stage = "weights" if name in params.weights else "weights_activations"
+    kind = "rung" if optimization is params.training.rung else "binary_activations"
+    settings = {
+        "seed": params.seed,
+        "task": _task(params.task),
+        f"{stage}.{name}": rung.model_dump(),
+        "budget.evaluations": params.budget.evaluations,
+        "training.gradients": params.training.gradients,
+        f"training.{kind}": _less_learning_rate(optimization, rung.learning_rate),
+    }
+    if rung.duration is None:
+        settings[f"budget.{kind}"] = params.duration_of(rung).model_dump()
+    if rung.distillation is None:
+        settings["distillation"] = params.distillation.model_dump()
+    return _facts(settings, digests, CLASSIFIER, processes)
+
+
+def differences(then: Facts, now: Facts) -> list[str]:
+    """A line for each fact that is not the same, with both values."""
+    return [
+        f"{name}: {_shown(then.get(name))} then, {_shown(now.get(name))} now"
+        for name in sorted({*then, *now})
+        if then.get(name) != now.get(name)
+    ]
+
+
+def code(parts: Sequence[str], root: Path = ROOT) -> Facts:
+    """sha256 of every .py file of these folders and files, by its path."""
+    found = (root / part for part in parts)
+    paths = [path for part in found for path in (sorted(part.rglob("*.py")) if part.is_dir() else [part])]
+    return {path.relative_to(root).as_posix(): files.sha256(path) for path in paths}
+
+
+def _facts(
+    settings: Mapping[str, Any], digests: Mapping[str, str], parts: Sequence[str], processes: int
+) -> Facts:
+    return {
+        **_flat(settings),
+        **{f"sha256 of {name}": value for name, value in digests.items()},
+        **{f"code {path}": value for path, value in code(parts).items()},
+        **{f"version of {name}": version(name) for name in LIBRARIES},
+        "device": _device(),
+        "threads": str(torch.get_num_threads()),
+        "processes": str(processes),
+    }
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Facts:
+    """Values as JSON, under dotted names."""
+    found: Facts = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = json.dumps(value, ensure_ascii=False)
+    return found
+
+
+def _task(task: Task) -> dict[str, Any]:
+    """What of the task shapes a model; how its rows were made and split is in the data's digests."""
+    return task.model_dump(
+        include={"name", "kind", "sentence_columns", "label_names", "metrics", "max_length"}
+    )
+
+
+def _less_learning_rate(optimization: Optimization, own: float | None) -> dict[str, Any]:
+    return optimization.model_dump(exclude={"learning_rate"} if own is not None else set())
+
+
+def _device() -> str:
+    """The kind of device that computes: another one adds in another order."""
+    if device().type == "cuda":
+        return f"cuda, {torch.cuda.get_device_name()}"
+    return f"cpu, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def _shown(value: str | None) -> str:
+    """Digests are told apart by their first digits."""
+    if value is None:
+        return ABSENT
+    is_digest = len(value) == 64 and all(letter in "0123456789abcdef" for letter in value)
+    return f"{value[:12]}..." if is_digest else value

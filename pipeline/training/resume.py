@@ -1,0 +1,226 @@
+"""Training states on disk: killed at any moment, the same command goes on from the newest whole one.
+
+    .bitladder/work/<model>/<fingerprint>/step-000000200/   state.safetensors  state.json  manifest.json
+
+A state appears by one rename when it is whole; the newest two are kept. A state that is damaged nevertheless
+(power loss, a failing disk) is set aside under another name, and the one before is used. What is found under
+another fingerprint, made with other parameters, data or code, is never gone on with: it is refused with the
+facts that differ, or set aside when BITLADDER_FRESH=1 asks to start anew. Nothing is deleted but states of a
+published model and those older than the newest two.
+"""
+
+import logging
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from pipeline import files, paths
+from pipeline.training.fingerprint import Facts, differences, digest
+from pipeline.training.parallel import World
+from pipeline.training.state import State
+
+FRESH = "BITLADDER_FRESH"  # environment variable: 1 sets older states of the model aside
+TENSORS, VALUES = "state.safetensors", "state.json"
+KEPT = 2
+FORMAT = 1
+DIGITS = 16  # of the fingerprint, in names
+
+_log = logging.getLogger(__name__)
+
+
+class OtherTrainingError(ValueError):
+    """There is a state of this model, but of a training with other facts."""
+
+    exit_code = 2
+
+
+class UnwrittenError(RuntimeError):
+    """A state could not be written; the one before it is untouched."""
+
+
+class States:
+    """The states of one training.
+
+    Args:
+        every: steps between two of them.
+    """
+
+    def __init__(self, name: str, facts: Facts, *, every: int, world: World) -> None:
+        self.name, self.facts, self.every, self.world = name, facts, every, world
+        self.fingerprint = digest(facts)
+        self.folder = paths.states_dir(name) / self.fingerprint[:DIGITS]
+        self._written: int | None = None  # the step of the newest whole state, where it is known
+
+    def is_due(self, step: int, num_steps: int) -> bool:
+        """At the last step too: what comes after it, up to publishing, may be stopped as well."""
+        return step % self.every == 0 or step == num_steps
+
+    def has(self, step: int) -> bool:
+        """Whether the newest whole state is of this step. The same in every process."""
+        return step == self._written
+
+    def newest(self) -> State | None:
+        """The newest whole state; damaged ones are set aside with a warning. The same in every process."""
+        found = self._check_newest() if self.world.leads else 0
+        step = int(self.world.gather(torch.tensor([found]))[0])
+        if step == 0:
+            return None
+        self._written = step
+        folder = self._folder(step)
+        return State(load_file(folder / TENSORS), files.read_json(folder / VALUES)["values"])
+
+    def save(self, state: State) -> None:
+        """Publish a state, then delete what is older than the newest two.
+
+        Raises:
+            UnwrittenError: the disk is full or fails; the message says what is needed and what is free.
+        """
+        step = int(state.values["step"])
+        if self.world.leads:
+            self._publish(step, state)
+        self._written = step
+
+    def clear(self) -> None:
+        """Delete the states: their model has been published."""
+        if not self.world.leads or not self.folder.exists():
+            return
+        done = self.folder.with_name(f".{self.folder.name}.done")
+        self.folder.rename(done)
+        shutil.rmtree(done)
+        _remove_if_empty(self.folder.parent)
+
+    def _publish(self, step: int, state: State) -> None:
+        try:
+            with files.publish(self._folder(step)) as folder:
+                save_file(state.tensors, folder / TENSORS)
+                files.write_json(
+                    folder / VALUES, {"format": FORMAT, "facts": self.facts, "values": state.values}
+                )
+        except (OSError, SafetensorError) as error:
+            raise UnwrittenError(self._unwritten(state, error)) from error
+        for old in _steps(self.folder)[:-KEPT]:
+            shutil.rmtree(self._folder(old))
+
+    def _folder(self, step: int) -> Path:
+        return self.folder / f"step-{step:09d}"
+
+    def _check_newest(self) -> int:
+        """The step of the newest whole state, 0 if there is none."""
+        damaged = []
+        for step in reversed(_steps(self.folder)):
+            try:
+                _verify(self._folder(step))
+            except files.IntegrityError as error:
+                damaged.append(step)
+                aside = _set_aside(self._folder(step), self._aside(step, "damaged"))
+                _log.warning(
+                    "%s: the state of step %d is damaged and kept as %s (%s)", self.name, step, aside, error
+                )
+                continue
+            _log.info("%s: goes on from step %d", self.name, step)
+            return step
+        if damaged:
+            _log.warning("%s: no whole state is left; starts anew", self.name)
+        return 0
+
+    def _aside(self, step: int, why: str) -> Path:
+        return self.folder.with_name(f"{self.folder.name}-step-{step:09d}.{why}")
+
+    def _unwritten(self, state: State, error: Exception) -> str:
+        needed = sum(tensor.nbytes for tensor in state.tensors.values())
+        free = shutil.disk_usage(self.folder).free
+        before = f"the state of step {self._written}" if self._written else "no older state"
+        return (
+            f"{self.name}: the state of step {state.values['step']} could not be written to {self.folder}: "
+            f"{error}; {needed} bytes are needed, {free} are free; {before} is there to go on from"
+        )
+
+
+def open_states(name: str, facts: Facts, *, every: int, world: World) -> States:
+    """The place for a training's states, looked at before any work is done.
+
+    Raises:
+        OtherTrainingError: there are states of this model under other facts and none under these; the message
+            lists each fact that differs. Not when BITLADDER_FRESH=1.
+    """
+    states = States(name, facts, every=every, world=world)
+    all_folders = _trainings(states.folder.parent)
+    if os.environ.get(FRESH) == "1":
+        if world.leads:
+            for folder in all_folders:
+                aside = _set_aside(folder, folder.with_name(f"{folder.name}.aside"))
+                _log.warning("%s: starts anew; the earlier training's states are kept as %s", name, aside)
+    elif all_folders and states.folder not in all_folders:
+        raise OtherTrainingError(_refusal(states, all_folders))
+    if world.leads:
+        _sweep(states.folder)
+    return states
+
+
+def _trainings(parent: Path) -> list[Path]:
+    """The folders of a model's trainings that hold a state; set-aside ones have a suffix."""
+    named = (folder for folder in parent.glob("*") if re.fullmatch(f"[0-9a-f]{{{DIGITS}}}", folder.name))
+    return sorted(folder for folder in named if _steps(folder))
+
+
+def _steps(folder: Path) -> list[int]:
+    """The steps of a training's states, oldest first."""
+    names = (re.fullmatch(r"step-(\d{9,})", path.name) for path in folder.glob("step-*"))
+    return sorted(int(name[1]) for name in names if name)
+
+
+def _verify(folder: Path) -> None:
+    files.verify(folder)
+    written = files.read_json(folder / VALUES).get("format")
+    if written != FORMAT:
+        raise files.IntegrityError(f"{folder / VALUES}: format {written!r}, this version reads {FORMAT}")
+
+
+def _set_aside(folder: Path, wanted: Path) -> Path:
+    """Rename, to the first free name; never over something that is there."""
+    numbered = (wanted.with_name(f"{wanted.name}-{number}") for number in range(2, 10**6))
+    free = next(path for path in (wanted, *numbered) if not path.exists())
+    folder.rename(free)
+    return free
+
+
+def _refusal(states: States, others: list[Path]) -> str:
+    other = max(others, key=lambda folder: _steps(folder)[-1])
+    lines = differences(_facts_of(other), states.facts)
+    step, count = _steps(other)[-1], f"{len(lines)} {'fact differs' if len(lines) == 1 else 'facts differ'}"
+    return "\n".join(
+        (
+            f"{states.name}: a training stopped at step {step} cannot go on as things are now; {count}:",
+            *(f"  {line}" for line in lines),
+            f"Put back what changed and run the same command again, or set {FRESH}=1 to start anew;",
+            f"{other} is then set aside, not deleted.",
+        )
+    )
+
+
+def _facts_of(folder: Path) -> Facts:
+    """Of a training's newest state whose facts can be read; nothing if none can."""
+    for step in reversed(_steps(folder)):
+        try:
+            found: dict[str, Any] = files.read_json(folder / f"step-{step:09d}" / VALUES)["facts"]
+            return {str(name): str(value) for name, value in found.items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return {}
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed process was in the middle of writing or deleting."""
+    for path in (*folder.glob(".*.tmp"), *folder.glob(".*.old"), *folder.parent.glob(".*.done")):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if not any(folder.iterdir()):
+        folder.rmdir()
