@@ -28,9 +28,12 @@ class BusyError(RuntimeError):
     exit_code = 75
 
 
-def die_with_parent(sent: signal.Signals) -> None:
-    """Have `sent` delivered to this process as soon as its parent ends. Linux; elsewhere nothing happens."""
-    parent = os.getppid()
+def die_with_parent(sent: signal.Signals, *, parent: int | None = None) -> None:
+    """Have `sent` delivered to this process as soon as its parent ends. Linux; elsewhere nothing happens.
+
+    `parent`: its PID where it is known; one that ended while this interpreter started is missed otherwise.
+    """
+    parent = parent or os.getppid()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(sent))
     if os.getppid() != parent:  # it ended before the kernel was asked

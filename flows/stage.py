@@ -3,10 +3,12 @@
 RUNG defaults to what follows "@" in DVC_STAGE, which DVC sets, so no text of params.yaml reaches a shell.
 The work itself is `run(params, rung)` of `pipeline/stages/<name>.py`. Around it, in this order: a quiet
 environment, an end when dvc ends, one writer per output, checked parameters; then the plain function, or
-the same function inside a Prefect flow run when PREFECT_API_URL names a server.
+the same function inside a Prefect flow run when PREFECT_API_URL names a server. Where several processes train
+(`training.processes`), the work is to start and watch those; each is this command again, under torchrun.
 
 Exit codes: 0 done, 1 failed, 2 wrong parameters, 4 an input is not what was written, 75 another process
-writes this output, 130 and 143 stopped by a signal; an error class may carry its own in `exit_code`.
+writes this output, 130 and 143 stopped by a signal; an error class may carry its own in `exit_code`. Of
+several processes, the code of the one that failed.
 """
 
 import argparse
@@ -23,7 +25,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from flows import environment, live_curves, processes, watched
+from flows import environment, live_curves, processes, rank, supervise, watched
 from pipeline import files, params, paths
 
 STAGES = (
@@ -46,17 +48,21 @@ def main(arguments: list[str] | None = None) -> int:
     name, rung = _parse(sys.argv[1:] if arguments is None else arguments)
     address = f"{name}@{rung}" if rung else name
     environment.prepare()
-    processes.die_with_dvc()
+    say: Callable[[str], None] = _say
+    if rank.is_one():
+        say = rank.settle(address)
+    else:
+        processes.die_with_dvc()
     _stop_on_signals()
     _log_to_stderr()
     try:
-        with processes.sole_writer(paths.WORK / "locks" / f"{address}.lock"):
+        with rank.sole_writer(paths.WORK / "locks" / f"{address}.lock"):
             run(name, rung, address)
     except KeyboardInterrupt:
-        _say(f"{address}: interrupted")
+        say(f"{address}: interrupted")
         return 130
     except Exception as error:
-        _say(_explain(address, error))
+        say(_explain(address, error))
         return exit_code(error)
     return 0
 
@@ -66,9 +72,16 @@ def run(name: str, rung: str | None, address: str) -> None:
     settings = params.load(paths.PARAMS)
     environment.stay_offline_unless(settings)
     stage = importlib.import_module(f"pipeline.stages.{name}")
+    work = partial(stage.run, settings, rung)
+    if rank.is_one():
+        rank.require_shared(name)
+        work()
+        return
+    if supervise.serves(settings, name):
+        work = partial(supervise.run, settings, name, rung, address)
     started = time.monotonic()
     with live_curves.shown(name, settings.task.name):
-        perform(name, address, partial(stage.run, settings, rung))
+        perform(name, address, work)
     note_seconds(address, time.monotonic() - started)
 
 

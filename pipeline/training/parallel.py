@@ -14,10 +14,10 @@ Whoever waits for a process that is dead or hangs stops waiting after COLLECTIVE
 then ends the others.
 """
 
+import atexit
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -133,25 +133,19 @@ def world() -> World:
     return _world
 
 
-@contextmanager
-def joined(processes: int) -> Iterator[World]:
-    """Be one of so many processes while the block runs: gloo on CPUs, NCCL on GPUs.
+def join(processes: int) -> World:
+    """Become one of so many processes, until this one ends: gloo on CPUs, NCCL on GPUs. Twice is once.
 
     Raises:
         WorldError: torchrun started another number of processes, or there are fewer GPUs than that.
     """
     global _world
-    _require(processes)
-    if processes == 1:
-        yield World()
-        return
-    _initialize()
-    _world = World(dist.get_rank(), dist.get_world_size())
-    try:
-        yield _world
-    finally:
-        _world = World()
-        dist.destroy_process_group()
+    if _world.size != processes:
+        _require(processes)
+        _initialize()
+        _world = World(dist.get_rank(), dist.get_world_size())
+        atexit.register(dist.destroy_process_group)
+    return _world
 
 
 class WorldError(ValueError):

@@ -1,0 +1,96 @@
+"""A training stage in several processes: torchrun starts them, this looks after it.
+
+The stage that DVC started keeps the lock, the signals, Prefect and the note of the time; its work is done by
+`training.processes` copies of the same command under torchrun. When one is lost (killed, out of memory, hung
+until the others' patience ends), torchrun ends the rest, and a fresh torchrun is started that goes on from
+the newest state: not one of torchrun's own restarts, which hand gloo's processes the addresses of the dead.
+Starting again is worth it only while each start gets further than the one before.
+"""
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from flows import launch, rank
+from pipeline import files, paths
+from pipeline.params import Params
+
+MOST_LAUNCHES = 4
+# Not to be tried again: wrong parameters, a broken input, divergence, another writer, told to stop.
+FINAL = {2, 4, 5, 75, 128 + signal.SIGINT, 128 + signal.SIGTERM}
+
+_log = logging.getLogger(__name__)
+
+
+class LostProcessError(RuntimeError):
+    """The processes ended before the work was done; `exit_code` is that of the one that failed."""
+
+    def __init__(self, said: str, exit_code: int) -> None:
+        super().__init__(said)
+        self.exit_code = exit_code
+
+
+def serves(settings: Params, stage: str) -> bool:
+    """Whether this stage's work is shared by several processes."""
+    trains = stage in rank.TRAINING and (stage != "pretrained" or settings.model.source == "demo")
+    return trains and settings.training.processes > 1
+
+
+def run(settings: Params, stage: str, rung: str | None, address: str) -> None:
+    """Do the stage's work in several processes; raises LostProcessError with what the failing one said."""
+    model = rung or stage
+    environment = {**os.environ, **_for_processes(settings.training.processes)}
+    for number in range(1, MOST_LAUNCHES + 1):
+        before = newest_step(model)
+        ended = _launch(settings.training.processes, stage, rung, address, environment)
+        if ended.exit_code == 0:
+            return
+        after = newest_step(model)
+        if ended.exit_code in FINAL or number == MOST_LAUNCHES or after <= before:
+            raise LostProcessError(ended.said, ended.exit_code)
+        _log.warning("%s: %s; starts again from step %d", address, ended.said, after)
+        environment.pop("BITLADDER_FRESH", None)  # has been done; done again it would lose what there is
+
+
+def newest_step(model: str) -> int:
+    """The step of the newest state that a training of this model left; 0 if there is none."""
+    steps = (path.name.removeprefix("step-") for path in paths.states_dir(model).glob("*/step-*"))
+    return max((int(step) for step in steps if step.isdecimal()), default=0)
+
+
+def _for_processes(number: int) -> Mapping[str, str]:
+    """The machine's cores divided among them, unless OMP_NUM_THREADS is set."""
+    threads = os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // number)))
+    return {"OMP_NUM_THREADS": threads, rank.PARENT: str(os.getpid())}
+
+
+def _launch(
+    number: int, stage: str, rung: str | None, address: str, environment: Mapping[str, str]
+) -> launch.Ended:
+    """One torchrun from start to end. Whatever ends this function ends its processes."""
+    folder = (paths.WORK / "launch" / address).absolute()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    command = [sys.executable, "-m", "flows.launch", str(number), str(folder), "flows.stage", stage]
+    child = subprocess.Popen([*command, rung] if rung else command, env=environment, process_group=0)
+    try:
+        exit_code = child.wait()
+    finally:
+        if child.poll() is None:
+            child.terminate()  # torchrun passes it on, so that the processes can save what they have
+            child.wait()
+    ended = _ended(folder, exit_code)
+    shutil.rmtree(folder, ignore_errors=True)
+    return ended
+
+
+def _ended(folder: Path, exit_code: int) -> launch.Ended:
+    note = folder / launch.ENDED
+    if note.exists():
+        return launch.Ended(**files.read_json(note))
+    return launch.Ended(exit_code if exit_code >= 0 else 128 - exit_code, f"torchrun {launch.how(exit_code)}")
