@@ -69,7 +69,9 @@ def cause(failures: Mapping[int, Any]) -> Ended:
         return code not in TELLING, stopped, code >= 0
 
     number = min(sorted(failures), key=telling)
-    code, said = failures[number].exitcode, failures[number].error_file_data.get("message")
+    code = failures[number].exitcode
+    has_said = Path(failures[number].error_file).is_file()
+    said = failures[number].error_file_data["message"] if has_said else ""
     if code in TELLING and said:
         return Ended(code, said)
     return Ended(code if code > 0 else 128 - code, f"process {number}: {said or how(code)}")
@@ -81,7 +83,7 @@ def _run(number: int, folder: Path, command: list[str]) -> Ended:
     from torch.distributed.launcher.api import LaunchConfig, launch_agent
 
     if os.environ.get("BITLADDER_DEBUG") != "1":
-        logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
+        logging.disable()  # the agent's own account of it, over dozens of lines
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,

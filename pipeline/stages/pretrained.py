@@ -81,13 +81,16 @@ def _copy(params: Params, source: Path) -> None:
 def _train(params: Params) -> None:
     from pipeline.data.tables import read_split
     from pipeline.modeling import checkpoint
-    from pipeline.training import outcome
+    from pipeline.training import outcome, parallel
     from pipeline.training.pretrain import pretrain, states_for, write_tokenizer
 
     corpus_folder = paths.data_dir(params.task.name, "corpus")
     digests = files.verify(corpus_folder)
+    world = parallel.join(params.training.processes)
     states = states_for(params, digests["corpus.parquet"])
     model, tokenizer, fitted = pretrain(params, read_split(corpus_folder, "corpus")["text"].tolist(), states)
+    if not world.leads:
+        return
     with files.publish(paths.model_dir("pretrained")) as folder:
         write_tokenizer(folder, tokenizer, max_length=model.config.max_position_embeddings)
         checkpoint.save_tied(folder, model, model.config)
@@ -106,7 +109,10 @@ def _train(params: Params) -> None:
                 seed=params.seed,
                 steps=fitted.num_steps,
                 best_step=fitted.best_step,
-                settings=params.training.pretraining.model_dump(),
+                settings={
+                    **params.training.pretraining.model_dump(),
+                    "processes": params.training.processes,
+                },
             ),
         )
     states.clear()

@@ -45,10 +45,11 @@ class Student:
 
 def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
     """Train and publish `models/<name>`. Raises ValueError when the parent's weights do not fit."""
+    world = parallel.join(params.training.processes)
     rung, teacher_folder = params.rungs[name], paths.model_dir("teacher")
     teacher_digest = files.verify(teacher_folder)[checkpoint.WEIGHTS]
     choose_threads(checkpoint.load_config(teacher_folder).hidden_size)
-    states = _states(params, name, teacher_digest)
+    states = _states(params, name, teacher_digest, world)
     data = split.load(params.task, rung.data, teacher_folder)
 
     seed_everything(params.seed)
@@ -91,9 +92,9 @@ def start(params: Params, rung: Rung, data: split.TaskData) -> Student:
     return Student(model, first, init, parent_digest)
 
 
-def _states(params: Params, name: str, teacher_digest: str) -> States:
+def _states(params: Params, name: str, teacher_digest: str, world: parallel.World) -> States:
     """Raises OtherTrainingError where a stopped training of this rung was another one."""
-    rung, world = params.rungs[name], parallel.world()
+    rung = params.rungs[name]
     digests = {
         **split.digests(params.task, rung.data),
         "parent": files.verify(paths.model_dir(rung.init_from))[checkpoint.WEIGHTS],
@@ -152,6 +153,7 @@ def _describe(params: Params, rung: Rung, student: Student, data: split.TaskData
         sign_flips=sign_flips(student.first, student.model.state_dict()),
         settings={
             **optimization.model_dump(),
+            "processes": params.training.processes,
             "learning_rate": rung.learning_rate or optimization.learning_rate,
             "distillation": (rung.distillation or params.distillation).model_dump(),
             "rows": len(data.train),

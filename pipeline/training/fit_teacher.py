@@ -23,6 +23,7 @@ from pipeline.training.resume import States, open_states
 
 def fit_teacher(params: Params) -> Record:
     """Train and publish `models/teacher`. Raises ValueError when the pre-trained model does not fit."""
+    world = parallel.join(params.training.processes)
     pretrained = paths.model_dir("pretrained")
     digest = files.verify(pretrained)[checkpoint.WEIGHTS]
     source = Source(checkpoint.load_state(pretrained), digest)
@@ -32,7 +33,7 @@ def fit_teacher(params: Params) -> Record:
     optimization = params.training.teacher
     config = task_config(pretrained, params.task, dropout=optimization.dropout)
     choose_threads(config.hidden_size)
-    states = _states(params, digest)
+    states = _states(params, digest, world)
     data = split.load(params.task, "plain", pretrained)
 
     seed_everything(params.seed)
@@ -70,6 +71,7 @@ def fit_teacher(params: Params) -> Record:
         scores={"selection": split.score_on(data.selection, params.task, model).scores},
         settings={
             **optimization.model_dump(),
+            "processes": params.training.processes,
             "rows": len(data.train),
             "truncated": data.train.num_truncated,
         },
@@ -79,9 +81,8 @@ def fit_teacher(params: Params) -> Record:
     return record
 
 
-def _states(params: Params, pretrained_digest: str) -> States:
+def _states(params: Params, pretrained_digest: str, world: parallel.World) -> States:
     """Raises OtherTrainingError where a stopped training of the teacher was another one."""
-    world = parallel.world()
     digests = {**split.digests(params.task, "plain"), "pretrained": pretrained_digest}
     facts = fingerprint.of_teacher(params, digests, processes=world.size)
     return open_states("teacher", facts, every=params.training.checkpoint_every, world=world)

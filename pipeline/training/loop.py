@@ -95,6 +95,7 @@ def fit(
     with _spool(name, states, world) as spool, stopping.between_steps(leave) as stop:
         while True:
             step = reached.step
+            stop.leave_if(world.wants_to_stop(stop.asked is not None, step))
             if reached.last_point < step and (step in evaluate_at or _is_point(step, num_steps)):
                 divergence.check()
                 measured = None
@@ -107,7 +108,6 @@ def fit(
                 spool.point(step, loss=point.loss, score=point.score)
             if step == num_steps:
                 break
-            stop.leave_if(world.wants_to_stop(stop.asked is not None, step))
 
             step += 1
             rows, portion = world.share(batches(step))
@@ -129,6 +129,7 @@ def fit(
     progress.close()
     if reached.best_state is not None:
         put_weights(model, reached.best_state)
+    world.require_same_weights(name, model)
     model.eval()
     return Fitted(reached.curve, num_steps, reached.best_step or num_steps)
 

@@ -11,6 +11,7 @@ from transformers.models.bert.configuration_bert import BertConfig
 from pipeline import files, paths, record
 from pipeline.modeling import checkpoint
 from pipeline.record import Record
+from pipeline.training import parallel
 from pipeline.training.state import Point
 
 CURVE = paths.CURVE
@@ -19,7 +20,12 @@ CURVE = paths.CURVE
 def publish(
     model: object, config: BertConfig, draft: Record, curve: Sequence[Point], *, tokenizer_from: Path
 ) -> Record:
-    """Write `models/<draft.name>/`; return the record with the digest of the weights filled in."""
+    """Write `models/<draft.name>/`; return the record with the digest of the weights filled in.
+
+    Of several processes the first one writes; the others return the draft.
+    """
+    if not parallel.world().leads:
+        return draft
     with files.publish(paths.model_dir(draft.name)) as folder:
         checkpoint.save(folder, model, config, tokenizer_from=tokenizer_from)  # type: ignore[arg-type]
         finished = replace(draft, digest=files.sha256(folder / checkpoint.WEIGHTS))

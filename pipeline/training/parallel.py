@@ -111,13 +111,17 @@ class World:
         dist.all_gather(found, value.to(_device()).contiguous())
         return [each.cpu() for each in found]
 
-    def require_same(self, what: str, value: str) -> None:
-        """Raises RuntimeError, in every process, unless all of them call this with the same value."""
-        digest = np.frombuffer(hashlib.sha256(value.encode()).digest(), dtype=np.uint8)
-        digests = self.gather(torch.from_numpy(digest.copy()))
+    def require_same_weights(self, name: str, model: nn.Module) -> None:
+        """Raises RuntimeError, in every process, unless all of them ended with the same weights."""
+        if self.size == 1:
+            return
+        digest = hashlib.sha256()
+        for tensor in model.state_dict().values():
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        digests = self.gather(torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8))
         others = [rank for rank, each in enumerate(digests) if not torch.equal(each, digests[0])]
         if others:
-            raise RuntimeError(f"{what}: processes {others} differ from process 0; here: {value}")
+            raise RuntimeError(f"{name}: the weights of processes {others} are not those of process 0")
 
     def _over_average(self, per_row: Tensor) -> float:
         """This process's count over the average process's; zero where there is nothing to count."""

@@ -153,5 +153,7 @@ def _masked_words(model: nn.Module, batch: Batch, portion: Portion) -> dict[str,
     ).last_hidden_state
     chosen_BS = batch["labels"] != -100
     logits = model.cls(hidden_BSE[chosen_BS])
-    mean = functional.cross_entropy(logits, batch["labels"][chosen_BS])
+    # One process's few rows may have no hidden word at all.
+    summed = functional.cross_entropy(logits, batch["labels"][chosen_BS], reduction="sum")
+    mean = summed / chosen_BS.sum().clamp(min=1)
     return {"masked_words": portion.hidden_words * mean}
