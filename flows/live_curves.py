@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 
 from flows import servers
 from pipeline import paths
-from pipeline.tracking import spool, store
+from pipeline.tracking import deliver, spool, store
 from pipeline.training import live
 
 STAGES = ("pretrained", "teacher", "weights", "weights_activations")
@@ -79,6 +79,8 @@ def _leave(child: "subprocess.Popen[bytes]") -> None:
         if child.wait(WAIT_S) == 0:
             return
     _log.warning(
-        "the live curve has not reached MLflow as a whole; it is kept in %s, deliver it with: bitladder sync",
+        "the live curve has not reached MLflow as a whole; what is not there in %d s is kept in %s, "
+        "deliver it with: bitladder sync",
+        deliver.GRACE_SECONDS,
         spool.HOME,
     )

@@ -36,6 +36,7 @@ _ALWAYS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # results go there
 }
 # By default one call to a silent server waits 120 s and is tried eight times.
 _UNLESS_SET = {

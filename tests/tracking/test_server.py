@@ -1,77 +1,38 @@
 """The same through a real `mlflow server`, up to and after its death."""
 
 import json
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from ladder_on_disk import Project
+from mlflow_server import MlflowServer
 
 from pipeline.stages import register
 from pipeline.tracking import commands, store
 from pipeline.tracking.criteria import Criteria
 
 pytestmark = pytest.mark.slow
-START_SECONDS = 120
-
-
-def wait_until_healthy(url: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        assert server.poll() is None, "the server ended while starting"
-        try:
-            urllib.request.urlopen(f"{url}/health", timeout=1).close()  # noqa: S310 - our own loopback server
-            return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"no answer from {url} within {START_SECONDS} s")
 
 
 @pytest.fixture
-def server(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """Process group of a server that MLFLOW_TRACKING_URI points to."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{shutil.copy(empty_store, tmp_path)}"]
-    command += ["--artifacts-destination", str(tmp_path / "kept")]
-    settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    started = subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        env={**os.environ, **settings},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+def server(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowServer]:
+    """A server that MLFLOW_TRACKING_URI points to."""
+    shutil.copy(empty_store, tmp_path)
+    started = MlflowServer(tmp_path)
     try:
-        wait_until_healthy(url, started)
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
-        yield started.pid
+        started.start()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", started.url)
+        yield started
     finally:
-        end(started.pid)
-        started.wait()
-
-
-def end(group: int) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGKILL)
+        started.kill()
 
 
 def test_a_server_is_filled_once_and_asked_for_lineage_and_the_best(
     bare_project: Project,
-    server: int,
+    server: MlflowServer,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -93,7 +54,7 @@ def test_a_server_is_filled_once_and_asked_for_lineage_and_the_best(
         with pytest.raises(store.StoreUnreachableError, match="made through an MLflow server"):
             register.run(bare_project.params)
 
-    end(server)
+    server.kill()
     started = time.monotonic()
     with pytest.raises(store.StoreUnreachableError):
         commands.best(Criteria(), as_json=True)
@@ -101,12 +62,12 @@ def test_a_server_is_filled_once_and_asked_for_lineage_and_the_best(
 
 
 def test_a_server_that_dies_while_publishing_costs_seconds(
-    bare_project: Project, server: int, monkeypatch: pytest.MonkeyPatch
+    bare_project: Project, server: MlflowServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = register.publish
 
     def dies_first(*arguments: object) -> object:
-        end(server)
+        server.kill()
         return real(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(register, "publish", dies_first)
