@@ -62,11 +62,17 @@ def plan(
     status: Annotated[
         bool, typer.Option("--status/--no-status", help="Ask DVC which stages would run, and why.")
     ] = True,
+    measure: Annotated[
+        bool, typer.Option("--measure/--no-measure", help="Take a few steps of what was never measured.")
+    ] = True,
 ) -> None:
-    """Check params.yaml; show what would run, and touch nothing."""
+    """Check params.yaml; show what would run and what it takes. Touch nothing that DVC keeps.
+
+    Minutes and memory come from a few real steps of each kind of training, measured once.
+    """
     from flows import plan
 
-    typer.echo(plan.main(as_json=as_json, ask_dvc=status))
+    typer.echo(plan.main(as_json=as_json, ask_dvc=status, anew=measure))
 
 
 @app.command()

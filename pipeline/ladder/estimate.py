@@ -18,6 +18,7 @@ from pipeline.params import Params
 MIB = 2**20
 # Words and letters of the generated corpus, nearly; the exact number is known once it is generated.
 DEMO_VOCABULARY = 240
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
 _FULL_BYTES, _HALF_BYTES = 4, 2
 _LARGEST = 2**24  # a config.json may come from anywhere
 
@@ -76,15 +77,29 @@ def full_bytes(shape: Shape, *, num_labels: int) -> int:
 
 def shape_of(params: Params) -> Shape | None:
     """The shape of the pre-trained model, where it can be known without a network; else None."""
-    model = params.model
-    if model.architecture is not None:
-        sizes = model.architecture.model_dump(include={field.name for field in fields(Shape)})
+    architecture = params.model.architecture
+    if architecture is not None:
+        sizes = architecture.model_dump(include={field.name for field in fields(Shape)})
         return Shape(vocab_size=DEMO_VOCABULARY, **sizes)
+    folder = _pretrained_folder(params)
+    return _read(folder / "config.json") if folder else None
+
+
+def tokenizer_bytes(params: Params) -> int:
+    """Size of the tokenizer's files, which lie beside every model; 0 where there is none to look at yet."""
+    folder = paths.model_dir("pretrained") if params.model.source == "demo" else _pretrained_folder(params)
+    places = [folder / name for name in TOKENIZER_FILES] if folder else []
+    return sum(place.stat().st_size for place in places if place.is_file())
+
+
+def _pretrained_folder(params: Params) -> Path | None:
+    """Where the pre-trained model's config.json lies on this machine."""
+    model = params.model
     folder = {"path": _folder, "package": _package}.get(model.source, _fetched)(model.location or "")
     if folder is None:
         return None
     configs = [*folder.glob("config.json"), *sorted(folder.glob("*/config.json"))]
-    return _read(configs[0]) if configs else None
+    return configs[0].parent if configs else None
 
 
 def _codes(rows: int, columns: int, bits: int) -> int:

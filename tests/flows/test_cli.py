@@ -90,7 +90,7 @@ def test_wrong_usage_is_exit_code_2(bitladder: Bitladder, arguments: tuple[str, 
 
 def test_no_escape_codes_are_printed_when_colour_is_refused() -> None:
     environment = {**os.environ, "NO_COLOR": "1", "FORCE_COLOR": "1", "TERM": "xterm-256color"}
-    command = [sys.executable, "-m", "flows.cli", "plan", "--no-status"]
+    command = [sys.executable, "-m", "flows.cli", "plan", "--no-status", "--no-measure"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     assert "\x1b" not in done.stdout + done.stderr
 
@@ -171,16 +171,16 @@ def test_the_plan_is_shown_without_dvc_and_touches_nothing(
     bitladder: Bitladder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_params()
-    assert bitladder("plan", "--no-status") == 0
+    assert bitladder("plan", "--no-status", "--no-measure") == 0
     shown = capsys.readouterr().out
     assert "weights_activations  w1a1_random  teacher" in shown
-    assert "DVC" not in shown
+    assert "DVC stage" not in shown
     assert os.listdir() == ["params.yaml"]
 
 
 def test_the_plan_can_be_read_by_a_program(bitladder: Bitladder, capsys: pytest.CaptureFixture[str]) -> None:
     write_params()
-    assert bitladder("plan", "--json", "--no-status") == 0
+    assert bitladder("plan", "--json", "--no-status", "--no-measure") == 0
     answer = json.loads(capsys.readouterr().out)
     rows = {row["name"]: row for row in answer["rows"]}
     assert rows["w1a8"]["parent"] == "w1"
@@ -192,5 +192,5 @@ def test_without_a_dvc_repository_the_plan_says_so(
     bitladder: Bitladder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_params()
-    assert bitladder("plan") == 0
+    assert bitladder("plan", "--no-measure") == 0
     assert "DVC cannot tell what would run: you are not inside of a DVC repository" in capsys.readouterr().out

@@ -1,0 +1,259 @@
+"""What a model will cost to train: minutes, memory and disk, from its shape and a few rehearsed steps.
+
+Arithmetic only, without torch; `flows.rehearsal` measures. Disk is counted at its largest: every output is
+written once, and DVC's cache keeps a copy unless it links; while a model trains, two states to continue from
+lie beside it and a third is being written, each with the weights, both moments of AdamW and the best weights.
+
+Other work on a machine makes everything take longer on the wall. What is measured is therefore read by the
+time of the processors too (`undisturbed`), so that a plan made beside other work is not a plan for it.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.ladder import estimate
+from pipeline.ladder.estimate import MIB, Shape
+from pipeline.ladder.rung import LadderRung, climb
+from pipeline.params import Duration, Optimization, Params
+
+STATES = 3
+TENSORS_PER_STATE = 4
+# Wall time over the time of the processors where nothing else runs: a step waits now and then, for a disk, or
+# one thread for another.
+IDLE = 1.15
+# Beside each model's weights: a record, a curve, a config.
+SMALL_FILES_BYTES = 16 * 2**10
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """One kind of training, measured.
+
+    Attributes:
+        seconds_per_step: with sequences of the expected length.
+        seconds_per_state: of writing what a killed training continues from.
+        seconds_per_row: of scoring one row as it is done between steps.
+        other_seconds: start of the process, reading, calibration, publishing: all but steps and rows scored.
+        peak_mib: most memory the process had, in main memory.
+        gpu_mib: most memory it had on the GPU; None without one.
+        threads: that the stage used.
+        steps: how many were timed.
+        share: of the processors that the threads had; about 1 where nothing else ran.
+        pack_seconds: packing it, less the rows it is compared on; 0 for what is not packed.
+        packed_seconds_per_row: of scoring one row by its packed file.
+    """
+
+    seconds_per_step: float
+    seconds_per_row: float
+    other_seconds: float
+    peak_mib: float
+    gpu_mib: float | None
+    threads: int
+    steps: int
+    share: float = 1.0
+    seconds_per_state: float = 0.0
+    pack_seconds: float = 0.0
+    packed_seconds_per_row: float = 0.0
+
+
+@dataclass(frozen=True)
+class Rows:
+    """How many rows there are of each kind; None where nobody knows yet.
+
+    Attributes:
+        validation: of the first validation split, which `pack` compares on.
+        judged: of all validation splits, which `evaluate` scores.
+        seconds_per_row: of reading and tokenizing one.
+        rehearsed: rows of (train, selection) that rehearsals read, and whose cost they contain.
+        origin: prepared (data/<task>/), made (as `prepare` does it) or assumed.
+        tokens: mean length of a batch, by batch size.
+    """
+
+    train: int | None
+    augmented: int | None
+    selection: int | None
+    validation: int | None
+    judged: int | None
+    seconds_per_row: float
+    rehearsed: tuple[int, int]
+    origin: str
+    tokens: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one model. None where it is not known, or would have had to be measured.
+
+    Attributes:
+        steps: of training, 0 for a model that comes trained.
+        disk_mib: trained and packed, DVC's copies included.
+        state_mib: while it trains, on top of that.
+        pack_seconds: of its stage `pack`.
+    """
+
+    steps: int | None
+    seconds_per_step: float | None
+    seconds: float | None
+    peak_memory_mib: float | None
+    gpu_memory_mib: float | None
+    disk_mib: float | None
+    state_mib: float | None
+    pack_seconds: float | None
+
+
+def optimization_of(params: Params, name: str) -> Optimization:
+    """How a model of the plan is optimized."""
+    if name in params.rungs:
+        return params.optimization_of(params.rungs[name])
+    return params.training.teacher if name == "teacher" else params.training.pretraining
+
+
+def num_steps(params: Params, name: str, rows: Rows | None) -> int | None:
+    """Steps of a model's training; None when it is given in epochs of rows nobody has counted yet."""
+    if name == "pretrained" and params.model.source != "demo":
+        return 0
+    num_rows = _rows_to_learn_from(params, name, rows)
+    duration = _duration(params, name)
+    if duration.steps is None and num_rows is None:
+        return None
+    return count_steps(duration, num_rows=num_rows or 0, batch_size=optimization_of(params, name).batch_size)
+
+
+def count_steps(duration: Duration, *, num_rows: int, batch_size: int) -> int:
+    """As the loop counts them (`pipeline.training.loop.count_steps`), without torch."""
+    if duration.steps is not None:
+        return duration.steps
+    assert duration.epochs is not None
+    return max(1, round(duration.epochs * math.ceil(num_rows / batch_size)))
+
+
+def undisturbed(timed: Sequence[float], threads: int = 1) -> float:
+    """Seconds that a piece of work takes on a machine that does nothing else.
+
+    Args:
+        timed: seconds on the wall, and of the processors.
+        threads: that did the work; 0 when a GPU did, and the processors' time tells nothing.
+    """
+    wall, cpu = timed
+    return wall if threads == 0 else min(wall, IDLE * cpu / threads)
+
+
+def seconds_per_step(durations: Sequence[float], widths: Sequence[int], tokens: float) -> float:
+    """Expected seconds of a step on a batch that is `tokens` long: its time goes with them, nearly.
+
+    Args:
+        durations: of each timed step; their median does without one that took long for another reason.
+        widths: tokens of the longest sequence of each of those steps' batches.
+    """
+    rates = [seconds / width for seconds, width in zip(durations, widths, strict=True)]
+    return statistics.median(rates) * tokens
+
+
+def training_seconds(
+    measured: Rehearsed, *, steps: int, states: int, evaluations: int, rows: Rows, num_train: int | None
+) -> float:
+    """Wall seconds of a model's stage: steps, states, evaluations, the one at the end, and the rest."""
+    selection = rows.selection or 0
+    unread = max(0, (num_train or 0) + selection - sum(rows.rehearsed))
+    scored = (evaluations + 1) * selection
+    return (
+        measured.other_seconds
+        + steps * measured.seconds_per_step
+        + states * measured.seconds_per_state
+        + scored * measured.seconds_per_row
+        + unread * rows.seconds_per_row
+    )
+
+
+def pack_seconds(measured: Rehearsed, rows: Rows) -> float:
+    """Wall seconds of `pack`: the trained and the packed model answer the first validation split."""
+    compared = rows.validation or 0
+    return measured.pack_seconds + compared * (
+        measured.seconds_per_row + measured.packed_seconds_per_row + rows.seconds_per_row
+    )
+
+
+def costs(
+    params: Params,
+    measured: Mapping[str, Rehearsed],
+    rows: Rows | None,
+    *,
+    copies: int,
+) -> dict[str, Cost]:
+    """The cost of every model by name. `copies`: how often an output is on disk, DVC's cache included."""
+    rungs = {rung.name: rung for rung in climb(params)}
+    return {
+        name: _cost(params, name, rungs.get(name), measured.get(name), rows, copies)
+        for name in ("pretrained", "teacher", *rungs)
+    }
+
+
+def _cost(
+    params: Params,
+    name: str,
+    rung: LadderRung | None,
+    measured: Rehearsed | None,
+    rows: Rows | None,
+    copies: int,
+) -> Cost:
+    shape = estimate.shape_of(params)
+    steps = num_steps(params, name, rows)
+    known = measured is not None and rows is not None and steps is not None
+    seconds = None
+    if measured is not None and rows is not None and steps is not None:
+        scored = name != "pretrained"
+        seconds = training_seconds(
+            measured,
+            steps=steps,
+            states=max(0, steps - 1) // params.training.checkpoint_every,
+            evaluations=params.budget.evaluations if scored else -1,
+            rows=rows,
+            num_train=_rows_to_learn_from(params, name, rows) if scored else None,
+        )
+    packs = name in params.deliver and measured is not None and rows is not None
+    return Cost(
+        steps=steps,
+        seconds_per_step=measured.seconds_per_step if measured and steps else None,
+        seconds=seconds if known else None,
+        peak_memory_mib=measured.peak_mib if measured else None,
+        gpu_memory_mib=measured.gpu_mib if measured else None,
+        disk_mib=_disk_mib(params, name, rung, shape, copies),
+        state_mib=_state_mib(params, shape) if steps != 0 else 0.0,
+        pack_seconds=pack_seconds(measured, rows) if packs and measured and rows else None,
+    )
+
+
+def _disk_mib(
+    params: Params, name: str, rung: LadderRung | None, shape: Shape | None, copies: int
+) -> float | None:
+    if shape is None:
+        return None
+    labels, extra = params.task.num_labels, estimate.tokenizer_bytes(params) + SMALL_FILES_BYTES
+    written = estimate.full_bytes(shape, num_labels=labels) + extra
+    if rung is not None and name in params.deliver:
+        written += estimate.packed_bytes(shape, rung, num_labels=labels) + extra
+    return written * copies / MIB
+
+
+def _state_mib(params: Params, shape: Shape | None) -> float | None:
+    if shape is None:
+        return None
+    full = estimate.full_bytes(shape, num_labels=params.task.num_labels)
+    return STATES * TENSORS_PER_STATE * full / MIB
+
+
+def _duration(params: Params, name: str) -> Duration:
+    if name in params.rungs:
+        return params.duration_of(params.rungs[name])
+    return params.budget.teacher if name == "teacher" else params.budget.pretraining
+
+
+def _rows_to_learn_from(params: Params, name: str, rows: Rows | None) -> int | None:
+    if name == "pretrained":
+        return params.task.generator.corpus_rows if params.task.generator else None
+    if rows is None:
+        return None
+    augmented = name in params.rungs and params.rungs[name].data == "augmented"
+    return rows.augmented if augmented else rows.train
