@@ -79,7 +79,7 @@ def _leave(child: "subprocess.Popen[bytes]") -> None:
         if child.wait(WAIT_S) == 0:
             return
     _log.warning(
-        "the live curve has not reached MLflow as a whole; what is not there in %d s is kept in %s, "
+        "the live curve has not reached MLflow as a whole; what does not in %d s is kept in %s, "
         "deliver it with: bitladder sync",
         deliver.GRACE_SECONDS,
         spool.HOME,

@@ -5,7 +5,7 @@ anything. It learns through its standard input, a pipe that nothing is written t
 however that happened; then it has GRACE_SECONDS left, which the kernel enforces. What it did not get
 delivered stays in the spool for `bitladder sync`.
 
-Exit code 0: everything is delivered. Ended by SIGALRM: not everything.
+Exit codes: 0 everything is delivered, 3 MLflow does not answer; ended by SIGALRM: it did not in time.
 """
 
 import logging
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pipeline.tracking import live_runs, spool, store
 from pipeline.tracking.spool import Stamp
-from pipeline.tracking.store import Store, StoreBusyError, StoreUnreachableError
+from pipeline.tracking.store import Store, StoreUnreachableError
 
 PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 15.0
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 def main() -> int:
-    """Deliver until the stage has ended and everything is delivered or the time is over."""
+    """Deliver until the stage has ended and everything is delivered, or cannot be."""
     os.nice(POLITENESS)
     os.environ.update(_IMPATIENT)
     logging.basicConfig(format="%(asctime)s %(message)s", stream=sys.stderr)
@@ -40,22 +40,24 @@ def main() -> int:
     place, delivered, pause = store.locate(), dict[Path, Stamp](), PAUSE_SECONDS
     while True:
         last = ended.is_set()  # looked at first: the stage writes nothing after its end
-        done = _round(place, delivered)
-        if last and done:
+        failure = _round(place, delivered)
+        if last and failure is None:
             return 0
-        pause = PAUSE_SECONDS if done else min(2 * pause, LONGEST_PAUSE_SECONDS)
+        if last and isinstance(failure, StoreUnreachableError):
+            return failure.exit_code
+        pause = PAUSE_SECONDS if failure is None else min(2 * pause, LONGEST_PAUSE_SECONDS)
         if last:
             time.sleep(LAST_PAUSE_SECONDS)
         else:
             ended.wait(pause)
 
 
-def _round(place: Store, delivered: dict[Path, Stamp]) -> bool:
-    """Deliver what is new; whether everything is delivered now. `delivered` remembers it."""
+def _round(place: Store, delivered: dict[Path, Stamp]) -> Exception | None:
+    """Deliver what is new; None when everything is delivered now. `delivered` remembers it."""
     found = {path: now for path in spool.waiting() if (now := spool.stamp(path)) is not None}
     changed = [path for path, now in found.items() if delivered.get(path) != now]
     if not changed:
-        return True
+        return None
     try:
         with store.opened(place) as client:
             for path in changed:
@@ -64,13 +66,10 @@ def _round(place: Store, delivered: dict[Path, Stamp]) -> bool:
                     if curve is not None:
                         live_runs.deliver(client, place, curve)
                 delivered[path] = found[path]
-    except (StoreUnreachableError, StoreBusyError) as error:
-        _log.warning("%s", error)
-        return False
-    except Exception as error:  # a refusal by MLflow, a run deleted by hand: the next round sees
+    except Exception as error:  # also a refusal by MLflow, or a run deleted by hand: the next round sees
         _log.warning("%s: %s", type(error).__name__, str(error).replace(place.uri, place.shown))
-        return False
-    return True
+        return error
+    return None
 
 
 def _await_end(ended: threading.Event) -> None:
