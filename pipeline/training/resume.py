@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import shutil
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -184,8 +185,8 @@ def _verify(folder: Path) -> None:
 
 def _set_aside(folder: Path, wanted: Path) -> Path:
     """Rename, to the first free name; never over something that is there."""
-    numbered = (wanted.with_name(f"{wanted.name}-{number}") for number in range(2, 10**6))
-    free = next(path for path in (wanted, *numbered) if not path.exists())
+    numbered = (wanted.with_name(f"{wanted.name}-{number}") for number in count(2))
+    free = next(path for path in chain([wanted], numbered) if not path.exists())
     folder.rename(free)
     return free
 
@@ -193,10 +194,10 @@ def _set_aside(folder: Path, wanted: Path) -> Path:
 def _refusal(states: States, others: list[Path]) -> str:
     other = max(others, key=lambda folder: _steps(folder)[-1])
     lines = differences(_facts_of(other), states.facts)
-    step, count = _steps(other)[-1], f"{len(lines)} {'fact differs' if len(lines) == 1 else 'facts differ'}"
+    step, found = _steps(other)[-1], f"{len(lines)} {'fact differs' if len(lines) == 1 else 'facts differ'}"
     return "\n".join(
         (
-            f"{states.name}: a training stopped at step {step} cannot go on as things are now; {count}:",
+            f"{states.name}: a training stopped at step {step} cannot go on as things are now; {found}:",
             *(f"  {line}" for line in lines),
             f"Put back what changed and run the same command again, or set {FRESH}=1 to start anew;",
             f"{other} is then set aside, not deleted.",
