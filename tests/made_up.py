@@ -1,4 +1,4 @@
-"""Made-up data for every GLUE task in the Hub's layout, and a tiny random BERT that knows the words in it."""
+"""Made-up data for every GLUE task and SQuAD in the Hub's layout, and a tiny random BERT for them."""
 
 import random
 from pathlib import Path
@@ -65,6 +65,41 @@ def glue(root: Path, task: str, *, train_rows: int = 60, validation_rows: int = 
         write(folder / f"{split}.parquet", rows(task, validation_rows, seed=2 + number))
     unlabelled = rows(task, 8, seed=9)
     write(folder / "test.parquet", unlabelled.assign(label=unlabelled["label"] * 0 - 1))
+    return root
+
+
+def questions(num_rows: int, seed: int, *, answerable: float = 1.0) -> pd.DataFrame:
+    """Who did what: three questions to a context, two contexts to an article; some ask of somebody else."""
+    draw = random.Random(seed)
+    made: list[dict[str, object]] = []
+    while len(made) < num_rows:
+        actors, deeds = draw.sample(WORDS[6:10], 3), draw.sample(WORDS[20:25], 3)
+        things = draw.choices(WORDS[:6], k=3)
+        parts = [f"The {a} {d} the {t}." for a, d, t in zip(actors, deeds, things, strict=True)]
+        context = " ".join(parts)
+        for number in range(3):
+            has_answer, row = draw.random() < answerable, len(made)
+            start = context.index(parts[number]) + parts[number].rindex(" the ") + 1
+            made.append(
+                {
+                    "id": f"{seed}-{row}",
+                    "title": f"Article {seed} {row // 6}",
+                    "context": context,
+                    "question": f"{deeds[number] if has_answer else 'gladly'} {actors[number]}?",
+                    "answers": {
+                        "text": [f"the {things[number]}"] if has_answer else [],
+                        "answer_start": [start] if has_answer else [],
+                    },
+                }
+            )
+    return pd.DataFrame(made[:num_rows])
+
+
+def squad(root: Path, task: str = "squad", *, train_rows: int = 60, validation_rows: int = 12) -> Path:
+    """Write `<root>/<task>/*.parquet`, a third of squad_v2 without an answer; return the root."""
+    share = 1.0 if task == "squad" else 0.67
+    for number, (split, num_rows) in enumerate((("train", train_rows), ("validation", validation_rows)), 1):
+        write(root / task / f"{split}.parquet", questions(num_rows, seed=number, answerable=share))
     return root
 
 

@@ -69,7 +69,7 @@ def _column_problems(
     if name == INDEX:
         yield from _type_problem(name, column, pa.types.is_integer, "integers")
     elif name != LABEL:
-        yield from _text_problems(name, column)
+        yield from text_problems(name, column)
     elif num_labels is None:
         yield from _score_problems(column)
     else:
@@ -110,7 +110,8 @@ def _score_problems(column: pa.ChunkedArray) -> Iterator[str]:
         yield f"{_first(LABEL, wrong, values)}; expected finite floats"
 
 
-def _text_problems(name: str, column: pa.ChunkedArray) -> Iterator[str]:
+def text_problems(name: str, column: pa.ChunkedArray) -> Iterator[str]:
+    """What is wrong with a column of text: its type, its encoding, rows without anything to read."""
     yield from _type_problem(name, column, _is_text, "text")
     if not _is_text(column.type):
         return

@@ -6,18 +6,23 @@ Shapes: B sequences of a batch, S tokens of its longest (padding to the split's 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
 Batch = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A tokenized split: ids and segment ids per row (not padded), labels [N], how many rows were cut."""
+    """A tokenized split: ids and segment ids per row (not padded), labels [N] ([N, 2] for
+    windows of questions), how many rows were cut."""
 
     input_ids: list[list[int]]
     token_type_ids: list[list[int]]
@@ -70,18 +75,8 @@ class Shuffled:
 
 
 def encode(frame: pd.DataFrame, columns: list[str], tokenizer_folder: Path, *, max_length: int) -> Encoded:
-    """Tokenize one or two text columns; a pair is cut from its longer sentence first.
-
-    Raises ValueError when the folder's tokenizer pads with another id than 0: masks and padding rely on it.
-    """
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(tokenizer_folder / "tokenizer.json"))
-    if tokenizer.id_to_token(0) != "[PAD]":
-        raise ValueError(
-            f"{tokenizer_folder}: token 0 is {tokenizer.id_to_token(0)!r}; a BERT tokenizer has [PAD]"
-        )
-    tokenizer.no_padding()
+    """Tokenize one or two text columns; a pair is cut from its longer sentence first."""
+    tokenizer = read_tokenizer(tokenizer_folder)
     tokenizer.enable_truncation(max_length, strategy="longest_first")
     texts = [frame[column].tolist() for column in columns]
     encodings = tokenizer.encode_batch(list(zip(*texts, strict=True)) if len(texts) == 2 else texts[0])
@@ -91,6 +86,20 @@ def encode(frame: pd.DataFrame, columns: list[str], tokenizer_folder: Path, *, m
         torch.tensor(frame["label"].to_numpy()),
         sum(bool(encoding.overflowing) for encoding in encodings),
     )
+
+
+def read_tokenizer(folder: Path) -> "Tokenizer":
+    """A model folder's tokenizer, which pads nothing by itself.
+
+    Raises ValueError when it pads with another id than 0: masks and padding rely on it.
+    """
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    if tokenizer.id_to_token(0) != "[PAD]":
+        raise ValueError(f"{folder}: token 0 is {tokenizer.id_to_token(0)!r}; a BERT tokenizer has [PAD]")
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def _padded(rows: list[list[int]], width: int) -> Tensor:

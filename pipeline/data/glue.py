@@ -12,16 +12,12 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.data.checks import DataError, checked
+from pipeline.data.hub import HubError as HubError
+from pipeline.data.hub import fetch
 from pipeline.data.tables import read_table
 
 REPOSITORY = "nyu-mll/glue"
 TRAIN = "train"
-
-
-class HubError(ConnectionError):
-    """The data set could be had neither from the Hub nor from its local cache."""
-
-    exit_code = 3
 
 
 def from_folder(
@@ -62,7 +58,7 @@ def from_hub(
     """
     name = repository or REPOSITORY
     tables = {
-        split: (f"{name}/{task}/{split}", _fetch(name, task, split, revision))
+        split: (f"{name}/{task}/{split}", fetch(name, task, split, revision))
         for split in [TRAIN, *validation_splits]
     }
     return check_splits(tables, sentence_columns, num_labels)
@@ -87,16 +83,3 @@ def check_splits(
     if problems:
         raise DataError(problems)
     return frames
-
-
-def _fetch(repository: str, task: str, split: str, revision: str) -> pa.Table:
-    from datasets import load_dataset
-
-    try:
-        return load_dataset(repository, task, split=split, revision=revision).data.table
-    # datasets raises a dozen unrelated types when offline, and every one of them means the same here.
-    except Exception as error:
-        raise HubError(
-            f"data.source hub: cannot load {repository} {task} {split} at revision {revision}: "
-            f"{type(error).__name__}: {error}. Check the network and HF_HUB_OFFLINE, or use data.source path"
-        ) from error

@@ -12,7 +12,8 @@ import pytest
 from made_up import TASKS, glue, rows, write
 
 from pipeline.data.checks import DataError
-from pipeline.data.glue import HubError, from_folder, from_hub
+from pipeline.data.glue import from_folder, from_hub
+from pipeline.data.hub import HubError
 from pipeline.files import IntegrityError
 
 REVISION = "0" * 40
