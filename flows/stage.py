@@ -96,7 +96,9 @@ def perform(name: str, address: str, work: Callable[[], None]) -> None:
 def note_seconds(address: str, seconds: float) -> None:
     """Leave `.bitladder/timings/<stage>[@rung].json` for the plan's estimates and the results table."""
     finished = datetime.now(UTC).isoformat(timespec="seconds")
-    files.write_json(timing(address), {"seconds": round(seconds, 3), "finished": finished})
+    processors = sum(os.times()[:4])  # of this process and its children, from their start
+    values = {"seconds": round(seconds, 3), "processor_seconds": round(processors, 3), "finished": finished}
+    files.write_json(timing(address), values)
 
 
 def timing(address: str) -> Path:
