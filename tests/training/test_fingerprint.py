@@ -9,8 +9,8 @@ from pipeline.training import fingerprint
 from pipeline.training.fingerprint import CLASSIFIER, LOOP, code, differences, digest
 
 # They carry parameters, names and bytes from one place to another; what they carry is a fact itself.
-CARRIERS = {"pipeline", "pipeline.data", "pipeline.evaluation", "pipeline.files", "pipeline.params"}
-CARRIERS |= {"pipeline.paths", "pipeline.record", "pipeline.data.tables", "pipeline.problems"}
+CARRIERS = {"pipeline", "pipeline.data", "pipeline.data.tables", "pipeline.evaluation", "pipeline.problems"}
+CARRIERS |= {f"pipeline.{name}" for name in ("files", "params", "parts", "paths", "record")}
 
 
 @pytest.mark.parametrize(
