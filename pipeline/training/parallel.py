@@ -144,8 +144,8 @@ def join(processes: int) -> World:
         WorldError: torchrun started another number of processes, or there are fewer GPUs than that.
     """
     global _world
+    _require(processes)
     if _world.size != processes:
-        _require(processes)
         _initialize()
         _world = World(dist.get_rank(), dist.get_world_size())
         atexit.register(dist.destroy_process_group)
@@ -162,8 +162,8 @@ def _require(processes: int) -> None:
     started = int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
     if started != processes:
         raise WorldError(
-            f"training.processes: {processes}, but this is 1 process of {started}; it is started by "
-            f"`python -m flows.stage`, or by `torchrun --nproc_per_node={processes} -m flows.stage`"
+            f"training.processes: {processes}, but this is 1 process of {started}; start as many: "
+            f"`python -m flows.stage` does, or `torchrun --nproc_per_node={processes} -m flows.stage`"
         )
     if processes > 1 and torch.cuda.is_available():
         local, available = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
