@@ -1,0 +1,222 @@
+"""A stage in several processes: one lock, one voice, its own exit codes, and nobody left behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from scratch_project import ROOT, Scratch, gone, until
+
+from flows import launch, rank, supervise
+from flows.launch import Ended
+from pipeline import params, paths
+from pipeline.params import Params
+
+ADDRESS = "weights@w8"
+NO_FILE = "<N/A>"  # what torchrun says of a process that left no word
+
+
+@dataclass
+class Failure:
+    """What torchrun knows of a process that failed."""
+
+    exitcode: int
+    said: str = ""
+    error_file: str = NO_FILE
+    error_file_data: dict[str, Any] = field(default_factory=dict)
+
+
+def failure(tmp_path: Path, exitcode: int, said: str = "") -> Failure:
+    if not said:
+        return Failure(exitcode, error_file_data={"message": "<NONE>"})
+    file = tmp_path / f"{exitcode}.json"
+    file.touch()
+    return Failure(exitcode, said, str(file), {"message": said})
+
+
+def settings(**training: Any) -> Params:
+    found = params.load(ROOT / "params.yaml")
+    return found.model_copy(update={"training": found.training.model_copy(update=training)})
+
+
+# which process is to blame
+
+
+@pytest.mark.parametrize(
+    ("codes", "wanted"),
+    [
+        # Who was killed says more than who then lost the connection to it, or was ended by torchrun.
+        ({0: (1, "Connection closed"), 1: (-9, "")}, Ended(137, "process 1: was killed by SIGKILL")),
+        ({0: (-15, ""), 1: (-11, "")}, Ended(139, "process 1: was killed by SIGSEGV")),
+        ({0: (1, "Timed out"), 1: (143, "")}, Ended(1, "process 0: Timed out")),
+        ({0: (-15, ""), 1: (1, "")}, Ended(1, "process 1: ended with exit code 1")),
+        # A code that says why is the stage's own, whichever process it was.
+        ({0: (1, "Connection closed"), 1: (5, "w1: diverged")}, Ended(5, "w1: diverged")),
+        ({0: (5, "w1: diverged"), 1: (5, "w1: diverged")}, Ended(5, "w1: diverged")),
+        ({0: (-9, ""), 1: (4, "models/teacher: damaged")}, Ended(4, "models/teacher: damaged")),
+        ({0: (143, ""), 1: (143, "")}, Ended(143, "process 0: ended with exit code 143")),
+    ],
+)
+def test_of_several_that_failed_the_one_that_says_most_is_the_cause(
+    codes: Mapping[int, tuple[int, str]], wanted: Ended, tmp_path: Path
+) -> None:
+    failures = {number: failure(tmp_path, *code) for number, code in codes.items()}
+    assert launch.cause(failures) == wanted
+
+
+# when to start again
+
+
+class Launches:
+    """Stands for torchrun: each launch gets to a step and ends as it is told."""
+
+    def __init__(self, *each: tuple[int, int]) -> None:
+        self.left = list(each)
+        self.environments: list[Mapping[str, str]] = []
+
+    def __call__(
+        self, number: int, stage: str, rung: str | None, address: str, environment: Mapping[str, str]
+    ) -> Ended:
+        self.environments.append(dict(environment))
+        step, exit_code = self.left.pop(0)
+        if step:
+            (paths.states_dir("w8") / "0123456789abcdef" / f"step-{step:09d}").mkdir(parents=True)
+        return Ended(exit_code, "process 1: was killed by SIGKILL" if exit_code else "")
+
+
+def supervised(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, launches: Launches) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(supervise, "_launch", launches)
+    supervise.run(settings(processes=2), "weights", "w8", ADDRESS)
+
+
+def test_a_lost_process_is_made_good_for_as_long_as_that_gets_further(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    launches = Launches((200, 137), (600, 1), (1000, 0))
+    supervised(monkeypatch, tmp_path, launches)
+    assert launches.left == []
+
+
+@pytest.mark.parametrize(
+    "each",
+    [
+        [(0, 137)],  # nothing was saved
+        [(200, 137), (0, 137)],  # no further than before
+        [(200, 137), (400, 137), (600, 137), (800, 137)],  # often enough
+        [(200, 5)],  # diverged: it would again
+        [(200, 143)],  # somebody wants it to stop
+    ],
+)
+def test_otherwise_it_ends_with_the_code_and_the_words_of_the_process(
+    each: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    launches = Launches(*each, (9999, 0))
+    with pytest.raises(supervise.LostProcessError, match="was killed by SIGKILL") as caught:
+        supervised(monkeypatch, tmp_path, launches)
+    assert caught.value.exit_code == each[-1][1]
+    assert launches.left == [(9999, 0)]
+
+
+def test_started_again_it_does_not_set_aside_what_it_is_to_go_on_from(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BITLADDER_FRESH", "1")
+    launches = Launches((200, 137), (0, 0))
+    supervised(monkeypatch, tmp_path, launches)
+    assert [each.get("BITLADDER_FRESH") for each in launches.environments] == ["1", None]
+
+
+def test_the_cores_are_divided_unless_the_number_of_threads_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    assert supervise._for_processes(4)["OMP_NUM_THREADS"] == "4"
+    assert supervise._for_processes(64)["OMP_NUM_THREADS"] == "1"
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert supervise._for_processes(4)["OMP_NUM_THREADS"] == "3"
+
+
+@pytest.mark.parametrize("stage", ["prepare", "augment", "pack", "evaluate", "report", "register"])
+def test_only_stages_that_train_are_shared(stage: str) -> None:
+    assert not supervise.serves(settings(processes=2), stage)
+    assert not supervise.serves(settings(processes=1), "teacher")
+    assert supervise.serves(settings(processes=2), "teacher")
+
+
+def test_a_pretrained_model_that_is_copied_is_copied_by_one() -> None:
+    found = settings(processes=2)
+    assert supervise.serves(found, "pretrained")
+    copied = found.model.model_copy(update={"source": "package"})
+    assert not supervise.serves(found.model_copy(update={"model": copied}), "pretrained")
+
+
+def test_a_stage_that_cannot_be_shared_refuses_torchrun() -> None:
+    with pytest.raises(rank.OneProcessError, match="one process") as caught:
+        rank.require_shared("pack")
+    assert caught.value.exit_code == 2
+    rank.require_shared("weights_activations")
+
+
+def test_a_process_whose_parent_ended_while_it_started_ends_too() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    command = f"from flows import processes; processes.die_with_parent(9, parent={ended.pid})"
+    assert subprocess.run([sys.executable, "-c", command], cwd=ROOT).returncode == -signal.SIGKILL
+
+
+# with torchrun
+
+
+@pytest.fixture
+def several(scratch: Scratch) -> Scratch:
+    """A scratch project whose training stages are to be shared by two processes."""
+    path = scratch.root / "params.yaml"
+    path.write_text(path.read_text().replace("processes: 1", "processes: 2"))
+    return scratch
+
+
+def at_work(scratch: Scratch) -> list[psutil.Process]:
+    """The two processes, once both are at work."""
+    until(lambda: len(scratch.calls()) == 2, "both at work")
+    log = (scratch.root / "calls.log").read_text().splitlines()
+    return [psutil.Process(int(line.split()[1])) for line in log]
+
+
+@pytest.mark.slow
+def test_two_processes_do_the_work_of_a_stage_and_one_of_them_speaks(several: Scratch) -> None:
+    ended = several.run("flows.stage", "weights", "w8")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", f"{ADDRESS}: at work\n")
+    assert len(several.calls()) == 2
+    seen = several.seen(ADDRESS)["environment"]
+    assert (seen["WORLD_SIZE"], seen["GLOO_SOCKET_IFNAME"]) == ("2", "lo")
+    assert list((several.root / ".bitladder/launch").iterdir()) == []
+    assert json.loads((several.root / f".bitladder/timings/{ADDRESS}.json").read_text())["seconds"] > 0
+
+
+@pytest.mark.slow
+def test_an_error_of_theirs_is_one_line_and_its_exit_code(several: Scratch) -> None:
+    several.behave(ADDRESS, error="integrity")
+    ended = several.run("flows.stage", "weights", "w8")
+    said = f"{ADDRESS}: at work\n{ADDRESS}: models/teacher: no manifest\n"
+    assert (ended.returncode, ended.stderr) == (4, said)
+
+
+@pytest.mark.slow
+def test_nothing_listens_and_nobody_is_left_when_the_stage_is_killed(several: Scratch) -> None:
+    several.behave(ADDRESS, seconds=60)
+    stage = several.start("flows.stage", "weights", "w8")
+    processes = at_work(several)
+    launcher = processes[0].parent()
+    everyone = [*processes, launcher]
+    connections = [each for process in everyone for each in process.net_connections("inet")]
+    assert [each for each in connections if each.status == psutil.CONN_LISTEN] == []
+    assert several.run("flows.stage", "weights", "w8").returncode == 75
+    stage.kill()
+    until(lambda: all(gone(each.pid) for each in everyone), "all of them gone")
