@@ -121,9 +121,9 @@ def _rehearse(rungs: list[str], say: Callable[[str], None]) -> tuple[Kept, dict[
             if answer.get("durations"):
                 pace = statistics.median(wall for wall, _ in answer["durations"])
                 say(f"plan: {piece}: {_duration(pace)} a step, {answer['peak_mib']:.0f} MiB at its peak")
-    start = found.pop("start", {"seconds": (0.0, 0.0)})["seconds"]
-    for answer in found.values():
-        answer["start_seconds"] = start
+    start = found.pop("start", {})
+    for piece, answer in found.items():
+        answer["start_seconds"] = start["rows" if piece == "rows" else "training"]
     return found, failures
 
 

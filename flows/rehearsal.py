@@ -43,9 +43,8 @@ FEWEST_STEPS, MOST_STEPS = 3, 24
 FLOPS_PER_SECOND = 8e10  # of one core, roughly: decides how many steps are timed, no more
 ROWS_TO_SCORE, ROWS_FOR_LENGTHS = 64, 2000
 NEW_ROWS = (60, 240)
-USED_BY_STAGES = (
-    "pandas",
-    "pyarrow.parquet",
+USED_BY_ALL = ("pandas", "pyarrow.parquet")
+USED_BY_TRAINING = (
     "scipy.stats",
     "sklearn.metrics",
     "tokenizers",
@@ -66,9 +65,7 @@ def main(arguments: list[str]) -> int:
     folder = Path(arguments[0]).absolute()
     settings = _with_absolute_places(params.load(paths.PARAMS))
     rungs: list[str] = files.read_json(folder / REQUEST)["rungs"]
-    for name in USED_BY_STAGES:
-        importlib.import_module(name)
-    _say({"piece": "start", "seconds": (time.time() - memory.started(), time.process_time())})
+    _say({"piece": "start", "rows": _imported(USED_BY_ALL), "training": _imported(USED_BY_TRAINING)})
 
     stages: list[tuple[str, Piece]] = [
         ("rows", lambda: rows(settings, project=Path.cwd(), folder=folder)),
@@ -218,6 +215,13 @@ def _augmented_in(settings: Params, new_rows: int) -> "Moment":
     started = now()
     augment.run(settings.model_copy(update={"augmentation": few}))
     return since(started)
+
+
+def _imported(modules: Sequence[str]) -> "Moment":
+    """Import them; return seconds since this process began, on the wall and of the processors."""
+    for name in modules:
+        importlib.import_module(name)
+    return time.time() - memory.started(), time.process_time()
 
 
 def _training(settings: Params, name: str, folder: Path) -> Piece:
