@@ -1,19 +1,24 @@
 """Self-attention that quantizes both products' inputs and hands out its scores, without copying BERT's code.
 
 Registered with transformers' AttentionInterface *and* AttentionMaskInterface. Without the second the mask
-would arrive as None and padding would silently be attended.
+would arrive as None and padding would silently be attended. What stands below is the reference, in plain
+autograd; attend.py has the same as one function.
 
 Shapes: q, k, v are [B, H, S, D]; scores are [B, H, S, S], before the mask and the softmax.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
+from transformers.models.bert.modeling_bert import BertSelfAttention
 
+from pipeline.modeling.attend import attend, rounded
+from pipeline.modeling.kernels import PLAIN, Kernels, choose
+from pipeline.modeling.layers import joined, share_codes
 from pipeline.quantizers.activation import ActivationQuantizer, activation_quantizer
 from pipeline.quantizers.choose import FULL
 
@@ -32,10 +37,53 @@ class AttentionQuantizers(nn.Module):
         self.probabilities = activation_quantizer(bits, signed=False, shift_shape=None)
 
 
-def attach(self_attention: nn.Module, bits: int, *, num_heads: int, head_size: int) -> None:
-    """Give a BertSelfAttention its activation quantizers; 32 bits leaves it as it is."""
-    if bits != FULL:
-        self_attention.products = AttentionQuantizers(bits, num_heads=num_heads, head_size=head_size)
+class QuantizedSelfAttention(BertSelfAttention):
+    """Self-attention with quantized products; query, key and value that share their codes share one product.
+
+    Attributes:
+        products: the activation quantizers; None where activations stay floats.
+    """
+
+    kernels: Kernels
+    products: AttentionQuantizers | None
+
+    @staticmethod
+    def convert(layer: BertSelfAttention, *, bits: int) -> None:
+        """Turn `layer` into a QuantizedSelfAttention, in place."""
+        num_heads, head_size = layer.num_attention_heads, layer.attention_head_size
+        layer.__class__ = QuantizedSelfAttention
+        converted = cast("QuantizedSelfAttention", layer)
+        converted.kernels = choose()
+        converted.products = None
+        if bits != FULL:
+            converted.products = AttentionQuantizers(bits, num_heads=num_heads, head_size=head_size)
+
+    def forward(  # type: ignore[override]
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        past_key_values: Any = None,
+        **options: Any,
+    ) -> tuple[Tensor, Tensor]:
+        layers = (self.query, self.key, self.value)
+        dropout = self.dropout.p if self.training else 0.0
+        if not self.kernels.fused or dropout or not share_codes(layers):
+            found = super().forward(hidden_states, attention_mask, past_key_values, **options)
+            return cast("tuple[Tensor, Tensor]", found)
+        assert self.products is not None
+        shape = (*hidden_states.shape[:2], 3, self.num_attention_heads, self.attention_head_size)
+        heads_3BHSD = joined(layers, hidden_states).view(shape).permute(2, 0, 3, 1, 4).contiguous()
+        quantizers = (self.products.query, self.products.key, self.products.value)
+        for quantizer, x in zip(quantizers, heads_3BHSD, strict=True):
+            quantizer.show(x)
+        context, scores = attend(
+            rounded(heads_3BHSD, self.products.query),  # at 8 bits nothing is learned: all three do the same
+            attention_mask,
+            scale=self.scaling,
+            quantizer=self.products.probabilities,
+            kernels=self.kernels,
+        )
+        return context.flatten(2), scores
 
 
 def attention(
@@ -50,9 +98,19 @@ def attention(
 ) -> tuple[Tensor, Tensor]:
     """Return the context [B, S, H, D] and, in place of the probabilities, the scores [B, H, S, S]."""
     products: AttentionQuantizers | None = getattr(module, "products", None)
+    kernels: Kernels = getattr(module, "kernels", PLAIN)
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if kernels.fused and not (dropout and module.training):
+        heads = [query, key, value]
+        if products is not None:
+            quantizers = (products.query, products.key, products.value)
+            for quantizer, x in zip(quantizers, heads, strict=True):
+                quantizer.show(x)
+            heads = [rounded(x, quantizer) for quantizer, x in zip(quantizers, heads, strict=True)]
+        last = None if products is None else products.probabilities
+        return attend(torch.stack(heads), attention_mask, scale=scale, quantizer=last, kernels=kernels)
     if products is not None:
         query, key, value = products.query(query), products.key(key), products.value(value)
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     scores = torch.matmul(query, key.transpose(2, 3)) * scale
     masked = scores if attention_mask is None else scores + attention_mask
     probabilities = functional.softmax(masked, dim=-1)

@@ -41,12 +41,7 @@ def quantize(model: BertForSequenceClassification, precision: Precision) -> None
             assert isinstance(layer, nn.Embedding)
             QuantizedEmbedding.convert(layer, bits=precision.embeddings, granularity=precision.granularity)
         elif isinstance(layer, BertSelfAttention):
-            attention.attach(
-                layer,
-                precision.activations,
-                num_heads=layer.num_attention_heads,
-                head_size=layer.attention_head_size,
-            )
+            attention.QuantizedSelfAttention.convert(layer, bits=precision.activations)
     setattr(model.config, PRECISION_KEY, precision.as_dict())
 
 

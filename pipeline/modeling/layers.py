@@ -5,6 +5,7 @@ checkpoint is an ordinary BERT checkpoint that the next rung can start from. The
 one, in full precision; what the products use is computed from it at each forward.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import torch
@@ -13,7 +14,7 @@ from torch.nn import functional
 
 from pipeline.modeling.kernels import Kernels, choose
 from pipeline.modeling.linear import CodedWeight, coded_linear, float_linear
-from pipeline.quantizers.activation import ActivationQuantizer
+from pipeline.quantizers.activation import ActivationQuantizer, PerToken
 from pipeline.quantizers.choose import FULL, quantize_weight
 from pipeline.quantizers.quantizer import Granularity
 from pipeline.quantizers.straight_through import straight_through
@@ -32,7 +33,7 @@ def quantized_weight(latent_OI: Tensor, bits: int, granularity: Granularity) -> 
 def coded_weight(latent_OI: Tensor, bits: int, granularity: Granularity) -> CodedWeight:
     """The weight as whole numbers, one scale per row or one for all."""
     quantized = quantize_weight(latent_OI, bits, granularity)
-    return CodedWeight(quantized.codes_OI.to(torch.int8), quantized.scale_O1.flatten(), largest_code(bits))
+    return CodedWeight(quantized.codes_OI, quantized.scale_O1.flatten(), largest_code(bits))
 
 
 def largest_code(bits: int) -> int:
@@ -71,6 +72,32 @@ class QuantizedLinear(nn.Linear):
             values_OI = quantized_weight(self.weight.detach(), self.bits, self.granularity)
             return float_linear(x, values_OI, self.bias, kernels=self.kernels, latent_OI=self.weight)
         return functional.linear(x, quantized_weight(self.weight, self.bits, self.granularity), self.bias)
+
+
+def share_codes(layers: Iterable[nn.Module]) -> bool:
+    """Whether these layers make the same whole numbers of the same input, as at 8 bits."""
+    return all(
+        isinstance(layer, QuantizedLinear) and layer.bits != FULL and isinstance(layer.activation, PerToken)
+        for layer in layers
+    )
+
+
+def joined(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
+    """The outputs of layers that share their codes, side by side, as one product: [..., sum of O]."""
+    linears = [cast("QuantizedLinear", layer) for layer in layers]
+    weights = [coded_weight(layer.weight, layer.bits, layer.granularity) for layer in linears]
+    scales = [weight.scale_O.expand(weight.codes_OI.shape[0]) for weight in weights]
+    codes_OI, scale_O = torch.cat([weight.codes_OI for weight in weights]), torch.cat(scales)
+    for layer in linears[1:]:
+        cast("PerToken", layer.activation).show(x)
+    return coded_linear(
+        x,
+        CodedWeight(codes_OI, scale_O, max(weight.largest for weight in weights)),
+        torch.cat([layer.bias for layer in linears]),
+        quantizer=cast("PerToken", linears[0].activation),
+        kernels=linears[0].kernels,
+        latent_OI=torch.cat([layer.weight for layer in linears]),
+    )
 
 
 class QuantizedEmbedding(nn.Embedding):

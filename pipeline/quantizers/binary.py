@@ -11,5 +11,5 @@ from pipeline.quantizers.quantizer import Granularity, Quantized, half_precision
 
 def binarize(weight_OI: Tensor, granularity: Granularity) -> Quantized:
     """Closest two-level weights. Zero counts as positive, so no third level appears."""
-    codes_OI = torch.where(weight_OI < 0, -1.0, 1.0).to(weight_OI.dtype)
+    codes_OI = (weight_OI >= 0).to(torch.int8).mul_(2).sub_(1)
     return Quantized(codes_OI, half_precision(mean(weight_OI.abs(), granularity)))

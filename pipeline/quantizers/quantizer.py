@@ -21,7 +21,7 @@ class Quantized:
     """Weights as `codes * scale`.
 
     Attributes:
-        codes_OI: whole numbers, kept in the dtype of the weights.
+        codes_OI: whole numbers, int8.
         scale_O1: [O, 1] (per row) or [1, 1] (per matrix); never negative, exactly a float16.
     """
 
@@ -30,7 +30,7 @@ class Quantized:
 
     @property
     def values_OI(self) -> Tensor:
-        return self.codes_OI * self.scale_O1
+        return self.codes_OI.to(self.scale_O1.dtype).mul_(self.scale_O1)
 
 
 def half_precision(values: Tensor) -> Tensor:

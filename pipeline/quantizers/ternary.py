@@ -19,4 +19,5 @@ def ternarize(weight_OI: Tensor, granularity: Granularity) -> Quantized:
     total_O1 = mean(magnitude_OI * survives_OI, granularity)
     # A row of zeros has no survivors: 0 / tiny is the scale 0 that is right for it.
     scale_O1 = total_O1 / share_O1.clamp(min=torch.finfo(weight_OI.dtype).tiny)
-    return Quantized(torch.sign(weight_OI) * survives_OI, half_precision(scale_O1))
+    codes_OI = torch.sign(weight_OI).to(torch.int8).mul_(survives_OI)
+    return Quantized(codes_OI, half_precision(scale_O1))

@@ -15,4 +15,5 @@ def quantize_uniform(weight_OI: Tensor, bits: int, granularity: Granularity) -> 
     top = 2 ** (bits - 1) - 1
     scale_O1 = half_precision(largest(weight_OI.abs(), granularity) / top)
     step_O1 = scale_O1.clamp(min=torch.finfo(weight_OI.dtype).tiny)
-    return Quantized((weight_OI / step_O1).round().clamp(-top, top), scale_O1)
+    codes_OI = (weight_OI / step_O1).round_().clamp_(-top, top).to(torch.int8)
+    return Quantized(codes_OI, scale_O1)

@@ -18,7 +18,7 @@ HALF = 2**-11  # what rounding a number to float16 may change, relatively
 def test_every_row_has_exactly_two_levels(weight_OI: Tensor, granularity: Granularity) -> None:
     quantized = binarize(weight_OI, granularity)
     assert torch.equal(quantized.values_OI.abs(), quantized.scale_O1.expand_as(weight_OI))
-    assert torch.equal(quantized.codes_OI.abs(), torch.ones_like(weight_OI))
+    assert (quantized.codes_OI.abs() == 1).all()
 
 
 @given(matrices(), GRANULARITIES)
@@ -28,9 +28,7 @@ def test_zero_counts_as_positive(weight_OI: Tensor, granularity: Granularity) ->
 
 
 def test_negative_zero_counts_as_positive_too() -> None:
-    assert torch.equal(
-        binarize(torch.tensor([[-0.0, 0.0, -1.0]]), "row").codes_OI, torch.tensor([[1.0, 1, -1]])
-    )
+    assert binarize(torch.tensor([[-0.0, 0.0, -1.0]]), "row").codes_OI.tolist() == [[1, 1, -1]]
 
 
 def test_worked_by_hand() -> None:

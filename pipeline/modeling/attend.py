@@ -1,0 +1,125 @@
+"""Self-attention as one autograd function: scores, softmax, rounded probabilities, context.
+
+It hands out the scores before mask and softmax, for distillation, and takes their gradient back; of [S, S]
+tensors it keeps the probabilities and their int8 codes. The plain code in attention.py gives the same.
+
+Shapes: B sequences, H heads, S tokens, D features of a head; heads_3BHSD are query, key and value.
+"""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from pipeline.modeling.kernels import Kernels
+from pipeline.quantizers.activation import ActivationQuantizer, Codes
+
+
+def rounded(x: Tensor, quantizer: ActivationQuantizer) -> Tensor:
+    """x through a quantizer, as `quantizer(x)` gives it, with fewer passes backward."""
+    return cast("Tensor", _Rounded.apply(x, quantizer, *quantizer.parameters()))  # type: ignore[no-untyped-call]
+
+
+def attend(
+    heads_3BHSD: Tensor,
+    mask: Tensor | None,
+    *,
+    scale: float,
+    quantizer: ActivationQuantizer | None,
+    kernels: Kernels,
+) -> tuple[Tensor, Tensor]:
+    """The context [B, S, H, D] and the scores [B, H, S, S].
+
+    Args:
+        mask: added to the scores, broadcast.
+        quantizer: of the probabilities; None for none.
+    """
+    learned = () if quantizer is None else tuple(quantizer.parameters())
+    found = _Attend.apply(heads_3BHSD, mask, scale, quantizer, kernels, *learned)  # type: ignore[no-untyped-call]
+    return cast("tuple[Tensor, Tensor]", found)
+
+
+class _Rounded(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, quantizer: ActivationQuantizer, *learned: Tensor) -> Tensor:
+        codes = quantizer.encode(x)
+        ctx.quantizer = quantizer
+        if learned:
+            ctx.save_for_backward(x, codes.integers, codes.step, codes.offset)
+        else:
+            ctx.save_for_backward(None, None, None, None)
+        return codes.values()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        x, integers, step, offset = ctx.saved_tensors
+        # The quantizer may overwrite what it is given; autograd may still need this one elsewhere.
+        gradient = gradients[0] if x is None else gradients[0].clone()
+        of_x, *of_learned = ctx.quantizer.gradients(x, Codes(integers, step, offset), gradient)
+        return of_x, None, *of_learned
+
+
+class _Attend(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        heads_3BHSD: Tensor,
+        mask: Tensor | None,
+        scale: float,
+        quantizer: ActivationQuantizer | None,
+        kernels: Kernels,
+        *learned: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        query, key, value = heads_3BHSD.flatten(1, 2)
+        rows, num_heads, length, _ = heads_3BHSD.shape[1:]
+        scores = _times(query, key.transpose(1, 2), scale).view(rows, num_heads, length, length)
+        probabilities = torch.softmax(scores if mask is None else scores + mask, dim=-1, dtype=torch.float32)
+        codes = None
+        rounded_probabilities = probabilities
+        if quantizer is not None:
+            quantizer.show(probabilities)
+            codes = quantizer.encode(probabilities)
+            rounded_probabilities = codes.values()
+        context = torch.bmm(rounded_probabilities.flatten(0, 1).to(value.dtype), value)
+        ctx.scale, ctx.quantizer, ctx.kernels = scale, quantizer, kernels
+        ctx.set_materialize_grads(False)
+        kept = (None, None, None) if codes is None else (codes.integers, codes.step, codes.offset)
+        ctx.save_for_backward(heads_3BHSD, probabilities, *kept)
+        return context.view(rows, num_heads, length, -1).transpose(1, 2).contiguous(), scores
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        of_context, of_scores = gradients
+        heads_3BHSD, probabilities, integers, step, offset = ctx.saved_tensors
+        dtype = ctx.kernels.gradients
+        query, key, value = heads_3BHSD.to(dtype).flatten(1, 2)
+        of_heads = torch.empty_like(heads_3BHSD, dtype=dtype)
+        of_query, of_key, of_value = of_heads.flatten(1, 2)
+        of_learned: tuple[Tensor, ...] = ()
+
+        of_context = of_context.transpose(1, 2).to(dtype).reshape_as(value)
+        of_probabilities = torch.bmm(of_context, value.transpose(1, 2)).to(torch.float32)
+        of_probabilities = of_probabilities.view_as(probabilities)
+        seen = probabilities
+        if ctx.quantizer is not None:
+            codes = Codes(integers, step, offset)
+            seen = codes.values()
+            of_probabilities, *of_learned = ctx.quantizer.gradients(probabilities, codes, of_probabilities)
+        torch.bmm(seen.to(dtype).flatten(0, 1).transpose(1, 2), of_context, out=of_value)
+
+        of_masked = torch._softmax_backward_data(of_probabilities, probabilities, -1, torch.float32)
+        if of_scores is not None:
+            of_masked.add_(of_scores)
+        of_masked = of_masked.flatten(0, 1).to(dtype)
+        _times(of_masked, key, ctx.scale, out=of_query)
+        _times(of_masked.transpose(1, 2), query, ctx.scale, out=of_key)
+        return of_heads.to(torch.float32), None, None, None, None, *of_learned
+
+
+def _times(first: Tensor, second: Tensor, factor: float, *, out: Tensor | None = None) -> Tensor:
+    """`first @ second * factor`, over a batch of matrices."""
+    nothing = first.new_empty(())
+    return torch.baddbmm(nothing, first, second, beta=0, alpha=factor, out=out)
