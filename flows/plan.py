@@ -14,7 +14,7 @@ from typing import Any
 from flows import measure, memory, status
 from flows.measure import Measured
 from pipeline import paths
-from pipeline.ladder import cost
+from pipeline.ladder import cost, layers
 from pipeline.ladder.cost import Cost
 from pipeline.ladder.plan import Plan, Row, plan
 from pipeline.params import Params, load
@@ -70,6 +70,7 @@ def main(*, as_json: bool, ask_dvc: bool, anew: bool = True) -> str:
 
 
 def _answer(params: Params, *, ask_dvc: bool, anew: bool) -> Answer:
+    layers.check(params)
     planned = plan(params)
     try:
         stages, silence = (status.ask(), None) if ask_dvc else ([], None)

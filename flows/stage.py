@@ -27,6 +27,7 @@ from types import FrameType
 
 from flows import environment, live_curves, processes, rank, supervise, watched
 from pipeline import files, params, paths
+from pipeline.ladder import layers
 
 STAGES = (
     "prepare",
@@ -70,6 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
 def run(name: str, rung: str | None, address: str) -> None:
     """The stage's own work, from checked parameters to the note of how long it took."""
     settings = params.load(paths.PARAMS)
+    layers.check(settings)
     environment.stay_offline_unless(settings)
     stage = importlib.import_module(f"pipeline.stages.{name}")
     work = partial(stage.run, settings, rung)

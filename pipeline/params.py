@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.problems.contradictions import contradictions, question_answering
 from pipeline.problems.fields import field_problems
+from pipeline.problems.initialization import initialization_problems
 from pipeline.problems.ladder import ladder_problems
 from pipeline.problems.problem import Problem
 from pipeline.problems.reading import UnreadableError, read_mapping
@@ -38,7 +39,7 @@ LearningRate = Annotated[float, Field(gt=0, le=1)]
 Copies = Annotated[int, Field(ge=0, le=1000)]
 Metric = Literal["accuracy", "f1", "matthews_correlation", "pearson", "spearman"]
 DataKind = Literal["plain", "augmented"]
-Origin = Literal["copy", "random"]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Section(BaseModel):
@@ -173,24 +174,55 @@ class Augmentation(Section):
     max_rows: Count | None = None
 
 
-class Init(Section):
-    """Per part: `copy` from the parent, or `random` (BERT's own initialization, N(0, initializer_range))."""
+class Origin(Section):
+    """Where a part's first weights come from: copied, unless a field of the second kind says they are drawn.
 
-    embeddings: Origin = "copy"
-    encoder: Origin = "copy"
-    pooler: Origin = "copy"
-    head: Origin = "copy"
+    `copy` is short for the parent, `random` for BERT's own initialization.
+
+    Attributes:
+        copy_from: instead of the parent.
+        distribution: that weights are drawn from; normal unless said.
+        std: its standard deviation; the model's initializer_range unless said.
+        seed: the whole file's unless said.
+    """
+
+    copy_from: Literal["teacher"] | None = None
+    distribution: Literal["normal", "uniform", "orthogonal"] | None = None
+    std: Positive | None = None
+    seed: Seed | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spelled_out(cls, value: object) -> object:
+        if value == "copy":
+            return {}
+        if value == "random":
+            return {"distribution": "normal"}
+        if isinstance(value, str):
+            raise PydanticCustomError(
+                "literal_error", "expected copy or random", {"expected": "copy, random"}
+            )
+        return value
+
+    @property
+    def is_drawn(self) -> bool:
+        return (self.distribution, self.std, self.seed) != (None, None, None)
 
 
 class Rung(Section):
-    """One trained model of the ladder. `embedding_bits` is `bits` unless said."""
+    """One trained model of the ladder.
+
+    Attributes:
+        embedding_bits: `bits` unless said.
+        init: where each part's first weights come from, by selector (`pipeline.parts`); else from the parent.
+    """
 
     bits: Bits
     init_from: str
     data: DataKind
     embedding_bits: Bits | None = None
     granularity: Literal["row", "matrix"] = "row"
-    init: Init = Init()
+    init: dict[str, Origin] = {}
     learning_rate: LearningRate | None = None
     duration: Duration | None = None
     distillation: Distillation | None = None
@@ -213,7 +245,7 @@ class ActivationRung(Rung):
 class Params(Section):
     """The whole of params.yaml."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    seed: Seed
     task: Task
     data: Data
     model: Model
@@ -273,7 +305,7 @@ def _problems(values: dict[object, object]) -> list[Problem]:
     lookup = Values(values)
     fields = field_problems(Params, values)
     wrong = {problem.field for problem in fields}
-    between = [*contradictions(lookup), *ladder_problems(lookup)]
+    between = [*contradictions(lookup), *ladder_problems(lookup), *initialization_problems(lookup)]
     found = fields + [problem for problem in between if problem.field not in wrong]
     refused = question_answering(lookup)
     if refused is None:

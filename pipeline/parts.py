@@ -21,7 +21,7 @@ EMBEDDINGS = ("word", "position", "segment", "norm")
 KINDS = ("q", "k", "v", "o", "ffn1", "ffn2", "norms")
 GROUPS = {"attention": ("q", "k", "v", "o"), "ffn": ("ffn1", "ffn2")}
 SINGLE = ("pooler", "head")
-MAX_LAYERS = 512  # stands for "very many" where the number is not known
+MAX_LAYERS = 512
 
 _LAYERS = re.compile(r"(\d{1,3})(?:-(\d{1,3}))?|(first|last)-(\d{1,3})")
 _TABLES = {
@@ -87,6 +87,11 @@ def select(selector: str, num_layers: int) -> list[str]:
     raise SelectorError(f"no part {section!r}", word=section, known=known)
 
 
+def lies_within(selector: str, other: str) -> bool:
+    """Whether all parts that `selector` names are among those that `other` names, in a large model."""
+    return set(select(selector, MAX_LAYERS)) <= set(select(other, MAX_LAYERS))
+
+
 def choose(selectors: Collection[str], num_layers: int) -> dict[str, str | None]:
     """Which selector decides over each smallest part; None where none names it.
 
@@ -115,7 +120,8 @@ def shortest(parts: Iterable[str], num_layers: int) -> list[str]:
 
 def layers_in(parts: Iterable[str]) -> int:
     """How many layers a full list of smallest parts is about."""
-    return 1 + max((int(part.split(".")[1]) for part in parts if part.startswith("encoder.")), default=-1)
+    numbers = (re.match(r"encoder\.(\d+)\.", part) for part in parts)
+    return 1 + max((int(number[1]) for number in numbers if number), default=-1)
 
 
 def _tables(selector: str, rest: list[str]) -> list[str]:
@@ -165,7 +171,8 @@ def _narrowest(part: str, named: Mapping[str, frozenset[str]]) -> str | None:
         if other != best and not named[best] < named[other]:
             same = named[best] == named[other]
             how = "name the same parts" if same else f"both name {part}, and neither lies within the other"
-            raise ValueError(f"{best} and {other} {how}")
+            both = " and ".join(sorted((best, other), key=candidates.index))
+            raise ValueError(f"{both} {how}")
     return best
 
 

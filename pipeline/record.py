@@ -3,11 +3,12 @@
 Deterministic on purpose: no clock, no host, no run id. Two runs of the same rung write the same bytes.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pipeline import files
+from pipeline.parts import every_part, layers_in, shortest
 
 RECORD = "record.json"
 Stage = Literal["pretrained", "teacher", "weights", "weights_activations"]
@@ -15,17 +16,35 @@ Stage = Literal["pretrained", "teacher", "weights", "weights_activations"]
 
 @dataclass(frozen=True)
 class Part:
-    """Where one part of a model's first weights came from.
+    """Where the first weights of one part of a model (`pipeline.parts`) came from.
 
-    `source` is "copied" (then `digest` is the sha256 of the file it was read from) or "drawn" (then
-    `distribution` and `seed` say how).
+    Attributes:
+        source: copied, then the next three fields say from what; drawn, then the others say how.
+        model: whose weights.
+        digest: sha256 of the file they were read from.
+        through: what was done to make them fit, as ternary weight splitting; None where nothing was.
+        distribution: of the weights; biases are 0 and LayerNorms 1 and 0.
+        std: its standard deviation.
+        seed: of the generators.
     """
 
     part: str
     source: Literal["copied", "drawn"]
+    model: str | None = None
     digest: str | None = None
+    through: str | None = None
     distribution: str | None = None
+    std: float | None = None
     seed: int | None = None
+
+    def __str__(self) -> str:
+        """Where from, for a reader; which part is left out."""
+        if self.source == "copied":
+            how = f", {self.through}" if self.through else ""
+            return f"copied from {self.model or 'a file'} ({(self.digest or '')[:10]}){how}"
+        spread = f" of std {self.std:g}" if self.std is not None else ""
+        seed = f", seed {self.seed}" if self.seed is not None else ""
+        return f"drawn: {self.distribution}{spread}{seed}"
 
 
 @dataclass(frozen=True)
@@ -63,6 +82,20 @@ class Record:
     scores: dict[str, dict[str, float | None]] = field(default_factory=dict)
     sign_flips: dict[str, float] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+
+
+def origins(init: list[Part]) -> dict[str, Part]:
+    """The same in few lines: parts that came from the same place under as few selectors as name them."""
+    num_layers = layers_in(part.part for part in init)
+    known = set(every_part(num_layers))
+    alike: dict[Part, list[str]] = {}
+    for part in init:
+        alike.setdefault(replace(part, part=""), []).append(part.part)
+    return {
+        selector: origin
+        for origin, names in alike.items()
+        for selector in (*shortest(names, num_layers), *(name for name in names if name not in known))
+    }
 
 
 def write(folder: Path, record: Record) -> None:

@@ -1,46 +1,58 @@
-"""Put a student's first weights together, part by part, and write down where each part came from."""
+"""Put a model's first weights together, part by part, and write down where each part came from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from pipeline.initialization.partially_random import PARTS, distribution, draw, part_of
+from pipeline.initialization.partially_random import Draw, draw
+from pipeline.parts import part_of
 from pipeline.record import Part
-
-Origin = Literal["copy", "random"]
 
 
 @dataclass(frozen=True)
 class Source:
-    """The model that weights are copied from: its latent tensors and the sha256 of their file."""
+    """A model that weights are copied from.
 
-    state: dict[str, Tensor]
+    Attributes:
+        model: its name.
+        state: its latent tensors, under the names of the model that is put together.
+        digest: sha256 of the file they were read from.
+        through: what was done to fit them to the new model; empty where they are the file's own.
+    """
+
+    model: str
+    state: Mapping[str, Tensor]
     digest: str
+    through: str = ""
+
+
+Origin = Source | Draw
 
 
 def assemble(
-    wanted: dict[str, Tensor], source: Source, origins: dict[str, Origin], *, std: float, seed: int
+    wanted: Mapping[str, Tensor], origins: Mapping[str, Origin]
 ) -> tuple[dict[str, Tensor], list[Part]]:
-    """Return first values for the tensors of `wanted` (names and shapes) and a note per part.
+    """Return first values for the tensors of `wanted` (names and shapes) and a note per part of `origins`.
 
     Activation steps and shifts are not weights: they are left unset, for `step_sizes.calibrate`. The parent's
     would be steps between other levels.
 
     Raises:
-        ValueError: a weight to be copied is missing from the source or has another shape there.
+        ValueError: a weight to be copied is missing from its source or has another shape there.
     """
-    generator = torch.Generator().manual_seed(seed)
-    state: dict[str, Tensor] = {}
-    for name, tensor in wanted.items():
-        if is_activation(name):
-            state[name] = tensor.clone()
-        elif origins[part_of(name)] == "random":
-            state[name] = draw(name, tensor.shape, std=std, generator=generator)
-        else:
-            state[name] = _copied(name, tensor, source)
-    return state, [_note(part, origins[part], source, std, seed) for part in PARTS]
+    state = {name: _first(name, tensor, origins) for name, tensor in wanted.items()}
+    return state, [note(part, origin) for part, origin in origins.items()]
+
+
+def note(part: str, origin: Origin) -> Part:
+    """What the record says of a part."""
+    if isinstance(origin, Source):
+        return Part(part, "copied", model=origin.model, digest=origin.digest, through=origin.through or None)
+    if part.endswith(("norm", "norms")):
+        return Part(part, "drawn", distribution="constant, 1 and 0")
+    return Part(part, "drawn", distribution=origin.distribution, std=origin.std, seed=origin.seed)
 
 
 def is_activation(name: str) -> bool:
@@ -48,14 +60,18 @@ def is_activation(name: str) -> bool:
     return name.rsplit(".", 1)[-1] in ("log_step", "offset", "shift")
 
 
+def _first(name: str, tensor: Tensor, origins: Mapping[str, Origin]) -> Tensor:
+    if is_activation(name):
+        return tensor.clone()
+    origin = origins[part_of(name)]
+    return _copied(name, tensor, origin) if isinstance(origin, Source) else draw(name, tensor.shape, origin)
+
+
 def _copied(name: str, tensor: Tensor, source: Source) -> Tensor:
-    if name not in source.state or source.state[name].shape != tensor.shape:
-        found = tuple(source.state[name].shape) if name in source.state else "nothing"
-        raise ValueError(f"init_from: {name} should be {tuple(tensor.shape)}; the parent has {found}")
-    return source.state[name].clone()
-
-
-def _note(part: str, origin: Origin, source: Source, std: float, seed: int) -> Part:
-    if origin == "copy":
-        return Part(part, "copied", digest=source.digest)
-    return Part(part, "drawn", distribution=distribution(std), seed=seed)
+    found = source.state.get(name)
+    if found is None or found.shape != tensor.shape:
+        there = "nothing" if found is None else tuple(found.shape)
+        raise ValueError(
+            f"{name} should be {tuple(tensor.shape)}; {source.model}, which it is copied from, has {there}"
+        )
+    return found.to(torch.float32, copy=True)

@@ -1,15 +1,17 @@
 """First weights of the teacher: a pre-trained BERT with a new classification head."""
 
-import torch
+from collections.abc import Mapping
+
 from torch import Tensor
 
-from pipeline.initialization.assemble import Source, assemble
-from pipeline.initialization.partially_random import part_of
+from pipeline.initialization.assemble import Origin, Source, assemble
+from pipeline.initialization.partially_random import Draw
+from pipeline.parts import every_part, layers_in, part_of
 from pipeline.record import Part
 
 
 def teacher_start(
-    wanted: dict[str, Tensor], source: Source, *, std: float, seed: int
+    wanted: Mapping[str, Tensor], source: Source, *, std: float, seed: int
 ) -> tuple[dict[str, Tensor], list[Part]]:
     """Copy embeddings and encoder, draw the head; copy the pooler where the source has one.
 
@@ -17,21 +19,15 @@ def teacher_start(
     Raises ValueError when the source lacks a weight of the embeddings or the encoder.
     """
     has_pooler = all(name in source.state for name in wanted if part_of(name) == "pooler")
-    return assemble(
-        wanted,
-        source,
-        {
-            "embeddings": "copy",
-            "encoder": "copy",
-            "pooler": "copy" if has_pooler else "random",
-            "head": "random",
-        },
-        std=std,
-        seed=seed,
-    )
+    drawn = ("head",) if has_pooler else ("pooler", "head")
+    parts = every_part(layers_in(part_of(name) for name in wanted))
+    origins: dict[str, Origin] = {
+        part: Draw("normal", std, seed) if part in drawn else source for part in parts
+    }
+    return assemble(wanted, origins)
 
 
-def longest_input(state: dict[str, Tensor]) -> int:
+def longest_input(state: Mapping[str, Tensor]) -> int:
     """How many tokens the position table has room for."""
-    table: torch.Tensor = state["bert.embeddings.position_embeddings.weight"]
+    table = state["bert.embeddings.position_embeddings.weight"]
     return int(table.shape[0])

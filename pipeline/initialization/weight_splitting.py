@@ -35,8 +35,9 @@ def split(weight_OI: Tensor, granularity: Granularity) -> tuple[Tensor, Tensor]:
     half of the scale is a half-precision number, which it is from 2^-13 on.
     """
     rows_RN = weight_OI if granularity == "row" else weight_OI.reshape(1, -1)
-    ternary = ternarize(rows_RN, "row")
-    first_RN, second_RN = _split_rows(rows_RN.double(), ternary.codes_OI == 0, ternary.scale_O1.double() / 2)
+    ternary = ternarize(weight_OI, granularity)
+    zero_RN = (ternary.codes_OI == 0).view_as(rows_RN)
+    first_RN, second_RN = _split_rows(rows_RN.double(), zero_RN, ternary.scale_O1.double() / 2)
     return first_RN.to(weight_OI.dtype).view_as(weight_OI), second_RN.to(weight_OI.dtype).view_as(weight_OI)
 
 

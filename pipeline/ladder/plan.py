@@ -55,7 +55,7 @@ def plan(params: Params) -> Plan:
             activation_bits=rung.activation_bits,
             data=rung.data,
             duration=said(rung.duration),
-            init="copied" if not rung.drawn else f"random: {', '.join(rung.drawn)}",
+            init=rung.first_weights,
             mib=_mib(estimate.packed_bytes(shape, rung, num_labels=labels) if shape else None),
         )
         for rung in climb(params)

@@ -1,13 +1,14 @@
 """The rungs of a checked params.yaml with every default filled in, and the way from each to the teacher."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.params import ActivationRung, Duration, Params, Rung
+from pipeline.parts import lies_within
 
 TEACHER = "teacher"
 Stage = Literal["weights", "weights_activations"]
-PARTS = ("embeddings", "encoder", "pooler", "head")
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class LadderRung:
         parent: the rung, or the teacher, that its first weights come from (`init_from`).
         activation_bits: 32 means untouched.
         data: plain or augmented training rows.
-        drawn: the parts drawn at random instead of copied from the parent.
+        drawn: the parts drawn at random instead of copied from the parent, by selector.
+        copied: the parts among those that are copied after all, and those copied from the teacher instead.
     """
 
     name: str
@@ -31,6 +33,14 @@ class LadderRung:
     data: str
     duration: Duration
     drawn: tuple[str, ...]
+    copied: tuple[str, ...]
+
+    @property
+    def first_weights(self) -> str:
+        """Where they come from, in a few words: `random: encoder; copied: encoder.ffn1`."""
+        parts = [("random", self.drawn), ("copied", self.copied)]
+        said = [f"{how}: {', '.join(selectors)}" for how, selectors in parts if selectors]
+        return "; ".join(said) or "copied"
 
     @property
     def address(self) -> str:
@@ -75,5 +85,18 @@ def _rung(params: Params, name: str, rung: Rung) -> LadderRung:
         granularity=rung.granularity,
         data=rung.data,
         duration=params.duration_of(rung),
-        drawn=tuple(part for part in PARTS if getattr(rung.init, part) == "random"),
+        drawn=_drawn(rung),
+        copied=tuple(_copied(rung)),
     )
+
+
+def _drawn(rung: Rung) -> tuple[str, ...]:
+    return tuple(selector for selector, origin in rung.init.items() if origin.is_drawn)
+
+
+def _copied(rung: Rung) -> Iterator[str]:
+    """What would not be copied from the parent without being named."""
+    for selector, origin in rung.init.items():
+        within = any(lies_within(selector, wider) for wider in _drawn(rung))
+        if not origin.is_drawn and (origin.copy_from or within):
+            yield f"{selector} (teacher)" if origin.copy_from else selector

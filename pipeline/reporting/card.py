@@ -6,7 +6,8 @@ from html import escape
 from typing import Any
 
 from pipeline.packing.inspect import summary
-from pipeline.reporting import lineage, table
+from pipeline.record import origins
+from pipeline.reporting import table
 from pipeline.reporting.contents import Contents
 
 _PAPERS = (
@@ -113,7 +114,8 @@ def _scores(rung: str, contents: Contents) -> str:
 def _lineage(rung: str, contents: Contents) -> str:
     own = contents.records[rung]
     names = [*contents.results["models"][rung]["ancestors"], rung]
-    lines = [" → ".join(names), "", *(f"- {part.part}: {lineage.origin(part)}" for part in own.init)]
+    parts = [f"- {selector}: {origin}" for selector, origin in origins(own.init).items()]
+    lines = [" → ".join(names), "", *parts]
     lines += [
         f"- parent: {own.parent}, sha256 {own.parent_digest}",
         f"- trained weights: sha256 {own.digest}",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from pipeline.record import Part, Record
+from pipeline.record import Record, origins
 from pipeline.reporting.table import in_order, number
 
 Models = Mapping[str, Mapping[str, Any]]
@@ -30,15 +30,9 @@ def places(models: Models) -> dict[str, tuple[int, int]]:
 
 
 def drawn_parts(record: Record | None) -> list[str]:
-    """Parts whose first weights were drawn at random."""
-    return [part.part for part in record.init if part.source == "drawn"] if record else []
-
-
-def origin(part: Part) -> str:
-    """One part's first weights in words."""
-    if part.source == "copied":
-        return f"copied from {(part.digest or '')[:12]}"
-    return f"drawn from {part.distribution}, seed {part.seed}"
+    """Parts whose first weights were drawn at random, under few names."""
+    found = origins(record.init) if record else {}
+    return [selector for selector, origin in found.items() if origin.source == "drawn"]
 
 
 def svg(models: Models, records: Mapping[str, Record]) -> str:

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from pipeline.packing.inspect import summary
 from pipeline.packing.size import MIB, Sizes
+from pipeline.record import origins
 from pipeline.reporting import figures, lineage, table
 from pipeline.reporting.contents import Contents
 
@@ -47,7 +48,7 @@ def page(contents: Contents) -> str:
         agreements=agreement_rows(contents.agreements),
         parts=sizes_table(contents.sizes),
         size_lines={rung: summary(sizes) for rung, sizes in contents.sizes.items()},
-        origins={rung: [(p.part, lineage.origin(p)) for p in r.init] for rung, r in contents.records.items()},
+        origins={rung: origins(found.init) for rung, found in contents.records.items()},
         data=data_rows(contents.data),
     )
 

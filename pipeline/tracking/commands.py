@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline import params, paths
+from pipeline import params, paths, record
 from pipeline.record import Part
 from pipeline.tracking import ancestry, criteria, execution, fields, live_runs, registry, spool, store
 from pipeline.tracking.ancestry import Lineage, Step
@@ -133,13 +133,11 @@ def _chain_row(step: Step) -> tuple[str, ...]:
 
 
 def _first_weights(step: Step) -> str:
-    """Parts with the same origin on one line: `embeddings, encoder copied from ...`."""
+    """Parts with the same origin on one line: `embeddings, pooler, head copied from ...`."""
     origins: dict[str, list[str]] = {}
-    for value in step.init:
-        part = Part(**value)
-        origins.setdefault(fields.describe(part), []).append(part.part)
-    source = f"{step.parent}: " if step.parent else ""
-    return source + "\n".join(f"{', '.join(parts)} {origin}" for origin, parts in origins.items())
+    for selector, origin in record.origins([Part(**value) for value in step.init]).items():
+        origins.setdefault(str(origin), []).append(selector)
+    return "\n".join(f"{', '.join(selectors)} {origin}" for origin, selectors in origins.items())
 
 
 def _show_choice(choice: Choice, name: str) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import paths
-from pipeline.record import Part, Record
+from pipeline.record import Record, origins
 from pipeline.tracking.execution import WEIGHTS, Model, finite
 
 SCHEMA_VERSION = "1"
@@ -52,7 +52,7 @@ def params(record: Record) -> dict[str, str]:
         "selected_on": record.selected_on,
         "bits": record.bits,
         "quantizers": record.quantizers,
-        "init": {part.part: describe(part) for part in record.init},
+        "init": {selector: str(origin) for selector, origin in origins(record.init).items()},
         "settings": record.settings,
     }
     return {legal_key(key): cut(value) for key, value in flatten(values) if value is not None}
@@ -96,13 +96,6 @@ def points(model: Model) -> list[Point]:
 def invalid(model: Model) -> set[str]:
     """Names of the metrics that have, at some step, no finite value where there should be one."""
     return {key for key, value, _, _ in _values(model) if finite(value) is None}
-
-
-def describe(part: Part) -> str:
-    """Where a part's first weights came from, for a reader."""
-    if part.source == "copied":
-        return f"copied from {short(part.digest)}"
-    return f"drawn from {part.distribution}, seed {part.seed}"
 
 
 def short(digest: str | None) -> str:

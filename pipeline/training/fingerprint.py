@@ -27,6 +27,7 @@ LOOP = (
     "pipeline/data/encode.py",
     "pipeline/distillation",
     "pipeline/modeling",
+    "pipeline/parts.py",
     "pipeline/quantizers",
 )
 CLASSIFIER = (

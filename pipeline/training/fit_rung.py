@@ -10,6 +10,7 @@ from pipeline import files, paths
 from pipeline.data.encode import Batch
 from pipeline.distillation.objective import Objective, Portion
 from pipeline.initialization.assemble import Source, assemble, is_activation
+from pipeline.initialization.by_part import origins
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.modeling import checkpoint
 from pipeline.modeling.bert import build_classifier
@@ -73,23 +74,30 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
 
 def start(params: Params, rung: Rung, data: split.TaskData) -> Student:
     """Build the quantized model, give it its first weights and calibrate its activations on training rows."""
-    parent = paths.model_dir(rung.init_from)
-    parent_digest = files.verify(parent)[checkpoint.WEIGHTS]
+    parent, teacher = _source(rung.init_from), _source("teacher")
     config = checkpoint.load_config(paths.model_dir("teacher"))
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = params.optimization_of(rung).dropout
     model = build_classifier(config, precision_of(rung))
-    first, init = assemble(
-        model.state_dict(),
-        Source(checkpoint.load_state(parent), parent_digest),
-        rung.init.model_dump(),
+    chosen = origins(
+        rung.init,
+        config.num_hidden_layers,
+        parent=parent,
+        teacher=teacher,
         std=config.initializer_range,
         seed=params.seed,
     )
+    first, init = assemble(model.state_dict(), chosen)
     model.load_state_dict(first)
     move(model)
     rows = data.train.batch(calibration_rows(len(data.train), seed=params.seed))
     calibrate(model, {key: tensor.to(device()) for key, tensor in rows.items()})
-    return Student(model, first, init, parent_digest)
+    return Student(model, first, init, parent.digest)
+
+
+def _source(name: str) -> Source:
+    """A published model's latent weights, to be copied."""
+    folder = paths.model_dir(name)
+    return Source(name, checkpoint.load_state(folder), files.verify(folder)[checkpoint.WEIGHTS])
 
 
 def _states(params: Params, name: str, teacher_digest: str, world: parallel.World) -> States:

@@ -26,7 +26,7 @@ def fit_teacher(params: Params) -> Record:
     world = parallel.join(params.training.processes)
     pretrained = paths.model_dir("pretrained")
     digest = files.verify(pretrained)[checkpoint.WEIGHTS]
-    source = Source(checkpoint.load_state(pretrained), digest)
+    source = Source("pretrained", checkpoint.load_state(pretrained), digest)
     if longest_input(source.state) < params.task.max_length:
         room = longest_input(source.state)
         raise ValueError(f"task.max_length: {params.task.max_length}; the model has room for {room} tokens")

@@ -1,6 +1,4 @@
-"""First weights, part by part: copied bitwise, drawn from the seed, and written down as such."""
-
-import itertools
+"""First weights, part by part: copied bitwise, drawn as said, and written down as such."""
 
 import pytest
 import torch
@@ -10,99 +8,97 @@ from tiny_model import classifier
 from torch import Tensor
 
 from pipeline.initialization.assemble import Origin, Source, assemble, is_activation
-from pipeline.initialization.partially_random import PARTS, part_of
+from pipeline.initialization.partially_random import Draw
+from pipeline.parts import every_part, part_of
 from pipeline.quantizers.choose import Precision
 from pipeline.record import Part
 
 DIGEST = "0" * 64
 PARENT = classifier(Precision(1, 1, 4), seed=1).state_dict()
 WANTED = classifier(Precision(1, 1, 1), seed=2).state_dict()
-ORIGINS = [
-    dict(zip(PARTS, chosen, strict=True)) for chosen in itertools.product(("copy", "random"), repeat=4)
-]
+PARTS = every_part(2)
+COPY: Origin = Source("w1a4", PARENT, DIGEST)
+DRAW: Origin = Draw("normal", 0.02, 7)
+DRAWN_PARTS = st.lists(st.sampled_from(PARTS), unique=True)
 
 
-def put_together(origins: dict[str, Origin], *, seed: int = 0) -> tuple[dict[str, Tensor], list[Part]]:
-    return assemble(WANTED, Source(PARENT, DIGEST), origins, std=0.02, seed=seed)
+def put_together(drawn: list[str], how: Origin = DRAW) -> tuple[dict[str, Tensor], list[Part]]:
+    return assemble(WANTED, {part: how if part in drawn else COPY for part in PARTS})
 
 
-@given(st.sampled_from(ORIGINS))
-def test_copied_parts_are_the_parents_bits_and_drawn_ones_are_not(origins: dict[str, Origin]) -> None:
-    state, _ = put_together(origins)
+@given(DRAWN_PARTS)
+def test_copied_parts_are_the_parents_bits_and_drawn_ones_are_not(drawn: list[str]) -> None:
+    state, _ = put_together(drawn)
     for name, tensor in state.items():
-        if is_activation(name) or tensor.dim() < 2:
-            continue
-        assert torch.equal(tensor, PARENT[name]) == (origins[part_of(name)] == "copy"), name
+        if not is_activation(name):
+            assert torch.equal(tensor, PARENT[name]) == (part_of(name) not in drawn), name
 
 
-@given(st.sampled_from(ORIGINS))
-def test_the_note_says_of_each_part_what_was_done(origins: dict[str, Origin]) -> None:
-    _, notes = put_together(origins, seed=7)
-    assert [note.part for note in notes] == list(PARTS)
+@given(DRAWN_PARTS)
+def test_the_note_says_of_each_part_what_was_done(drawn: list[str]) -> None:
+    _, notes = put_together(drawn)
+    assert [note.part for note in notes] == PARTS
     for note in notes:
-        if origins[note.part] == "copy":
-            assert note == Part(note.part, "copied", digest=DIGEST)
+        if note.part not in drawn:
+            assert note == Part(note.part, "copied", model="w1a4", digest=DIGEST)
+        elif "norm" in note.part:
+            assert note == Part(note.part, "drawn", distribution="constant, 1 and 0")
         else:
-            assert note == Part(
-                note.part, "drawn", distribution="normal(0, 0.02); biases 0; LayerNorm 1, 0", seed=7
-            )
+            assert note == Part(note.part, "drawn", distribution="normal", std=0.02, seed=7)
 
 
-@given(st.sampled_from(ORIGINS))
-def test_names_and_shapes_are_those_asked_for(origins: dict[str, Origin]) -> None:
-    state, _ = put_together(origins)
+@given(DRAWN_PARTS)
+def test_names_and_shapes_are_those_asked_for(drawn: list[str]) -> None:
+    state, _ = put_together(drawn)
     assert [(name, t.shape) for name, t in state.items()] == [(name, t.shape) for name, t in WANTED.items()]
 
 
-def test_the_seed_decides_what_is_drawn() -> None:
-    random: dict[str, Origin] = dict.fromkeys(PARTS, "random")
-    first, again, other = (put_together(random, seed=seed)[0] for seed in (0, 0, 1))
-    name = "bert.encoder.layer.0.output.dense.weight"
-    assert all(torch.equal(first[key], again[key]) for key in first)
-    assert not torch.equal(first[name], other[name])
+@given(DRAWN_PARTS, st.sampled_from(PARTS))
+def test_what_is_drawn_for_a_part_does_not_depend_on_which_others_are_drawn(
+    drawn: list[str], part: str
+) -> None:
+    alone, among = (put_together(parts)[0] for parts in ([part], [part, *drawn]))
+    for name in (name for name in WANTED if part_of(name) == part and not is_activation(name)):
+        assert torch.equal(alone[name], among[name]), name
 
 
-def test_torchs_global_generator_plays_no_part() -> None:
-    random: dict[str, Origin] = dict.fromkeys(PARTS, "random")
-    torch.manual_seed(1)
-    first, _ = put_together(random)
-    torch.manual_seed(2)
-    second, _ = put_together(random)
-    assert all(torch.equal(first[key], second[key]) for key in first)
+def test_no_two_matrices_are_drawn_alike() -> None:
+    state, _ = put_together(PARTS)
+    first, second = (state[f"bert.encoder.layer.{layer}.output.dense.weight"] for layer in (0, 1))
+    assert not torch.equal(first, second)
+    key, query = (state[f"bert.encoder.layer.0.attention.self.{kind}.weight"] for kind in ("key", "query"))
+    assert not torch.equal(key, query)
 
 
 def test_the_parents_steps_are_not_copied_they_lie_between_other_levels() -> None:
-    state, _ = put_together(dict.fromkeys(PARTS, "copy"))
+    state, _ = put_together([])
     steps = [name for name in state if is_activation(name)]
     assert any(name.endswith("log_step") for name in steps)
     assert all(torch.equal(state[name], WANTED[name]) for name in steps)
 
 
 def test_the_parents_tensors_are_not_shared() -> None:
-    state, _ = put_together(dict.fromkeys(PARTS, "copy"))
-    name = "classifier.weight"
-    before = PARENT[name].clone()
-    state[name].zero_()
-    assert torch.equal(PARENT[name], before)
+    state, _ = put_together([])
+    before = PARENT["classifier.weight"].clone()
+    state["classifier.weight"].zero_()
+    assert torch.equal(PARENT["classifier.weight"], before)
 
 
-def test_a_weight_the_parent_lacks_is_refused_by_name() -> None:
-    name = "bert.pooler.dense.weight"
-    source = Source({key: tensor for key, tensor in PARENT.items() if key != name}, DIGEST)
-    with pytest.raises(
-        ValueError, match=r"init_from: bert\.pooler\.dense\.weight should be \(32, 32\); .* nothing"
-    ):
-        assemble(WANTED, source, dict.fromkeys(PARTS, "copy"), std=0.02, seed=0)
-
-
-def test_a_weight_of_another_shape_is_refused_by_name_and_shapes() -> None:
-    source = Source({**PARENT, "classifier.bias": torch.zeros(3)}, DIGEST)
-    with pytest.raises(ValueError, match=r"classifier\.bias should be \(2,\); the parent has \(3,\)"):
-        assemble(WANTED, source, dict.fromkeys(PARTS, "copy"), std=0.02, seed=0)
+@pytest.mark.parametrize(
+    ("name", "instead", "there"),
+    [("bert.pooler.dense.weight", None, "nothing"), ("classifier.bias", torch.zeros(3), r"\(3,\)")],
+)
+def test_a_weight_that_is_missing_or_of_another_shape_is_refused_by_name(
+    name: str, instead: Tensor | None, there: str
+) -> None:
+    state = {key: tensor for key, tensor in PARENT.items() if key != name}
+    source = Source("w1a4", state if instead is None else {**state, name: instead}, DIGEST)
+    sentence = rf"{name} should be .*; w1a4, which it is copied from, has {there}"
+    with pytest.raises(ValueError, match=sentence):
+        assemble(WANTED, dict.fromkeys(PARTS, source))
 
 
 def test_what_is_drawn_need_not_be_in_the_parent() -> None:
-    source = Source({key: tensor for key, tensor in PARENT.items() if part_of(key) == "embeddings"}, DIGEST)
-    origins: dict[str, Origin] = {**dict.fromkeys(PARTS, "random"), "embeddings": "copy"}
-    state, _ = assemble(WANTED, source, origins, std=0.02, seed=0)
-    assert set(state) == set(WANTED)
+    source = Source("w1a4", {name: t for name, t in PARENT.items() if "embeddings" in name}, DIGEST)
+    origins = {part: source if part.startswith("embeddings") else DRAW for part in PARTS}
+    assert set(assemble(WANTED, origins)[0]) == set(WANTED)

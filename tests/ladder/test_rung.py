@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.ladder.rung import TEACHER, ancestry, climb
-from pipeline.params import ActivationRung, Duration, Init, Params, Rung, load
+from pipeline.params import ActivationRung, Duration, Origin, Params, Rung, load
 
 DEFAULT = load(Path(__file__).parents[2] / "params.yaml")
 
@@ -72,10 +72,15 @@ def test_what_a_rung_says_itself_is_kept() -> None:
         activation_bits=4,
         init_from=TEACHER,
         data="augmented",
-        init=Init(encoder="random"),
+        init={
+            "encoder": Origin(distribution="uniform"),
+            "encoder.ffn": Origin(),
+            "head": Origin(copy_from="teacher"),
+        },
         duration=Duration(epochs=2.0),
     )
     (rung,) = climb(with_rungs({}, {"mine": own}))
     assert (rung.weight_bits, rung.embedding_bits, rung.activation_bits) == (1, 8, 4)
     assert (rung.address, rung.drawn) == ("weights_activations@mine", ("encoder",))
+    assert rung.first_weights == "random: encoder; copied: encoder.ffn, head (teacher)"
     assert (rung.data, rung.duration) == ("augmented", Duration(epochs=2.0))

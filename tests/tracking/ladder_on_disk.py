@@ -4,7 +4,7 @@ The weights mean nothing: tracking reads digests, records and results. The folde
 """
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from safetensors.numpy import save_file
 
 from pipeline import files, params, paths, record
+from pipeline.parts import every_part
 from pipeline.record import Part, Record
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +58,7 @@ class Project:
                 teacher="teacher" if name in DELIVERED else None,
                 teacher_digest=self.record("teacher").digest if name in DELIVERED else None,
                 bits={"weights": weights, "embeddings": weights, "activations": activations},
-                init=_init(self.record(parent).digest if parent else None),
+                init=_init(parent, self.record(parent).digest if parent else None),
                 data={"kind": "plain", "train": "1" * 64, "selection": "2" * 64},
                 seed=seed,
                 steps=2,
@@ -118,10 +119,11 @@ def _stage(name: str, activations: int) -> Any:
     return "weights" if activations == 32 else "weights_activations"
 
 
-def _init(parent_digest: str | None) -> list[Part]:
+def _init(parent: str | None, parent_digest: str | None) -> list[Part]:
     if parent_digest is None:
         return [Part("all", "drawn", distribution="N(0, 0.02)", seed=0)]
-    return [Part("embeddings", "copied", parent_digest), Part("encoder", "copied", parent_digest)]
+    copied = Part("", "copied", model=parent, digest=parent_digest)
+    return [replace(copied, part=part) for part in every_part(2)]
 
 
 def _tensors(folder: Path, content: str) -> None:

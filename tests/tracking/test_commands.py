@@ -33,7 +33,8 @@ def test_lineage_as_a_table_shows_bits_and_what_was_copied(
     assert commands.lineage("w1a8", as_json=False) == 0
     shown = capsys.readouterr().out
     assert "1-1-8" in shown
-    assert f"w1: embeddings, encoder copied from {registered_project.record('w1').digest[:10]}" in shown
+    digest = registered_project.record("w1").digest[:10]
+    assert f"embeddings, encoder, pooler, head copied from w1 ({digest})" in shown
 
 
 def test_a_disagreement_is_exit_code_4_and_on_stderr(

@@ -69,8 +69,9 @@ def test_the_record_says_parent_teacher_bits_and_data(ladder: Params, name: str)
     assert found.data["kind"] == rung.data
     assert found.data["train"] == files.sha256(paths.data_dir("cola", rung.data) / "train.parquet")
     assert found.settings["rows"] == (96 if rung.data == "augmented" else 48)
-    drawn = {part.part for part in found.init if part.source == "drawn"}
+    drawn = {part.part.split(".")[0] for part in found.init if part.source == "drawn"}
     assert drawn == ({"encoder"} if name == "w1a1_random" else set())
+    assert {part.model for part in found.init if part.source == "copied"} == {rung.init_from}
 
 
 def test_a_random_encoder_is_not_the_parents_and_copied_embeddings_are_nearly(ladder: Params) -> None:
