@@ -125,5 +125,14 @@ def activation_quantizers(model: nn.Module) -> dict[str, ActivationQuantizer]:
     return {name: part for name, part in model.named_modules() if isinstance(part, ActivationQuantizer)}
 
 
+def mask(*, allow_is_bidirectional_skip: bool = False, **options: Any) -> Tensor | None:
+    """Transformers' mask to add to the scores, also where no token is padding.
+
+    Whether one is would have to be read from the mask, for which a GPU would be waited for in every step.
+    """
+    found: Tensor | None = eager_mask(**options)
+    return found
+
+
 AttentionInterface.register(NAME, attention)
-AttentionMaskInterface.register(NAME, eager_mask)
+AttentionMaskInterface.register(NAME, mask)

@@ -144,16 +144,21 @@ def mask_words(
 
 
 def _masked_words(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, Tensor]:
-    """Cross-entropy of the hidden words. Only their positions go through the vocabulary's projection."""
+    """Cross-entropy of the hidden words. On the CPU only they go through the vocabulary's projection.
+
+    How many there are would have to be read from a GPU, which would be waited for.
+    """
     assert isinstance(model, BertForMaskedLM)
     hidden_BSE = model.bert(
         input_ids=batch["input_ids"],
         attention_mask=batch["attention_mask"],
         token_type_ids=batch["token_type_ids"],
     ).last_hidden_state
-    chosen_BS = batch["labels"] != -100
-    logits = model.cls(hidden_BSE[chosen_BS])
+    hidden_ME, labels_M = hidden_BSE.flatten(0, 1), batch["labels"].flatten()
+    chosen_M = labels_M != -100
+    if hidden_ME.device.type == "cpu":
+        hidden_ME, labels_M = hidden_ME[chosen_M], labels_M[chosen_M]
+    summed = functional.cross_entropy(model.cls(hidden_ME), labels_M, reduction="sum")  # without the -100
     # One process's few rows may have no hidden word at all.
-    summed = functional.cross_entropy(logits, batch["labels"][chosen_BS], reduction="sum")
-    mean = summed / chosen_BS.sum().clamp(min=1)
+    mean = summed / chosen_M.sum().clamp(min=1)
     return {"masked_words": portion.hidden_words * mean}
