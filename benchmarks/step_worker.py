@@ -23,6 +23,7 @@ from transformers.models.bert.modeling_bert import BertForSequenceClassification
 from pipeline.data.encode import Batch
 from pipeline.distillation.objective import Objective, Portion, label_loss, total
 from pipeline.initialization.step_sizes import calibrate
+from pipeline.modeling import frozen, kernels
 from pipeline.modeling.bert import build_classifier
 from pipeline.params import Optimization
 from pipeline.quantizers.choose import Precision
@@ -135,17 +136,21 @@ def student_and_teacher(variant: Variant, shape: Shape, batch: Batch) -> tuple[n
     student = build_classifier(config(shape), Precision(1, 1, variant.activation_bits))
     student.load_state_dict({**student.state_dict(), **teacher.state_dict()})
     calibrate(student, batch)
+    chosen = kernels.choose(variant.gradients)
+    kernels.use(student, chosen)
+    frozen.convert(teacher, chosen)
     return student, teacher
 
 
 def train(variant: Variant, shape: Shape, gate: Gate) -> None:
     """The product's loop, on fine-tuning or on distillation."""
-    if variant.kind == "plain":
-        model: nn.Module = transformers_own(shape)
-        loss_terms = fine_tuning(variant)
-    else:
+    if variant.kind == "distillation":
         model, teacher = student_and_teacher(variant, shape, gate.batch)
         loss_terms = against_teacher(teacher, EVERYTHING)
+    else:
+        is_ours = variant.kind == "our_plain"
+        model = build_classifier(config(shape), Precision()) if is_ours else transformers_own(shape)
+        loss_terms = fine_tuning(variant)
     fit(
         model,
         name=variant.name,
@@ -194,6 +199,7 @@ def peak_mib() -> int:
 
 def machine() -> dict[str, Any]:
     """What the figures depend on, without naming the machine."""
+    chosen = kernels.choose()
     features: dict[str, Callable[[], bool]] = {
         "VNNI": torch.cpu._is_vnni_supported,
         "AVX512-BF16": torch.cpu._is_avx512_bf16_supported,
@@ -204,6 +210,8 @@ def machine() -> dict[str, Any]:
         "vectors": torch.backends.cpu.get_cpu_capability(),
         "features": [name for name, is_there in features.items() if is_there()],
         "threads": torch.get_num_threads(),
+        "whole_numbers": "whole numbers by int8 products" if chosen.int8 else "whole numbers as floats",
+        "floats": "floats by oneDNN" if chosen.onednn else "floats by torch's own choice",
     }
 
 

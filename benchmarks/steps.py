@@ -6,7 +6,7 @@ Nothing here imports torch: the process that only asks and prints stays small.
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["plain", "lower_bound", "distillation"]
+Kind = Literal["plain", "our_plain", "lower_bound", "distillation"]
 Gradients = Literal["float32", "bfloat16"]
 PLAIN = "plain"
 
@@ -51,8 +51,9 @@ class Variant:
     """One way to take a training step.
 
     Attributes:
-        kind: fine-tuning without any of our code; the least that distillation needs (student forward and
-            backward, teacher forward); our distillation of a 1-bit student.
+        kind: fine-tuning without any of our code; the same with our layers, which quantize nothing but
+            choose the products' routines; the least that distillation needs (student forward and backward,
+            teacher forward) without our code; our distillation of a 1-bit student.
         activation_bits: the student's; 32 where they are not quantized.
         gradients: precision of the backward pass's products and of the teacher's forward pass. For plain
             fine-tuning, bfloat16 means torch's autocast.
@@ -78,6 +79,7 @@ class Variant:
 def _distillations(bits: int) -> list[Variant]:
     return [
         Variant(f"w1a{bits}", "distillation", bits),
+        Variant(f"w1a{bits}-bf16", "distillation", bits, "bfloat16"),
         Variant(f"w1a{bits}-reference", "distillation", bits, is_reference=True),
     ]
 
@@ -85,6 +87,7 @@ def _distillations(bits: int) -> list[Variant]:
 _LISTED = [
     Variant(PLAIN, "plain"),
     Variant("plain-bf16", "plain", gradients="bfloat16"),
+    Variant("plain-ours", "our_plain"),
     Variant("lower-bound", "lower_bound"),
     *(variant for bits in (32, 8, 4, 1) for variant in _distillations(bits)),
 ]

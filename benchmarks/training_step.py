@@ -106,7 +106,8 @@ def as_markdown(measured: Measured, rounds: int) -> str:
     clock = "CPU time" if machine["threads"] == 1 else "wall time"
     conditions = (
         f"{machine['threads']} thread, {clock}, median [least-most] of {rounds} rounds, "
-        f"torch {machine['torch']}, {' '.join([machine['vectors'], *machine['features']])}"
+        f"torch {machine['torch']}, {' '.join([machine['vectors'], *machine['features']])}; "
+        f"fast path: {machine['whole_numbers']}, {machine['floats']}"
     )
     return "\n".join([str(measured.shape), conditions, "", HEAD, *map(_line, measured.rows), ""])
 
