@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from small_training import FACTS, Ended, KilledError, kill_before, open_for, train
+from writer_points import POINTS, end_at
 
 from pipeline import files, paths
-from pipeline.training import resume
 from pipeline.training.resume import TENSORS, VALUES, OtherTrainingError, States, UnwrittenError
 
 
@@ -206,39 +206,13 @@ def test_any_other_value_of_the_variable_is_no_request(monkeypatch: pytest.Monke
 @contextmanager
 def failing(where: str, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> Iterator[None]:
     """The writer of the state of step 4 raises `error` at one of its points."""
-    save_file, seal, swap = resume.save_file, files._seal, files._swap
 
-    def of_step_4(folder: Path) -> bool:
-        return "step-000000004" in str(folder)
-
-    def saving(tensors: Any, path: Path) -> None:
-        if where == "before data" and of_step_4(path):
-            raise error
-        save_file(tensors, path)
-        if where == "mid data" and of_step_4(path):
-            tear(path)
-            raise error
-
-    def sealing(folder: Path) -> None:
-        if where == "before manifest" and of_step_4(folder):
-            raise error
-        seal(folder)
-
-    def swapping(temporary: Path, target: Path) -> None:
-        if where == "before rename" and of_step_4(target):
-            raise error
-        swap(temporary, target)
-        if where == "after rename" and of_step_4(target):
-            raise error
+    def fail() -> None:
+        raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(resume, "save_file", saving)
-        patch.setattr(files, "_seal", sealing)
-        patch.setattr(files, "_swap", swapping)
+        end_at(where, 4, fail, patch.setattr)
         yield
-
-
-POINTS = ["before data", "mid data", "before manifest", "before rename", "after rename"]
 
 
 @pytest.mark.parametrize("where", POINTS)
