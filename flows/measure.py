@@ -78,9 +78,12 @@ def measure(params: Params, *, anew: bool, say: Callable[[str], None]) -> Measur
     missing = [name for k, name in representatives.items() if k not in kept]
     if anew and (missing or keys["rows"] not in kept):
         rungs = [name for name in params.rungs if name in missing]
-        found, failures = _rehearse(rungs, say)
-        kept = read_cache() | {keys[piece]: answer for piece, answer in found.items()}
-        write_cache(kept)
+        for piece, answer in _rehearse(rungs, say):
+            if "error" in answer:
+                failures[piece] = answer["error"]
+            else:  # kept at once: whoever interrupts has lost one piece
+                kept = read_cache() | {keys[piece]: answer}
+                write_cache(kept)
     return _assembled(params, {name: kept[k] for name, k in keys.items() if k in kept}, failures)
 
 
@@ -104,27 +107,32 @@ def write_cache(kept: Kept) -> None:
     files.write_json(CACHE, {"setting": _digest(_setting()), "pieces": kept})
 
 
-def _rehearse(rungs: list[str], say: Callable[[str], None]) -> tuple[Kept, dict[str, str]]:
-    """Run a rehearsal; what it found and what failed, by piece."""
+def _rehearse(rungs: list[str], say: Callable[[str], None]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Run a rehearsal; each piece and what it found, as it finds it, or `error`."""
     say("plan: a few real steps of each kind of training, to see what they take; kept for the next time")
-    found: Kept = {}
-    failures: dict[str, str] = {}
+    start: dict[str, Any] = {}
     with _scratch() as folder:
         files.write_json(folder / rehearsal.REQUEST, {"rungs": rungs})
         for answer in _answers(folder):
             piece = answer.pop("piece")
-            if "error" in answer:
-                failures[piece] = answer["error"]
-                say(f"plan: {piece}: not measured: {answer['error']}")
+            if piece == "start":
+                start = answer
                 continue
-            found[piece] = answer
-            if answer.get("durations"):
-                pace = statistics.median(wall for wall, _ in answer["durations"])
-                say(f"plan: {piece}: {_duration(pace)} a step, {answer['peak_mib']:.0f} MiB at its peak")
-    start = found.pop("start", {})
-    for piece, answer in found.items():
-        answer["start_seconds"] = start["rows" if piece == "rows" else "training"]
-    return found, failures
+            if "error" not in answer:
+                answer["start_seconds"] = start["rows" if piece == "rows" else "training"]
+            if told := _told(answer):
+                say(f"plan: {piece}: {told}")
+            yield piece, answer
+
+
+def _told(answer: Mapping[str, Any]) -> str:
+    """What is said of a piece while others are measured; nothing of those that train nothing."""
+    if "error" in answer:
+        return f"not measured: {answer['error']}"
+    if not answer.get("durations"):
+        return ""
+    pace = statistics.median(wall for wall, _ in answer["durations"])
+    return f"{_duration(pace)} a step, {answer['peak_mib']:.0f} MiB at its peak"
 
 
 @contextmanager

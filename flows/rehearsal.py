@@ -41,7 +41,7 @@ SECONDS_PER_PIECE = 300  # a piece that takes longer is given up
 SECONDS_OF_STEPS = 2.5
 FEWEST_STEPS, MOST_STEPS = 3, 24
 FLOPS_PER_SECOND = 8e10  # of one core, roughly: decides how many steps are timed, no more
-ROWS_TO_SCORE, ROWS_FOR_LENGTHS = 64, 2000
+MOST_ROWS_TO_SCORE, FEWEST_ROWS_TO_SCORE, ROWS_FOR_LENGTHS = 64, 16, 2000
 NEW_ROWS = (60, 240)
 USED_BY_ALL = ("pandas", "pyarrow.parquet")
 USED_BY_TRAINING = (
@@ -273,6 +273,12 @@ def _in_child(piece: Piece, log: int, write: int, files_before: float) -> NoRetu
     processes.exit_at_once(0)
 
 
+def rows_to_score(settings: Params) -> int:
+    """Of each split that is scored: fewer where even few training steps take long."""
+    is_slow = steps_to_take(settings, "teacher") == 1 + FEWEST_STEPS
+    return FEWEST_ROWS_TO_SCORE if is_slow else MOST_ROWS_TO_SCORE
+
+
 def _short_rungs(rungs: Mapping[str, Rung], few: Duration) -> dict[str, Rung]:
     changes = {"init_from": "teacher", "data": "plain", "duration": few}
     return {name: rung.model_copy(update=changes) for name, rung in rungs.items()}
@@ -362,13 +368,13 @@ def _publish(settings: Params, frames: "Mapping[str, pd.DataFrame]") -> None:
     write_split(Path(), LENGTHS, _some(frames["train"], columns, ROWS_FOR_LENGTHS))
     with files.publish(paths.data_dir(settings.task.name, "plain")) as folder:
         for name, frame in frames.items():
-            few = _rows_to_train_on(settings) if name == "train" else ROWS_TO_SCORE
+            few = _rows_to_train_on(settings) if name == "train" else rows_to_score(settings)
             write_split(folder, name, _some(frame, columns, few))
 
 
 def _rehearsed(settings: Params, frames: "Mapping[str, pd.DataFrame]") -> Answer:
     train = min(len(frames["train"]), _rows_to_train_on(settings))
-    return {"rehearsed": [train, min(len(frames["selection"]), ROWS_TO_SCORE)]}
+    return {"rehearsed": [train, min(len(frames["selection"]), rows_to_score(settings))]}
 
 
 def _rows_to_train_on(settings: Params) -> int:

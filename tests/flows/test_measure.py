@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,25 @@ def test_other_threads_are_another_setting(monkeypatch: pytest.MonkeyPatch) -> N
     assert measure.read_cache() == {}
     monkeypatch.undo()
     measure._setting.cache_clear()
+
+
+def test_each_piece_is_kept_as_it_comes_and_a_failure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    def answers(folder: Path) -> Iterator[dict[str, Any]]:
+        assert json.loads((folder / "request.json").read_text())["rungs"][:2] == ["w8", "w4"]
+        yield {"piece": "start", "rows": (1.0, 1.0), "training": (4.0, 4.0)}
+        for piece in ("rows", "lengths"):
+            yield {"piece": piece, **PIECES[piece]}
+        yield {"piece": "teacher", **trained()}
+        assert len(measure.read_cache()) == 3
+        yield {"piece": "w8", "error": "killed"}
+
+    monkeypatch.setattr(measure, "_answers", answers)
+    found = measure.measure(DEFAULT, anew=True, say=told.append)
+    assert list(found.kinds) == ["teacher"]
+    assert found.failures == {"w8": "killed"}
+    assert told[1:] == ["plan: teacher: 100 ms a step, 500 MiB at its peak", "plan: w8: not measured: killed"]
 
 
 Change = Callable[[Params], Params]

@@ -49,7 +49,7 @@ def test_a_few_real_rows_are_laid_out_and_all_are_counted(laid_out: tuple[Params
     assert told["origin"] == "made"
     train = read_split(paths.data_dir("cola", "plain"), "train")
     assert len(train) == told["rehearsed"][0] <= rehearsal._rows_to_train_on(settings) + 1
-    assert len(read_split(paths.data_dir("cola", "plain"), "validation")) <= rehearsal.ROWS_TO_SCORE + 1
+    assert len(read_split(paths.data_dir("cola", "plain"), "validation")) <= rehearsal.MOST_ROWS_TO_SCORE + 1
 
 
 def test_the_project_itself_is_left_alone(laid_out: tuple[Params, dict[str, Any]], project: Path) -> None:
