@@ -10,11 +10,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from flows import servers
 from pipeline import paths
-from pipeline.tracking import deliver, spool, store
+from pipeline.tracking import spool, store
 from pipeline.training import live
 
 STAGES = ("pretrained", "teacher", "weights", "weights_activations")
@@ -75,12 +75,11 @@ def _leave(child: "subprocess.Popen[bytes]") -> None:
     """Tell the child that the stage has ended, and wait a moment for the last points."""
     assert child.stdin is not None
     child.stdin.close()
-    with suppress(subprocess.TimeoutExpired):
-        if child.wait(WAIT_S) == 0:
-            return
-    _log.warning(
-        "the live curve has not reached MLflow as a whole; what does not in %d s is kept in %s, "
-        "deliver it with: bitladder sync",
-        deliver.GRACE_SECONDS,
-        spool.HOME,
-    )
+    try:
+        if child.wait(WAIT_S) != 0:
+            _log.warning(
+                "MLflow did not take the whole live curve; it is kept in %s, deliver it with: bitladder sync",
+                spool.HOME,
+            )
+    except subprocess.TimeoutExpired:
+        _log.warning("the live curve is still on its way; if MLflow is silent: bitladder sync")
