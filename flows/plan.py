@@ -282,7 +282,7 @@ def _costs(rows: Sequence[Row], costs: Mapping[str, Cost], totals: Totals) -> st
     table = _aligned([[*header, "GPU MiB"] if has_gpu else header, *lines])
     note = (
         "minutes: of the training stage, its start and scoring included. memory: at its peak.\n"
-        "disk: trained and packed, with the copies in DVC's cache."
+        "disk: trained and packed, with the copies that DVC and MLflow keep."
     )
     return f"{table}\n{note}"
 

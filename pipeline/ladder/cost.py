@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from pipeline.ladder import estimate
 from pipeline.ladder.estimate import MIB, Shape
-from pipeline.ladder.rung import LadderRung, climb
+from pipeline.ladder.rung import climb
 from pipeline.params import Duration, Optimization, Params
 
 STATES = 3
@@ -88,7 +88,7 @@ class Cost:
 
     Attributes:
         steps: of training, 0 for a model that comes trained.
-        disk_mib: trained and packed, DVC's copies included.
+        disk_mib: trained and packed, with the copies of DVC and MLflow.
         state_mib: while it trains, on top of that.
         pack_seconds: of its stage `pack`.
     """
@@ -176,70 +176,54 @@ def pack_seconds(measured: Rehearsed, rows: Rows) -> float:
 
 
 def costs(
-    params: Params,
-    measured: Mapping[str, Rehearsed],
-    rows: Rows | None,
-    *,
-    copies: int,
+    params: Params, measured: Mapping[str, Rehearsed], rows: Rows | None, *, copies: int
 ) -> dict[str, Cost]:
     """The cost of every model by name. `copies`: how often an output is on disk, DVC's cache included."""
-    rungs = {rung.name: rung for rung in climb(params)}
-    return {
-        name: _cost(params, name, rungs.get(name), measured.get(name), rows, copies)
-        for name in ("pretrained", "teacher", *rungs)
-    }
-
-
-def _cost(
-    params: Params,
-    name: str,
-    rung: LadderRung | None,
-    measured: Rehearsed | None,
-    rows: Rows | None,
-    copies: int,
-) -> Cost:
-    shape = estimate.shape_of(params)
-    steps = num_steps(params, name, rows)
-    known = measured is not None and rows is not None and steps is not None
-    seconds = None
-    if measured is not None and rows is not None and steps is not None:
-        scored = name != "pretrained"
-        seconds = training_seconds(
-            measured,
+    shape, found = estimate.shape_of(params), {}
+    for name in ("pretrained", "teacher", *(rung.name for rung in climb(params))):
+        kind, steps = measured.get(name), num_steps(params, name, rows)
+        found[name] = Cost(
             steps=steps,
-            states=max(0, steps - 1) // params.training.checkpoint_every,
-            evaluations=params.budget.evaluations if scored else -1,
-            rows=rows,
-            num_train=_rows_to_learn_from(params, name, rows) if scored else None,
+            seconds_per_step=kind.seconds_per_step if kind and steps else None,
+            seconds=_seconds(params, name, kind, rows, steps),
+            peak_memory_mib=kind.peak_mib if kind else None,
+            gpu_memory_mib=kind.gpu_mib if kind else None,
+            disk_mib=None if shape is None else _disk_mib(params, name, shape, copies),
+            state_mib=None if shape is None else _state_mib(params, shape) * (steps != 0),
+            pack_seconds=pack_seconds(kind, rows) if kind and rows and name in params.deliver else None,
         )
-    packs = name in params.deliver and measured is not None and rows is not None
-    return Cost(
+    return found
+
+
+def _seconds(
+    params: Params, name: str, kind: Rehearsed | None, rows: Rows | None, steps: int | None
+) -> float | None:
+    if kind is None or rows is None or steps is None:
+        return None
+    states = max(0, steps - 1) // params.training.checkpoint_every
+    if name == "pretrained":  # nothing is scored, and its rehearsal read all there is to read
+        return kind.other_seconds + steps * kind.seconds_per_step + states * kind.seconds_per_state
+    return training_seconds(
+        kind,
         steps=steps,
-        seconds_per_step=measured.seconds_per_step if measured and steps else None,
-        seconds=seconds if known else None,
-        peak_memory_mib=measured.peak_mib if measured else None,
-        gpu_memory_mib=measured.gpu_mib if measured else None,
-        disk_mib=_disk_mib(params, name, rung, shape, copies),
-        state_mib=_state_mib(params, shape) if steps != 0 else 0.0,
-        pack_seconds=pack_seconds(measured, rows) if packs and measured and rows else None,
+        states=states,
+        evaluations=params.budget.evaluations,
+        rows=rows,
+        num_train=_rows_to_learn_from(params, name, rows),
     )
 
 
-def _disk_mib(
-    params: Params, name: str, rung: LadderRung | None, shape: Shape | None, copies: int
-) -> float | None:
-    if shape is None:
-        return None
+def _disk_mib(params: Params, name: str, shape: Shape, copies: int) -> float:
+    """Trained, and packed where it is delivered: that MLflow has too."""
     labels, extra = params.task.num_labels, estimate.tokenizer_bytes(params) + SMALL_FILES_BYTES
-    written = estimate.full_bytes(shape, num_labels=labels) + extra
-    if rung is not None and name in params.deliver:
-        written += estimate.packed_bytes(shape, rung, num_labels=labels) + extra
-    return written * copies / MIB
+    size = (estimate.full_bytes(shape, num_labels=labels) + extra) * copies
+    if name in params.deliver:
+        rung = next(rung for rung in climb(params) if rung.name == name)
+        size += (estimate.packed_bytes(shape, rung, num_labels=labels) + extra) * (copies + 1)
+    return size / MIB
 
 
-def _state_mib(params: Params, shape: Shape | None) -> float | None:
-    if shape is None:
-        return None
+def _state_mib(params: Params, shape: Shape) -> float:
     full = estimate.full_bytes(shape, num_labels=params.task.num_labels)
     return STATES * TENSORS_PER_STATE * full / MIB
 

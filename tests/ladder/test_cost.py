@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.ladder import cost
 from pipeline.ladder.cost import Rehearsed, Rows, costs, count_steps, training_seconds, undisturbed
+from pipeline.ladder.plan import plan
 from pipeline.params import Duration, Model, Params, load
 from pipeline.training import loop
 
@@ -87,9 +88,19 @@ def test_without_a_measurement_steps_and_disk_are_known_and_time_is_not() -> Non
 
 
 def test_dvcs_copies_double_the_disk_and_not_the_states() -> None:
-    once, twice = (costs(DEFAULT, {}, None, copies=number)["w1"] for number in (1, 2))
+    once, twice = (costs(DEFAULT, {}, None, copies=number)["teacher"] for number in (1, 2))
     assert twice.disk_mib == pytest.approx(2 * (once.disk_mib or 0))
     assert twice.state_mib == once.state_mib
+
+
+def test_a_packed_model_is_in_mlflow_too() -> None:
+    packed, left_out = (
+        costs(DEFAULT.model_copy(update={"deliver": deliver}), {}, None, copies=1)["w8"].disk_mib or 0
+        for deliver in (["w8"], ["w4"])
+    )
+    size = next(row.mib for row in plan(DEFAULT).rows if row.name == "w8")
+    assert size is not None
+    assert packed - left_out == pytest.approx(2 * (size + cost.SMALL_FILES_BYTES / 2**20), rel=0.01)
 
 
 def test_a_state_has_the_weights_four_times() -> None:
