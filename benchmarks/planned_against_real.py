@@ -20,6 +20,9 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 TOLERANCE = 1.5
+HEADER = "".join(
+    f"{name:>11}" for name in ("planned", "real", "ratio", "real", "ratio", *("planned", "real", "ratio") * 2)
+)
 
 
 def main() -> int:
@@ -45,7 +48,12 @@ def compare(clone: Path, overrides: list[str], only: str | None) -> dict[str, An
     planning = time.monotonic() - started
     call([sys.executable, "-m", "dvc", "repro", *([only] if only else [])], clone)
     running = time.monotonic() - started - planning
-    stages = [row for stage in planned["stages"] if (row := compared(clone, stage)) is not None]
+    models = {row["stage"]: row for row in planned["rows"]}
+    stages = [
+        row
+        for stage in planned["stages"]
+        if (row := compared(clone, stage, models.get(stage["stage"]))) is not None
+    ]
     return {
         "planning_seconds": planning,
         "running_seconds": running,
@@ -57,40 +65,53 @@ def compare(clone: Path, overrides: list[str], only: str | None) -> dict[str, An
     }
 
 
-def compared(clone: Path, stage: dict[str, Any]) -> dict[str, Any] | None:
-    """A stage that ran: planned and real seconds; None for one that did not."""
+def compared(clone: Path, stage: dict[str, Any], model: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What was planned for a stage that ran, and what it took; None for one that did not run."""
     timing = clone / ".bitladder" / "timings" / f"{stage['stage']}.json"
     if not timing.is_file():
         return None
     real, planned = json.loads(timing.read_text()), stage["planned_seconds"]
-    return {
+    row = {
         "stage": stage["stage"],
         "planned_seconds": planned,
         "real_seconds": real["seconds"],
         "processor_seconds": real["processor_seconds"],
-        "real_to_planned": None if planned is None else real["seconds"] / planned,
-        "processor_to_planned": None if planned is None else real["processor_seconds"] / planned,
     }
+    if model is not None:
+        row["planned_memory_mib"], row["real_memory_mib"] = model["peak_memory_mib"], real["peak_memory_mib"]
+        row["planned_disk_mib"], row["real_disk_mib"] = model["disk_mib"], disk_mib(clone, model["name"])
+    return row
+
+
+def disk_mib(clone: Path, name: str) -> float:
+    """The trained folder twice, as DVC's cache has a copy; the packed one three times, MLflow has it too."""
+    size = 2 * folder_bytes(clone / "models" / name) + 3 * folder_bytes(clone / "packed" / name)
+    return size / 2**20
+
+
+def folder_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def as_text(found: dict[str, Any]) -> str:
-    lines = [f"{'stage':32}{'planned s':>10}{'real s':>9}{'ratio':>7}{'cpu s':>9}{'ratio':>7}"]
+    columns = ("seconds", "", "", "cpu s", "", "memory MiB", "", "", "disk MiB", "", "")
+    lines = [f"{'stage':32}{''.join(f'{column:>11}' for column in columns)}", f"{'':32}{HEADER}"]
     for row in found["stages"]:
-        cells = [
-            number(row["planned_seconds"], 10),
-            number(row["real_seconds"], 9),
-            number(row["real_to_planned"], 7, 2),
-            number(row["processor_seconds"], 9),
-            number(row["processor_to_planned"], 7, 2),
-        ]
-        lines.append(f"{row['stage']:32}{''.join(cells)}")
+        processors = (row["processor_seconds"], ratio(row, "processor_seconds", "seconds"))
+        cells = [*pair(row, "seconds"), *processors, *pair(row, "memory_mib"), *pair(row, "disk_mib")]
+        lines.append(f"{row['stage']:32}{''.join(map(number, cells))}")
     counted = [row for row in found["stages"] if row["planned_seconds"] is not None]
-    within = sum(1 / TOLERANCE <= row["real_to_planned"] <= TOLERANCE for row in counted)
-    sums = {name: sum(row[name] for row in counted) / 60 for name in ("planned_seconds", "real_seconds")}
+    sums = {
+        name: sum(row[name] for row in counted) / 60
+        for name in ("planned_seconds", "real_seconds", "processor_seconds")
+    }
     lines += [
-        f"{within} of {len(counted)} stages within a factor {TOLERANCE} on the wall",
-        f"planned {sums['planned_seconds']:.1f} minutes, those stages took {sums['real_seconds']:.1f}; "
-        f"dvc repro in all {found['running_seconds'] / 60:.1f}",
+        f"within a factor {TOLERANCE} of the plan, of {len(counted)} stages: "
+        f"{within(counted, 'real_seconds')} on the wall, "
+        f"{within(counted, 'processor_seconds')} by the processors' time",
+        f"planned {sums['planned_seconds']:.1f} minutes; those stages took {sums['real_seconds']:.1f}, "
+        f"{sums['processor_seconds']:.1f} of the processors; dvc repro in all "
+        f"{found['running_seconds'] / 60:.1f}",
         f"the plan itself took {found['planning_seconds']:.0f} s",
         f"not in the plan: {', '.join(found['not_counted']) or 'nothing'}",
         *found["notes"],
@@ -98,8 +119,22 @@ def as_text(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def number(value: float | None, width: int, digits: int = 1) -> str:
-    return f"{'-':>{width}}" if value is None else f"{value:{width}.{digits}f}"
+def pair(row: dict[str, Any], what: str) -> list[float | None]:
+    """Planned, real, and their ratio."""
+    return [row.get(f"planned_{what}"), row.get(f"real_{what}"), ratio(row, f"real_{what}", what)]
+
+
+def ratio(row: dict[str, Any], real: str, planned: str) -> float | None:
+    expected = row.get(f"planned_{planned}")
+    return None if not expected or row.get(real) is None else row[real] / expected
+
+
+def within(rows: list[dict[str, Any]], real: str) -> int:
+    return sum(1 / TOLERANCE <= row[real] / row["planned_seconds"] <= TOLERANCE for row in rows)
+
+
+def number(value: float | None) -> str:
+    return f"{'-':>11}" if value is None else f"{value:11.2f}"
 
 
 def call(command: list[str], folder: Path) -> str:

@@ -11,8 +11,9 @@ _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 2**10  # bytes there, KiB else
 
 
 def peak_mib() -> float:
-    """The most main memory this process has had at once."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT / MIB
+    """The most main memory that this process, or one child that has ended, has had at once."""
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(who).ru_maxrss for who in whose) * _MAXRSS_UNIT / MIB
 
 
 def resident_files_mib() -> float:

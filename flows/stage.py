@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from flows import environment, live_curves, processes, rank, supervise, watched
+from flows import environment, live_curves, memory, processes, rank, supervise, watched
 from pipeline import files, params, paths
 from pipeline.ladder import layers
 
@@ -99,7 +99,12 @@ def note_seconds(address: str, seconds: float) -> None:
     """Leave `.bitladder/timings/<stage>[@rung].json` for the plan's estimates and the results table."""
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     processors = sum(os.times()[:4])  # of this process and its children, from their start
-    values = {"seconds": round(seconds, 3), "processor_seconds": round(processors, 3), "finished": finished}
+    values = {
+        "seconds": round(seconds, 3),
+        "processor_seconds": round(processors, 3),
+        "peak_memory_mib": round(memory.peak_mib(), 1),
+        "finished": finished,
+    }
     files.write_json(timing(address), values)
 
 

@@ -145,22 +145,26 @@ LADDER = (
 
 @pytest.mark.slow
 def test_a_ladder_takes_about_what_was_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the processors' time, which other work on the machine does not change much."""
+    """By the processors' time, which other work on the machine does not change much; and its memory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     settings = made_up.params(tmp_path, *LADDER)
-    done = run("flows.cli", "plan", "--json", "--no-status")
-    planned = json.loads(done.stdout)["planned_seconds"]
+    plan_of_it = json.loads(run("flows.cli", "plan", "--json", "--no-status").stdout)
+    planned, peaks = plan_of_it["planned_seconds"], {row["stage"]: row for row in plan_of_it["rows"]}
     again = json.loads(run("flows.cli", "plan", "--json", "--no-status").stdout)["planned_seconds"]
     assert again == planned  # nothing was measured a second time
     assert not list(Path(".bitladder/rehearsals").iterdir())
     for stage, rung in stages_of(settings):
         run("flows.stage", stage, *([rung] if rung else []))
         address = f"{stage}@{rung}" if rung else stage
-        real = json.loads(Path(f".bitladder/timings/{address}.json").read_text())["processor_seconds"]
-        is_near = abs(planned[address] - real) < 1 or 1 / 1.5 < planned[address] / real < 1.5
-        assert is_near, (address, planned[address], real)
+        real = json.loads(Path(f".bitladder/timings/{address}.json").read_text())
+        seconds = real["processor_seconds"]
+        is_near = abs(planned[address] - seconds) < 1 or 1 / 1.5 < planned[address] / seconds < 1.5
+        assert is_near, (address, planned[address], seconds)
+        if address in peaks:
+            expected = peaks[address]["peak_memory_mib"]
+            assert 1 / 1.5 < expected / real["peak_memory_mib"] < 1.5, (address, expected, real)
 
 
 def stages_of(settings: Params) -> list[tuple[str, str | None]]:
