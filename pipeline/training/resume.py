@@ -135,7 +135,7 @@ class States:
 
     def _unwritten(self, state: State, error: Exception) -> str:
         needed = sum(tensor.nbytes for tensor in state.tensors.values())
-        free = shutil.disk_usage(self.folder).free
+        free = shutil.disk_usage(next(path for path in self.folder.absolute().parents if path.exists())).free
         before = f"the state of step {self._written}" if self._written else "no older state"
         return (
             f"{self.name}: the state of step {state.values['step']} could not be written to {self.folder}: "

@@ -73,10 +73,11 @@ def train(
     in_score: Callable[[], None] = lambda: None,
     num_steps: int = NUM_STEPS,
     num_evaluations: int = 3,
+    device: str = "cpu",
 ) -> Ended:
     """Train from the same first weights, or from where `states` says it stopped."""
     torch.manual_seed(0)
-    model = Small()
+    model = Small().to(device)
 
     def batches(step: int) -> Batch:
         before_step(step)

@@ -265,6 +265,12 @@ def test_a_file_that_may_not_grow_is_a_failing_disk_too(uninterrupted: Ended) ->
     assert train(open_for()) == uninterrupted
 
 
+def test_a_folder_that_cannot_be_made_is_said_likewise() -> None:
+    Path(".bitladder").write_text("a file where a folder should be")
+    with pytest.raises(UnwrittenError, match=r"\.bitladder.* no older state is there to go on from"):
+        train(open_for())
+
+
 def test_what_a_killed_writer_left_is_swept(uninterrupted: Ended) -> None:
     states = stopped()
     (states.folder / ".step-000000006.123.tmp").mkdir()

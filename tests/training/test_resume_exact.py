@@ -198,3 +198,14 @@ def test_the_learning_rate_and_the_moments_go_on_too(uninterrupted: Ended) -> No
             found.tensors[name] = torch.zeros_like(found.tensors[name])
     states.newest = lambda: found  # type: ignore[method-assign]
     assert train(states) != uninterrupted
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("step", [2, 4, 7])
+def test_on_a_gpu_it_goes_on_exactly_too(step: int) -> None:
+    """Its generator, from which dropout draws there, is in the state."""
+    whole = train(device="cuda")
+    with pytest.raises(KilledError):
+        train(open_for(every=2), before_step=kill_before(step), device="cuda")
+    assert train(open_for(every=2), device="cuda") == whole

@@ -144,24 +144,21 @@ def test_a_changed_parameter_is_refused_by_its_name_in_params_yaml(
     assert refused(name, changed, monkeypatch) == lines
 
 
-@pytest.mark.parametrize(
-    "override",
-    [
-        "training.checkpoint_every=3",
-        "weights.w8.init_from=teacher",
-        "weights_activations.w1a8.activation_bits=4",
-        "training.binary_activations.learning_rate=0.1",
-        "budget.teacher.steps=9",
-        "augmentation.swap=1",
-        "deliver=[w1]",
-    ],
-)
 def test_what_shapes_other_models_is_no_fact_of_this_one(
-    override: str, project: Params, monkeypatch: pytest.MonkeyPatch
+    project: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = forget("w1")
     stop("w1", project, monkeypatch)
-    changed = made_up_params(Path(), *SHORT, override)
+    of_others = (
+        "training.checkpoint_every=3",
+        "training.binary_activations.learning_rate=0.1",
+        "weights.w8.init_from=teacher",
+        "weights_activations.w1a8.activation_bits=4",
+        "budget.teacher.steps=9",
+        "augmentation.swap=1",
+        "deliver=[w1]",
+    )
+    changed = made_up_params(Path(), *SHORT, *of_others)
     with killed_before(0, monkeypatch) as begun:
         STAGES["w1"](changed)
     assert begun[0] > 1
