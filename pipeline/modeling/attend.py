@@ -18,7 +18,7 @@ from pipeline.quantizers.activation import ActivationQuantizer, Codes
 
 def rounded(x: Tensor, quantizer: ActivationQuantizer) -> Tensor:
     """x through a quantizer, as `quantizer(x)` gives it, with fewer passes backward."""
-    return cast("Tensor", _Rounded.apply(x, quantizer, *quantizer.parameters()))  # type: ignore[no-untyped-call]
+    return cast("Tensor", _Rounded.apply(x, quantizer, *quantizer.learned()))  # type: ignore[no-untyped-call]
 
 
 def attend(
@@ -35,7 +35,7 @@ def attend(
         mask: added to the scores, broadcast.
         quantizer: of the probabilities; None for none.
     """
-    learned = () if quantizer is None else tuple(quantizer.parameters())
+    learned = () if quantizer is None else quantizer.learned()
     found = _Attend.apply(heads_3BHSD, mask, scale, quantizer, kernels, *learned)  # type: ignore[no-untyped-call]
     return cast("tuple[Tensor, Tensor]", found)
 
@@ -55,9 +55,7 @@ class _Rounded(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         x, integers, step, offset = ctx.saved_tensors
-        # The quantizer may overwrite what it is given; autograd may still need this one elsewhere.
-        gradient = gradients[0] if x is None else gradients[0].clone()
-        of_x, *of_learned = ctx.quantizer.gradients(x, Codes(integers, step, offset), gradient)
+        of_x, *of_learned = ctx.quantizer.gradients(x, Codes(integers, step, offset), gradients[0])
         return of_x, None, *of_learned
 
 
@@ -116,7 +114,10 @@ class _Attend(torch.autograd.Function):
         of_masked = of_masked.flatten(0, 1).to(dtype)
         _times(of_masked, key, ctx.scale, out=of_query)
         _times(of_masked.transpose(1, 2), query, ctx.scale, out=of_key)
-        return of_heads.to(torch.float32), None, None, None, None, *of_learned
+        # In the order of the projection that the heads come from, [B, S, 3, H, D]: it can be read as rows.
+        rows_BS3HD = of_heads.permute(1, 3, 0, 2, 4)
+        in_rows = torch.empty(rows_BS3HD.shape, device=of_heads.device).copy_(rows_BS3HD)
+        return in_rows.permute(2, 0, 3, 1, 4), None, None, None, None, *of_learned
 
 
 def _times(first: Tensor, second: Tensor, factor: float, *, out: Tensor | None = None) -> Tensor:

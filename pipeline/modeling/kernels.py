@@ -96,10 +96,10 @@ def input_gradient(gradient_MO: Tensor, weight_OI: Tensor, kernels: Kernels) -> 
 def weight_gradient(gradient_MO: Tensor, x_MI: Tensor, kernels: Kernels) -> Tensor:
     """`gradient_MO.T @ x_MI`, float32 [O, I]."""
     gradient_MO, x_MI = gradient_MO.to(kernels.gradients), x_MI.to(kernels.gradients)
-    # oneDNN copies its first factor into rows: that had better be the narrower one.
-    if gradient_MO.shape[1] < x_MI.shape[1]:
-        return product(gradient_MO.t(), x_MI.t(), None, kernels).to(torch.float32)
-    return product(x_MI.t(), gradient_MO.t(), None, kernels).t().to(torch.float32).contiguous()
+    # In float32 oneDNN copies its first factor into rows: that had better be the narrower one.
+    if kernels.gradients == torch.float32 and gradient_MO.shape[1] > x_MI.shape[1]:
+        return product(x_MI.t(), gradient_MO.t(), None, kernels).t().contiguous()
+    return product(gradient_MO.t(), x_MI.t(), None, kernels).to(torch.float32)
 
 
 def _takes_int8(codes_MI: Tensor, codes_OI: Tensor) -> bool:

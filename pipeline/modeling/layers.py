@@ -101,7 +101,7 @@ def joined(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
 
 
 class QuantizedEmbedding(nn.Embedding):
-    """An embedding table with quantized entries. With a scale per row, only rows looked up are quantized."""
+    """An embedding table with quantized entries: all of it, or what is looked up if that is less."""
 
     bits: int
     granularity: Granularity
@@ -114,7 +114,7 @@ class QuantizedEmbedding(nn.Embedding):
         converted.bits, converted.granularity = bits, granularity
 
     def forward(self, input: Tensor) -> Tensor:
-        if self.granularity == "matrix":
+        if self.granularity == "matrix" or self.num_embeddings <= input.numel():
             table = quantized_weight(self.weight, self.bits, self.granularity)
             return functional.embedding(input, table, self.padding_idx)
         rows = functional.embedding(input, self.weight, self.padding_idx)

@@ -76,7 +76,7 @@ def coded_linear(
     """`multiply` of what `quantizer` makes of x; the gradient of the weight goes to `latent_OI`."""
     quantizer.show(x)
     found = _CodedLinear.apply(  # type: ignore[no-untyped-call]
-        x, weight, quantizer, kernels, latent_OI, bias_O, *quantizer.parameters()
+        x, weight, quantizer, kernels, latent_OI, bias_O, *quantizer.learned()
     )
     return cast("Tensor", found)
 
@@ -114,10 +114,11 @@ class _CodedLinear(torch.autograd.Function):
         integers, step, offset, codes_OI, scale_O, x = ctx.saved_tensors
         codes, weight = Codes(integers, step, offset), CodedWeight(codes_OI, scale_O, ctx.largest)
         gradient_MO = gradients[0].reshape(-1, gradients[0].shape[-1])
+        bias_O = gradient_MO.sum(dim=0) if ctx.needs_input_grad[5] else None
+        gradient_MO = gradient_MO.to(ctx.kernels.gradients)  # once, for two products
         latent_OI = weight_gradient(gradient_MO, codes.values().flatten(0, -2), ctx.kernels)
         values = input_gradient(gradient_MO, weight.values_OI(), ctx.kernels).view_as(integers)
         of_x, *of_learned = ctx.quantizer.gradients(x, codes, values)
-        bias_O = gradient_MO.sum(dim=0) if ctx.needs_input_grad[5] else None
         return of_x, None, None, None, latent_OI, bias_O, *of_learned
 
 
@@ -135,7 +136,8 @@ class _FloatLinear(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         x, values_OI = ctx.saved_tensors
         gradient_MO = gradients[0].reshape(-1, gradients[0].shape[-1])
+        bias_O = gradient_MO.sum(dim=0) if ctx.needs_input_grad[4] else None
+        gradient_MO = gradient_MO.to(ctx.kernels.gradients)  # once, for two products
         latent_OI = weight_gradient(gradient_MO, x.flatten(0, -2), ctx.kernels)
         of_x = input_gradient(gradient_MO, values_OI, ctx.kernels).view_as(x)
-        bias_O = gradient_MO.sum(dim=0) if ctx.needs_input_grad[4] else None
         return of_x, None, None, latent_OI, bias_O

@@ -58,6 +58,10 @@ class ActivationQuantizer(nn.Module):
     def calibrate(self, x: Tensor) -> None:
         """Set steps and shifts from x. Quantizers without parameters have nothing to set."""
 
+    def learned(self) -> tuple[Tensor, ...]:
+        """The parameters, without the search through submodules that `parameters()` makes at each call."""
+        return tuple(parameter for parameter in self._parameters.values() if parameter is not None)
+
     def show(self, x: Tensor) -> None:
         """Let hooks see x: calibration waits for calls, and `encode` is none."""
         if self._forward_pre_hooks or self._forward_hooks:
@@ -68,10 +72,7 @@ class ActivationQuantizer(nn.Module):
         raise NotImplementedError
 
     def gradients(self, x: Tensor, codes: Codes, gradient: Tensor) -> tuple[Tensor, ...]:
-        """From the gradient of `forward(x)`, that of x and of each parameter, in the order of `parameters()`.
-
-        May overwrite `gradient`; `codes` are those that `encode(x)` gave.
-        """
+        """From the gradient of `forward(x)`, that of x and of each that is `learned`; codes: `encode(x)`."""
         raise NotImplementedError
 
 
@@ -150,10 +151,9 @@ class LearnedStep(ActivationQuantizer):
         towards_step = _dot(gradient, codes.integers - clamped.mul_(inside))
         log_step = towards_step * codes.step * self._gradient_scale(x)
         if self.offset is None:
-            return gradient.mul_(inside), log_step
-        everywhere = gradient.sum()
-        gradient = gradient.mul_(inside)
-        return gradient, log_step, everywhere - gradient.sum()
+            return gradient * inside, log_step
+        of_x = gradient * inside
+        return of_x, log_step, gradient.sum() - of_x.sum()
 
     def _ratio(self, x: Tensor, step: Tensor) -> Tensor:
         return x / step if self.offset is None else (x - self.offset).div_(step)
@@ -211,14 +211,10 @@ class ElasticBinary(ActivationQuantizer):
         inside = ratio.eq_(clamped)
         towards = codes.integers if self.signed else codes.integers - clamped.mul_(inside)
         log_step = _dot(gradient, towards) * codes.step * self._gradient_scale(x)
-        gradient = gradient.mul_(inside)
+        of_x = gradient * inside
         if self.shift is None:
-            return gradient, log_step
-        return (
-            gradient,
-            log_step,
-            gradient.sum_to_size(_padded(x, self.shift.shape)).reshape_as(self.shift).neg(),
-        )
+            return of_x, log_step
+        return of_x, log_step, of_x.sum_to_size(_padded(x, self.shift.shape)).reshape_as(self.shift).neg()
 
     def _ratio(self, x: Tensor, step: Tensor) -> Tensor:
         return x / step if self.shift is None else (x - self.shift).div_(step)

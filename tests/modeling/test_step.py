@@ -1,0 +1,114 @@
+"""A whole distillation step on the fast paths is the plain step: same losses, the second of which has seen
+every gradient and the optimizer."""
+
+import pytest
+import torch
+from tiny_model import batch, classifier
+from torch import Tensor, nn
+
+from pipeline.distillation.objective import Objective, total
+from pipeline.modeling import frozen, kernels
+from pipeline.modeling.kernels import Kernels, choose
+from pipeline.modeling.traces import trace
+from pipeline.quantizers.choose import Precision
+
+GOAL = Objective(logits=1, hidden_states=1, attention_scores=1, labels=0, regression=False)
+MINILM = {  # its layers
+    "vocab_size": 1000,
+    "hidden_size": 384,
+    "num_attention_heads": 12,
+    "intermediate_size": 1536,
+    "max_position_embeddings": 64,
+}
+NARROW = (
+    0.02  # deviation of BERT's own weights; in wide layers, wider ones would make noise of every rounding
+)
+EVERY_WIDTH = [Precision(1, 1, 32), Precision(1, 1, 8), Precision(2, 2, 8), Precision(1, 1, 4)]
+
+
+def two_losses(
+    precision: Precision,
+    chosen: Kernels,
+    inputs: dict[str, Tensor],
+    device: str = "cpu",
+    **sizes: int,
+) -> list[float]:
+    """Loss of the first and of the second step; the learning rate is one that can be felt."""
+    teacher = classifier(seed=1, **sizes).requires_grad_(False).to(device)
+    student = classifier(precision, **sizes).to(device)
+    if sizes:
+        for parameter in (*teacher.parameters(), *student.parameters()):
+            parameter.data.mul_(NARROW / 0.3 if parameter.dim() == 2 else 1)
+    kernels.use(student, chosen)
+    frozen.convert(teacher, chosen)
+    optimizer = torch.optim.AdamW(student.parameters(), lr=1e-4)
+    inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
+    losses = []
+    for _ in range(2):
+        with torch.no_grad():
+            taught = trace(teacher, inputs)
+        loss = total(GOAL.terms(trace(student, inputs), taught, inputs))
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(student.parameters(), 1.0)
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    return losses
+
+
+def assert_same(found: list[float], expected: list[float], tolerance: float) -> None:
+    assert expected[1] != pytest.approx(expected[0], rel=5e-4), "the step did nothing"
+    assert found == pytest.approx(expected, rel=tolerance)
+
+
+@pytest.mark.parametrize("precision", EVERY_WIDTH)
+def test_the_second_steps_loss_is_the_plain_one(precision: Precision) -> None:
+    plain = two_losses(precision, choose(name="plain"), batch())
+    assert_same(two_losses(precision, choose(name="fused"), batch()), plain, 1e-4)
+    # bfloat16 keeps 8 bits of the teacher's and the gradients' factors.
+    assert_same(two_losses(precision, choose("bfloat16", name="fused"), batch()), plain, 3e-3)
+
+
+def test_so_it_is_at_minilms_shape() -> None:
+    inputs = batch(1000, rows=4, length=48)
+    plain, fused, rounded = (
+        two_losses(Precision(1, 1, 8), chosen, inputs, **MINILM)
+        for chosen in (choose(name="plain"), choose(name="fused"), choose("bfloat16", name="fused"))
+    )
+    assert_same(fused, plain, 1e-4)
+    assert_same(rounded, plain, 3e-3)
+
+
+def test_a_step_twice_gives_the_same_bits() -> None:
+    for gradients in ("float32", "bfloat16"):
+        chosen = choose(gradients, name="fused")  # type: ignore[arg-type]
+        first, second = (two_losses(Precision(1, 1, 4), chosen, batch()) for _ in range(2))
+        assert first == second
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("precision", EVERY_WIDTH)
+@pytest.mark.parametrize(("gradients", "tolerance"), [("float32", 1e-3), ("bfloat16", 3e-3)])
+def test_on_a_gpu_it_is_the_plain_one_of_the_cpu(
+    precision: Precision, gradients: str, tolerance: float
+) -> None:
+    """And nothing in forward and backward waits for the device."""
+    plain = two_losses(precision, choose(name="plain"), batch(rows=32))
+    chosen = choose(gradients, name="fused")  # type: ignore[arg-type]
+    assert_same(two_losses(precision, chosen, batch(rows=32), device="cuda"), plain, tolerance)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_on_a_gpu_a_step_never_waits_for_the_device() -> None:
+    student = classifier(Precision(1, 1, 8)).to("cuda")
+    kernels.use(student, choose("bfloat16", name="fused"))
+    inputs = {name: tensor.to("cuda") for name, tensor in batch(rows=32).items()}
+    trace(student, inputs)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        traced = trace(student, inputs)
+        total(GOAL.terms(traced, traced, inputs)).backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
