@@ -13,6 +13,8 @@ REPORTS = Path("reports")
 WEIGHTS = "model.safetensors"
 # A model's training curve, beside its weights.
 CURVE = "curve.csv"
+# Shares of latent weights whose sign has changed since a rung began, by step and tensor, beside the curve.
+SIGN_FLIPS = "sign_flips.csv"
 # What `evaluate` found, for the table, the report and MLflow.
 RESULTS = METRICS / "results.json"
 

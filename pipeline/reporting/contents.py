@@ -3,16 +3,19 @@
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from pipeline import files, paths, record
 from pipeline.packing.size import Sizes, account
 from pipeline.params import Params
+from pipeline.parts import part_of
 from pipeline.record import Record
 from pipeline.reporting.table import read_results
 
 CURVES = paths.METRICS / "curves.csv"
 Point = tuple[int, float, float | None]
+Groups = Mapping[str, list[tuple[int, float]]]
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class Contents:
     results: metrics/results.json.
     records, agreements, sizes: of each delivered rung, from its packed folder.
     curves: (step, loss, score on the selection split) of each delivered rung.
+    sign_flips: of each delivered rung, by group of matrices, (step, share of signs changed since its start).
     data: summary.json of the task's splits; None when it is not there.
     """
 
@@ -30,6 +34,7 @@ class Contents:
     agreements: Mapping[str, Mapping[str, Any]]
     sizes: Mapping[str, Sizes]
     curves: Mapping[str, list[Point]]
+    sign_flips: Mapping[str, Groups]
     data: Mapping[str, Any] | None
 
 
@@ -46,6 +51,7 @@ def read(params: Params) -> Contents:
         agreements={rung: files.read_json(folder / "agreement.json") for rung, folder in folders.items()},
         sizes={rung: account(folder) for rung, folder in folders.items()},
         curves=_curves(),
+        sign_flips={rung: groups for rung in params.deliver if (groups := _sign_flips(rung))},
         data=_data_summary(params.task.name),
     )
 
@@ -66,6 +72,23 @@ def _curves() -> dict[str, list[Point]]:
             score = float(row["score"]) if row["score"] else None
             curves.setdefault(row["rung"], []).append((int(row["step"]), float(row["loss"]), score))
     return curves
+
+
+def _sign_flips(rung: str) -> Groups:
+    """Means over the tables and over each layer's matrices; nothing where there is no file."""
+    path = paths.model_dir(rung) / paths.SIGN_FLIPS
+    shares: dict[str, dict[int, list[float]]] = {}
+    if path.is_file():
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                steps = shares.setdefault(_group(row["tensor"]), {})
+                steps.setdefault(int(row["step"]), []).append(float(row["share"]))
+    return {group: [(step, fmean(each)) for step, each in steps.items()] for group, steps in shares.items()}
+
+
+def _group(tensor: str) -> str:
+    section, *rest = part_of(tensor).split(".")
+    return f"layer {rest[0]}" if section == "encoder" else section
 
 
 def _data_summary(task: str) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Plots as SVG text to put into a page: score against size, and the training curves.
+"""Plots as SVG text to put into a page: score against size, the training curves, the signs that changed.
 
 The same results draw the same bytes: no date, fixed salt for the names inside, no random placement. Names
 inside an SVG get a prefix, because a page holds several.
@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matplotlib import rc_context
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
 Models = Mapping[str, Mapping[str, Any]]
 # By bits of the activations; distinguishable with any colour vision (Okabe and Ito).
@@ -84,6 +84,36 @@ def training_curves(curves: Mapping[str, Sequence[tuple[int, float, float | None
         for place, (rung, points) in enumerate(curves.items(), start=1):
             _curve(figure.add_subplot(lines, columns, place), rung, points, limits)
         return _svg(figure, "curves")
+
+
+def sign_flips(rungs: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]) -> str:
+    """A small plot per rung: the share of latent weights whose sign has changed, a line per layer.
+
+    Layers go from dark to light, the first to the last; tables and pooler are dashed and dotted.
+    """
+    columns = 3
+    lines = max(1, math.ceil(len(rungs) / columns))
+    largest = max(
+        (share for groups in rungs.values() for line in groups.values() for _, share in line), default=0
+    )
+    with rc_context({**_STYLE, "font.size": 9}):
+        figure = Figure(figsize=(9, 2.1 * lines), layout="constrained")
+        for place, (rung, groups) in enumerate(rungs.items(), start=1):
+            axes = figure.add_subplot(lines, columns, place)
+            axes.set_title(rung, fontsize=10, loc="left")
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None if largest > 0.05 else 1))
+            axes.set_ylim(0, 1.1 * largest or 1)
+            for group, points in groups.items():
+                axes.plot(*zip(*points, strict=True), linewidth=1, **_look(group, len(groups)))
+        return _svg(figure, "flips")
+
+
+def _look(group: str, num_groups: int) -> dict[str, Any]:
+    """How a group's line is drawn."""
+    if not group.startswith("layer "):
+        return {"color": "#444444", "linestyle": "--" if group == "embeddings" else ":"}
+    return {"color": colormaps["viridis"](0.9 * int(group.split()[1]) / max(1, num_groups - 3))}
 
 
 def _levels(axes: Axes, teacher: Mapping[str, Any], constant: float | None) -> None:

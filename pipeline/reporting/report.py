@@ -44,6 +44,7 @@ def page(contents: Contents) -> str:
         size_plot=Markup(figures.score_against_size(models, score=score, constant=constant)),  # noqa: S704
         lineage=Markup(lineage.svg(models, contents.records)),  # noqa: S704
         curves=Markup(figures.training_curves(contents.curves)) if contents.curves else "",  # noqa: S704
+        sign_flips=Markup(figures.sign_flips(contents.sign_flips)) if contents.sign_flips else "",  # noqa: S704
         claims=[_claim(claim) for claim in results["claims"]],
         agreements=agreement_rows(contents.agreements),
         parts=sizes_table(contents.sizes),

@@ -8,7 +8,8 @@ cut visibly here, and a number that is not finite never becomes a metric: its na
     trained/<split>/<metric>         the trained model, as its record says
     eval/score, eval/<split>/<metric>, eval/gap    the packed model (the teacher as it is)
     size/mib, size/bytes, size/ratio               the written weights file
-    sign_flips/<tensor>              share of latent weights whose sign changed since initialization
+    sign_flips/<tensor>              by step: share of latent weights whose sign changed since initialization
+    trained/sign_flips               the same of the trained model, mean over tensors
 """
 
 import csv
@@ -130,8 +131,9 @@ def _values(model: Model) -> Iterator[tuple[str, Any, int, bool]]:
     for split, scores in model.record.scores.items():
         for metric, score in scores.items():
             yield legal_key(f"trained/{split}/{metric}"), score, model.record.best_step, True
-    for tensor, rate in model.record.sign_flips.items():
-        yield legal_key(f"sign_flips/{tensor}"), rate, model.record.steps, False
+    if shares := model.record.sign_flips:
+        yield "trained/sign_flips", sum(shares.values()) / len(shares), model.record.best_step, True
+    yield from _sign_flips(model.folder / paths.SIGN_FLIPS)
     if model.result is not None:
         yield from _evaluation(model.result)
 
@@ -154,6 +156,15 @@ def _curve(path: Path) -> Iterator[tuple[int, str, float | None]]:
         for row in csv.DictReader(file):
             step = int(row.pop("step"))
             yield from ((step, column, _number(text)) for column, text in row.items() if text)
+
+
+def _sign_flips(path: Path) -> Iterator[tuple[str, float | None, int, bool]]:
+    if not path.is_file():
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            key = legal_key(f"sign_flips/{row['tensor']}")
+            yield key, _number(row["share"]), int(row["step"]), False
 
 
 def _number(text: str) -> float | None:

@@ -9,7 +9,7 @@ from transformers.models.bert.modeling_bert import BertForSequenceClassification
 from pipeline import files, paths
 from pipeline.data.encode import Batch
 from pipeline.distillation.objective import Objective, Portion
-from pipeline.initialization.assemble import Source, assemble, is_activation
+from pipeline.initialization.assemble import Source, assemble
 from pipeline.initialization.by_part import origins
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.modeling import checkpoint
@@ -23,6 +23,7 @@ from pipeline.training.device import choose_threads, device, move, seed_everythi
 from pipeline.training.loop import Fitted, LossTerms, count_steps, fit
 from pipeline.training.outcome import publish
 from pipeline.training.resume import States, open_states
+from pipeline.training.sign_flips import since
 
 CALIBRATION_ROWS = 128
 
@@ -57,7 +58,7 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
     teacher = checkpoint.load_classifier(teacher_folder).requires_grad_(False)
     move(teacher)
     student = start(params, rung, data)
-    fitted = _train(params, name, student.model, teacher, data, states)
+    fitted = _train(params, name, student, teacher, data, states)
     checkpoint.round_side_parameters(student.model)
     draft = replace(
         _describe(params, rung, student, data),
@@ -113,12 +114,12 @@ def _states(params: Params, name: str, teacher_digest: str, world: parallel.Worl
 
 
 def _train(
-    params: Params, name: str, model: nn.Module, teacher: nn.Module, data: split.TaskData, states: States
+    params: Params, name: str, student: Student, teacher: nn.Module, data: split.TaskData, states: States
 ) -> Fitted:
     rung = params.rungs[name]
     optimization = params.optimization_of(rung)
     return fit(
-        model,
+        student.model,
         name=name,
         batches=data.train.shuffled(optimization.batch_size, seed=params.seed),
         loss_terms=against_teacher(teacher, objective(params, rung)),
@@ -130,6 +131,7 @@ def _train(
         optimization=optimization,
         learning_rate=rung.learning_rate or optimization.learning_rate,
         states=states,
+        sign_flips=since(student.first),
     )
 
 
@@ -158,7 +160,7 @@ def _describe(params: Params, rung: Rung, student: Student, data: split.TaskData
         seed=params.seed,
         selected_on="selection",
         scores={"selection": split.score_on(data.selection, params.task, student.model).scores},
-        sign_flips=sign_flips(student.first, student.model.state_dict()),
+        sign_flips=since(student.first)(student.model),
         settings={
             **optimization.model_dump(),
             "processes": params.training.processes,
@@ -187,15 +189,6 @@ def calibration_rows(num_rows: int, *, seed: int) -> list[int]:
     generator = torch.Generator().manual_seed(seed)
     rows: list[int] = torch.randperm(num_rows, generator=generator)[:CALIBRATION_ROWS].tolist()
     return rows
-
-
-def sign_flips(first: dict[str, Tensor], last: dict[str, Tensor]) -> dict[str, float]:
-    """Share of latent weights whose sign changed since initialization, by matrix or table."""
-    return {
-        name: round(float(((first[name] < 0) != (last[name].cpu() < 0)).float().mean()), 6)
-        for name in sorted(first)
-        if first[name].dim() == 2 and not is_activation(name) and not name.startswith(checkpoint.HEAD)
-    }
 
 
 def against_teacher(teacher: nn.Module, goal: Objective) -> LossTerms:

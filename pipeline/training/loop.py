@@ -26,7 +26,7 @@ from pipeline.training.optimizer import adamw, linear_schedule, set_learning_rat
 from pipeline.training.parallel import World
 from pipeline.training.progress import Progress
 from pipeline.training.resume import States
-from pipeline.training.state import Point, Reached, capture, put_weights, restore
+from pipeline.training.state import Point, Reached, Shares, capture, put_weights, restore
 
 LossTerms = Callable[[nn.Module, Batch, Portion], dict[str, Tensor]]
 POINTS_PER_CURVE = 10
@@ -59,10 +59,12 @@ def fit(
     optimization: Optimization,
     learning_rate: float,
     states: States | None = None,
+    sign_flips: Callable[[nn.Module], Shares] | None = None,
 ) -> Fitted:
     """Train `model` in place and leave it with the weights of its best evaluation (the last if no `score`).
 
-    With `states`, go on from the newest one, write one at intervals and when a signal asks to stop.
+    With `states`, go on from the newest one, write one at intervals and when a signal asks to stop. With
+    `sign_flips`, every point of the curve has what that tells of the model.
 
     Raises:
         DivergedError: the loss or its gradient became NaN or infinite; the message names step and terms.
@@ -103,7 +105,8 @@ def fit(
                     with stop.at_once(world.size == 1):
                         measured = score(model)
                 reached.keep_if_best(model, measured)
-                point = reached.add_point(float(torch.stack(reached.losses).mean()), measured)
+                mean_loss = float(torch.stack(reached.losses).mean())
+                point = reached.add_point(mean_loss, measured, sign_flips(model) if sign_flips else {})
                 progress.show(step, loss=point.loss, score=point.score)
                 spool.point(step, loss=point.loss, score=point.score)
             if step == num_steps:

@@ -1,4 +1,4 @@
-"""Publish a trained model: its folder appears whole, with the curve, the record and the manifest."""
+"""Publish a trained model: its folder appears whole, with its curves, the record and the manifest."""
 
 import csv
 import io
@@ -12,6 +12,7 @@ from pipeline import files, paths, record
 from pipeline.modeling import checkpoint
 from pipeline.record import Record
 from pipeline.training import parallel
+from pipeline.training.sign_flips import flips_csv
 from pipeline.training.state import Point
 
 CURVE = paths.CURVE
@@ -31,6 +32,8 @@ def publish(
         finished = replace(draft, digest=files.sha256(folder / checkpoint.WEIGHTS))
         record.write(folder, finished)
         files.write_text(folder / CURVE, curve_csv(curve))
+        if any(point.sign_flips for point in curve):
+            files.write_text(folder / paths.SIGN_FLIPS, flips_csv(curve))
     return finished
 
 

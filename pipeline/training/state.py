@@ -20,15 +20,21 @@ from torch import Tensor, nn
 from pipeline.training.parallel import World
 
 Tensors = dict[str, Tensor]
+Shares = dict[str, float]
 
 
 @dataclass(frozen=True)
 class Point:
-    """One row of a training curve: the mean loss since the last point, the score where measured."""
+    """One row of a training curve: the mean loss since the last point, the score where measured.
+
+    Attributes:
+        sign_flips: share of latent weights whose sign has changed, by tensor; empty where nobody looked.
+    """
 
     step: int
     loss: float
     score: float | None
+    sign_flips: Shares = field(default_factory=dict)
 
 
 @dataclass
@@ -59,8 +65,8 @@ class Reached:
             self.best_score, self.best_step = score, self.step
             self.best_state = {name: tensor.clone() for name, tensor in weights(model).items()}
 
-    def add_point(self, mean_loss: float, score: float | None) -> Point:
-        self.curve.append(Point(self.step, mean_loss, score))
+    def add_point(self, mean_loss: float, score: float | None, sign_flips: Shares) -> Point:
+        self.curve.append(Point(self.step, mean_loss, score, sign_flips))
         self.losses = []
         return self.curve[-1]
 
@@ -106,7 +112,7 @@ def capture(model: nn.Module, optimizer: torch.optim.Optimizer, reached: Reached
         tensors |= {f"process{rank}.{what}": each for rank, each in enumerate(world.gather(own))}
     values = {
         "step": reached.step,
-        "curve": [[point.step, point.loss, point.score] for point in reached.curve],
+        "curve": [[point.step, point.loss, point.score, point.sign_flips] for point in reached.curve],
         "best_score": reached.best_score if reached.best_state is not None else None,
         "best_step": reached.best_step,
     }

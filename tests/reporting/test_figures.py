@@ -4,7 +4,7 @@ import re
 from typing import Any
 from xml.etree import ElementTree
 
-from pipeline.reporting.figures import pareto_front, score_against_size, training_curves
+from pipeline.reporting.figures import pareto_front, score_against_size, sign_flips, training_curves
 
 
 def model(mib: float, score: float | None, activation_bits: int = 32) -> dict[str, Any]:
@@ -23,6 +23,15 @@ CURVES: dict[str, list[tuple[int, float, float | None]]] = {
     "w8": [(1, 0.9, None), (2, 0.5, 0.8)],
     "w1": [(1, 2.0, None)],
 }
+FLIPS = {
+    "w1": {
+        "embeddings": [(1, 0.0), (2, 0.01)],
+        "layer 0": [(1, 0.02), (2, 0.03)],
+        "layer 1": [(1, 0.02), (2, 0.04)],
+        "pooler": [(1, 0.0), (2, 0.0)],
+    },
+    "w1a1": {"embeddings": [(1, 0.0)]},
+}
 
 
 def plot() -> str:
@@ -32,6 +41,7 @@ def plot() -> str:
 def test_the_same_results_draw_the_same_bytes() -> None:
     assert plot() == plot()
     assert training_curves(CURVES) == training_curves(CURVES)
+    assert sign_flips(FLIPS) == sign_flips(FLIPS)
 
 
 def test_the_front_holds_what_no_other_rung_beats_in_both() -> None:
@@ -46,7 +56,7 @@ def test_every_scored_rung_is_named_and_an_undefined_one_is_left_out() -> None:
 
 
 def test_a_plot_is_one_svg_element_with_no_date_and_no_address() -> None:
-    for svg in (plot(), training_curves(CURVES)):
+    for svg in (plot(), training_curves(CURVES), sign_flips(FLIPS)):
         ElementTree.fromstring(svg)  # noqa: S314 (made here)
         assert svg.startswith("<svg")
         assert "<metadata>" not in svg
@@ -55,13 +65,14 @@ def test_a_plot_is_one_svg_element_with_no_date_and_no_address() -> None:
 
 
 def test_two_plots_share_no_name() -> None:
-    names = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in (plot(), training_curves(CURVES))]
-    assert names[0]
-    assert not names[0] & names[1]
+    svgs = (plot(), training_curves(CURVES), sign_flips(FLIPS))
+    names = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in svgs]
+    assert all(names)
+    assert sum(map(len, names)) == len(set().union(*names))
 
 
 def test_every_name_that_is_used_is_there() -> None:
-    for svg in (plot(), training_curves(CURVES)):
+    for svg in (plot(), training_curves(CURVES), sign_flips(FLIPS)):
         defined = set(re.findall(r'\bid="([^"]+)"', svg))
         used = set(re.findall(r'href="#([^"]+)"', svg)) | set(re.findall(r"url\(#([^)]+)\)", svg))
         assert used <= defined
@@ -75,3 +86,12 @@ def test_a_name_cannot_break_out_of_the_svg() -> None:
 
 def test_nothing_to_draw_is_drawn_as_nothing() -> None:
     assert score_against_size({"teacher": model(1, None)}, score="f1", constant=None).startswith("<svg")
+    assert sign_flips({"w1": {"embeddings": [(1, 0.0)]}}).startswith("<svg")
+
+
+def test_every_layer_has_a_line_and_layers_differ_in_colour() -> None:
+    svg = sign_flips(FLIPS)
+    assert {">w1<", ">w1a1<"} <= set(re.findall(r">w1\w*<", svg))
+    lines = re.findall(r'clip-path="[^"]+" style="fill: none;[^"]* stroke: (#\w+)', svg)
+    assert len(lines) == 5
+    assert len(set(lines)) == 3, "two layers, and one colour for tables and pooler"

@@ -48,6 +48,9 @@ class Project:
             seed = changes.get("seed", 0)
             _tensors(made, f"{name} {seed}")
             (made / "curve.csv").write_text("step,loss,score\n1,0.9,\n2,0.5,0.8\n")
+            if name in DELIVERED:
+                flips = "1,bert.pooler.dense.weight,0.1\n2,bert.pooler.dense.weight,0.25\n"
+                (made / "sign_flips.csv").write_text(f"step,tensor,share\n{flips}")
             own = Record(
                 name=name,
                 stage=_stage(name, activations),

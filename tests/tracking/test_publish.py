@@ -38,6 +38,7 @@ def test_every_model_becomes_a_run_under_the_execution(registered_project: Proje
         inputs = [entry.model_id for entry in w1.inputs.model_inputs]
         logged = opened.get_logged_model(done.logged_models["w1"])
         history = opened.get_metric_history(w1.info.run_id, "training/loss")
+        flips = opened.get_metric_history(w1.info.run_id, "sign_flips/bert.pooler.dense.weight")
         kept = {entry.path for entry in opened.list_logged_model_artifacts(logged.model_id, "artifacts/w1")}
         teacher_keeps = [e.path for e in opened.list_logged_model_artifacts(done.logged_models["teacher"])]
 
@@ -46,6 +47,9 @@ def test_every_model_becomes_a_run_under_the_execution(registered_project: Proje
     assert {run.data.tags.get("mlflow.parentRunId") for run in runs} == {None, done.execution_run}
     assert inputs == [done.logged_models["w8"]]
     assert [(point.step, point.value) for point in history] == [(1, 0.9), (2, 0.5)]
+    assert [(point.step, point.value) for point in flips] == [(1, 0.1), (2, 0.25)]
+    assert w1.data.metrics["trained/sign_flips"] == 0.25
+    assert w1.data.params["init.encoder"].startswith("copied from w8 (")
     assert w1.data.metrics["eval/validation/accuracy"] == 0.94
     assert w1.data.metrics["size/mib"] == 0.15
     assert w1.data.params["bits.weights"] == "1"

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from pipeline import files, paths, record
-from pipeline.initialization.assemble import is_activation
 from pipeline.modeling import checkpoint
 from pipeline.modeling.bert import precision_of as precision_in
 from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
@@ -16,7 +15,7 @@ from pipeline.params import Duration, Params
 from pipeline.quantizers.choose import Precision, quantize_weight
 from pipeline.training import fit_rung as module
 from pipeline.training import split
-from pipeline.training.fit_rung import calibration_rows, fit_rung, objective, precision_of, sign_flips
+from pipeline.training.fit_rung import calibration_rows, fit_rung, objective, precision_of
 
 ACTIVATION_BITS = {"w1": 32, "w1a8": 8, "w1a4": 4, "w1a1": 1, "w1a1_random": 1}
 every_rung = pytest.mark.parametrize("name", ACTIVATION_BITS)
@@ -159,32 +158,6 @@ def test_a_missing_parent_is_refused_by_name(own_ladder: Params) -> None:
 
 
 # its parts
-
-
-def test_sign_flips_worked_by_hand() -> None:
-    table, bias, head = (
-        "bert.embeddings.word_embeddings.weight",
-        "bert.pooler.dense.bias",
-        "classifier.weight",
-    )
-    step = "bert.pooler.dense.activation.shift"
-    first = {table: torch.tensor([[1.0, -1.0], [0.0, 2.0]])}
-    last = {table: torch.tensor([[-1.0, -3.0], [-0.5, 0.0]])}
-    others = {bias: torch.ones(2), head: torch.ones(2, 2), step: torch.ones(2, 2)}
-    # 1 → -1 and 0 → -0.5 flip; -1 → -3 and 2 → 0 do not, for zero counts as positive.
-    assert sign_flips({**first, **others}, {**last, **{k: -t for k, t in others.items()}}) == {table: 0.5}
-    assert sign_flips(first, first) == {table: 0.0}
-
-
-@every_rung
-def test_sign_flips_are_recorded_for_every_matrix_and_table(ladder: Params, name: str) -> None:
-    found = record.read(paths.model_dir(name)).sign_flips
-    state = checkpoint.load_state(paths.model_dir(name))
-    expected = {
-        key for key, t in state.items() if t.dim() == 2 and not is_activation(key) and "classifier" not in key
-    }
-    assert set(found) == expected
-    assert all(0 <= share <= 1 for share in found.values())
 
 
 def test_the_precision_of_a_rung_follows_its_bits(ladder: Params) -> None:
