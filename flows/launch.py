@@ -21,6 +21,8 @@ from pipeline import files
 ENDED = "ended.json"
 STORE = "BITLADDER_STORE"  # where pipeline/training/parallel.py looks for the file
 GRACE_S = 10  # between telling the other processes to end and killing them
+# How a process ends that was told to; by SIGALRM where it did not within its own time for that.
+TOLD = (128 + signal.SIGTERM, -signal.SIGTERM, -signal.SIGALRM)
 TELLING = (2, 4, 5, 75)  # exit codes that say why; each process of a run may well end with the same
 
 
@@ -60,13 +62,15 @@ def how(exit_code: int) -> str:
 def cause(failures: Mapping[int, Any]) -> Ended:
     """Of several processes that failed, mostly because one did, the one that says most; by rank.
 
-    A process that torchrun or a person ended by SIGTERM says least.
+    A process that was killed says more than one that then lost the connection to it; one that was ended
+    because another had failed says least: it was told to, or killed when the time for that was over.
     """
+    first = min(failure.timestamp for failure in failures.values())
 
     def telling(number: int) -> tuple[bool, bool, bool]:
-        code = failures[number].exitcode
-        stopped = code in (-signal.SIGTERM, 128 + signal.SIGTERM)
-        return code not in TELLING, stopped, code >= 0
+        code, after_s = failures[number].exitcode, failures[number].timestamp - first
+        was_ended = code in TOLD or after_s > GRACE_S / 2
+        return code not in TELLING, was_ended, code >= 0
 
     number = min(sorted(failures), key=telling)
     code = failures[number].exitcode

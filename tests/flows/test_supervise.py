@@ -28,17 +28,17 @@ class Failure:
     """What torchrun knows of a process that failed."""
 
     exitcode: int
-    said: str = ""
+    timestamp: int = 0
     error_file: str = NO_FILE
     error_file_data: dict[str, Any] = field(default_factory=dict)
 
 
-def failure(tmp_path: Path, exitcode: int, said: str = "") -> Failure:
+def failure(tmp_path: Path, exitcode: int, said: str = "", at: int = 0) -> Failure:
     if not said:
-        return Failure(exitcode, error_file_data={"message": "<NONE>"})
+        return Failure(exitcode, at, error_file_data={"message": "<NONE>"})
     file = tmp_path / f"{exitcode}.json"
     file.touch()
-    return Failure(exitcode, said, str(file), {"message": said})
+    return Failure(exitcode, at, str(file), {"message": said})
 
 
 def settings(**training: Any) -> Params:
@@ -56,6 +56,8 @@ def settings(**training: Any) -> Params:
         ({0: (1, "Connection closed"), 1: (-9, "")}, Ended(137, "process 1: was killed by SIGKILL")),
         ({0: (-15, ""), 1: (-11, "")}, Ended(139, "process 1: was killed by SIGSEGV")),
         ({0: (1, "Timed out"), 1: (143, "")}, Ended(1, "process 0: Timed out")),
+        ({0: (1, "Timed out"), 1: (-14, "", 10)}, Ended(1, "process 0: Timed out")),
+        ({0: (-9, "", 10), 1: (1, "Timed out")}, Ended(1, "process 1: Timed out")),
         ({0: (-15, ""), 1: (1, "")}, Ended(1, "process 1: ended with exit code 1")),
         # A code that says why is the stage's own, whichever process it was.
         ({0: (1, "Connection closed"), 1: (5, "w1: diverged")}, Ended(5, "w1: diverged")),
@@ -65,7 +67,7 @@ def settings(**training: Any) -> Params:
     ],
 )
 def test_of_several_that_failed_the_one_that_says_most_is_the_cause(
-    codes: Mapping[int, tuple[int, str]], wanted: Ended, tmp_path: Path
+    codes: Mapping[int, tuple[Any, ...]], wanted: Ended, tmp_path: Path
 ) -> None:
     failures = {number: failure(tmp_path, *code) for number, code in codes.items()}
     assert launch.cause(failures) == wanted

@@ -1,5 +1,5 @@
 """A made-up CoLA with a trained teacher, whose rung w1 the stage's command trains, in two processes unless
-changed. One of them can be struck: that of rank 1, once, before a step of the optimizer."""
+changed. One of them, that of rank 1, can be struck before a step of the optimizer: once in each start."""
 
 import os
 import re
@@ -25,22 +25,24 @@ SETTINGS = (
     "training.rung.batch_size=7",  # 48 rows are seven batches, the last of six: never halves
 )
 COMMAND = ("flows.stage", "weights", "w1")
-# Python runs this before anything else where it finds it on its path.
+# Python runs this before anything else where it finds it on its path. `strikes` has a line per start: how,
+# and before which of the steps that this start takes.
 STRIKE = """
 import os
 from pathlib import Path
 
-if os.environ.get("RANK") == "1" and os.environ.get("STRIKE") and not Path("struck").exists():
+strikes = Path("strikes").read_text().splitlines() if Path("strikes").exists() else []
+if os.environ.get("RANK") == "1" and strikes:
     import signal, time, torch
 
-    how, at = os.environ["STRIKE"].split(":")
+    how, at = strikes[0].split()
     step, taken = torch.optim.AdamW.step, 0
 
     def struck(self, *arguments):
         global taken
         taken += 1
         if taken == int(at):
-            Path("struck").touch()
+            Path("strikes").write_text("\\n".join(strikes[1:]))
             os.kill(os.getpid(), signal.SIGKILL) if how == "kill" else time.sleep(600)
         return step(self, *arguments)
 
@@ -83,7 +85,7 @@ class Project:
     def train(self, **environment: str) -> str:
         """Train w1 by its stage; returns what was said. Fails unless the stage succeeds."""
         process = self.start(*COMMAND, **environment)
-        out, said = process.communicate(timeout=100)
+        out, said = process.communicate(timeout=300)
         assert process.returncode == 0, said
         return out + said
 
