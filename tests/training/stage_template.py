@@ -4,9 +4,10 @@
 
 A request starts `flows.stage.main(arguments)` in a forked child: what runs is the stage's own command less
 the start of the interpreter. Answers: the child's PID at once, its exit status when it has ended. Each step
-that the child begins is a line of the file `steps`.
+that the child begins is a line of the file `steps`. Only `folder` and `arguments` are needed:
 
-    {"arguments": ["weights", "w1"], "kill_at": ["mid data", 40], "seconds_per_step": 0}
+    {"folder": "project", "arguments": ["weights", "w1"],
+     "kill_at": ["mid data", 40], "seconds_per_step": 1, "environment": {"BITLADDER_FRESH": "1"}}
 """
 
 import json
@@ -39,6 +40,8 @@ def log_steps(seconds: float) -> None:
 
 
 def be_the_stage(request: dict[str, Any]) -> int:
+    os.chdir(request["folder"])
+    os.environ.update(request.get("environment", {}))
     output = os.open("output", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.dup2(output, 1)
     os.dup2(output, 2)

@@ -85,7 +85,8 @@ class Template:
     def start(self, **how: Any) -> int:
         """Begin the stage; its PID."""
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"arguments": ["weights", "w1"], **how}) + "\n")
+        request = {"folder": str(Path.cwd()), "arguments": ["weights", "w1"], **how}
+        self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         return self._answer()
 
@@ -96,13 +97,14 @@ class Template:
     def _answer(self) -> int:
         assert self.process.stdout is not None
         answer = self.process.stdout.readline()
-        assert answer, Path("stderr").read_text()
+        assert answer, "the template has ended"
         return int(answer)
 
 
-@pytest.fixture
-def template(project: Path) -> Iterator[Template]:
-    made = Template()
+@pytest.fixture(scope="module")
+def template(made_once: Path) -> Iterator[Template]:
+    with chdir(made_once):
+        made = Template()
     yield made
     with contextlib.suppress(ProcessLookupError):
         os.killpg(made.process.pid, signal.SIGKILL)
@@ -141,7 +143,7 @@ def states() -> list[int]:
 
 
 def test_twenty_kills_at_random_moments(
-    template: Template, uninterrupted: dict[str, str], capsys: pytest.CaptureFixture[str]
+    template: Template, project: Path, uninterrupted: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     draw, kills, lost = random.Random(0), 0, []
     while kills < 20:
@@ -170,7 +172,9 @@ def test_twenty_kills_at_random_moments(
     assert not STATES.exists()
 
 
-def test_killed_at_each_point_of_the_writer(template: Template, uninterrupted: dict[str, str]) -> None:
+def test_killed_at_each_point_of_the_writer(
+    template: Template, project: Path, uninterrupted: dict[str, str]
+) -> None:
     for number, where in enumerate(POINTS):
         step = 40 + 40 * number
         template.start(kill_at=[where, step])
@@ -182,7 +186,7 @@ def test_killed_at_each_point_of_the_writer(template: Template, uninterrupted: d
 
 
 def test_ctrl_c_saves_and_a_second_one_does_not_wait(
-    template: Template, uninterrupted: dict[str, str]
+    template: Template, project: Path, uninterrupted: dict[str, str]
 ) -> None:
     pid = template.start()
     until(lambda: len(begun()) > 25)
@@ -207,6 +211,23 @@ def test_ctrl_c_saves_and_a_second_one_does_not_wait(
     template.start()
     assert template.end() == 0
     assert files.verify(MODEL) == uninterrupted
+
+
+def test_changed_parameters_end_it_before_its_first_step(template: Template, project: Path) -> None:
+    template.start(kill_at=["before data", 2 * EVERY])
+    assert template.end() == -signal.SIGKILL
+    steps, params = len(begun()), Path("params.yaml")
+    params.write_text(params.read_text().replace(f"steps: {NUM_STEPS}", "steps: 30"))
+    template.start()
+    assert template.end() == 2
+    said = Path("output").read_text()
+    assert f"  budget.rung.steps: {NUM_STEPS} then, 30 now\n" in said
+    assert "set BITLADDER_FRESH=1 to start anew" in said
+    assert len(begun()) == steps
+    template.start(environment={"BITLADDER_FRESH": "1"})
+    assert template.end() == 0
+    assert begun()[steps:] == list(range(1, 31))
+    assert [path.name.partition(".")[2] for path in STATES.iterdir()] == ["aside"]
 
 
 def test_sigterm_is_a_state_within_the_grace_time(project: Path, uninterrupted: dict[str, str]) -> None:
