@@ -14,7 +14,7 @@ import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -198,7 +198,7 @@ def _rows(params: Params, kept: Kept) -> Rows:
     train = counted["train"]
     return Rows(
         train=train,
-        augmented=_augmented(params, train),
+        augmented=_augmented(params, train, kept.get("augment", {}).get("left_out", ())),
         selection=counted["selection"],
         validation=counted["validation"],
         judged=counted["judged"],
@@ -209,18 +209,19 @@ def _rows(params: Params, kept: Kept) -> Rows:
     )
 
 
-def _augmented(params: Params, train: int | None) -> int | None:
+def _augmented(params: Params, train: int | None, left_out: Sequence[str]) -> int | None:
     """Rows that `augment` has made, originals included, or will make at most."""
     try:
         summary = files.read_json(paths.data_dir(params.task.name, "augmented") / "summary.json")
         return int(sum(summary["rows"].values()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None if train is None else train + _new_rows(params, train)
+        return None if train is None else train + _new_rows(params, train, left_out)
 
 
-def _new_rows(params: Params, train: int) -> int:
-    wanted = params.augmentation
-    asked = train * (wanted.contextual + wanted.embedding + wanted.swap + wanted.delete + wanted.spelling)
+def _new_rows(params: Params, train: int, left_out: Sequence[str]) -> int:
+    """Rows asked for, of the methods that the pre-trained model can do."""
+    wanted, others = params.augmentation, {"word_fraction", "max_rows", *left_out}
+    asked: int = train * sum(wanted.model_dump(exclude=others).values())
     return asked if wanted.max_rows is None else min(asked, wanted.max_rows)
 
 
@@ -228,10 +229,12 @@ def _augment_seconds(params: Params, answer: Mapping[str, Any], rows: Rows) -> f
     """The start, what the first run takes longer, and the new rows at what more of them cost."""
     if rows.train is None:
         return None
-    (few, _, many), (first, again, more) = answer["rows"], map(undisturbed, answer["seconds"])
-    per_row = max(0.0, more - again) / (many - few)
-    fixed = undisturbed(answer["start_seconds"]) + max(0.0, first - few * per_row)
-    return float(fixed + per_row * _new_rows(params, rows.train))
+    seconds = [undisturbed(timed) for timed in answer["seconds"]]
+    (fewer, more), (less_time, more_time) = answer["rows"][-2:], seconds[-2:]
+    per_row = max(0.0, more_time - less_time) / (more - fewer) if more > fewer else 0.0
+    beside_rows = max(0.0, seconds[0] - answer["rows"][0] * per_row)
+    new_rows = _new_rows(params, rows.train, answer["left_out"])
+    return float(undisturbed(answer["start_seconds"]) + beside_rows + per_row * new_rows)
 
 
 def _rehearsed(answer: Mapping[str, Any], tokens: float | None) -> Rehearsed:

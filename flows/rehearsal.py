@@ -42,7 +42,7 @@ SECONDS_OF_STEPS = 2.5
 FEWEST_STEPS, MOST_STEPS = 3, 24
 FLOPS_PER_SECOND = 8e10  # of one core, roughly: decides how many steps are timed, no more
 MOST_ROWS_TO_SCORE, FEWEST_ROWS_TO_SCORE, ROWS_FOR_LENGTHS = 64, 16, 2000
-NEW_ROWS = (60, 240)
+NEW_ROWS = (60, 240, 960)
 USED_BY_ALL = ("pandas", "pyarrow.parquet")
 USED_BY_TRAINING = (
     "scipy.stats",
@@ -200,21 +200,32 @@ def lengths(settings: Params, folder: Path) -> Answer:
 
 
 def augmentation(settings: Params, folder: Path) -> Answer:
-    """Seconds of `augment`: the first time for a few rows, again for a few, and for more."""
+    """Seconds of `augment` for a few new rows, the first time and again, and for more while that is quick.
+
+    Neighbours of a word are looked up once, so that few rows cost more than their share.
+    """
     os.chdir(folder)
-    few, many = NEW_ROWS
-    timed = [_augmented_in(settings, number) for number in (few, few, many)]
-    return {"rows": [few, few, many], "seconds": timed}
+    made, seconds = [], []
+    for new_rows in (NEW_ROWS[0], *NEW_ROWS):
+        summary, timed = _augmented(settings, new_rows)
+        made.append(sum(method["asked"] for method in summary["methods"].values()))
+        seconds.append(timed)
+        if timed[1] > SECONDS_OF_STEPS and len(made) > 2:
+            break
+    return {"rows": made, "seconds": seconds, "left_out": list(summary["left_out"])}
 
 
-def _augmented_in(settings: Params, new_rows: int) -> "Moment":
+def _augmented(settings: Params, new_rows: int) -> tuple[Answer, "Moment"]:
     from pipeline.stages import augment
     from pipeline.training.clock import now, since
 
     few = settings.augmentation.model_copy(update={"max_rows": new_rows})
     started = now()
     augment.run(settings.model_copy(update={"augmentation": few}))
-    return since(started)
+    timed = since(started)
+    made = paths.data_dir(settings.task.name, "augmented")
+    summary: Answer = files.read_json(made / "summary.json")
+    return summary, timed
 
 
 def _imported(modules: Sequence[str]) -> "Moment":

@@ -22,7 +22,7 @@ STATES = 3
 TENSORS_PER_STATE = 4
 # Wall time over the time of the processors where nothing else runs: a step waits now and then, for a disk, or
 # one thread for another.
-IDLE = 1.15
+IDLE = 1.1
 # Beside each model's weights: a record, a curve, a config.
 SMALL_FILES_BYTES = 16 * 2**10
 

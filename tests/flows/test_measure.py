@@ -10,6 +10,7 @@ import pytest
 
 from flows import measure
 from flows.measure import CACHE, SCRATCH, key
+from pipeline.ladder import cost
 from pipeline.params import Duration, Params, load
 
 DEFAULT = load(Path(__file__).parents[2] / "params.yaml")
@@ -49,6 +50,7 @@ PIECES = {
     "augment": {
         "rows": [60, 60, 240],
         "seconds": [(3.0, 3.0), (0.6, 0.6), (2.4, 2.4)],
+        "left_out": [],
         "start_seconds": (4.0, 4.0),
     },
 }
@@ -82,7 +84,7 @@ def test_a_steps_time_is_that_of_the_expected_length_without_the_state() -> None
 def test_beside_other_work_the_time_of_the_processors_counts() -> None:
     keep(DEFAULT, w1a8=trained(wall=0.9, cpu=0.1))
     kind = known().kinds["w1a8"]
-    assert kind.seconds_per_step == pytest.approx(1.15 * 0.1 * 15 / 10)
+    assert kind.seconds_per_step == pytest.approx(cost.IDLE * 0.1 * 15 / 10)
     assert kind.share < 0.3
 
 
@@ -96,6 +98,15 @@ def test_rungs_of_one_kind_are_measured_once() -> None:
 def test_augmentation_is_a_start_and_so_much_per_new_row() -> None:
     keep(DEFAULT)
     assert known().augment_seconds == pytest.approx(4.0 + 3.0 - 60 * 0.01 + 0.01 * 2 * 5400)
+
+
+def test_what_the_model_cannot_augment_is_not_counted() -> None:
+    without = {**PIECES["augment"], "left_out": ["contextual"]}
+    keep(DEFAULT, augment=without)
+    found = known()
+    assert found.rows is not None
+    assert found.rows.augmented == 2 * 5400
+    assert found.augment_seconds == pytest.approx(4.0 + 3.0 - 60 * 0.01 + 0.01 * 5400)
 
 
 def test_rows_made_already_are_counted() -> None:

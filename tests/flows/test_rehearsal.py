@@ -86,9 +86,10 @@ def test_the_stages_run_for_real_and_are_timed(
 ) -> None:
     settings, _ = laid_out
     monkeypatch.setattr(rehearsal, "MOST_STEPS", 5)
-    copied, lengths, teacher, rung = (
+    copied, lengths, augmented, teacher, rung = (
         rehearsal.train(settings, "pretrained"),
         rehearsal.lengths(settings, Path.cwd()),
+        rehearsal.augmentation(settings, Path.cwd()),
         rehearsal.train(settings, "teacher"),
         rehearsal.train(settings, "w1a4"),
     )
@@ -100,7 +101,8 @@ def test_the_stages_run_for_real_and_are_timed(
     assert rung["state_after"] in range(1, 6)
     assert min(wall for wall, _ in rung["durations"]) > 0
     assert sorted(path.name for path in Path("models").iterdir()) == ["pretrained", "teacher", "w1a4"]
-    json.dumps([copied, lengths, teacher, rung])
+    assert augmented["rows"][:3] == [60, 60, 240]
+    json.dumps([copied, lengths, augmented, teacher, rung])
 
 
 def apart(piece: rehearsal.Piece, tmp_path: Path) -> dict[str, Any]:
