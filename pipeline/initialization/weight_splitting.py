@@ -19,6 +19,8 @@ one; u and v are stretched, by less than one part in 1000, until their means are
 Shapes: R rows, N columns; a scale per matrix treats the whole matrix as one row.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -91,3 +93,27 @@ def _stretched(part_RN: Tensor, mean_R1: Tensor) -> Tensor:
     """Scaled so that the mean magnitude of each row is exactly `mean_R1`."""
     own_R1 = part_RN.abs().mean(dim=1, keepdim=True)
     return part_RN * (mean_R1 / own_R1).nan_to_num(0.0)
+
+
+def split_state(state: Mapping[str, Tensor], granularity: Granularity) -> dict[str, Tensor]:
+    """The latent tensors of a ternary model under the names of one whose layers are split.
+
+    Matrices and tables become `<layer>.first.weight` and `<layer>.second.weight`; a linear's bias goes whole
+    to `<layer>.first.bias` (BinaryBERT halves it); head, LayerNorms and activation steps stay as they are.
+    """
+    found: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        layer, _, kind = name.rpartition(".")
+        if kind not in ("weight", "bias") or not _is_split(layer):
+            found[name] = tensor
+        elif kind == "weight":
+            found[f"{layer}.first.weight"], found[f"{layer}.second.weight"] = split(tensor, granularity)
+        else:
+            found[f"{layer}.first.{kind}"] = tensor
+    return found
+
+
+def _is_split(layer: str) -> bool:
+    is_table = layer.startswith("bert.embeddings.") and layer.endswith("_embeddings")
+    linears = ("query", "key", "value", "dense")
+    return is_table or (layer.startswith("bert.") and layer.rsplit(".", 1)[-1] in linears)

@@ -14,6 +14,8 @@ from transformers.models.bert.modeling_bert import BertForSequenceClassification
 
 from pipeline.modeling import attention
 from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
+from pipeline.modeling.split import SplitEmbedding, SplitLinear
+from pipeline.modeling.width import narrow, width_of
 from pipeline.quantizers.activation import activation_quantizer
 from pipeline.quantizers.choose import FULL, Precision
 
@@ -27,6 +29,8 @@ def build_classifier(config: BertConfig, precision: Precision | None = None) -> 
     model: BertForSequenceClassification = BertForSequenceClassification._from_config(
         config, attn_implementation=attention.NAME, dtype=torch.float32
     )
+    if width_of(config) != 1:
+        narrow(model)
     if precision is not None:
         quantize(model, precision)
     return model
@@ -36,10 +40,10 @@ def quantize(model: BertForSequenceClassification, precision: Precision) -> None
     """Convert the layers of a full-precision classifier in place and note the precision in its config."""
     for name, layer in list(model.bert.named_modules()):
         if isinstance(layer, nn.Linear):
-            _convert_linear(name, layer, precision)
+            _convert_linear(model.bert, name, layer, precision)
         elif precision.embeddings != FULL and name.split(".")[-1] in TABLES:
             assert isinstance(layer, nn.Embedding)
-            QuantizedEmbedding.convert(layer, bits=precision.embeddings, granularity=precision.granularity)
+            _convert_table(model.bert, name, layer, precision)
         elif isinstance(layer, BertSelfAttention):
             attention.QuantizedSelfAttention.convert(layer, bits=precision.activations)
     setattr(model.config, PRECISION_KEY, precision.as_dict())
@@ -51,7 +55,14 @@ def precision_of(config: BertConfig) -> Precision:
     return Precision(**noted)
 
 
-def _convert_linear(name: str, layer: nn.Linear, precision: Precision) -> None:
+def _convert_table(bert: nn.Module, name: str, layer: nn.Embedding, precision: Precision) -> None:
+    if precision.split:
+        bert.set_submodule(name, SplitEmbedding(layer, granularity=precision.granularity))
+        return
+    QuantizedEmbedding.convert(layer, bits=precision.embeddings, granularity=precision.granularity)
+
+
+def _convert_linear(bert: nn.Module, name: str, layer: nn.Linear, precision: Precision) -> None:
     # What comes out of GELU is nearly never negative; every other linear reads centred values.
     signed = not (name.endswith("output.dense") and "attention" not in name)
     activation = (
@@ -59,6 +70,10 @@ def _convert_linear(name: str, layer: nn.Linear, precision: Precision) -> None:
         if precision.activations == FULL
         else activation_quantizer(precision.activations, signed=signed, shift_shape=(layer.in_features,))
     )
+    if precision.split:
+        split = SplitLinear(layer, granularity=precision.granularity, activation=activation)
+        bert.set_submodule(name, split)
+        return
     QuantizedLinear.convert(
         layer, bits=precision.weights, granularity=precision.granularity, activation=activation
     )

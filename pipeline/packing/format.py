@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from torch import Tensor
 
 from pipeline import paths
+from pipeline.modeling.width import num_kept
 from pipeline.packing import bits as packing
 from pipeline.packing.tensors import Entry, FormatError, parse_json
 
@@ -38,16 +39,20 @@ class _Fields(BaseModel):
 
 
 class PrecisionFields(_Fields):
-    """Bits of encoder and pooler matrices, of tables and of activations; scales per row or matrix."""
+    """Bits of encoder and pooler matrices, of tables and of activations; scales per row or matrix.
+
+    With `split` every matrix and table is a sum of two of 1 bit.
+    """
 
     weights: Literal[1, 2, 4, 8]
     embeddings: Literal[1, 2, 4, 8, 32]
     activations: Literal[1, 4, 8, 32]
     granularity: Literal["row", "matrix"]
+    split: Literal[True] | None = None
 
 
 class ConfigFields(_Fields):
-    """Every key that config.json of a packed folder may have; all are needed but the last three."""
+    """Every key that config.json of a packed folder may have; all are needed but the last four."""
 
     model_type: Literal["bitladder-bert"]
     bitladder_format: Literal[1]
@@ -66,6 +71,7 @@ class ConfigFields(_Fields):
     layer_norm_eps: Annotated[float, Field(gt=0, le=1)]
     id2label: Annotated[dict[str, str], Field(min_length=1, max_length=100_000)]
     label2id: dict[str, int]
+    bitladder_width: Annotated[float, Field(gt=0, lt=1)] | None = None
     pad_token_id: Annotated[int, Field(ge=0)] | None = None
     problem_type: Literal["regression", "single_label_classification"] | None = None
 
@@ -75,6 +81,9 @@ class ConfigFields(_Fields):
             raise ValueError(
                 f"hidden_size {self.hidden_size} is no multiple of {self.num_attention_heads} heads"
             )
+        if self.bitladder_width is not None:
+            num_kept(self.num_attention_heads, self.bitladder_width, "heads")
+            num_kept(self.intermediate_size, self.bitladder_width, "neurons")
         if set(self.id2label) != {str(number) for number in range(len(self.id2label))}:
             raise ValueError("id2label does not number its names from 0 on")
         return self

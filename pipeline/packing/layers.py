@@ -6,6 +6,8 @@ trained layers in `modeling/layers.py`: the same functions, given the same codes
 Shapes: O output features (entries of a table), I input features, B bytes per row of codes.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,7 +15,9 @@ from torch.nn import functional
 from pipeline.modeling.kernels import product
 from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear, largest_code
 from pipeline.modeling.linear import CodedWeight, multiply
+from pipeline.modeling.split import SplitLinear
 from pipeline.packing.bits import num_bytes, unpack
+from pipeline.quantizers.activation import Codes
 from pipeline.quantizers.quantizer import Granularity
 
 
@@ -50,14 +54,37 @@ class PackedLinear(Packed):
         self.kernels = layer.kernels
 
     def forward(self, input: Tensor) -> Tensor:
-        codes_OI = unpack(self.codes, self.bits, self.num_columns)
-        weight = CodedWeight(codes_OI, self.scale, largest_code(self.bits))
         quantizer = self.activation
         if self.kernels.fused and quantizer is not None:
-            codes = quantizer.encode(input)
-            return multiply(codes, weight, self.bias, largest=quantizer.largest, kernels=self.kernels)
+            return self.multiplied(quantizer.encode(input), largest=quantizer.largest)
         x = input if quantizer is None else quantizer(input)
-        return product(x, weight.values_OI(), self.bias, self.kernels)
+        return product(x, self.weight().values_OI(), self.bias, self.kernels)
+
+    def weight(self) -> CodedWeight:
+        codes_OI = unpack(self.codes, self.bits, self.num_columns)
+        return CodedWeight(codes_OI, self.scale, largest_code(self.bits))
+
+    def multiplied(self, codes: Codes, *, largest: int) -> Tensor:
+        """The layer's output for an input that is quantized already."""
+        return multiply(codes, self.weight(), self.bias, largest=largest, kernels=self.kernels)
+
+
+class PackedSplitLinear(nn.Module):
+    """The sum of two binary layers on the same quantized input."""
+
+    def __init__(self, layer: SplitLinear) -> None:
+        super().__init__()
+        self.first, self.second = PackedLinear(layer.first), PackedLinear(layer.second)
+        self.activation = layer.activation
+
+    def forward(self, input: Tensor) -> Tensor:
+        quantizer = self.activation
+        if self.first.kernels.fused and quantizer is not None:
+            codes = quantizer.encode(input)
+            first = self.first.multiplied(codes, largest=quantizer.largest)
+            return first + self.second.multiplied(codes, largest=quantizer.largest)
+        x = input if quantizer is None else quantizer(input)
+        return cast("Tensor", self.first(x) + self.second(x))
 
 
 class PackedEmbedding(Packed):

@@ -30,17 +30,20 @@ from pipeline import files
 from pipeline.modeling import attention
 from pipeline.modeling.bert import precision_of, quantize
 from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
+from pipeline.modeling.split import SplitLinear
+from pipeline.modeling.width import narrow, width_of
 from pipeline.packing import format, tensors
-from pipeline.packing.layers import Packed, PackedEmbedding, PackedLinear
+from pipeline.packing.layers import Packed, PackedEmbedding, PackedLinear, PackedSplitLinear
 from pipeline.packing.tensors import Entry
 
 
 class BitladderBertConfig(BertConfig):
-    """BERT's configuration, the precision of its parts, and the version of the file format."""
+    """BERT's configuration, precision of its parts, share of its width, and version of the file format."""
 
     model_type = format.MODEL_TYPE
     bitladder_format: int = format.FORMAT
     bitladder_precision: dict[str, Any] | None = None
+    bitladder_width: float | None = None
 
 
 class PackedBertForSequenceClassification(BertForSequenceClassification):
@@ -51,9 +54,13 @@ class PackedBertForSequenceClassification(BertForSequenceClassification):
     def __init__(self, config: BitladderBertConfig, *arguments: Any, **options: Any) -> None:
         config._attn_implementation = attention.NAME  # the one that quantizes both products' inputs
         super().__init__(config, *arguments, **options)
+        if width_of(config) != 1:
+            narrow(self)
         quantize(self, precision_of(config))
         for name, layer in list(self.named_modules()):
-            if isinstance(layer, QuantizedLinear):
+            if isinstance(layer, SplitLinear):
+                self.set_submodule(name, PackedSplitLinear(layer))
+            elif isinstance(layer, QuantizedLinear):
                 self.set_submodule(name, PackedLinear(layer))
             elif isinstance(layer, QuantizedEmbedding):
                 self.set_submodule(name, PackedEmbedding(layer))

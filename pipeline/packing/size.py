@@ -38,20 +38,23 @@ class Part:
     """One part of a model.
 
     Attributes:
-        parameters: numbers that the full-precision model has here; 0 for scales and steps, which it has not.
+        parameters: weights that are stored here; 0 for scales and steps, which are none.
         bits: of one stored number; None where several widths meet.
         stored_bytes: in the file.
+        whole_parameters: weights that the whole model, of full width and not split, has here.
     """
 
     part: str
     parameters: int
     bits: int | None
     stored_bytes: int
+    whole_parameters: int | None = None
 
     @property
     def full_bytes(self) -> int:
-        """In 32 bits."""
-        return self.parameters * _FULL
+        """Of the whole model in 32 bits."""
+        whole = self.parameters if self.whole_parameters is None else self.whole_parameters
+        return whole * _FULL
 
 
 @dataclass(frozen=True)
@@ -133,12 +136,32 @@ def _ordered(groups: dict[str, Any]) -> list[str]:
 
 
 def _part(part: str, found: list[tuple[str, Entry]], config: dict[str, Any]) -> Part:
-    numbers = sum(_numbers(name, entry, config) for name, entry in found)
     stored_bytes = sum(entry.num_bytes for _, entry in found)
     widths = {_bits(name, entry, config) for name, entry in found}
-    return Part(
-        part, 0 if part in ADDED else numbers, widths.pop() if len(widths) == 1 else None, stored_bytes
+    bits = widths.pop() if len(widths) == 1 else None
+    if part in ADDED:
+        return Part(part, 0, bits, stored_bytes)
+    numbers = {name: _numbers(name, entry, config) for name, entry in found}
+    whole = sum(
+        round(count / _share(name, config)) for name, count in numbers.items() if not _is_second(name)
     )
+    return Part(part, sum(numbers.values()), bits, stored_bytes, whole)
+
+
+def _is_second(name: str) -> bool:
+    """Whether this is the second of two matrices whose sum stands for one of the whole model."""
+    return ".second." in name
+
+
+def _share(name: str, config: dict[str, Any]) -> float:
+    """Which share of the whole model's numbers a tensor of a narrower model has."""
+    reads_all = any(f".{module}." in name for module in ("query", "key", "value", "intermediate"))
+    writes_all = ".output.dense." in name and not name.endswith(".bias")
+    return _width(config) if reads_all or writes_all else 1.0
+
+
+def _width(config: dict[str, Any]) -> float:
+    return float(config.get("bitladder_width") or 1.0)
 
 
 def _numbers(name: str, entry: Entry, config: dict[str, Any]) -> int:
@@ -154,8 +177,10 @@ def _bits(name: str, entry: Entry, config: dict[str, Any]) -> int:
 
 def _columns(name: str, config: dict[str, Any]) -> int:
     """Width of a matrix: what it reads. Bytes alone do not tell it when the last one is not full."""
-    reads_intermediate = name.endswith("output.dense.codes") and "attention" not in name
-    return int(config["intermediate_size" if reads_intermediate else "hidden_size"])
+    if ".output.dense." not in name:
+        return int(config["hidden_size"])
+    whole = int(config["hidden_size" if ".attention." in name else "intermediate_size"])
+    return round(whole * _width(config))
 
 
 def _as_papers_count(parts: list[Part], *, left_out: tuple[str, ...]) -> Size:
@@ -167,5 +192,5 @@ def _as_papers_count(parts: list[Part], *, left_out: tuple[str, ...]) -> Size:
 
 def _nominal_bytes(part: Part) -> float:
     if part.part == SIDE or part.bits is None:
-        return part.full_bytes
+        return part.parameters * _FULL
     return part.parameters * part.bits / 8

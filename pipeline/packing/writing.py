@@ -15,6 +15,7 @@ from pipeline import files
 from pipeline.modeling import checkpoint
 from pipeline.modeling.bert import precision_of
 from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
+from pipeline.modeling.width import width_of
 from pipeline.packing import format, tensors
 from pipeline.packing.bits import pack as pack_codes
 from pipeline.packing.tensors import Entry
@@ -62,6 +63,7 @@ def packed_config(model: BertForSequenceClassification) -> dict[str, object]:
         "dtype": "float32",
         "bitladder_format": format.FORMAT,
         "bitladder_precision": precision.as_dict(),
+        "bitladder_width": None if width_of(config) == 1 else width_of(config),
         "id2label": id2label,
         "label2id": {name: int(number) for number, name in id2label.items()},
         "problem_type": config.problem_type,

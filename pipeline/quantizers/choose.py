@@ -18,15 +18,20 @@ FULL = 32
 
 @dataclass(frozen=True)
 class Precision:
-    """Bits of one model: `weights` (encoder, pooler), `embeddings` (tables), `activations`; 32: untouched."""
+    """Bits of one model: `weights` (encoder, pooler), `embeddings` (tables), `activations`; 32: untouched.
+
+    With `split`, every matrix and table is a sum of two binary ones: two codes of 1 bit per weight.
+    """
 
     weights: int = FULL
     embeddings: int = FULL
     activations: int = FULL
     granularity: Granularity = "row"
+    split: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """What is written of it; `split` only where it is so."""
+        return {name: value for name, value in asdict(self).items() if name != "split" or value}
 
 
 def quantize_weight(weight_OI: Tensor, bits: int, granularity: Granularity) -> Quantized:

@@ -17,9 +17,10 @@ from pipeline.quantizers.choose import Precision
 Rung = Callable[..., Path]
 
 
-def bert_base(precision: Precision) -> size.Sizes:
+def bert_base(precision: Precision, *, width: float | None = None) -> size.Sizes:
     """A packed BERT-base as its file would be, without making one."""
-    config = model.BitladderBertConfig(**BertConfig().to_diff_dict(), bitladder_precision=precision.as_dict())
+    own = {"bitladder_precision": precision.as_dict(), "bitladder_width": width}
+    config = model.BitladderBertConfig(**BertConfig().to_diff_dict(), **own)
     with torch.device("meta"):
         entries = model.entries(model.PackedBertForSequenceClassification(config))
     stored = sum(entry.num_bytes for entry in entries.values())
@@ -32,6 +33,27 @@ def test_bert_base_at_one_bit_is_counted_as_papers_count_it() -> None:
     assert sizes.all_tables.ratio == pytest.approx(30.9, abs=0.05)
     assert sizes.without_position_and_segment.mib == pytest.approx(13.46, abs=0.005)
     assert sizes.without_position_and_segment.ratio == pytest.approx(31.0, abs=0.05)
+
+
+def test_bert_base_by_ternary_weight_splitting_is_counted_as_binarybert_is() -> None:
+    """Two half-width binary matrices per layer, two word tables, two poolers; published: 16.5 MB."""
+    sizes = bert_base(Precision(1, 1, 32, split=True), width=0.5)
+    parts = {part.part: part for part in sizes.parts}
+    assert parts["word table"].parameters == 2 * 30522 * 768
+    assert (parts["encoder"].parameters, parts["pooler"].parameters) == (84_934_656, 2 * 589_824)
+    assert sum(part.full_bytes for part in sizes.parts) == 4 * (109_482_240 + 2 * 768 + 2), "the whole BERT"
+    # 16.39 where either half of a linear has a bias of its own, as in BinaryBERT's code; one is enough.
+    second_biases = 4 * (12 * (3 * 384 + 1536 + 2 * 768) + 768) / size.MIB
+    counted = sizes.without_position_and_segment
+    assert counted.mib + second_biases == pytest.approx(16.39, abs=0.005)
+    assert (counted.mib, counted.ratio) == (pytest.approx(16.20, abs=0.005), pytest.approx(25.8, abs=0.05))
+
+
+def test_bert_base_of_half_the_width_is_counted_against_the_whole_one() -> None:
+    sizes = bert_base(Precision(2, 2, 32), width=0.5)
+    parts = {part.part: part for part in sizes.parts}
+    assert parts["encoder"].parameters == 84_934_656 // 2
+    assert sum(part.full_bytes for part in sizes.parts) == 4 * (109_482_240 + 2 * 768 + 2)
 
 
 def test_bert_base_has_the_parameters_it_is_known_for() -> None:
