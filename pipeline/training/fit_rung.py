@@ -12,7 +12,7 @@ from pipeline.distillation.objective import Objective, Portion
 from pipeline.initialization.assemble import Source, assemble
 from pipeline.initialization.by_part import origins
 from pipeline.initialization.step_sizes import calibrate
-from pipeline.modeling import checkpoint
+from pipeline.modeling import checkpoint, frozen, kernels
 from pipeline.modeling.bert import build_classifier
 from pipeline.modeling.traces import trace
 from pipeline.params import Params, Rung
@@ -58,6 +58,9 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
     teacher = checkpoint.load_classifier(teacher_folder).requires_grad_(False)
     move(teacher)
     student = start(params, rung, data)
+    chosen = kernels.choose(params.training.gradients)
+    kernels.use(student.model, chosen)
+    frozen.convert(teacher, chosen)
     fitted = _train(params, name, student, teacher, data, states)
     checkpoint.round_side_parameters(student.model)
     draft = replace(
