@@ -20,6 +20,7 @@ from torch import Tensor, nn
 Gradients = Literal["float32", "bfloat16"]
 ENVIRONMENT = "BITLADDER_KERNELS"
 NAMES = ("fused", "plain")
+WORTH_ONEDNN = 2**22  # multiplications; in smaller products preparing oneDNN's call costs what it brings
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -81,7 +82,8 @@ def integer_product(codes_MI: Tensor, codes_OI: Tensor, *, largest: int, kernels
 
 def product(x_MI: Tensor, weight_OI: Tensor, bias_O: Tensor | None, kernels: Kernels) -> Tensor:
     """`x_MI @ weight_OI.T + bias_O` in the factors' own dtype [M, O]."""
-    if kernels.onednn and x_MI.device.type == "cpu" and x_MI.dtype == torch.float32:
+    pays = x_MI.numel() * weight_OI.shape[0] >= WORTH_ONEDNN and x_MI.dtype == torch.float32
+    if kernels.onednn and pays and x_MI.device.type == "cpu":
         found: Tensor = torch.ops.mkldnn._linear_pointwise(x_MI, weight_OI, bias_O, "none", [], "")
         return found
     return nn.functional.linear(x_MI, weight_OI, bias_O)
@@ -97,7 +99,8 @@ def weight_gradient(gradient_MO: Tensor, x_MI: Tensor, kernels: Kernels) -> Tens
     """`gradient_MO.T @ x_MI`, float32 [O, I]."""
     gradient_MO, x_MI = gradient_MO.to(kernels.gradients), x_MI.to(kernels.gradients)
     # In float32 oneDNN copies its first factor into rows: that had better be the narrower one.
-    if kernels.gradients == torch.float32 and gradient_MO.shape[1] > x_MI.shape[1]:
+    is_wide = gradient_MO.shape[1] > x_MI.shape[1] and gradient_MO.numel() * x_MI.shape[1] >= WORTH_ONEDNN
+    if kernels.onednn and kernels.gradients == torch.float32 and is_wide:
         return product(x_MI.t(), gradient_MO.t(), None, kernels).t().contiguous()
     return product(gradient_MO.t(), x_MI.t(), None, kernels).to(torch.float32)
 

@@ -69,7 +69,9 @@ class QuantizedLinear(nn.Linear):
             )
         x = input if quantizer is None else quantizer(input)
         if self.kernels.fused:
-            values_OI = quantized_weight(self.weight.detach(), self.bits, self.granularity)
+            values_OI = self.weight.detach()
+            if self.bits != FULL:
+                values_OI = quantize_weight(values_OI, self.bits, self.granularity).values_OI
             return float_linear(x, values_OI, self.bias, kernels=self.kernels, latent_OI=self.weight)
         return functional.linear(x, quantized_weight(self.weight, self.bits, self.granularity), self.bias)
 
