@@ -18,6 +18,7 @@ from pipeline.problems.ladder import ladder_problems
 from pipeline.problems.problem import Problem
 from pipeline.problems.reading import UnreadableError, read_mapping
 from pipeline.problems.values import Values
+from pipeline.problems.width import width_problems
 
 
 def _exactly_whole(value: object) -> object:
@@ -214,6 +215,8 @@ class Rung(Section):
 
     Attributes:
         embedding_bits: `bits` unless said.
+        width: share of the teacher's heads and feed-forward neurons, the most important ones.
+        split: every matrix is a sum of two binary ones, at first those of a ternary parent.
         init: where each part's first weights come from, by selector (`pipeline.parts`); else from the parent.
     """
 
@@ -222,6 +225,8 @@ class Rung(Section):
     data: DataKind
     embedding_bits: Bits | None = None
     granularity: Literal["row", "matrix"] = "row"
+    width: Annotated[float, Field(gt=0, le=1)] = 1.0
+    split: bool = False
     init: dict[str, Origin] = {}
     learning_rate: LearningRate | None = None
     duration: Duration | None = None
@@ -305,7 +310,8 @@ def _problems(values: dict[object, object]) -> list[Problem]:
     lookup = Values(values)
     fields = field_problems(Params, values)
     wrong = {problem.field for problem in fields}
-    between = [*contradictions(lookup), *ladder_problems(lookup), *initialization_problems(lookup)]
+    of_rungs = [*ladder_problems(lookup), *initialization_problems(lookup), *width_problems(lookup)]
+    between = [*contradictions(lookup), *of_rungs]
     found = fields + [problem for problem in between if problem.field not in wrong]
     refused = question_answering(lookup)
     if refused is None:

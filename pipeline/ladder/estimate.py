@@ -39,34 +39,36 @@ class Shape:
         rows = (self.vocab_size, self.max_position_embeddings, self.type_vocab_size)
         return [(count, self.hidden_size) for count in rows]
 
-    def matrices(self) -> list[tuple[int, int]]:
-        """(rows, columns) of the encoder's matrices and the pooler's."""
-        hidden, inner = self.hidden_size, self.intermediate_size
-        layer = [*[(hidden, hidden)] * 4, (inner, hidden), (hidden, inner)]
+    def matrices(self, width: float = 1.0) -> list[tuple[int, int]]:
+        """(rows, columns) of the encoder's matrices, at this share of its width, and the pooler's."""
+        hidden = self.hidden_size
+        heads, inner = round(width * hidden), round(width * self.intermediate_size)
+        layer = [*[(heads, hidden)] * 3, (hidden, heads), (inner, hidden), (hidden, inner)]
         return layer * self.num_hidden_layers + [(hidden, hidden)]
 
-    def side_parameters(self) -> int:
+    def side_parameters(self, width: float = 1.0) -> int:
         """Biases and LayerNorms."""
-        biases = sum(rows for rows, _ in self.matrices())
+        biases = sum(rows for rows, _ in self.matrices(width))
         return biases + 2 * self.hidden_size * (2 * self.num_hidden_layers + 1)
 
     def head_parameters(self, num_labels: int) -> int:
         return (self.hidden_size + 1) * num_labels
 
-    def shifts(self) -> int:
+    def shifts(self, width: float = 1.0) -> int:
         """Learned shifts of 1-bit activations: one per channel of each linear's input and of Q, K, V."""
-        products = 3 * self.hidden_size * self.num_hidden_layers
-        return sum(columns for _, columns in self.matrices()) + products
+        products = 3 * round(width * self.hidden_size) * self.num_hidden_layers
+        return sum(columns for _, columns in self.matrices(width)) + products
 
 
 def packed_bytes(shape: Shape, rung: LadderRung, *, num_labels: int) -> int:
     """Expected bytes of `packed/<rung>/model.safetensors`, its header left out."""
+    linears = shape.matrices(rung.width)
     tables = sum(_codes(rows, columns, rung.embedding_bits) for rows, columns in shape.tables())
-    matrices = sum(_codes(rows, columns, rung.weight_bits) for rows, columns in shape.matrices())
-    scales = sum(1 if rung.granularity == "matrix" else rows for rows, _ in shape.tables() + shape.matrices())
-    side = shape.side_parameters() + (shape.shifts() if rung.activation_bits == 1 else 0)
-    head = shape.head_parameters(num_labels)
-    return tables + matrices + (scales + side) * _HALF_BYTES + head * _FULL_BYTES
+    matrices = sum(_codes(rows, columns, rung.weight_bits) for rows, columns in linears)
+    scales = sum(1 if rung.granularity == "matrix" else rows for rows, _ in shape.tables() + linears)
+    quantized = (tables + matrices + scales * _HALF_BYTES) * (2 if rung.split else 1)
+    side = shape.side_parameters(rung.width) + (shape.shifts(rung.width) if rung.activation_bits == 1 else 0)
+    return quantized + side * _HALF_BYTES + shape.head_parameters(num_labels) * _FULL_BYTES
 
 
 def full_bytes(shape: Shape, *, num_labels: int) -> int:

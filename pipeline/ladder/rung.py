@@ -30,6 +30,8 @@ class LadderRung:
     embedding_bits: int
     activation_bits: int
     granularity: Literal["row", "matrix"]
+    width: float
+    split: bool
     data: str
     duration: Duration
     drawn: tuple[str, ...]
@@ -40,7 +42,8 @@ class LadderRung:
         """Where they come from, in a few words: `random: encoder; copied: encoder.ffn1`."""
         parts = [("random", self.drawn), ("copied", self.copied)]
         said = [f"{how}: {', '.join(selectors)}" for how, selectors in parts if selectors]
-        return "; ".join(said) or "copied"
+        form = [f"width {self.width:g}"] * (self.width != 1) + ["split"] * self.split
+        return "; ".join((", ".join((*(said[:1] or ["copied"]), *form)), *said[1:]))
 
     @property
     def address(self) -> str:
@@ -83,6 +86,8 @@ def _rung(params: Params, name: str, rung: Rung) -> LadderRung:
         embedding_bits=rung.embedding_bits or rung.bits,
         activation_bits=rung.activation_bits_or_32,
         granularity=rung.granularity,
+        width=rung.width,
+        split=rung.split,
         data=rung.data,
         duration=params.duration_of(rung),
         drawn=_drawn(rung),

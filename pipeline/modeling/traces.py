@@ -3,7 +3,7 @@
 Shapes: B sequences, S tokens, E hidden size, H heads, L labels.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 from transformers.models.bert.modeling_bert import BertForSequenceClassification
@@ -20,6 +20,14 @@ class Trace:
     logits_BL: Tensor
     hidden_states: tuple[Tensor, ...]
     scores: tuple[Tensor, ...]
+
+
+def of_heads(traced: Trace, heads: list[list[int]] | None) -> Trace:
+    """The same with the scores of some heads of each layer; None: of all."""
+    if heads is None:
+        return traced
+    kept = (scores[:, of_layer] for scores, of_layer in zip(traced.scores, heads, strict=True))
+    return replace(traced, scores=tuple(kept))
 
 
 def trace(model: BertForSequenceClassification, batch: dict[str, Tensor]) -> Trace:

@@ -28,6 +28,12 @@ def num_kept(whole: int, width: float, what: str) -> int:
     return kept
 
 
+def heads_of(model: nn.Module) -> list[list[int]] | None:
+    """Of each layer, which of the whole model's heads this one has; None where it has all."""
+    heads: list[list[int]] | None = getattr(getattr(model, "config", None), HEADS_KEY, None)
+    return heads
+
+
 def narrow(model: BertForSequenceClassification) -> None:
     """Replace the linears of every layer by those of the config's width, in place, with new weights."""
     config, width = model.config, width_of(model.config)

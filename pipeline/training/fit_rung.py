@@ -9,16 +9,17 @@ from transformers.models.bert.modeling_bert import BertForSequenceClassification
 from pipeline import files, paths
 from pipeline.data.encode import Batch
 from pipeline.distillation.objective import Objective, Portion
-from pipeline.initialization.assemble import Source, assemble
+from pipeline.initialization.assemble import assemble
 from pipeline.initialization.by_part import origins
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.modeling import checkpoint, frozen, kernels
 from pipeline.modeling.bert import build_classifier
-from pipeline.modeling.traces import trace
+from pipeline.modeling.traces import of_heads, trace
+from pipeline.modeling.width import heads_of
 from pipeline.params import Params, Rung
 from pipeline.quantizers.choose import Precision, activation_quantizer_name, weight_quantizer_name
 from pipeline.record import Part, Record, Stage
-from pipeline.training import fingerprint, parallel, split
+from pipeline.training import fingerprint, parallel, parents, split
 from pipeline.training.device import choose_threads, device, move, seed_everything
 from pipeline.training.loop import Fitted, LossTerms, count_steps, fit
 from pipeline.training.outcome import publish
@@ -78,30 +79,24 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
 
 def start(params: Params, rung: Rung, data: split.TaskData) -> Student:
     """Build the quantized model, give it its first weights and calibrate its activations on training rows."""
-    parent, teacher = _source(rung.init_from), _source("teacher")
+    rows = data.train.batch(calibration_rows(len(data.train), seed=params.seed))
     config = checkpoint.load_config(paths.model_dir("teacher"))
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = params.optimization_of(rung).dropout
+    parent = parents.shaped(rung, rows, config, regression=params.task.kind == "regression")
     model = build_classifier(config, precision_of(rung))
     chosen = origins(
         rung.init,
         config.num_hidden_layers,
         parent=parent,
-        teacher=teacher,
+        teacher=parents.source("teacher"),
         std=config.initializer_range,
         seed=params.seed,
     )
     first, init = assemble(model.state_dict(), chosen)
     model.load_state_dict(first)
     move(model)
-    rows = data.train.batch(calibration_rows(len(data.train), seed=params.seed))
     calibrate(model, {key: tensor.to(device()) for key, tensor in rows.items()})
     return Student(model, first, init, parent.digest)
-
-
-def _source(name: str) -> Source:
-    """A published model's latent weights, to be copied."""
-    folder = paths.model_dir(name)
-    return Source(name, checkpoint.load_state(folder), files.verify(folder)[checkpoint.WEIGHTS])
 
 
 def _states(params: Params, name: str, teacher_digest: str, world: parallel.World) -> States:
@@ -142,7 +137,7 @@ def _describe(params: Params, rung: Rung, student: Student, data: split.TaskData
     """The record of a trained student, less its name and what only training and publishing know."""
     precision, optimization = precision_of(rung), params.optimization_of(rung)
     bits = precision.as_dict()
-    granularity = bits.pop("granularity")
+    granularity, split_in_two = bits.pop("granularity"), bits.pop("split", False)
     return Record(
         name="",
         stage="weights",
@@ -157,6 +152,7 @@ def _describe(params: Params, rung: Rung, student: Student, data: split.TaskData
             "embeddings": weight_quantizer_name(precision.embeddings),
             "activations": activation_quantizer_name(precision.activations),
             "granularity": granularity,
+            **({"matrices": "sums of two"} if split_in_two else {}),
         },
         init=student.init,
         data=data.digests,
@@ -169,6 +165,7 @@ def _describe(params: Params, rung: Rung, student: Student, data: split.TaskData
             "processes": params.training.processes,
             "learning_rate": rung.learning_rate or optimization.learning_rate,
             "distillation": (rung.distillation or params.distillation).model_dump(),
+            **({"width": rung.width} if rung.width != 1 else {}),
             "rows": len(data.train),
             "truncated": data.train.num_truncated,
         },
@@ -177,7 +174,11 @@ def _describe(params: Params, rung: Rung, student: Student, data: split.TaskData
 
 def precision_of(rung: Rung) -> Precision:
     return Precision(
-        rung.bits, rung.embedding_bits or rung.bits, rung.activation_bits_or_32, granularity=rung.granularity
+        rung.bits,
+        rung.embedding_bits or rung.bits,
+        rung.activation_bits_or_32,
+        granularity=rung.granularity,
+        split=rung.split,
     )
 
 
@@ -199,7 +200,7 @@ def against_teacher(teacher: nn.Module, goal: Objective) -> LossTerms:
 
     def terms(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, Tensor]:
         with torch.no_grad():
-            taught = trace(teacher, batch)  # type: ignore[arg-type]
+            taught = of_heads(trace(teacher, batch), heads_of(model))  # type: ignore[arg-type]
         return goal.terms(trace(model, batch), taught, batch, portion)  # type: ignore[arg-type]
 
     return terms

@@ -50,6 +50,17 @@ def test_one_scale_per_matrix_saves_the_rows_scales() -> None:
     assert sized("row") - sized("matrix") == 2 * (rows - matrices)
 
 
+def test_bert_base_by_ternary_weight_splitting_has_a_second_word_table_and_pooler() -> None:
+    def sized(**changes: object) -> int:
+        rung = LadderRung(**{**vars(RUNGS["w1"]), **changes})
+        return packed_bytes(BERT_BASE, rung, num_labels=2)
+
+    # The two halves of the encoder are as large as the whole; scales and biases change by less than 5 %.
+    tables = (30522 + 512 + 2 + 768) * 768 // 8
+    assert sized(width=0.5, split=True) - sized() == pytest.approx(tables, rel=0.05)
+    assert sized(width=0.5) < 0.7 * sized()
+
+
 def model(source: str, location: str) -> Model:
     return Model.model_validate({"name": "mine", "source": source, "location": location})
 

@@ -46,8 +46,8 @@ def test_a_ternary_model_computes_the_same_after_its_split(
     binary = classifier(Precision(1, 1, bits, granularity, split=True), width=width)
     state = split_state(ternary.state_dict(), granularity)
     checkpoint.load_strictly(binary, state, source="the split")
-    # Weights are equal; a row's two products are rounded before they are added, which moves an activation next
-    # to a threshold, where there is one, by a whole level.
+    # Weights are equal; a row's two products are rounded before they are added, which moves an activation
+    # next to a threshold, where there is one, by a whole level.
     difference = (logits(ternary, batch()) - logits(binary, batch())).abs().max()
     assert difference < (5e-6 if bits == 32 else 0.2)
 

@@ -3,7 +3,7 @@
 import torch
 from tiny_model import batch, classifier, logits
 
-from pipeline.modeling.traces import trace
+from pipeline.modeling.traces import of_heads, trace
 from pipeline.quantizers.choose import Precision
 
 
@@ -29,3 +29,12 @@ def test_labels_in_the_batch_are_left_alone() -> None:
     model = classifier()
     labelled = {**batch(), "labels": torch.zeros(5, dtype=torch.int64)}
     assert torch.equal(trace(model, labelled).logits_BL, logits(model, batch()))
+
+
+def test_a_narrow_student_is_shown_the_scores_of_the_heads_it_has() -> None:
+    whole = trace(classifier(), batch())
+    kept = of_heads(whole, [[0, 3], [2]])
+    assert torch.equal(kept.scores[0], whole.scores[0][:, [0, 3]])
+    assert torch.equal(kept.scores[1], whole.scores[1][:, [2]])
+    assert kept.logits_BL is whole.logits_BL
+    assert of_heads(whole, None) is whole

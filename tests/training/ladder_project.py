@@ -1,5 +1,6 @@
 """A project in the working directory: a made-up GLUE task, prepared, and a ladder of a few steps per rung."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import made_up
@@ -25,11 +26,10 @@ SHORT = (
 )
 
 
-def make(task: str, *overrides: str) -> Params:
+def make(task: str, *overrides: str, ladder: Sequence[str] = LADDER) -> Params:
     """`prepare` has run, models/pretrained is a random BERT, data/<task>/augmented has every row twice."""
-    params = made_up.task_params(
-        Path(), task, made_up.glue(Path("source"), task), *LADDER, *SHORT, *overrides
-    )
+    source = made_up.glue(Path("source"), task)
+    params = made_up.task_params(Path(), task, source, *ladder, *SHORT, *overrides)
     prepare.run(params, None)
     made_up.bert(paths.model_dir("pretrained"))
     rows = read_split(paths.data_dir(task, "plain"), "train")

@@ -1,0 +1,70 @@
+"""A parent's latent weights in the form of the rung that starts from them: as they are, narrowed or split."""
+
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+from transformers.models.bert.configuration_bert import BertConfig
+
+from pipeline import files, paths
+from pipeline.data.encode import Batch
+from pipeline.distillation.objective import label_loss
+from pipeline.initialization.assemble import Source
+from pipeline.initialization.narrowing import importance, most_important, narrow_state
+from pipeline.initialization.weight_splitting import split_state
+from pipeline.modeling import checkpoint
+from pipeline.modeling.bert import precision_of
+from pipeline.modeling.width import HEADS_KEY, WIDTH_KEY, num_kept, width_of
+from pipeline.params import Rung
+from pipeline.training.device import device, move
+
+BATCH_ROWS = 16
+
+
+def source(name: str) -> Source:
+    """A published model's latent weights, to be copied."""
+    folder = paths.model_dir(name)
+    return Source(name, checkpoint.load_state(folder), files.verify(folder)[checkpoint.WEIGHTS])
+
+
+def shaped(rung: Rung, rows: Batch, config: BertConfig, *, regression: bool) -> Source:
+    """The parent of a rung in its form; what the rung's config has to say of its width is noted in `config`.
+
+    Args:
+        rows: labelled training rows, to find out which heads and neurons matter.
+
+    Raises:
+        ValueError: the width does not give a whole number of heads and neurons.
+    """
+    parent, its_config = source(rung.init_from), checkpoint.load_config(paths.model_dir(rung.init_from))
+    if rung.width != 1:
+        setattr(config, WIDTH_KEY, rung.width)
+        setattr(config, HEADS_KEY, getattr(its_config, HEADS_KEY, None))
+    if rung.width < width_of(its_config):
+        parent = _narrowed(parent, rung.width, rows, config, regression=regression)
+    if rung.split and not precision_of(its_config).split:
+        halves = split_state(parent.state, rung.granularity)
+        parent = replace(parent, state=halves, through="ternary weight splitting")
+    return parent
+
+
+def _narrowed(parent: Source, width: float, rows: Batch, config: BertConfig, *, regression: bool) -> Source:
+    heads, neurons = config.num_attention_heads, config.intermediate_size
+    num_heads, num_neurons = num_kept(heads, width, "heads"), num_kept(neurons, width, "neurons")
+    model = checkpoint.load_classifier(paths.model_dir(parent.model))
+    move(model)
+    batches = [
+        {name: tensor[first : first + BATCH_ROWS].to(device()) for name, tensor in rows.items()}
+        for first in range(0, len(rows["labels"]), BATCH_ROWS)
+    ]
+
+    def loss(model: Any, batch: Batch) -> Tensor:
+        inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
+        return label_loss(model(**inputs).logits, batch["labels"], regression)
+
+    found = importance(model, batches, loss)
+    kept = most_important(found, num_heads=num_heads, num_neurons=num_neurons)
+    setattr(config, HEADS_KEY, kept.heads)
+    state = narrow_state(parent.state, kept, head_size=config.hidden_size // heads)
+    what = f"{num_heads} of {heads} heads and {num_neurons} of {neurons} neurons by importance"
+    return replace(parent, state=state, through=what)

@@ -1,0 +1,77 @@
+"""`width` and `split` of a rung: refused where its parent's weights could not fit."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_up import CONF
+from ruamel.yaml import YAML
+
+from flows.compose import compose
+from pipeline.params import ParamsError, load
+
+
+def problems(folder: Path, **changes: dict[str, Any]) -> list[str]:
+    """Of the ladder binarybert with some rungs' fields changed; None leaves a field out."""
+    yaml = YAML(typ="safe", pure=True)
+    values = yaml.load(compose(["ladder=binarybert"], CONF))
+    for name, fields in changes.items():
+        section = "weights" if name in values["weights"] else "weights_activations"
+        rung = {**values[section][name], **fields}
+        values[section][name] = {key: value for key, value in rung.items() if value is not None}
+    with (folder / "params.yaml").open("w", encoding="utf-8") as file:
+        yaml.dump(values, file)
+    try:
+        load(folder / "params.yaml")
+    except ParamsError as error:
+        return error.problems
+    return []
+
+
+def test_the_ladder_itself_is_accepted(tmp_path: Path) -> None:
+    assert problems(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("rung", "fields", "problem"),
+    [
+        (
+            "w1_split",
+            {"width": None},
+            "weights.w1_split.width: 1, its parent w2_half has 0.5; as much, or start",
+        ),
+        ("w1_split", {"width": 0.25}, "weights.w1_split.width: 0.25, its parent w2_half has 0.5"),
+        ("w2_half", {"width": 0.3}, "weights.w2_half.width: 0.3 of the model's num_attention_heads"),
+        ("w2_half", {"width": 1.5}, "weights.w2_half.width: 1.5 is not allowed"),
+        ("w1_split", {"bits": 2}, "weights.w1_split.split: the two matrices of a sum are binary"),
+        ("w1_split", {"embedding_bits": 2}, "weights.w1_split.split: the two matrices of a sum are binary"),
+        (
+            "w2_half",
+            {"bits": 4},
+            "weights.w1_split.split: w2_half cannot be split; start from a rung with bits",
+        ),
+        ("w2_half", {"embedding_bits": 8}, "weights.w1_split.split: w2_half cannot be split"),
+        (
+            "w1_split",
+            {"granularity": "matrix"},
+            "weights.w1_split.split: the sum is that of w2_half with its",
+        ),
+        ("w1a8_split", {"split": None}, "weights_activations.w1a8_split.split: its parent w1_split is split"),
+        (
+            "w2_half",
+            {"init": {"head": {"copy_from": "teacher"}}},
+            "init.head: the teacher is neither narrow nor",
+        ),
+    ],
+)
+def test_a_parent_that_does_not_fit_is_refused(
+    tmp_path: Path, rung: str, fields: dict[str, Any], problem: str
+) -> None:
+    assert any(problem in found for found in problems(tmp_path, **{rung: fields}))
+
+
+def test_the_teacher_cannot_be_split(tmp_path: Path) -> None:
+    found = problems(tmp_path, w1_split={"init_from": "teacher"})
+    assert found == [
+        "weights.w1_split.split: teacher cannot be split; start from a rung with bits: 2, or from a split one"
+    ]
