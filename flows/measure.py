@@ -306,6 +306,7 @@ def _kind(params: Params, name: str) -> dict[str, Any]:
             "stage": "rung",
             "bits": [rung.bits, rung.embedding_bits or rung.bits, rung.activation_bits_or_32],
             "granularity": rung.granularity,
+            "form": [rung.width, rung.split],
             "terms": [term for term, weight in terms.model_dump().items() if weight],
         }
     return {
