@@ -138,7 +138,8 @@ def test_calibration_finds_a_step_no_worse_than_the_range_divided_evenly(
         low, high, has_offset, log_step=float(widest.log()), offset=float(x.min()) if has_offset else 0
     )
     ours, evens = ((q(x) - x).square().mean() for q in (quantizer, even))
-    assert ours <= evens + 1e-9 * float(x.square().max())
+    # 1e-5: a step that goes through its logarithm comes back rounded.
+    assert ours <= evens * (1 + 1e-5) + 1e-9 * float(x.square().max())
 
 
 # 1 bit
