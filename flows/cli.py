@@ -173,14 +173,17 @@ def inspect(folder: Folder, as_json: Json = False) -> None:
 @app.command()
 def predict(
     folder: Folder,
-    text: Annotated[str, typer.Argument(help="The sentence.")],
+    text: Annotated[str, typer.Argument(help="The sentence, or the question.")],
     text_pair: Annotated[str | None, typer.Argument(help="The second sentence, for tasks on pairs.")] = None,
+    context: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What the question is answered from.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Run a packed model on a sentence or a pair of sentences."""
+    """Run a packed model on a sentence, a pair, or a question."""
     from pipeline.packing import predict
 
-    raise typer.Exit(predict.main(str(folder), text, text_pair, as_json))
+    raise typer.Exit(predict.main(str(folder), text, context or text_pair, as_json))
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ from pipeline.params import Duration, Params, Rung
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.data.encode import Encoded
+    from pipeline.evaluation.task import Split
     from pipeline.training.clock import Moment
 
 Answer = dict[str, Any]
@@ -183,13 +183,13 @@ def train(settings: Params, name: str) -> Answer:
 
 def lengths(settings: Params, folder: Path) -> Answer:
     """Mean length of a batch, by its size, in shuffled rows; and what tokenizing a row costs."""
-    from pipeline.data.encode import encode
     from pipeline.data.tables import read_split
+    from pipeline.evaluation import task as tasks
     from pipeline.training.clock import now, since
 
     os.chdir(folder)
-    frame, task, started = read_split(Path(), LENGTHS), settings.task, now()
-    encoded = encode(frame, task.sentence_columns, paths.model_dir("pretrained"), max_length=task.max_length)
+    frame, started = read_split(Path(), LENGTHS), now()
+    encoded = tasks.rows(tasks.read(frame, settings.task, paths.model_dir("pretrained")))
     seconds = [part / len(frame) for part in since(started)]
     tokens = {}
     for section in (settings.training.teacher, settings.training.rung, settings.training.binary_activations):
@@ -323,7 +323,7 @@ def _score(short: Params, name: str) -> Answer:
     return answer
 
 
-def _seconds_of_scoring(short: Params, model: Any, data: "Encoded") -> "Moment":
+def _seconds_of_scoring(short: Params, model: Any, data: "Split") -> "Moment":
     """Of the second time: the first one warms up."""
     from pipeline.training.clock import now, since
     from pipeline.training.device import move
@@ -364,8 +364,13 @@ def _assume(settings: Params) -> Answer:
 
     task, number = settings.task, range(_rows_to_train_on(settings))
     text = "the " * task.max_length
-    labels = [n % 5 / 2 if task.kind == "regression" else n % task.num_labels for n in number]
-    frame = pd.DataFrame({**dict.fromkeys(task.sentence_columns, text), "label": labels, "idx": number})
+    columns: dict[str, Any] = {**dict.fromkeys(task.sentence_columns, text), "idx": number}
+    if task.answering is None:
+        columns["label"] = [n % 5 / 2 if task.kind == "regression" else n % task.num_labels for n in number]
+    else:  # one window each, and an answer in it
+        columns["context"] = "the " * (task.max_length - task.answering.max_question_length - 3)
+        columns |= {"answer_texts": [["the"] for _ in number], "answer_starts": [[0] for _ in number]}
+    frame = pd.DataFrame(columns)
     frames = dict.fromkeys(("train", "selection", *task.validation_splits), frame)
     _publish(settings, frames)
     unknown = dict.fromkeys(("train", "selection", "validation", "judged"))

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from pipeline.problems.contradictions import contradictions, question_answering
+from pipeline.problems.contradictions import contradictions
 from pipeline.problems.fields import field_problems
 from pipeline.problems.initialization import initialization_problems
 from pipeline.problems.ladder import ladder_problems
@@ -38,7 +38,7 @@ Even = Annotated[int, Field(gt=0, lt=2**31, multiple_of=2)]  # rows of the demo 
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 LearningRate = Annotated[float, Field(gt=0, le=1)]
 Copies = Annotated[int, Field(ge=0, le=1000)]
-Metric = Literal["accuracy", "f1", "matthews_correlation", "pearson", "spearman"]
+Metric = Literal["accuracy", "f1", "matthews_correlation", "pearson", "spearman", "exact_match"]
 DataKind = Literal["plain", "augmented"]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -57,11 +57,27 @@ class Generator(Section):
     corpus_rows: Count
 
 
+class Answering(Section):
+    """How questions are answered from a context, in tokens.
+
+    Attributes:
+        doc_stride: what two neighbouring windows of a long context share.
+        max_question_length: longer questions are cut.
+        max_answer_length: longer answers are not given.
+        unanswerable: whether a question may have no answer; when to say so is chosen on the selection split.
+    """
+
+    doc_stride: Count
+    max_question_length: Count
+    max_answer_length: Count
+    unanswerable: bool
+
+
 class Task(Section):
     """One task: which columns are text, what the labels are called, which official metrics it has."""
 
     name: str
-    kind: Literal["classification", "regression"]
+    kind: Literal["classification", "regression", "question_answering"]
     sentence_columns: Annotated[list[str], Field(min_length=1, max_length=2)]
     label_names: list[str]
     metrics: Annotated[list[Metric], Field(min_length=1)]
@@ -69,20 +85,26 @@ class Task(Section):
     max_length: Count
     selection_fraction: Annotated[float, Field(gt=0, lt=0.5)]
     generator: Generator | None = None
+    answering: Answering | None = None
 
     @property
     def num_labels(self) -> int:
-        return 1 if self.kind == "regression" else len(self.label_names)
+        """Outputs of the head: per sentence or pair, or per token, start and end."""
+        return {"classification": len(self.label_names), "regression": 1, "question_answering": 2}[self.kind]
 
 
 class Data(Section):
-    """Where the rows come from. `root` is used by `path`, `repository` and `revision` by `hub`."""
+    """Where the rows come from. `root` is used by `path`, `repository` and `revision` by `hub`.
+
+    `max_train_rows` and `max_validation_rows` (of each validation split) draw a part, which results name.
+    """
 
     source: Literal["demo", "path", "hub"]
     root: str | None = None
     repository: str | None = None
     revision: str | None = None
     max_train_rows: Count | None = None
+    max_validation_rows: Count | None = None
 
 
 class Architecture(Section):
@@ -312,8 +334,4 @@ def _problems(values: dict[object, object]) -> list[Problem]:
     wrong = {problem.field for problem in fields}
     of_rungs = [*ladder_problems(lookup), *initialization_problems(lookup), *width_problems(lookup)]
     between = [*contradictions(lookup), *of_rungs]
-    found = fields + [problem for problem in between if problem.field not in wrong]
-    refused = question_answering(lookup)
-    if refused is None:
-        return found
-    return [refused, *(problem for problem in found if not problem.field.startswith("task."))]
+    return fields + [problem for problem in between if problem.field not in wrong]

@@ -391,13 +391,60 @@ def test_a_task_read_from_files_with_a_local_model_is_accepted(refusals: Refusal
     assert refusals(*MRPC, HUB) == []
 
 
-@pytest.mark.parametrize("name", ["squad", "squad_v2"])
-def test_question_answering_is_refused_with_one_sentence(refusals: Refusals, name: str) -> None:
-    problems = refusals(
-        *MRPC, ("task.name", name), ("task.kind", "question_answering"), ("task.metrics", ["exact_match"])
-    )
-    assert len(problems) == 1
-    assert problems[0].startswith(f"task.name: {name}: question answering is not built yet")
+SQUAD = (
+    *MRPC,
+    ("task.name", "squad"),
+    ("task.kind", "question_answering"),
+    ("task.sentence_columns", ["question", "context"]),
+    ("task.label_names", []),
+    ("task.metrics", ["exact_match", "f1"]),
+    ("task.max_length", 384),
+    (
+        "task.answering",
+        {"doc_stride": 128, "max_question_length": 64, "max_answer_length": 30, "unanswerable": False},
+    ),
+)
+
+
+def test_questions_read_from_files_with_a_local_model_are_accepted(refusals: Refusals) -> None:
+    assert refusals(*SQUAD) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ([*SQUAD, ("task.answering", ...)], "task.answering: missing"),
+        (
+            [*MRPC, ("task.answering", dict(SQUAD[-1][1]))],
+            "task.answering: used by kind: question_answering only",
+        ),
+        (
+            [*SQUAD, ("task.sentence_columns", ["context", "question"])],
+            "task.sentence_columns: context, question",
+        ),
+        (
+            [*SQUAD, ("task.metrics", ["f1"])],
+            "task.metrics: f1; question_answering is scored by exact_match and f1",
+        ),
+        (
+            [*SQUAD, ("task.metrics", ["exact_match", "f1", "accuracy"])],
+            "task.metrics: accuracy does not fit",
+        ),
+        ([*SQUAD, ("task.label_names", ["yes", "no"])], "task.label_names: question_answering has no labels"),
+        ([*SQUAD, ("task.max_length", 195)], "task.max_length: 195 tokens hold no window"),
+        (
+            [*SQUAD, ("data", {"source": "path"})],
+            "data.root: missing; data.source: path reads <root>/<task>/",
+        ),
+        ([*SQUAD, ("data.max_validation_rows", 0)], "data.max_validation_rows: 0 is not allowed"),
+    ],
+)
+def test_what_questions_need_is_asked_for(
+    refusals: Refusals, changes: list[tuple[str, object]], problem: str
+) -> None:
+    found = refusals(*changes)
+    assert len(found) == 1
+    assert found[0].startswith(problem)
 
 
 # the ladder

@@ -67,6 +67,7 @@ def augment(
     seed: int,
     max_rows: int | None = None,
     held_out: Collection[bytes] = (),
+    varied_columns: Sequence[str] = (),
 ) -> tuple[pd.DataFrame, dict[Method, Counts]]:
     """All rows of `train` as they are, then the new ones; column `origin` says which method made a row.
 
@@ -75,8 +76,9 @@ def augment(
         vary: what each of these methods does to sentences (see `augmenters`).
         max_rows: at most so many new rows, drawn from all that were asked for.
         held_out: text keys of the rows that models are judged by; a new row equal to one is dropped.
+        varied_columns: the sentences that may be varied, all unless said; the others stay as they are.
     """
-    plan = _plan(len(train), sentence_columns, copies, seed, max_rows)
+    plan = _plan(len(train), varied_columns or sentence_columns, copies, seed, max_rows)
     parts = [_vary_rows(train, part, vary, seed) for _, part in plan.groupby(["method", "copy"], sort=False)]
     new = pd.concat([train.iloc[:0].assign(**{ORIGIN: ORIGINAL}), *parts], ignore_index=True)
     fates = _fates(

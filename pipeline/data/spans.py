@@ -9,7 +9,7 @@ Shapes: N windows, S tokens, 2: start and end; Q questions; P tokens of the cont
 tokens of an answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +41,7 @@ class Span:
         return self.no_answer - self.score
 
 
-def best_spans(logits_N2S: Array, windows: Windows, *, max_answer_length: int) -> list[Span]:
+def best_spans(logits_N2S: Iterable[Array], windows: Windows, *, max_answer_length: int) -> list[Span]:
     """The best piece for each question, in order; logits may be padded at the end of S."""
     found: list[list[tuple[float, int, int]]] = [[] for _ in windows.contexts]
     no_answer = [np.inf] * len(windows)

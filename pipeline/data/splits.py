@@ -1,9 +1,11 @@
 """Cutting a training split: at most so many rows, and a selection split held out of them.
 
 Checkpoints are chosen on the selection split, so that the validation score is looked at once. Classes keep
-their shares in both parts; the rows of a regression are drawn without regard to their scores. Rows stay in
-their order.
+their shares in both parts; the rows of a regression are drawn without regard to their scores. Questions are
+held out by whole articles: their contexts must not stand on both sides. Rows stay in their order.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +14,19 @@ import pandas as pd
 from pipeline.data.checks import LABEL, DataError
 
 
-def cap_rows(train: pd.DataFrame, *, max_rows: int | None, seed: int, stratify: bool) -> pd.DataFrame:
+def cap_rows(
+    frame: pd.DataFrame,
+    *,
+    max_rows: int | None,
+    seed: int,
+    stratify: bool,
+    setting: str = "data.max_train_rows",
+) -> pd.DataFrame:
     """At most `max_rows` rows, drawn at random. Raises DataError when a class could not be kept."""
-    if max_rows is None or len(train) <= max_rows:
-        return train
-    drawn = _draw(train, max_rows, seed=seed, stratify=stratify, setting="data.max_train_rows")
-    return train[drawn].reset_index(drop=True)
+    if max_rows is None or len(frame) <= max_rows:
+        return frame
+    drawn = _draw(frame, max_rows, seed=seed, stratify=stratify, setting=setting)
+    return frame[drawn].reset_index(drop=True)
 
 
 def hold_out(
@@ -30,6 +39,29 @@ def hold_out(
     classes = train[LABEL].nunique() if stratify else 1
     size = max(round(fraction * len(train)), classes)
     drawn = _draw(train, size, seed=seed, stratify=stratify, setting="task.selection_fraction")
+    return train[~drawn].reset_index(drop=True), train[drawn].reset_index(drop=True)
+
+
+def hold_out_groups(
+    train: pd.DataFrame, groups: Sequence[str], *, fraction: float, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(the rest of train, selection split): whole groups, drawn until they have `fraction` of the rows.
+
+    `groups` names the group of each row.
+
+    Raises DataError when nothing would be left to train on.
+    """
+    names, numbers, counts = np.unique(np.array(groups, str), return_inverse=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    enough = 1 + int(np.searchsorted(np.cumsum(counts[order]), fraction * len(train)))
+    if enough >= len(names):
+        raise DataError(
+            [
+                f"task.selection_fraction: {fraction} of {len(train)} training rows takes {enough} of the "
+                f"{len(names)} groups that they come in; at least one has to be left to train on"
+            ]
+        )
+    drawn = np.isin(numbers, order[:enough])
     return train[~drawn].reset_index(drop=True), train[drawn].reset_index(drop=True)
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from pipeline.data.checks import DataError
 from pipeline.data.hub import fetch
-from pipeline.data.questions import checked
+from pipeline.data.question_checks import checked
 from pipeline.data.tables import read_table
 
 TRAIN = "train"

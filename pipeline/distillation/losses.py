@@ -1,6 +1,7 @@
 """Distances between a student and its teacher. Padding is masked out of every term that has tokens.
 
 Shapes: B sequences, S tokens, E hidden size, H heads, L labels. mask_BS is 1 for tokens and 0 for padding.
+For question answering logits are [B, 2, S], start and end: each is a classification over the tokens.
 """
 
 from typing import Any, cast
@@ -12,7 +13,9 @@ from torch.nn import functional
 
 
 def logits_cross_entropy(student_BL: Tensor, teacher_BL: Tensor) -> Tensor:
-    """Soft cross-entropy, mean over the batch only (arXiv:1503.02531): more labels do not weaken it."""
+    """Soft cross-entropy, mean over the batch (and over start and end): more labels do not weaken it.
+
+    arXiv:1503.02531."""
     teacher_probabilities = functional.softmax(teacher_BL, dim=-1)
     return -(teacher_probabilities * functional.log_softmax(student_BL, dim=-1)).sum(dim=-1).mean()
 

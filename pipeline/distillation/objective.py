@@ -62,10 +62,13 @@ class Objective:
 
 
 def label_loss(logits_BL: Tensor, labels_B: Tensor, regression: bool) -> Tensor:
-    """Cross-entropy, or squared error for regression, against the labels."""
+    """Cross-entropy, or squared error for regression, against the labels.
+
+    For question answering, logits [B, 2, S] and labels [B, 2]: the mean of start and end.
+    """
     if regression:
         return functional.mse_loss(logits_BL.squeeze(-1), labels_B.to(logits_BL.dtype))
-    return functional.cross_entropy(logits_BL, labels_B)
+    return functional.cross_entropy(logits_BL.flatten(0, -2), labels_B.flatten())
 
 
 def total(terms: dict[str, Tensor]) -> Tensor:

@@ -1,6 +1,7 @@
-"""Run a classifier over a tokenized split and score it.
+"""Run a model over a tokenized split, and score a classifier's answers.
 
-Shapes: N rows of the split, L labels.
+Shapes: N rows of the split, L labels; logits of a question-answering model are [N, 2, S], padded to the
+longest window.
 """
 
 from dataclasses import dataclass
@@ -8,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from pipeline.data.encode import Encoded
 from pipeline.evaluation import metrics
 from pipeline.evaluation.metrics import Array, Scores
+from pipeline.modeling.outputs import PADDING, logits_of
 
 BATCH_SIZE = 64
 
@@ -21,26 +24,32 @@ class Scored:
     """Attributes:
     logits_NL: raw outputs in the order of the rows.
     scores: the task's official metrics.
-    score: their mean, None when one is undefined.
+    score: their mean (F1 alone for question answering), None when one is undefined.
+    right: share of the rows that are answered exactly right; None for a regression.
+    threshold: margin over which "no answer" was said, where questions may have none.
     """
 
     logits_NL: Array
     scores: Scores
     score: float | None
+    right: float | None = None
+    threshold: float | None = None
 
 
 @torch.no_grad()
 def logits(model: Any, split: Encoded) -> Array:
-    """Outputs [N, L] of a model in eval mode; it is left in the mode it was in."""
+    """Outputs [N, L] or [N, 2, S] of a model in eval mode; it is left in the mode it was in."""
     was_training = model.training
     model.eval()
     device = next(iter(model.parameters())).device
     outputs = []
     for batch in split.batches(BATCH_SIZE):
         inputs = {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
-        outputs.append(model(**inputs).logits.float().cpu())
+        outputs.append(logits_of(model(**inputs), inputs["attention_mask"]).float().cpu())
     model.train(was_training)
-    return torch.cat(outputs).numpy()
+    widest = max(output.shape[-1] for output in outputs)
+    padded = [functional.pad(output, (0, widest - output.shape[-1]), value=PADDING) for output in outputs]
+    return torch.cat(padded).numpy()
 
 
 def score(model: Any, split: Encoded, metric_names: list[str], *, regression: bool) -> Scored:
@@ -50,4 +59,7 @@ def score(model: Any, split: Encoded, metric_names: list[str], *, regression: bo
         return Scored(logits_NL, dict.fromkeys(metric_names), None)
     predicted_N = metrics.predictions(logits_NL, regression=regression)
     scores = metrics.compute(metric_names, predicted_N, split.labels.numpy())
-    return Scored(logits_NL, scores, metrics.mean_score(scores))
+    right = (
+        None if regression else metrics.compute(["accuracy"], predicted_N, split.labels.numpy())["accuracy"]
+    )
+    return Scored(logits_NL, scores, metrics.mean_score(scores), right)

@@ -34,7 +34,7 @@ Origin = Source | Draw
 def assemble(
     wanted: Mapping[str, Tensor], origins: Mapping[str, Origin]
 ) -> tuple[dict[str, Tensor], list[Part]]:
-    """Return first values for the tensors of `wanted` (names and shapes) and a note per part of `origins`.
+    """Return first values for the tensors of `wanted` (names and shapes) and a note per part that it has.
 
     Activation steps and shifts are not weights: they are left unset, for `step_sizes.calibrate`. The parent's
     would be steps between other levels.
@@ -43,7 +43,8 @@ def assemble(
         ValueError: a weight to be copied is missing from its source or has another shape there.
     """
     state = {name: _first(name, tensor, origins) for name, tensor in wanted.items()}
-    return state, [note(part, origin) for part, origin in origins.items()]
+    there = {part_of(name) for name in wanted}  # a question-answering model has no pooler
+    return state, [note(part, origin) for part, origin in origins.items() if part in there]
 
 
 def note(part: str, origin: Origin) -> Part:

@@ -17,7 +17,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.models.bert.modeling_bert import BertForSequenceClassification
+
+from pipeline.modeling.bert import Bert
 
 Batch = dict[str, Tensor]
 
@@ -40,9 +41,7 @@ class Kept:
     neurons: list[list[int]]
 
 
-def importance(
-    model: BertForSequenceClassification, batches: Iterable[Batch], loss: Callable[[Any, Batch], Tensor]
-) -> Importance:
+def importance(model: Bert, batches: Iterable[Batch], loss: Callable[[Any, Batch], Tensor]) -> Importance:
     """Of every head and neuron of a full-precision model. Its gradients are None afterwards, as before."""
     layers: Any = model.bert.encoder.layer
     size = layers[0].attention.self.attention_head_size

@@ -7,7 +7,7 @@ size that is claimed is measured on the written file.
 
 import importlib.util
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class Shape:
     intermediate_size: int
     max_position_embeddings: int
     type_vocab_size: int = 2
+    has_pooler: bool = True
 
     def tables(self) -> list[tuple[int, int]]:
         """(rows, columns) of the word, position and segment tables."""
@@ -40,11 +41,11 @@ class Shape:
         return [(count, self.hidden_size) for count in rows]
 
     def matrices(self, width: float = 1.0) -> list[tuple[int, int]]:
-        """(rows, columns) of the encoder's matrices, at this share of its width, and the pooler's."""
+        """(rows, columns) of the encoder's matrices, at this share of its width, and of a pooler."""
         hidden = self.hidden_size
         heads, inner = round(width * hidden), round(width * self.intermediate_size)
         layer = [*[(heads, hidden)] * 3, (hidden, heads), (inner, hidden), (hidden, inner)]
-        return layer * self.num_hidden_layers + [(hidden, hidden)]
+        return layer * self.num_hidden_layers + ([(hidden, hidden)] if self.has_pooler else [])
 
     def side_parameters(self, width: float = 1.0) -> int:
         """Biases and LayerNorms."""
@@ -84,7 +85,8 @@ def shape_of(params: Params) -> Shape | None:
         sizes = architecture.model_dump(include={field.name for field in fields(Shape)})
         return Shape(vocab_size=DEMO_VOCABULARY, **sizes)
     folder = _pretrained_folder(params)
-    return _read(folder / "config.json") if folder else None
+    shape = _read(folder / "config.json") if folder else None
+    return shape and replace(shape, has_pooler=params.task.answering is None)
 
 
 def tokenizer_bytes(params: Params) -> int:
@@ -134,7 +136,11 @@ def _fetched(location: str) -> Path | None:
 def _read(path: Path) -> Shape | None:
     try:
         config: Any = json.loads(path.read_text(encoding="utf-8"))
-        sizes = {field.name: config[field.name] for field in fields(Shape) if field.name in config}
+        sizes = {
+            field.name: config[field.name]
+            for field in fields(Shape)
+            if field.name in config and field.name != "has_pooler"
+        }
         if all(type(size) is int and 0 < size <= _LARGEST for size in sizes.values()):
             return Shape(**sizes)
     except (OSError, ValueError, TypeError):

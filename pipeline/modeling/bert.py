@@ -1,16 +1,22 @@
-"""Build BERT classifiers from transformers' own classes, in full precision or quantized.
+"""Build BERTs from transformers' own classes, in full precision or quantized.
 
 Quantized: encoder and pooler linears; word, position and segment tables; with activations, the input of each
-of those linears and of both attention products. In full precision always: LayerNorm, biases, the
-classification head.
+of those linears and of both attention products. In full precision always: LayerNorm, biases, the head.
+
+config.json names the class in `architectures`, as transformers writes it: a classifier (or a regression) has
+a pooler and the head `classifier`, a question-answering model has no pooler and the head `qa_outputs`.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 from transformers.models.bert.configuration_bert import BertConfig
-from transformers.models.bert.modeling_bert import BertForSequenceClassification, BertSelfAttention
+from transformers.models.bert.modeling_bert import (
+    BertForQuestionAnswering,
+    BertForSequenceClassification,
+    BertSelfAttention,
+)
 
 from pipeline.modeling import attention
 from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
@@ -21,23 +27,33 @@ from pipeline.quantizers.choose import FULL, Precision
 
 TABLES = ("word_embeddings", "position_embeddings", "token_type_embeddings")
 PRECISION_KEY = "bitladder_precision"
+# How a question-answering model reads and answers: params.Answering, max_length and its threshold.
+ANSWERING_KEY = "bitladder_answering"
+BODY = "bert."  # what the tensors of everything but the head begin with
+CLASSIFIER, ANSWERER = "BertForSequenceClassification", "BertForQuestionAnswering"
+
+Bert = BertForSequenceClassification | BertForQuestionAnswering
 
 
-def build_classifier(config: BertConfig, precision: Precision | None = None) -> BertForSequenceClassification:
-    """A float32 BERT classifier with weights as BERT draws them, quantized to `precision` when given."""
-    # A checkpoint stored in half precision says so in its config; trained in it, small updates would be lost.
-    model: BertForSequenceClassification = BertForSequenceClassification._from_config(
-        config, attn_implementation=attention.NAME, dtype=torch.float32
+def build_classifier(config: BertConfig, precision: Precision | None = None) -> Bert:
+    """A float32 BERT with weights as BERT draws them, quantized to `precision` when given.
+
+    Its head is the one that the config names: of question answering, else of a classifier.
+    """
+    kind: Any = (
+        BertForQuestionAnswering if config.architectures == [ANSWERER] else BertForSequenceClassification
     )
+    # A checkpoint stored in half precision says so in its config; trained in it, small updates would be lost.
+    model: Bert = kind._from_config(config, attn_implementation=attention.NAME, dtype=torch.float32)
     if width_of(config) != 1:
-        narrow(model)
+        narrow(cast("Any", model))
     if precision is not None:
         quantize(model, precision)
     return model
 
 
-def quantize(model: BertForSequenceClassification, precision: Precision) -> None:
-    """Convert the layers of a full-precision classifier in place and note the precision in its config."""
+def quantize(model: Bert, precision: Precision) -> None:
+    """Convert the layers of a full-precision BERT in place and note the precision in its config."""
     for name, layer in list(model.bert.named_modules()):
         if isinstance(layer, nn.Linear):
             _convert_linear(model.bert, name, layer, precision)

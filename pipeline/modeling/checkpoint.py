@@ -11,17 +11,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers.models.bert.configuration_bert import BertConfig
-from transformers.models.bert.modeling_bert import BertForSequenceClassification
 
 from pipeline import files, paths
-from pipeline.modeling.bert import build_classifier, precision_of
+from pipeline.modeling.bert import BODY, Bert, build_classifier, precision_of
 from pipeline.quantizers.choose import Precision
 from pipeline.quantizers.quantizer import half_precision
 
 WEIGHTS = paths.WEIGHTS
 CONFIG = "config.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
-HEAD = "classifier."
 # transformers ties these to other tensors or rebuilds them; checkpoints from elsewhere may carry them.
 _REBUILT = ("bert.embeddings.position_ids", "embeddings.position_ids")
 
@@ -72,13 +70,13 @@ def load_state(folder: Path) -> dict[str, Tensor]:
     return {_canonical(name): tensor.float() for name, tensor in state.items() if name not in _REBUILT}
 
 
-def load_classifier(folder: Path) -> BertForSequenceClassification:
-    """Load a trained classifier, quantized as its config says. Raises ValueError if a tensor does not fit."""
+def load_classifier(folder: Path) -> Bert:
+    """Load a trained model, quantized as its config says. Raises ValueError if a tensor does not fit."""
     config = load_config(folder)
     precision = precision_of(config)
     model = build_classifier(config, None if precision == Precision() else precision)
     load_strictly(model, load_state(folder), source=str(folder / WEIGHTS))
-    model.eval()
+    model.eval()  # type: ignore[no-untyped-call]
     return model
 
 
@@ -97,7 +95,7 @@ def load_strictly(model: nn.Module, state: dict[str, Tensor], *, source: str) ->
 
 
 @torch.no_grad()
-def round_side_parameters(model: BertForSequenceClassification) -> None:
+def round_side_parameters(model: Bert) -> None:
     """Round LayerNorms, biases, steps and shifts to half precision, as they are packed.
 
     Done once, before the checkpoint is scored, so that the packed model's logits are the trained rung's own.
@@ -106,7 +104,7 @@ def round_side_parameters(model: BertForSequenceClassification) -> None:
         f"{name}.weight" for name, part in model.named_modules() if isinstance(part, nn.Linear | nn.Embedding)
     }
     for name, parameter in model.named_parameters():
-        if name not in kept and not name.startswith(HEAD):
+        if name not in kept and name.startswith(BODY):
             parameter.copy_(half_precision(parameter))
 
 

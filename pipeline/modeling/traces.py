@@ -6,13 +6,15 @@ Shapes: B sequences, S tokens, E hidden size, H heads, L labels.
 from dataclasses import dataclass, replace
 
 from torch import Tensor
-from transformers.models.bert.modeling_bert import BertForSequenceClassification
+
+from pipeline.modeling.bert import Bert
+from pipeline.modeling.outputs import logits_of
 
 
 @dataclass(frozen=True)
 class Trace:
     """Attributes:
-    logits_BL: the classifier's outputs (L is 1 for regression).
+    logits_BL: the head's outputs (L is 1 for regression; [B, 2, S] for question answering).
     hidden_states: the embeddings' output, then each layer's, all [B, S, E].
     scores: each layer's attention scores [B, H, S, S], before mask and softmax.
     """
@@ -30,7 +32,7 @@ def of_heads(traced: Trace, heads: list[list[int]] | None) -> Trace:
     return replace(traced, scores=tuple(kept))
 
 
-def trace(model: BertForSequenceClassification, batch: dict[str, Tensor]) -> Trace:
+def trace(model: Bert, batch: dict[str, Tensor]) -> Trace:
     """Run `model` on input_ids, token_type_ids and attention_mask, all [B, S]."""
     output = model(
         input_ids=batch["input_ids"],
@@ -39,7 +41,6 @@ def trace(model: BertForSequenceClassification, batch: dict[str, Tensor]) -> Tra
         output_hidden_states=True,
         output_attentions=True,
     )
-    assert output.logits is not None
     assert output.hidden_states is not None
     assert output.attentions is not None
-    return Trace(output.logits, output.hidden_states, output.attentions)
+    return Trace(logits_of(output, batch["attention_mask"]), output.hidden_states, output.attentions)

@@ -22,7 +22,7 @@ FORMAT = 1
 WEIGHTS = paths.WEIGHTS
 CONFIG = "config.json"
 MODEL_TYPE = "bitladder-bert"
-ARCHITECTURE = "PackedBertForSequenceClassification"
+CLASSIFIER, ANSWERER = "PackedBertForSequenceClassification", "PackedBertForQuestionAnswering"
 # Registered nowhere, so that only our model class, which replaces it, can be built from such a config.json.
 ATTENTION = "bitladder-packed"
 CODES, SCALE = ".codes", ".scale"
@@ -51,13 +51,37 @@ class PrecisionFields(_Fields):
     split: Literal[True] | None = None
 
 
+class AnsweringFields(_Fields):
+    """How a question-answering model reads and answers, in tokens; a threshold where it may not answer."""
+
+    max_length: Annotated[int, _size(2**20)]
+    doc_stride: Annotated[int, _size(2**20)]
+    max_question_length: Annotated[int, _size(2**20)]
+    max_answer_length: Annotated[int, _size(2**20)]
+    unanswerable: bool
+    no_answer_threshold: float | None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "AnsweringFields":
+        if self.unanswerable != (self.no_answer_threshold is not None):
+            raise ValueError(
+                "no_answer_threshold is there where questions may be unanswerable, and only there"
+            )
+        if self.max_question_length + 3 + self.doc_stride >= self.max_length:
+            raise ValueError(f"max_length {self.max_length} holds no window")
+        return self
+
+
 class ConfigFields(_Fields):
     """Every key that config.json of a packed folder may have; all are needed but the last four."""
 
     model_type: Literal["bitladder-bert"]
     bitladder_format: Literal[1]
     bitladder_precision: PrecisionFields
-    architectures: list[Literal["PackedBertForSequenceClassification"]]
+    architectures: Annotated[
+        list[Literal["PackedBertForSequenceClassification", "PackedBertForQuestionAnswering"]],
+        Field(min_length=1, max_length=1),
+    ]
     attn_implementation: Literal["bitladder-packed"]
     dtype: Literal["float32"]
     vocab_size: Annotated[int, _size(2**24)]
@@ -74,6 +98,7 @@ class ConfigFields(_Fields):
     bitladder_width: Annotated[float, Field(gt=0, lt=1)] | None = None
     pad_token_id: Annotated[int, Field(ge=0)] | None = None
     problem_type: Literal["regression", "single_label_classification"] | None = None
+    bitladder_answering: AnsweringFields | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> "ConfigFields":
@@ -86,7 +111,19 @@ class ConfigFields(_Fields):
             num_kept(self.intermediate_size, self.bitladder_width, "neurons")
         if set(self.id2label) != {str(number) for number in range(len(self.id2label))}:
             raise ValueError("id2label does not number its names from 0 on")
+        self._check_answering()
         return self
+
+    def _check_answering(self) -> None:
+        answering = self.bitladder_answering
+        if (self.architectures == [ANSWERER]) != (answering is not None):
+            raise ValueError(f"bitladder_answering belongs to {ANSWERER}, and that needs it")
+        if answering is None:
+            return
+        if self.id2label != {"0": "start", "1": "end"}:
+            raise ValueError("id2label of a question-answering model is 0 start, 1 end")
+        if answering.max_length > self.max_position_embeddings:
+            raise ValueError(f"max_length {answering.max_length} is more than the model has positions")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -111,7 +148,7 @@ def check_config(values: Any, *, source: str) -> None:
 def stored(name: str, entry: Entry) -> Entry:
     """How a tensor is written: codes, the head and tables of 32 bits as they are, all others in half."""
     is_matrix = len(entry.shape) == 2 and name.endswith(".weight")
-    if entry.dtype == "U8" or is_matrix or name.startswith("classifier."):
+    if entry.dtype == "U8" or is_matrix or not name.startswith("bert."):
         return entry
     return Entry("F16", entry.shape)
 

@@ -1,8 +1,8 @@
 """A packed folder as a transformers model.
 
-`import pipeline.packing` registers the classes below, so that
-`AutoModelForSequenceClassification.from_pretrained(DIR)` and `transformers.pipeline("text-classification",
-model=DIR)` load a packed folder like any other.
+`import pipeline.packing` registers the classes below, so that `AutoModelForSequenceClassification` or
+`AutoModelForQuestionAnswering`, `.from_pretrained(DIR)`, and `transformers.pipeline("text-classification",
+model=DIR)` load a packed folder like any other. (transformers 5 has no pipeline for question answering.)
 
 The folder has a model type of its own, `bitladder-bert`, and not a `quantization_config`: a transformers
 that does not know our quantizer *skips* it with a warning and draws every weight at random, while one that
@@ -17,13 +17,23 @@ in float32: half precision is how side parameters are stored, not how they are u
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, BertTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertTokenizer,
+)
 from transformers.models.bert.configuration_bert import BertConfig
-from transformers.models.bert.modeling_bert import BertForSequenceClassification
+from transformers.models.bert.modeling_bert import (
+    BertForQuestionAnswering,
+    BertForSequenceClassification,
+    BertPreTrainedModel,
+)
 from transformers.utils import logging
 
 from pipeline import files
@@ -38,16 +48,17 @@ from pipeline.packing.tensors import Entry
 
 
 class BitladderBertConfig(BertConfig):
-    """BERT's configuration, precision of its parts, share of its width, and version of the file format."""
+    """BERT's configuration, precision of its parts, share of its width, format's version, how to answer."""
 
     model_type = format.MODEL_TYPE
     bitladder_format: int = format.FORMAT
     bitladder_precision: dict[str, Any] | None = None
     bitladder_width: float | None = None
+    bitladder_answering: dict[str, Any] | None = None
 
 
-class PackedBertForSequenceClassification(BertForSequenceClassification):
-    """A BERT classifier that computes from packed codes; made by `load` or `from_pretrained`."""
+class PackedBert(BertPreTrainedModel):
+    """What a BERT with packed codes has, whatever its head; made by `load` or `from_pretrained`."""
 
     config_class = BitladderBertConfig
 
@@ -55,8 +66,8 @@ class PackedBertForSequenceClassification(BertForSequenceClassification):
         config._attn_implementation = attention.NAME  # the one that quantizes both products' inputs
         super().__init__(config, *arguments, **options)
         if width_of(config) != 1:
-            narrow(self)
-        quantize(self, precision_of(config))
+            narrow(cast("Any", self))
+        quantize(cast("Any", self), precision_of(config))
         for name, layer in list(self.named_modules()):
             if isinstance(layer, SplitLinear):
                 self.set_submodule(name, PackedSplitLinear(layer))
@@ -84,7 +95,7 @@ class PackedBertForSequenceClassification(BertForSequenceClassification):
         _refuse_other_arithmetic(options)
         wants_info = options.pop("output_loading_info", False)
         if Path(source).is_dir():
-            _check_folder(Path(source))
+            _check_folder(Path(source), cls)
         strict = {"output_loading_info": True, "use_safetensors": True, "dtype": torch.float32}
         with _without_progress_bar():
             loaded: Any = super().from_pretrained(source, *arguments, **{**options, **strict})
@@ -100,14 +111,22 @@ class PackedBertForSequenceClassification(BertForSequenceClassification):
         raise ValueError("a packed model is saved by copying its folder, manifest.json included")
 
 
-def load(folder: Path | str) -> PackedBertForSequenceClassification:
+class PackedBertForSequenceClassification(PackedBert, BertForSequenceClassification):
+    """A classifier or a regression."""
+
+
+class PackedBertForQuestionAnswering(PackedBert, BertForQuestionAnswering):
+    """Logits of the answer's first token and of its last; `pipeline.data.spans` makes answers of them."""
+
+
+def load(folder: Path | str) -> PackedBert:
     """The packed model of a published folder, in eval mode. Raises as `from_pretrained` does."""
-    return _typed(PackedBertForSequenceClassification.from_pretrained(str(folder), local_files_only=True))
+    return _typed(_class_of(Path(folder)).from_pretrained(str(folder), local_files_only=True))
 
 
-def load_unpublished(folder: Path) -> PackedBertForSequenceClassification:
+def load_unpublished(folder: Path) -> PackedBert:
     """The same from a folder that is being written and has no manifest yet."""
-    return _typed(PackedBertForSequenceClassification._load(str(folder), local_files_only=True))
+    return _typed(_class_of(folder)._load(str(folder), local_files_only=True))
 
 
 def register() -> None:
@@ -116,6 +135,7 @@ def register() -> None:
     AutoModelForSequenceClassification.register(
         BitladderBertConfig, PackedBertForSequenceClassification, exist_ok=True
     )
+    AutoModelForQuestionAnswering.register(BitladderBertConfig, PackedBertForQuestionAnswering, exist_ok=True)
     AutoTokenizer.register(BitladderBertConfig, tokenizer_class=BertTokenizer, exist_ok=True)
 
 
@@ -124,13 +144,23 @@ def entries(model: nn.Module) -> dict[str, Entry]:
     return {name: format.stored(name, tensors.entry(tensor)) for name, tensor in model.state_dict().items()}
 
 
-def _check_folder(folder: Path) -> None:
+def _class_of(folder: Path) -> type[PackedBert]:
+    [name] = format.read_config(folder)["architectures"]
+    return PackedBertForQuestionAnswering if name == format.ANSWERER else PackedBertForSequenceClassification
+
+
+def _check_folder(folder: Path, asked: type[PackedBert]) -> None:
     """Names, shapes, dtypes and version, from the header alone: a model on `meta` takes no memory."""
-    config = BitladderBertConfig.from_dict(format.read_config(folder))
+    values = format.read_config(folder)
+    if values["architectures"] != [asked.__name__]:
+        raise tensors.FormatError(
+            f"{folder}: holds a {values['architectures'][0]}, and a {asked.__name__} was asked for"
+        )
+    config = BitladderBertConfig.from_dict(values)
     contents = tensors.read_contents(folder / format.WEIGHTS)
     format.check_metadata(contents.metadata, source=str(folder / format.WEIGHTS))
     with torch.device("meta"):
-        wanted = entries(PackedBertForSequenceClassification(config))
+        wanted = entries(asked(config))
     format.check_entries(contents.entries, wanted, source=str(folder / format.WEIGHTS))
 
 
@@ -169,6 +199,6 @@ def _without_progress_bar() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _typed(model: Any) -> PackedBertForSequenceClassification:
-    assert isinstance(model, PackedBertForSequenceClassification)
+def _typed(model: Any) -> PackedBert:
+    assert isinstance(model, PackedBert)
     return model

@@ -116,7 +116,7 @@ def count(contents: Contents, config: dict[str, Any], *, file_bytes: int) -> Siz
 def part_of(name: str) -> str:
     """Which part of the model a tensor belongs to, from its name."""
     kind = name.rsplit(".", 1)[-1]
-    if name.startswith(("classifier.", "cls.")):
+    if name.startswith(("classifier.", "qa_outputs.", "cls.")):
         return HEAD
     if kind == "scale":
         return "scales"

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from transformers.models.bert.modeling_bert import BertForSequenceClassification
 
 from pipeline import files
 from pipeline.modeling import checkpoint
-from pipeline.modeling.bert import precision_of
+from pipeline.modeling.bert import ANSWERING_KEY, Bert, precision_of
 from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
 from pipeline.modeling.width import width_of
 from pipeline.packing import format, tensors
@@ -49,16 +48,17 @@ def pack(model_folder: Path, target_folder: Path) -> None:
     checkpoint.copy_tokenizer(model_folder, target_folder)
 
 
-def packed_config(model: BertForSequenceClassification) -> dict[str, object]:
+def packed_config(model: Bert) -> dict[str, object]:
     """config.json of the packed folder. Raises ValueError when the model is not quantized."""
     config, precision = model.config, precision_of(model.config)
     if precision.weights == FULL:
         raise ValueError("the model has full-precision weights; only a rung of the ladder can be packed")
+    answering = getattr(config, ANSWERING_KEY, None)
     id2label = {str(number): str(name) for number, name in (config.id2label or {}).items()}
     values = {
         **{key: getattr(config, key) for key in _KEPT},
         "model_type": format.MODEL_TYPE,
-        "architectures": [format.ARCHITECTURE],
+        "architectures": [format.CLASSIFIER if answering is None else format.ANSWERER],
         "attn_implementation": format.ATTENTION,
         "dtype": "float32",
         "bitladder_format": format.FORMAT,
@@ -67,6 +67,7 @@ def packed_config(model: BertForSequenceClassification) -> dict[str, object]:
         "id2label": id2label,
         "label2id": {name: int(number) for number, name in id2label.items()},
         "problem_type": config.problem_type,
+        ANSWERING_KEY: answering,
     }
     return {key: value for key, value in values.items() if value is not None}
 

@@ -10,11 +10,12 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")  # becomes a file name, a stage name and p
 LONGEST_NAME = 64
 NAME_RULE = f"a name starts with a letter and holds only a-z, 0-9 and _ (at most {LONGEST_NAME})"
 
-QUESTION_ANSWERING = ("squad", "squad_v2")
+QUESTION_ANSWERING = "question_answering"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _METRICS = {
     "classification": ("accuracy", "f1", "matthews_correlation"),
     "regression": ("pearson", "spearman"),
+    QUESTION_ANSWERING: ("exact_match", "f1"),
 }
 _TWO_LABELS = ("f1", "matthews_correlation")
 _METHODS = ("contextual", "embedding", "swap", "delete", "spelling")
@@ -24,18 +25,6 @@ def contradictions(values: Values) -> Iterator[Problem]:
     """Every contradiction outside the ladder; what cannot be read is left to the field's own problem."""
     for check in _CHECKS:
         yield from check(values)
-
-
-def question_answering(values: Values) -> Problem | None:
-    """The one problem of a task that is not built yet; what else its section holds is beside the point."""
-    name = values.text("task", "name")
-    if name not in QUESTION_ANSWERING:
-        return None
-    return Problem(
-        "task.name",
-        f"{name}: question answering is not built yet; built are the sentence tasks: "
-        "demo, cola, sst2, mrpc, rte, wnli, stsb, qnli, qqp, mnli",
-    )
 
 
 def is_name(text: str) -> bool:
@@ -68,8 +57,8 @@ def _labels(values: Values) -> Iterator[Problem]:
     kind, labels = values.text("task", "kind"), values.texts("task", "label_names")
     if kind == "classification" and len(labels) < 2:
         yield Problem("task.label_names", f"classification needs at least 2 labels, got {len(labels)}")
-    if kind == "regression" and labels:
-        yield Problem("task.label_names", f"regression has no labels, got {listed(labels)}; write []")
+    if kind in ("regression", QUESTION_ANSWERING) and labels:
+        yield Problem("task.label_names", f"{kind} has no labels, got {listed(labels)}; write []")
 
 
 def _metrics(values: Values) -> Iterator[Problem]:
@@ -84,10 +73,42 @@ def _metrics(values: Values) -> Iterator[Problem]:
             )
 
 
+def _answering(values: Values) -> Iterator[Problem]:
+    if values.text("task", "kind") != QUESTION_ANSWERING:
+        if values.written("task", "answering"):
+            yield Problem("task.answering", f"used by kind: {QUESTION_ANSWERING} only; leave it out")
+        return
+    if not values.written("task", "answering"):
+        yield Problem("task.answering", f"missing; kind: {QUESTION_ANSWERING} needs its lengths in tokens")
+    columns, metrics = values.texts("task", "sentence_columns"), values.texts("task", "metrics")
+    if columns != ["question", "context"]:
+        yield Problem(
+            "task.sentence_columns", f"{listed(columns)}; {QUESTION_ANSWERING} has question, context"
+        )
+    if set(metrics) < set(_METRICS[QUESTION_ANSWERING]):
+        yield Problem(
+            "task.metrics", f"{listed(metrics)}; {QUESTION_ANSWERING} is scored by exact_match and f1"
+        )
+    yield from _windows(values)
+
+
+def _windows(values: Values) -> Iterator[Problem]:
+    length = values.whole("task", "max_length")
+    question = values.whole("task", "answering", "max_question_length")
+    shared = values.whole("task", "answering", "doc_stride")
+    if length and question and shared and question + 3 + shared >= length:
+        yield Problem(
+            "task.max_length",
+            f"{length} tokens hold no window: a question may take {question}, special tokens 3, and {shared} "
+            "(doc_stride) are shared with the window before",
+        )
+
+
 def _source(values: Values) -> Iterator[Problem]:
     source = values.text("data", "source")
     if source == "path" and not values.text("data", "root"):
-        yield Problem("data.root", "missing; data.source: path reads <root>/glue/<task>/<split>.parquet")
+        where = "" if values.text("task", "kind") == QUESTION_ANSWERING else "glue/"
+        yield Problem("data.root", f"missing; data.source: path reads <root>/{where}<task>/<split>.parquet")
     if source in ("hub", "demo") and values.written("data", "root"):
         yield Problem(
             "data.root", f"used by data.source: path only, and the source is {source}; leave it empty"
@@ -124,7 +145,7 @@ def _model(values: Values) -> Iterator[Problem]:
     if source == "demo" and not values.written("model", "architecture"):
         yield Problem("model.architecture", "missing; the demo model is built here and needs its shape")
     task = values.text("task", "name")
-    if source == "demo" and task not in ("demo", None, *QUESTION_ANSWERING):
+    if source == "demo" and task not in ("demo", None):
         yield Problem(
             "model.source",
             f"demo is pre-trained on the demo's own corpus and knows no word of {task}; choose package, path "
@@ -203,6 +224,7 @@ _CHECKS: tuple[Callable[[Values], Iterator[Problem]], ...] = (
     _task_lists,
     _labels,
     _metrics,
+    _answering,
     _source,
     _demo_task,
     _model,

@@ -17,6 +17,22 @@ _PAPERS = (
 )
 
 
+_USE_FOR_QUESTIONS = """```
+bitladder predict packed/{rung} 'Who carried the letter?' --context 'The farmer carried the letter home.'
+```
+
+```python
+import pipeline.packing  # tells transformers about packed folders
+from pipeline.packing.predict import answer_questions
+from transformers import AutoModelForQuestionAnswering
+
+model = AutoModelForQuestionAnswering.from_pretrained("packed/{rung}")
+answer_questions(model, "packed/{rung}", questions, contexts)  # long contexts are read in windows
+```
+
+transformers 5 has no pipeline for question answering. Without bitladder, transformers refuses the folder."""
+
+
 def card(rung: str, contents: Contents) -> str:
     """Markdown with the Hub's metadata on top. Text from outside is escaped: Markdown may hold HTML."""
     sections = [
@@ -24,7 +40,7 @@ def card(rung: str, contents: Contents) -> str:
         f"# {rung}: a BERT for {plain(contents.results['task'])}, packed by bitladder",
         _what(rung, contents),
         "## Use",
-        _use(rung),
+        _use(rung, contents),
         "## Scores",
         _scores(rung, contents),
         "## Size",
@@ -50,7 +66,7 @@ def _metadata(rung: str, contents: Contents) -> str:
     model, results = contents.results["models"][rung], contents.results
     lines = [
         "library_name: transformers",
-        "pipeline_tag: text-classification",
+        f"pipeline_tag: {_kind(contents)}",
         "tags: [bitladder, quantized, bert]",
     ]
     if contents.params.model.source == "hub":
@@ -59,7 +75,7 @@ def _metadata(rung: str, contents: Contents) -> str:
         "model-index:",
         f"- name: {json.dumps(rung)}",
         "  results:",
-        "  - task: {type: text-classification}",
+        f"  - task: {{type: {_kind(contents)}}}",
     ]
     dataset = json.dumps(results["task"])
     lines += [f"    dataset: {{name: {dataset}, type: {dataset}, split: {json.dumps(results['split'])}}}"]
@@ -83,7 +99,14 @@ def _what(rung: str, contents: Contents) -> str:
     return f"Base model: {plain(base.name)}{where}. Bits: {bits}; {whole}."
 
 
-def _use(rung: str) -> str:
+def _kind(contents: Contents) -> str:
+    """The Hub's name of the task."""
+    return "text-classification" if contents.params.task.answering is None else "question-answering"
+
+
+def _use(rung: str, contents: Contents) -> str:
+    if contents.params.task.answering is not None:
+        return _USE_FOR_QUESTIONS.format(rung=rung)
     return (
         "```python\n"
         "import pipeline.packing  # tells transformers about packed folders\n"
@@ -96,6 +119,7 @@ def _use(rung: str) -> str:
 
 def _scores(rung: str, contents: Contents) -> str:
     model, teacher = (contents.results["models"][name] for name in (rung, "teacher"))
+    own = contents.records[rung]
     lines = ["| split | metric | this model | teacher |", "| --- | --- | ---: | ---: |"]
     for split, scores in model["scores"].items():
         lines += [
@@ -108,6 +132,11 @@ def _scores(rung: str, contents: Contents) -> str:
         f"{found['largest_logit_difference']:g}."
         for split, found in contents.agreements[rung]["splits"].items()
     ]
+    if model.get("no_answer_threshold") is not None:
+        agreement.append(
+            "It says that there is no answer when its margin for that (logits of [CLS] less those of the "
+            f"best answer) is over {model['no_answer_threshold']:g}, chosen on {own.selected_on}."
+        )
     return "\n".join([*lines, "", *table.counted(contents.results)[:2], *agreement])
 
 
@@ -142,13 +171,18 @@ def _limits(rung: str, contents: Contents) -> str:
     seeds = "one seed" if results["num_seeds"] == 1 else f"{results['num_seeds']} seeds"
     lines = [
         f"- Trained and scored on {plain(results['task'])} alone, with {seeds}; other text was not tried.",
-        f"- Reads at most {contents.params.task.max_length} tokens as it was trained; longer text is cut.",
+        f"- Reads at most {contents.params.task.max_length} tokens as it was trained; {_longer(contents)}.",
         "- Small on disk. Weights are unpacked where they are used, so it is not faster than the teacher.",
         "- What the base model and the data have of bias, it has too; none of it was measured.",
     ]
     if results["models"][rung]["activation_bits"] < 8:
         lines.append("- Few levels per activation: rounding on another machine can move an output visibly.")
     return "\n".join(lines)
+
+
+def _longer(contents: Contents) -> str:
+    is_question = contents.params.task.answering is not None
+    return "a longer context is read in windows" if is_question else "longer text is cut"
 
 
 def _licence(contents: Contents) -> str:

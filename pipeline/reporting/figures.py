@@ -120,7 +120,7 @@ def _levels(axes: Axes, teacher: Mapping[str, Any], constant: float | None) -> N
     """Horizontal lines: the teacher's score, and that of always answering the same."""
     levels = [
         (teacher["score"], f"teacher, {teacher['mib']:.3g} MiB"),
-        (constant, "always the most frequent label"),
+        (constant, "always the same answer"),
     ]
     for level, name in levels:
         if level is not None:

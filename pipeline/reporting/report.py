@@ -37,7 +37,7 @@ def page(contents: Contents) -> str:
     return environment.get_template(TEMPLATE).render(
         task=results["task"],
         headline=headline(results),
-        headings=table.HEADINGS[:-1],
+        headings=table.headings(results)[:-1],
         rows=[row[:-1] for row in table.rows(results, {})],
         counted=table.counted(results),
         # Made by us from numbers and checked names; names are escaped where they are drawn.

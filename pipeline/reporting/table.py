@@ -59,15 +59,21 @@ def read_seconds(results: Mapping[str, Any]) -> dict[str, float]:
 def results_table(results: Mapping[str, Any], seconds: Mapping[str, float] | None = None) -> Table:
     """A row per model, as `rows` orders them."""
     table = Table(title=Text(title(results)), title_justify="left", box=None, pad_edge=False)
-    for heading in HEADINGS:
+    for heading in headings(results):
         table.add_column(heading, justify="left" if heading in _LEFT else "right", no_wrap=True)
     for row in rows(results, seconds or {}):
         table.add_row(*map(Text, row))
     return table
 
 
+def headings(results: Mapping[str, Any]) -> tuple[str, ...]:
+    """HEADINGS; for questions with exact match after the score, which is their F1."""
+    after = HEADINGS.index("score") + 1
+    return (*HEADINGS[:after], "EM", *HEADINGS[after:]) if _has_questions(results) else HEADINGS
+
+
 def rows(results: Mapping[str, Any], seconds: Mapping[str, float]) -> list[list[str]]:
-    """The cells under HEADINGS: the teacher, then each rung after the one it starts from."""
+    """The cells under the headings: the teacher, then each rung after the one it starts from."""
     models = results["models"]
     return [
         [
@@ -75,6 +81,7 @@ def rows(results: Mapping[str, Any], seconds: Mapping[str, float]) -> list[list[
             *(str(models[name][key]) for key in ("weight_bits", "embedding_bits", "activation_bits")),
             models[name]["parent"] or "-",
             number(models[name]["score"]),
+            *([number(models[name]["accuracy"])] if _has_questions(results) else []),
             "-" if name == "teacher" else number(models[name]["gap"], sign="+"),
             f"{models[name]['mib']:.3f}",
             f"{models[name]['ratio']:.1f}",
@@ -102,6 +109,8 @@ def title(results: Mapping[str, Any]) -> str:
 
 
 def score_name(results: Mapping[str, Any]) -> str:
+    if _has_questions(results):
+        return "F1"
     metrics = [metric.replace("_", " ") for metric in results["metrics"]]
     return metrics[0] if len(metrics) == 1 else f"mean of {' and '.join(metrics)}"
 
@@ -109,16 +118,46 @@ def score_name(results: Mapping[str, Any]) -> str:
 def counted(results: Mapping[str, Any]) -> list[str]:
     """What the numbers of the table are, a sentence each."""
     split, constant = results["split"], results["majority_score"]
-    chance = "" if constant is None else f" Always the most frequent label scores {constant:.4f}."
+    chance = "" if constant is None else f" {constant_answer(results)} scores {constant:.4f}."
     seeds = "one seed" if results["num_seeds"] == 1 else f"{results['num_seeds']} seeds"
     return [
-        f"Score: {score_name(results)} on all {results['rows'][split]} rows of {split}, {seeds}.{chance}",
+        f"Score: {score_name(results)} on {counted_rows(results)} of {split}, {seeds}.{chance}",
         "Rungs are scored from their packed file. Checkpoints were chosen on "
         f"{results['checkpoint_selected_on']}, which is held out of train; {split} chose nothing. "
         "Gap: score less the teacher's.",
         "W, E, A: bits of weights, embeddings, activations. MiB: the written model.safetensors, all of it; "
         "ratio: the teacher's against it.",
+        *_of_questions(results),
     ]
+
+
+def counted_rows(results: Mapping[str, Any]) -> str:
+    """How much of the first validation split was scored: all of it, or a part that was drawn."""
+    scored, read = (results.get(key, {}).get(results["split"]) for key in ("rows", "rows_read"))
+    if read is None or read == scored:
+        return f"all {scored} rows"
+    return f"{scored} of the {read} rows (data.max_validation_rows)"
+
+
+def constant_answer(results: Mapping[str, Any]) -> str:
+    """What a model could say whatever it is asked."""
+    return "Never giving an answer" if _has_questions(results) else "Always the most frequent label"
+
+
+def _has_questions(results: Mapping[str, Any]) -> bool:
+    return results.get("kind") == "question_answering"
+
+
+def _of_questions(results: Mapping[str, Any]) -> list[str]:
+    if not _has_questions(results):
+        return []
+    lines = ["EM: exact match. Both as SQuAD's own script defines them, from 0 to 1."]
+    if any(model.get("no_answer_threshold") is not None for model in results["models"].values()):
+        lines.append(
+            "A question has no answer when the model's margin for that is over its threshold: chosen on "
+            f"{results['checkpoint_selected_on']}, not on {results['split']} (results --json has it)."
+        )
+    return lines
 
 
 def number(value: float | None, *, sign: str = "") -> str:

@@ -14,6 +14,7 @@ from pipeline import files
 from pipeline.data.augmentation import METHODS, Counts, Method, Vary, augment, augmenters
 from pipeline.data.duplicates import text_keys
 from pipeline.data.progress import say
+from pipeline.data.questions import QUESTION
 from pipeline.data.tables import read_split, write_split
 from pipeline.params import Params
 from pipeline.paths import data_dir, model_dir
@@ -36,6 +37,7 @@ def run(params: Params, rung: str | None = None) -> None:
     rows, counts = augment(
         train,
         sentence_columns=params.task.sentence_columns,
+        varied_columns=_varied(params),
         copies=copies,
         vary=_augmenters(params, train, copies, pretrained),
         seed=params.seed,
@@ -65,9 +67,15 @@ def _augmenters(
         [method for method, number in copies.items() if number],
         folder=pretrained,
         word_fraction=params.augmentation.word_fraction,
-        texts=[text for column in params.task.sentence_columns for text in train[column]],
+        texts=[text for column in _varied(params) for text in train[column]],
         device=_device(copies),
     )
+
+
+def _varied(params: Params) -> list[str]:
+    """Of a question and its context the question alone: the answer is a piece of the context as it stands."""
+    columns = params.task.sentence_columns
+    return columns if params.task.answering is None else [QUESTION]
 
 
 def _device(copies: Mapping[Method, int]) -> str:

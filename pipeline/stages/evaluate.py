@@ -26,11 +26,18 @@ _COLUMNS = ("parent", "weight_bits", "embedding_bits", "activation_bits", "mib",
 
 @dataclass(frozen=True)
 class Answers:
-    """What one model gets on the validation splits; `accuracy` is of the first one, None for a regression."""
+    """What one model gets on the validation splits.
+
+    Attributes:
+        score: of the first split.
+        accuracy: share of its rows that are exactly right (of questions, exact match), None for a regression.
+        threshold: margin over which a question has no answer, as the model was published with it.
+    """
 
     scores: dict[str, dict[str, float | None]]
     score: float | None
     accuracy: float | None
+    threshold: float | None = None
 
 
 def run(params: Params, rung: str | None = None) -> None:
@@ -38,9 +45,15 @@ def run(params: Params, rung: str | None = None) -> None:
     from pipeline.evaluation.claims import claims
 
     splits = _read_splits(params.task)
+    read = _rows_read(params.task, splits)
     models = {name: _evaluate(params, name, splits) for name in (TEACHER, *params.deliver)}
     _compare_with_teacher(models)
-    results = {**_setting(params, splits, models), "models": models, "claims": claims(models)}
+    results = {
+        **_setting(params, splits, models),
+        "rows_read": read,
+        "models": models,
+        "claims": claims(models),
+    }
     files.write_json(RESULTS, results)
     files.write_text(TABLE, table_csv(models))
     files.write_text(CURVES, curves_csv(params.deliver))
@@ -64,6 +77,17 @@ def curves_csv(rungs: Sequence[str]) -> str:
         with (paths.model_dir(rung) / paths.CURVE).open(newline="", encoding="utf-8") as file:
             rows += [[rung, row["step"], row["loss"], row["score"]] for row in csv.DictReader(file)]
     return _csv(["rung", "step", "loss", "score"], rows)
+
+
+def most_frequent(frame: Any, task: Task) -> tuple[float | None, float | None]:
+    """(share right, score) of always saying the same: the most frequent label, or that there is no answer."""
+    if task.kind == "classification":
+        labels = frame["label"].tolist()
+        return majority(labels), majority_score(labels, task)
+    if task.answering is not None and task.answering.unanswerable:
+        share = float((frame["answer_texts"].map(len) == 0).mean())
+        return share, share
+    return None, None
 
 
 def majority(labels: Sequence[int]) -> float:
@@ -99,6 +123,13 @@ def _read_splits(task: Task) -> dict[str, Any]:
     return {name: read_split(plain, name) for name in task.validation_splits}
 
 
+def _rows_read(task: Task, splits: Mapping[str, Any]) -> dict[str, int]:
+    """How many rows each validation split had before data.max_validation_rows drew from it."""
+    summary = files.read_json(paths.data_dir(task.name, "plain") / "summary.json")
+    read: dict[str, int] = summary.get("validation_rows_read", {})
+    return {name: len(frame) for name, frame in splits.items()} | read
+
+
 def _evaluate(params: Params, name: str, splits: Mapping[str, Any]) -> dict[str, Any]:
     digests = files.verify(folder_of(name))
     ladder, answers = ladder_to(name), _score(params.task, name, splits)
@@ -114,6 +145,7 @@ def _evaluate(params: Params, name: str, splits: Mapping[str, Any]) -> dict[str,
         "score": answers.score,
         "scores": answers.scores,
         "accuracy": answers.accuracy,
+        "no_answer_threshold": answers.threshold,
         "num_examples": len(splits[params.task.validation_splits[0]]),
         "bytes": size_bytes,
         "mib": size_bytes / 2**20,
@@ -127,24 +159,22 @@ def _evaluate(params: Params, name: str, splits: Mapping[str, Any]) -> dict[str,
 
 
 def _score(task: Task, name: str, splits: Mapping[str, Any]) -> Answers:
-    from pipeline.data.encode import encode
-    from pipeline.evaluation.metrics import mean_score
-    from pipeline.evaluation.score import score
+    from pipeline.evaluation import task as tasks
+    from pipeline.modeling.bert import ANSWERING_KEY
     from pipeline.modeling.checkpoint import load_classifier
     from pipeline.packing.model import load
     from pipeline.training.device import device
 
     model: Any = load_classifier(folder_of(name)) if name == TEACHER else load(folder_of(name))
     model.to(device())
-    is_regression = task.kind == "regression"
-    metrics: list[str] = [*task.metrics] if is_regression else sorted({*task.metrics, "accuracy"})
-    found: dict[str, dict[str, float | None]] = {}
-    for split, frame in splits.items():
-        encoded = encode(frame, task.sentence_columns, folder_of(name), max_length=task.max_length)
-        found[split] = score(model, encoded, metrics, regression=is_regression).scores
-    first = task.validation_splits[0]
-    official = {split: {str(metric): found[split][metric] for metric in task.metrics} for split in found}
-    return Answers(official, mean_score(official[first]), found[first].get("accuracy"))
+    threshold = (getattr(model.config, ANSWERING_KEY, None) or {}).get("no_answer_threshold")
+    found = {
+        split: tasks.score(model, tasks.read(frame, task, folder_of(name)), task, threshold=threshold)
+        for split, frame in splits.items()
+    }
+    first = found[task.validation_splits[0]]
+    scores = {split: scored.scores for split, scored in found.items()}
+    return Answers(scores, first.score, first.right, threshold)
 
 
 def _compare_with_teacher(models: dict[str, dict[str, Any]]) -> None:
@@ -158,18 +188,15 @@ def _compare_with_teacher(models: dict[str, dict[str, Any]]) -> None:
 def _setting(params: Params, splits: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, Any]:
     """What was scored, on what, and what was not looked at before."""
     task = params.task
-    is_classification = task.kind == "classification"
+    majorities = {name: most_frequent(frame, task) for name, frame in splits.items()}
     return {
         "task": task.name,
         "kind": task.kind,
         "metrics": list(task.metrics),
         "split": task.validation_splits[0],
         "rows": {name: len(frame) for name, frame in splits.items()},
-        "majority": {
-            name: majority(frame["label"].tolist()) if is_classification else None
-            for name, frame in splits.items()
-        },
-        "majority_score": majority_score(splits[task.validation_splits[0]]["label"].tolist(), task),
+        "majority": {name: share for name, (share, _) in majorities.items()},
+        "majority_score": majorities[task.validation_splits[0]][1],
         "num_seeds": len({model["seed"] for model in models.values()}),
         "checkpoint_selected_on": ", ".join(sorted({str(model["selected_on"]) for model in models.values()})),
     }

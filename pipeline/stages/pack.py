@@ -49,8 +49,8 @@ def compare(task: Task, trained_folder: Path, packed_folder: Path) -> dict[str, 
     """Outputs of the trained and of the packed model on the whole first validation split."""
     import numpy as np
 
-    from pipeline.data.encode import encode
     from pipeline.data.tables import read_split
+    from pipeline.evaluation import task as tasks
     from pipeline.evaluation.score import logits
     from pipeline.modeling.checkpoint import load_classifier
     from pipeline.packing.model import load_unpublished
@@ -58,21 +58,22 @@ def compare(task: Task, trained_folder: Path, packed_folder: Path) -> dict[str, 
 
     plain, name = paths.data_dir(task.name, "plain"), task.validation_splits[0]
     files.verify(plain)
-    split = encode(read_split(plain, name), task.sentence_columns, packed_folder, max_length=task.max_length)
+    split = tasks.rows(tasks.read(read_split(plain, name), task, packed_folder))
     models: list[Any] = [load_classifier(trained_folder), load_unpublished(packed_folder)]
     trained_NL, packed_NL = (logits(model.to(device()), split) for model in models)
     if not (np.isfinite(trained_NL).all() and np.isfinite(packed_NL).all()):
         raise ValueError(
             f"{trained_folder}: outputs on {name} are not all finite; there is nothing to deliver"
         )
-    same_label = trained_NL.argmax(axis=1) == packed_NL.argmax(axis=1)
+    # Of a question's window two: the first token of the answer and the last.
+    same = (trained_NL.argmax(axis=-1) == packed_NL.argmax(axis=-1)).reshape(len(split), -1).all(axis=1)
     return {
         "tolerance": TOLERANCE,
         "splits": {
             name: {
                 "rows": len(split),
                 "largest_logit_difference": float(np.abs(trained_NL - packed_NL).max()),
-                "label_agreement": float(same_label.mean()) if task.kind == "classification" else None,
+                "label_agreement": None if task.kind == "regression" else float(same.mean()),
             }
         },
     }

@@ -13,7 +13,8 @@ from pipeline import files
 from pipeline.data.checks import LABEL, DataError
 from pipeline.data.duplicates import count_contradictions, count_duplicates, count_overlap, text_keys
 from pipeline.data.progress import say
-from pipeline.data.splits import cap_rows, hold_out
+from pipeline.data.questions import CONTEXT, TEXTS, TITLE
+from pipeline.data.splits import cap_rows, hold_out, hold_out_groups
 from pipeline.data.tables import write_split
 from pipeline.params import Params
 from pipeline.paths import data_dir
@@ -28,7 +29,7 @@ def run(params: Params, rung: str | None = None) -> None:
     """Raises DataError for wrong rows, IntegrityError for a torn file, HubError for a Hub out of reach."""
     labelled, corpus = _load(params)
     splits = _cut(params, labelled)
-    summary = _summarise(params, splits, rows_read=len(labelled[TRAIN]))
+    summary = _summarise(params, splits, rows_read={name: len(frame) for name, frame in labelled.items()})
     with files.publish(data_dir(params.task.name, "plain")) as folder:
         _write(folder, splits, summary)
     with files.publish(data_dir(params.task.name, CORPUS)) as folder:
@@ -42,6 +43,8 @@ def _load(params: Params) -> tuple[Mapping[str, pd.DataFrame], list[str] | None]
     """The labelled splits, checked, and the corpus if the source has one."""
     if params.data.source == "demo":
         return _load_demo(params)
+    if params.task.answering is not None:
+        return _load_questions(params, unanswerable=params.task.answering.unanswerable), None
     from pipeline.data import glue
 
     task = params.task
@@ -57,6 +60,19 @@ def _load(params: Params) -> tuple[Mapping[str, pd.DataFrame], list[str] | None]
         ), None
     root = _required(params.data.root, "data.root", "the folder that holds glue/<task>/<split>.parquet")
     return glue.from_folder(Path(root), task.name, **expected), None
+
+
+def _load_questions(params: Params, *, unanswerable: bool) -> dict[str, pd.DataFrame]:
+    from pipeline.data import squad
+
+    task, data = params.task, params.data
+    expected: dict[str, Any] = {"validation_splits": task.validation_splits, "unanswerable": unanswerable}
+    if data.source == "hub":
+        repository = _required(data.repository, "data.repository", "a repository of questions")
+        revision = _required(data.revision, "data.revision", "a commit of the data set's repository")
+        return squad.from_hub(repository, revision, **expected)
+    root = _required(data.root, "data.root", "the folder that holds <task>/<split>.parquet")
+    return squad.from_folder(Path(root), task.name, **expected)
 
 
 def _load_demo(params: Params) -> tuple[Mapping[str, pd.DataFrame], list[str]]:
@@ -80,28 +96,47 @@ def _cut(params: Params, labelled: Mapping[str, pd.DataFrame]) -> dict[str, pd.D
     task = params.task
     if missing := [name for name in task.validation_splits if name not in labelled]:
         raise DataError([f"task.validation_splits: no split {missing}; there are {sorted(labelled)}"])
-    stratify = task.kind == "classification"
-    train = cap_rows(
-        labelled[TRAIN], max_rows=params.data.max_train_rows, seed=params.seed, stratify=stratify
+    how: dict[str, Any] = {"seed": params.seed, "stratify": task.kind == "classification"}
+    most = {TRAIN: params.data.max_train_rows} | dict.fromkeys(
+        task.validation_splits, params.data.max_validation_rows
     )
-    train, selection = hold_out(train, fraction=task.selection_fraction, seed=params.seed, stratify=stratify)
-    return {TRAIN: train, SELECTION: selection, **{name: labelled[name] for name in task.validation_splits}}
+    kept = {
+        name: cap_rows(labelled[name], max_rows=rows, setting=f"data.max_{_kind(name)}_rows", **how)
+        for name, rows in most.items()
+    }
+    if task.answering is not None:
+        # By article; a context that stands under two titles counts to the first.
+        articles = kept[TRAIN].groupby(CONTEXT)[TITLE].transform("first").tolist()
+        train, selection = hold_out_groups(
+            kept[TRAIN], articles, fraction=task.selection_fraction, seed=params.seed
+        )
+    else:
+        train, selection = hold_out(kept[TRAIN], fraction=task.selection_fraction, **how)
+    return {TRAIN: train, SELECTION: selection, **{name: kept[name] for name in task.validation_splits}}
 
 
-def _summarise(params: Params, splits: Mapping[str, pd.DataFrame], rows_read: int) -> dict[str, Any]:
+def _kind(split: str) -> str:
+    return split if split == TRAIN else "validation"
+
+
+def _summarise(
+    params: Params, splits: Mapping[str, pd.DataFrame], rows_read: Mapping[str, int]
+) -> dict[str, Any]:
     keys = {name: text_keys(frame, params.task.sentence_columns) for name, frame in splits.items()}
     return {
         "task": params.task.name,
         **_origin(params),
         "seed": params.seed,
-        "train_rows_read": rows_read,
+        "train_rows_read": rows_read[TRAIN],
+        "validation_rows_read": {name: rows_read[name] for name in params.task.validation_splits},
         "splits": {
             name: {
                 "rows": len(frame),
                 "labels": _label_counts(params, frame),
                 "duplicates": count_duplicates(keys[name]),
-                "texts_with_two_labels": count_contradictions(frame, keys[name]),
+                "texts_with_two_labels": count_contradictions(_labelled(frame), keys[name]),
                 "rows_also_in_train": None if name == TRAIN else count_overlap(keys[name], keys[TRAIN]),
+                **_context_counts(frame, splits[TRAIN], is_train=name == TRAIN),
             }
             for name, frame in splits.items()
         },
@@ -114,17 +149,37 @@ def _origin(params: Params) -> dict[str, Any]:
         return {"source": "hub", "repository": params.data.repository, "revision": params.data.revision}
     if params.data.source == "demo":
         return {"source": "demo"}
-    folder = Path(str(params.data.root)) / "glue" / params.task.name
+    above = "glue" if params.task.answering is None else ""
+    folder = Path(str(params.data.root)) / above / params.task.name
     read = {split: f"{split}.parquet" for split in (TRAIN, *params.task.validation_splits)}
     return {"source": "path", "read": {split: files.sha256(folder / name) for split, name in read.items()}}
 
 
 def _label_counts(params: Params, frame: pd.DataFrame) -> dict[str, float | int]:
-    """Rows per label name; of scores the least, the mean and the greatest."""
-    labels = frame[LABEL]
+    """Rows per label name; least, mean and greatest of scores; questions with an answer and without."""
+    labels = _labelled(frame)[LABEL]
+    if params.task.answering is not None:
+        return {"answer": int(labels.sum()), "no answer": int((~labels).sum())}
     if params.task.kind == "regression":
         return {"min": float(labels.min()), "mean": float(labels.mean()), "max": float(labels.max())}
     return {name: int((labels == number).sum()) for number, name in enumerate(params.task.label_names)}
+
+
+def _labelled(frame: pd.DataFrame) -> pd.DataFrame:
+    """Questions get a label: whether they have an answer."""
+    return frame if LABEL in frame.columns else frame.assign(**{LABEL: frame[TEXTS].map(len) > 0})
+
+
+def _context_counts(frame: pd.DataFrame, train: pd.DataFrame, *, is_train: bool) -> dict[str, int | None]:
+    """Of questions: how many contexts and articles they are about, and whether train knows the contexts."""
+    if CONTEXT not in frame.columns or TITLE not in frame.columns:
+        return {}
+    contexts = set(frame[CONTEXT])
+    return {
+        "contexts": len(contexts),
+        "articles": int(frame[TITLE].nunique()),
+        "contexts_also_in_train": None if is_train else len(contexts & set(train[CONTEXT])),
+    }
 
 
 def _write(folder: Path, splits: Mapping[str, pd.DataFrame], summary: dict[str, Any]) -> None:

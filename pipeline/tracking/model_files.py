@@ -98,8 +98,8 @@ def _signature(params: Params) -> Any:
     from mlflow.types import ColSpec, Schema
 
     outputs = [ColSpec("double", "score")]
-    if params.task.kind == "classification":
-        outputs.insert(0, ColSpec("string", "label"))
+    if params.task.kind != "regression":
+        outputs.insert(0, ColSpec("string", "label" if params.task.kind == "classification" else "answer"))
     inputs = [ColSpec("string", column) for column in params.task.sentence_columns]
     return ModelSignature(inputs=Schema([*inputs]), outputs=Schema([*outputs]))
 

@@ -24,6 +24,7 @@ class ServedModel(PythonModel):
 
         folder = context.artifacts["packed"]
         self.model = model.load(folder)
+        self.folder = folder
         self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         self.label_names = {int(number): name for number, name in (self.model.config.id2label or {}).items()}
         self.settings = context.model_config
@@ -31,10 +32,20 @@ class ServedModel(PythonModel):
     def predict(
         self, context: PythonModelContext, model_input: pandas.DataFrame, params: Any = None
     ) -> pandas.DataFrame:
+        if self.model.config.bitladder_answering is not None:
+            return self._found_answers(model_input)
         rows = range(0, len(model_input), BATCH)
         return pandas.concat(
             [self._answers(model_input[row : row + BATCH]) for row in rows], ignore_index=True
         )
+
+    def _found_answers(self, table: pandas.DataFrame) -> pandas.DataFrame:
+        from pipeline.packing.predict import answer_questions
+
+        texts = [table[column].tolist() for column in self.settings["sentence_columns"]]
+        found = answer_questions(self.model, self.folder, *texts)
+        rows = [{"answer": one["answer"] or "", "score": one["score"]} for one in found]
+        return pandas.DataFrame(rows, columns=["answer", "score"])
 
     def _answers(self, table: pandas.DataFrame) -> pandas.DataFrame:
         import torch

@@ -33,8 +33,14 @@ LOOP = (
 CLASSIFIER = (
     *LOOP,
     "pipeline/initialization",
+    "pipeline/data/questions.py",
+    "pipeline/data/spans.py",
+    "pipeline/data/windows.py",
+    "pipeline/evaluation/answering.py",
     "pipeline/evaluation/metrics.py",
     "pipeline/evaluation/score.py",
+    "pipeline/evaluation/squad.py",
+    "pipeline/evaluation/task.py",
 )
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
 ABSENT = "nothing"
@@ -135,7 +141,7 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Facts:
 def _task(task: Task) -> dict[str, Any]:
     """What of the task shapes a model; how its rows were made and split is in the data's digests."""
     return task.model_dump(
-        include={"name", "kind", "sentence_columns", "label_names", "metrics", "max_length"}
+        include={"name", "kind", "sentence_columns", "label_names", "metrics", "max_length", "answering"}
     )
 
 

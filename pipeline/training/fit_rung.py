@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from transformers.models.bert.modeling_bert import BertForSequenceClassification
 
 from pipeline import files, paths
 from pipeline.data.encode import Batch
@@ -13,7 +12,7 @@ from pipeline.initialization.assemble import assemble
 from pipeline.initialization.by_part import origins
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.modeling import checkpoint, frozen, kernels
-from pipeline.modeling.bert import build_classifier
+from pipeline.modeling.bert import Bert, build_classifier
 from pipeline.modeling.traces import of_heads, trace
 from pipeline.modeling.width import heads_of
 from pipeline.params import Params, Rung
@@ -21,6 +20,7 @@ from pipeline.quantizers.choose import Precision, activation_quantizer_name, wei
 from pipeline.record import Part, Record, Stage
 from pipeline.training import fingerprint, parallel, parents, split
 from pipeline.training.device import choose_threads, device, move, seed_everything
+from pipeline.training.fit_teacher import note_threshold
 from pipeline.training.loop import Fitted, LossTerms, count_steps, fit
 from pipeline.training.outcome import publish
 from pipeline.training.resume import States, open_states
@@ -40,7 +40,7 @@ class Student:
         parent_digest: sha256 of the parent's weights.
     """
 
-    model: BertForSequenceClassification
+    model: Bert
     first: dict[str, Tensor]
     init: list[Part]
     parent_digest: str
@@ -135,6 +135,8 @@ def _train(
 
 def _describe(params: Params, rung: Rung, student: Student, data: split.TaskData) -> Record:
     """The record of a trained student, less its name and what only training and publishing know."""
+    scored = split.score_on(data.selection, params.task, student.model)
+    note_threshold(student.model.config, scored.threshold)
     precision, optimization = precision_of(rung), params.optimization_of(rung)
     bits = precision.as_dict()
     granularity, split_in_two = bits.pop("granularity"), bits.pop("split", False)
@@ -158,7 +160,7 @@ def _describe(params: Params, rung: Rung, student: Student, data: split.TaskData
         data=data.digests,
         seed=params.seed,
         selected_on="selection",
-        scores={"selection": split.score_on(data.selection, params.task, student.model).scores},
+        scores={"selection": scored.scores},
         sign_flips=since(student.first)(student.model),
         settings={
             **optimization.model_dump(),
@@ -168,6 +170,7 @@ def _describe(params: Params, rung: Rung, student: Student, data: split.TaskData
             **({"width": rung.width} if rung.width != 1 else {}),
             "rows": len(data.train),
             "truncated": data.train.num_truncated,
+            **split.chosen(scored),
         },
     )
 

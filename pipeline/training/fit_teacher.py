@@ -11,7 +11,8 @@ from pipeline.distillation.objective import Portion, label_loss
 from pipeline.initialization.assemble import Source
 from pipeline.initialization.from_pretrained import longest_input, teacher_start
 from pipeline.modeling import checkpoint
-from pipeline.modeling.bert import build_classifier
+from pipeline.modeling.bert import ANSWERER, ANSWERING_KEY, CLASSIFIER, build_classifier
+from pipeline.modeling.outputs import logits_of
 from pipeline.params import Params, Task
 from pipeline.record import Record
 from pipeline.training import fingerprint, parallel, split
@@ -55,6 +56,8 @@ def fit_teacher(params: Params) -> Record:
         learning_rate=optimization.learning_rate,
         states=states,
     )
+    scored = split.score_on(data.selection, params.task, model)
+    note_threshold(config, scored.threshold)
     draft = Record(
         name="teacher",
         stage="teacher",
@@ -68,12 +71,13 @@ def fit_teacher(params: Params) -> Record:
         steps=fitted.num_steps,
         best_step=fitted.best_step,
         selected_on="selection",
-        scores={"selection": split.score_on(data.selection, params.task, model).scores},
+        scores={"selection": scored.scores},
         settings={
             **optimization.model_dump(),
             "processes": params.training.processes,
             "rows": len(data.train),
             "truncated": data.train.num_truncated,
+            **split.chosen(scored),
         },
     )
     record = publish(model, config, draft, fitted.curve, tokenizer_from=pretrained)
@@ -89,20 +93,34 @@ def _states(params: Params, pretrained_digest: str, world: parallel.World) -> St
 
 
 def task_config(pretrained: Path, task: Task, *, dropout: float) -> BertConfig:
-    """The pre-trained model's config with the task's labels and this dropout."""
+    """The pre-trained model's config with the task's head and labels, and this dropout."""
     config = checkpoint.load_config(pretrained)
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
     config.num_labels = task.num_labels
     if task.label_names:
         config.id2label = dict(enumerate(task.label_names))
         config.label2id = {label: i for i, label in enumerate(task.label_names)}
+    if task.answering is not None:
+        config.architectures, config.problem_type = [ANSWERER], None
+        config.id2label, config.label2id = {0: "start", 1: "end"}, {"start": 0, "end": 1}
+        lengths = {"max_length": task.max_length, **task.answering.model_dump()}
+        setattr(config, ANSWERING_KEY, {**lengths, "no_answer_threshold": None})
+        return config
+    config.architectures = [CLASSIFIER]
     config.problem_type = "regression" if task.kind == "regression" else "single_label_classification"
     return config
+
+
+def note_threshold(config: BertConfig, threshold: float | None) -> None:
+    """Where questions may have no answer, the margin from which on this model says so goes with the model."""
+    if threshold is not None:
+        setattr(config, ANSWERING_KEY, {**getattr(config, ANSWERING_KEY), "no_answer_threshold": threshold})
 
 
 def _against_labels(regression: bool) -> LossTerms:
     def terms(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, Tensor]:
         inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
-        return {"labels": portion.rows * label_loss(model(**inputs).logits, batch["labels"], regression)}
+        logits = logits_of(model(**inputs), batch["attention_mask"])
+        return {"labels": portion.rows * label_loss(logits, batch["labels"], regression)}
 
     return terms

@@ -14,6 +14,7 @@ from pipeline.initialization.narrowing import importance, most_important, narrow
 from pipeline.initialization.weight_splitting import split_state
 from pipeline.modeling import checkpoint
 from pipeline.modeling.bert import precision_of
+from pipeline.modeling.outputs import logits_of
 from pipeline.modeling.width import HEADS_KEY, WIDTH_KEY, num_kept, width_of
 from pipeline.params import Rung
 from pipeline.training.device import device, move
@@ -60,7 +61,7 @@ def _narrowed(parent: Source, width: float, rows: Batch, config: BertConfig, *, 
 
     def loss(model: Any, batch: Batch) -> Tensor:
         inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
-        return label_loss(model(**inputs).logits, batch["labels"], regression)
+        return label_loss(logits_of(model(**inputs), batch["attention_mask"]), batch["labels"], regression)
 
     found = importance(model, batches, loss)
     kept = most_important(found, num_heads=num_heads, num_neurons=num_neurons)

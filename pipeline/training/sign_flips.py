@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.initialization.assemble import is_activation
-from pipeline.modeling import checkpoint
+from pipeline.modeling.bert import BODY
 from pipeline.training.state import Point, Shares
 
 
@@ -46,5 +46,5 @@ def _share(before: Tensor, now: Tensor) -> float:
 def _matrices(state: Mapping[str, Tensor]) -> Iterator[str]:
     """Names of the latent matrices and tables that are quantized, in order."""
     for name in sorted(state):
-        if state[name].dim() == 2 and not is_activation(name) and not name.startswith(checkpoint.HEAD):
+        if state[name].dim() == 2 and not is_activation(name) and name.startswith(BODY):
             yield name

@@ -5,22 +5,23 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import files, paths
-from pipeline.data.encode import Encoded, encode
+from pipeline.data.encode import Encoded
 from pipeline.data.tables import read_split
-from pipeline.evaluation import score
+from pipeline.evaluation import task as tasks
+from pipeline.evaluation.score import Scored
 from pipeline.params import DataKind, Task
 
 
 @dataclass(frozen=True)
 class TaskData:
     """Attributes:
-    train: the rows to learn from.
+    train: the rows to learn from; windows of questions, where there are questions.
     selection: rows held out of train, on which the checkpoint is chosen.
     digests: sha256 of both files, and the kind of data.
     """
 
     train: Encoded
-    selection: Encoded
+    selection: tasks.Split
     digests: dict[str, str]
 
 
@@ -29,10 +30,10 @@ def load(task: Task, kind: DataKind, tokenizer_folder: Path) -> TaskData:
     plain, chosen = paths.data_dir(task.name, "plain"), paths.data_dir(task.name, kind)
     found = digests(task, kind)
     train, selection = (
-        encode(read_split(folder, name), task.sentence_columns, tokenizer_folder, max_length=task.max_length)
+        tasks.read(read_split(folder, name), task, tokenizer_folder)
         for folder, name in ((chosen, "train"), (plain, "selection"))
     )
-    return TaskData(train, selection, found)
+    return TaskData(tasks.rows(train), selection, found)
 
 
 def digests(task: Task, kind: DataKind) -> dict[str, str]:
@@ -42,6 +43,11 @@ def digests(task: Task, kind: DataKind) -> dict[str, str]:
     return {"kind": kind, "train": chosen["train.parquet"], "selection": plain["selection.parquet"]}
 
 
-def score_on(split: Encoded, task: Task, model: Any) -> score.Scored:
-    """The task's metrics of a model on one split."""
-    return score.score(model, split, list(task.metrics), regression=task.kind == "regression")
+def chosen(scored: Scored) -> dict[str, float]:
+    """What of a model's settings was chosen on the selection split, for its record."""
+    return {} if scored.threshold is None else {"no_answer_threshold": scored.threshold}
+
+
+def score_on(split: tasks.Split, task: Task, model: Any) -> Scored:
+    """The task's metrics of a model on the split that it is chosen by."""
+    return tasks.score(model, split, task)

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from pipeline.data import questions
+from pipeline.data import question_checks, questions
 from pipeline.data.checks import DataError
 from pipeline.data.squad import from_folder, from_hub
 
@@ -30,7 +30,7 @@ def table(*answers: Any, **columns: Any) -> pa.Table:
 
 
 def checked(made: pa.Table, *, unanswerable: bool = False) -> pd.DataFrame:
-    return questions.checked(made, source="train.parquet", unanswerable=unanswerable)
+    return question_checks.checked(made, source="train.parquet", unanswerable=unanswerable)
 
 
 def refused(made: pa.Table, *, unanswerable: bool = False) -> list[str]:

@@ -1,0 +1,149 @@
+"""What a table of questions and answers must be before anything is trained on it.
+
+An answer is a piece of its context: its text has to stand where `answer_start` says, or a model would be
+taught to point at other words. Files in circulation have starts that are off by a character or two; those
+are put right and counted, everything else is refused, all problems at once.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from pipeline.data.checks import DataError, text_problems
+from pipeline.data.progress import say
+from pipeline.data.questions import CONTEXT, ID, QUESTION, STARTS, TEXTS, TITLE
+
+ANSWERS = "answers"
+_NEAR = 2  # characters that an answer's start may be off
+_SHOWN = 60
+
+Answers = list[tuple[str, int]]
+
+
+def checked(table: pa.Table, *, source: str, unanswerable: bool) -> pd.DataFrame:
+    """The rows of a split with the columns of `questions`, once nothing is wrong with them.
+
+    Args:
+        source: what messages call the split, a file's path for one.
+        unanswerable: whether questions without an answer belong to the task.
+
+    Raises:
+        DataError: with every problem found.
+    """
+    problems = list(_column_problems(table))
+    if not problems:
+        rows = table.column(ANSWERS).to_pylist()
+        problems = [*_list_problems(rows), *_id_problems(table.column(ID).to_pylist())]
+    if not problems:
+        answers = [list(zip(row["text"], row["answer_start"], strict=True)) for row in rows]
+        contexts = table.column(CONTEXT).to_pylist()
+        placed = [_placed(context, own) for context, own in zip(contexts, answers, strict=True)]
+        problems = [*_place_problems(answers, placed), *_count_problems(answers, unanswerable)]
+    if problems:
+        raise DataError([f"{source}: {problem}" for problem in problems])
+    moved = sum(old != new for old, new in zip(_flat(answers), _flat(placed), strict=True))
+    if moved:
+        say(f"{source}: {moved} answers stood up to {_NEAR} characters from their start and were moved there")
+    return _frame(table, placed)
+
+
+def _frame(table: pa.Table, answers: Sequence[Sequence[tuple[str, int | None]]]) -> pd.DataFrame:
+    frame: pd.DataFrame = table.select([ID, TITLE, CONTEXT, QUESTION]).to_pandas()
+    texts = pd.Series([[text for text, _ in own] for own in answers], dtype=object)
+    starts = pd.Series([[start for _, start in own] for own in answers], dtype=object)
+    return frame.assign(**{TEXTS: texts, STARTS: starts})
+
+
+def _column_problems(table: pa.Table) -> Iterator[str]:
+    for name in (ID, TITLE, CONTEXT, QUESTION, ANSWERS):
+        if name not in table.column_names:
+            yield f"no column {name!r}; it has {sorted(table.column_names)}"
+        elif name != ANSWERS:
+            yield from text_problems(name, table.column(name))
+        elif not _are_answers(table.schema.field(name).type):
+            wanted = "struct<text: list<string>, answer_start: list<int>>"
+            yield f"column 'answers' holds {table.schema.field(name).type}; expected {wanted}"
+    if table.num_rows == 0:
+        yield "no rows; at least one is needed"
+
+
+def _are_answers(kind: pa.DataType) -> bool:
+    """A list of which all entries are empty has no type to speak of (null)."""
+    if not pa.types.is_struct(kind):
+        return False
+    lists = {field.name: field.type for field in kind}
+    if {"text", "answer_start"} - set(lists) or not all(map(_is_list, lists.values())):
+        return False
+    text, start = lists["text"].value_type, lists["answer_start"].value_type
+    is_text = pa.types.is_string(text) or pa.types.is_large_string(text) or pa.types.is_null(text)
+    return bool(is_text and (pa.types.is_integer(start) or pa.types.is_null(start)))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+def _list_problems(rows: Sequence[Any]) -> Iterator[str]:
+    wrong = [number for number, row in enumerate(rows) if not _is_whole(row)]
+    if wrong:
+        yield f"{_first(wrong, rows)}; expected as many starts as texts, none of them missing or blank"
+
+
+def _is_whole(row: Any) -> bool:
+    texts, starts = (row or {}).get("text"), (row or {}).get("answer_start")
+    if texts is None or starts is None or len(texts) != len(starts):
+        return False
+    return all(text and not text.isspace() for text in texts) and None not in starts
+
+
+def _id_problems(ids: Sequence[str]) -> Iterator[str]:
+    name, times = Counter(ids).most_common(1)[0]
+    if times > 1:
+        yield f"column 'id': {name!r:.80} stands {times} times; each question needs its own"
+
+
+def _placed(context: str, answers: Answers) -> list[tuple[str, int | None]]:
+    """Each answer with the start nearest to its own at which it stands; None where it does not."""
+    by_distance = sorted(range(-_NEAR, _NEAR + 1), key=abs)
+    return [
+        (text, next((start + by for by in by_distance if _stands(context, text, start + by)), None))
+        for text, start in answers
+    ]
+
+
+def _stands(context: str, text: str, start: int) -> bool:
+    return start >= 0 and context.startswith(text, start)
+
+
+def _place_problems(
+    answers: Sequence[Answers], placed: Sequence[Sequence[tuple[str, int | None]]]
+) -> Iterator[str]:
+    wrong = [number for number, own in enumerate(placed) if None in [start for _, start in own]]
+    if wrong:
+        text, start = answers[wrong[0]][[start for _, start in placed[wrong[0]]].index(None)]
+        yield (
+            f"column 'answers', row {wrong[0]}: {text[:_SHOWN]!r} does not stand at character {start} of its "
+            f"context ({len(wrong)} such rows)"
+        )
+
+
+def _count_problems(answers: Sequence[Answers], unanswerable: bool) -> Iterator[str]:
+    without = [number for number, own in enumerate(answers) if not own]
+    if without and not unanswerable:
+        yield (
+            f"column 'answers', row {without[0]}: no answer ({len(without)} such rows); in this task every "
+            "question has one (in squad_v2 it need not)"
+        )
+    elif len(without) == len(answers):
+        yield "column 'answers': no question has an answer; at least one is needed"
+
+
+def _first(rows: Sequence[int], values: Sequence[Any]) -> str:
+    return f"column 'answers', row {rows[0]}: {values[rows[0]]!r:.80} ({len(rows)} such rows)"
+
+
+def _flat(answers: Sequence[Sequence[tuple[str, int | None]]]) -> list[tuple[str, int | None]]:
+    return [answer for own in answers for answer in own]
