@@ -42,7 +42,10 @@ class Span:
 
 
 def best_spans(logits_N2S: Iterable[Array], windows: Windows, *, max_answer_length: int) -> list[Span]:
-    """The best piece for each question, in order; logits may be padded at the end of S."""
+    """The best piece for each question, in order; logits may be padded at the end of S.
+
+    Raises ValueError when a context has no word.
+    """
     found: list[list[tuple[float, int, int]]] = [[] for _ in windows.contexts]
     no_answer = [np.inf] * len(windows)
     for question, logits_2S, offsets in zip(windows.question_of, logits_N2S, windows.offsets, strict=True):
@@ -62,6 +65,8 @@ def answers(spans: Sequence[Span], threshold: float | None) -> list[str]:
 def _best(logits_2S: Array, offsets_S2: Offsets, max_answer_length: int) -> tuple[float, int, int]:
     """(score, first character, character after the last) of a window's best piece; the first of equals."""
     context_P = np.flatnonzero(offsets_S2[:, 0] != OUTSIDE)
+    if not len(context_P):
+        raise ValueError("context: there is no word in it to answer with")
     start_P, end_P = logits_2S[:, context_P].astype(np.float64)
     padded = np.concatenate([end_P, np.full(max_answer_length - 1, -np.inf)])
     ends_PA = np.lib.stride_tricks.sliding_window_view(padded, max_answer_length)

@@ -11,9 +11,8 @@ Shapes: N windows, S tokens of a window (they differ), Q questions.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,9 @@ import torch
 
 from pipeline.data.encode import Encoded, read_tokenizer
 from pipeline.data.questions import CONTEXT, QUESTION, STARTS, TEXTS
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
 
 Offsets = npt.NDArray[np.int32]
 OUTSIDE = -1
@@ -33,7 +35,8 @@ class Windows:
     """The questions of a split, cut.
 
     Attributes:
-        rows: the windows; labels [N, 2] are the first and the last token of the answer.
+        rows: the windows; labels [N, 2] are the first and the last token of the answer. Counted as
+            truncated are questions.
         question_of: the number of each window's question.
         offsets: by window, [S, 2]: the context's characters that a token covers, from and to; -1 elsewhere.
         contexts: by question.
@@ -70,47 +73,43 @@ def encode_windows(
             f"max_length: {max_length} tokens hold no window: a question takes up to {max_question_length}, "
             f"special tokens 3, and {doc_stride} are shared with the window before"
         )
-    cut = _Cutting(read_tokenizer(tokenizer_folder), max_length, doc_stride, max_question_length)
+    tokenizer = read_tokenizer(tokenizer_folder)
+    whole = [question.strip() for question in frame[QUESTION]]
+    questions = _shortened(whole, tokenizer, max_question_length)
+    tokenizer.enable_truncation(max_length, stride=doc_stride, strategy="only_second")
     answers = _answers(frame)
     ids, segments, labels, question_of, offsets = [], [], [], [], []
-    for number, window in cut.windows(frame):
+    for number, window in _windows(questions, frame[CONTEXT].tolist(), tokenizer):
         own = _offsets(window)
         ids.append(window.ids)
         segments.append(window.type_ids)
         offsets.append(own)
         question_of.append(number)
         labels.append(_tokens_of(answers[number][0], own) if answers[number] else (0, 0))
-    num_cut = len({number for number, after in pairwise(question_of) if number == after})
+    num_cut = sum(short != question for short, question in zip(questions, whole, strict=True))
     rows = Encoded(ids, segments, torch.tensor(labels, dtype=torch.int64), num_cut)
     texts = [[text for text, _ in own] for own in answers]
     return Windows(rows, question_of, offsets, frame[CONTEXT].tolist(), texts)
 
 
-@dataclass(frozen=True)
-class _Cutting:
-    tokenizer: Any
-    max_length: int
-    doc_stride: int
-    max_question_length: int
+def _shortened(questions: list[str], tokenizer: "Tokenizer", max_length: int) -> list[str]:
+    """Cut after so many tokens."""
+    tokenizer.enable_truncation(max_length)
+    encodings = tokenizer.encode_batch(questions, add_special_tokens=False)
+    return [
+        question[: encoding.offsets[-1][1]] if encoding.overflowing else question
+        for question, encoding in zip(questions, encodings, strict=True)
+    ]
 
-    def windows(self, frame: pd.DataFrame) -> Iterator[tuple[int, Any]]:
-        """Each window with its question's number, in order."""
-        for start in range(0, len(frame), _CHUNK):
-            rows = frame.iloc[start : start + _CHUNK]
-            questions = self._shortened([question.strip() for question in rows[QUESTION]])
-            self.tokenizer.enable_truncation(self.max_length, stride=self.doc_stride, strategy="only_second")
-            pairs = list(zip(questions, rows[CONTEXT], strict=True))
-            for number, encoding in enumerate(self.tokenizer.encode_batch(pairs), start):
-                yield from ((number, window) for window in (encoding, *encoding.overflowing))
 
-    def _shortened(self, questions: list[str]) -> list[str]:
-        """Cut after so many tokens."""
-        self.tokenizer.enable_truncation(self.max_question_length)
-        encodings = self.tokenizer.encode_batch(questions, add_special_tokens=False)
-        return [
-            question[: encoding.offsets[-1][1]] if encoding.overflowing else question
-            for question, encoding in zip(questions, encodings, strict=True)
-        ]
+def _windows(
+    questions: list[str], contexts: list[str], tokenizer: "Tokenizer"
+) -> Iterator[tuple[int, "Encoding"]]:
+    """Each window with its question's number, in order."""
+    pairs = list(zip(questions, contexts, strict=True))
+    for start in range(0, len(pairs), _CHUNK):
+        for number, encoding in enumerate(tokenizer.encode_batch(pairs[start : start + _CHUNK]), start):
+            yield from ((number, window) for window in (encoding, *encoding.overflowing))
 
 
 def _answers(frame: pd.DataFrame) -> list[list[tuple[str, int]]]:
@@ -120,7 +119,7 @@ def _answers(frame: pd.DataFrame) -> list[list[tuple[str, int]]]:
     return [list(zip(map(str, texts), map(int, starts), strict=True)) for texts, starts in columns]
 
 
-def _offsets(window: Any) -> Offsets:
+def _offsets(window: "Encoding") -> Offsets:
     in_context = np.array(window.type_ids) > np.array(window.special_tokens_mask)  # [SEP] at its end is none
     return np.where(in_context[:, None], np.array(window.offsets, np.int32), np.int32(OUTSIDE))
 

@@ -54,6 +54,11 @@ def test_the_best_of_all_windows_counts_and_the_least_sure_no_answer() -> None:
     assert second.text == "ab cd"
 
 
+def test_a_context_without_a_word_is_refused() -> None:
+    with pytest.raises(ValueError, match="no word"):
+        best_spans(logits(([0, 0], [0, 0])), windows([OUT, OUT]), max_answer_length=2)
+
+
 def test_the_threshold_silences_margins_over_it() -> None:
     found = [Span("ab", 0, 2, 1.0, no_answer) for no_answer in (0.0, 2.0, 3.0)]
     assert answers(found, 1.0) == ["ab", "ab", ""]

@@ -50,7 +50,7 @@ def test_windows_by_hand(folder: Path) -> None:
     context = "the dog sees a cat . the bird hears a fish ."
     found = cut(rows(("sees cat", context, [("a fish", context.index("a fish"))])), folder)
     assert found.question_of == [0, 0]
-    assert found.rows.num_truncated == 1
+    assert found.rows.num_truncated == 0
     assert [len(ids) for ids in found.rows.input_ids] == [12, 12]
     assert found.rows.token_type_ids[0] == [0] * 4 + [1] * 8
     assert found.rows.labels.tolist() == [[0, 0], [8, 9]]
@@ -81,6 +81,7 @@ def test_a_long_question_is_cut_and_the_spaces_around_it_do_not_count(folder: Pa
     context = "the dog sees a cat ."
     long, short = (cut(rows((text, context, [])), folder) for text in ("  dog " * 9, "dog dog dog dog"))
     assert long.rows.input_ids == short.rows.input_ids
+    assert (long.rows.num_truncated, short.rows.num_truncated) == (1, 0)
 
 
 def test_an_answer_cut_by_the_edge_of_a_window_is_no_answer_there(folder: Path) -> None:
