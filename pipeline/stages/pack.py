@@ -33,7 +33,7 @@ def run(params: Params, rung: str | None = None) -> None:
         agreement = compare(params.task, source, folder)
         refuse_disagreement(rung, agreement)
         files.write_json(folder / AGREEMENT, agreement)
-    say(_line(rung, source, agreement))
+    say(_line(rung, agreement))
 
 
 def check_record(folder: Path, digests: dict[str, str]) -> None:
@@ -90,10 +90,12 @@ def refuse_disagreement(rung: str, agreement: dict[str, Any]) -> None:
             )
 
 
-def _line(rung: str, source: Path, agreement: dict[str, Any]) -> str:
-    own, full = ((folder / "model.safetensors").stat().st_size for folder in (paths.packed_dir(rung), source))
+def _line(rung: str, agreement: dict[str, Any]) -> str:
+    from pipeline.packing.size import account
+
+    sizes = account(paths.packed_dir(rung))
     [(split, found)] = agreement["splits"].items()
     agreed = "" if found["label_agreement"] is None else f", labels agree on {found['label_agreement']:.2%}"
     difference = f"logits differ by at most {found['largest_logit_difference']:g}{agreed}"
-    size = f"{own / 2**20:.3f} MiB, {full / own:.1f} times smaller than in 32 bits"
+    size = f"{sizes.on_disk.mib:.3f} MiB, {sizes.on_disk.ratio:.1f} times smaller than in 32 bits"
     return f"pack {rung}: {size}; on {found['rows']} rows of {split} {difference}"
