@@ -4,7 +4,7 @@ matter, and batches for them."""
 import torch
 from tiny_rung import SIZES, batch
 from torch import Tensor, nn
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import BertConfig, BertForQuestionAnswering, BertForSequenceClassification
 
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.modeling.bert import build_classifier
@@ -37,6 +37,19 @@ def classifier(
         for name, parameter in model.named_parameters():
             if name.endswith(".bias") or "LayerNorm" in name:
                 parameter.add_(torch.randn_like(parameter) * 0.2)
+    model.eval()
+    if precision is not None:
+        calibrate(model, batch())
+    return model
+
+
+def answerer(precision: Precision | None = None, *, seed: int = 0) -> BertForQuestionAnswering:
+    """The same with the head of question answering."""
+    torch.manual_seed(seed)
+    made = config()
+    made.architectures = ["BertForQuestionAnswering"]
+    model = build_classifier(made, precision)
+    assert isinstance(model, BertForQuestionAnswering)
     model.eval()
     if precision is not None:
         calibrate(model, batch())

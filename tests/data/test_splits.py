@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.data.checks import DataError
-from pipeline.data.splits import cap_rows, hold_out
+from pipeline.data.splits import cap_rows, hold_out, hold_out_groups
 
 labels_of_two_rows_at_least = st.dictionaries(
     st.integers(0, 4), st.integers(2, 30), min_size=2, max_size=4
@@ -95,3 +95,40 @@ def test_a_cap_that_would_lose_a_class_is_refused(max_rows: int) -> None:
 def test_a_regression_too_small_to_cut_is_refused() -> None:
     with pytest.raises(DataError, match="1 of 1 training rows, any label; each label needs"):
         hold_out(frame([0]), fraction=0.1, seed=0, stratify=False)
+
+
+groups_of_rows = st.lists(st.sampled_from("abcdef"), min_size=8, max_size=60).filter(
+    lambda g: len(set(g)) > 3
+)
+
+
+@given(groups_of_rows, st.floats(0.01, 0.2), st.integers(0, 99))
+def test_a_group_is_whole_on_one_side_and_rows_stay_in_order(
+    groups: list[str], fraction: float, seed: int
+) -> None:
+    train = frame([0] * len(groups)).assign(group=groups)
+    try:
+        rest, held = hold_out_groups(train, groups, fraction=fraction, seed=seed)
+    except DataError:
+        assert pd.Series(groups).value_counts().iloc[-1] < fraction * len(groups)
+        return
+    assert not set(rest["group"]) & set(held["group"])
+    assert len(held) >= fraction * len(groups)
+    assert len(rest) + len(held) == len(groups)
+    assert len(rest) > 0
+    numbers = [int(text.split()[1]) for text in held["sentence"]]
+    assert numbers == sorted(numbers)
+
+
+def test_another_seed_holds_out_other_groups() -> None:
+    groups = [f"article {number // 4}" for number in range(80)]
+    train = frame([0] * 80)
+    held = [
+        hold_out_groups(train, groups, fraction=0.1, seed=seed)[1]["sentence"].tolist() for seed in (0, 0, 1)
+    ]
+    assert held[0] == held[1] != held[2]
+
+
+def test_one_article_alone_cannot_be_cut() -> None:
+    with pytest.raises(DataError, match=r"task\.selection_fraction: 0\.1 of 9 training rows"):
+        hold_out_groups(frame([0] * 9), ["one"] * 9, fraction=0.1, seed=0)

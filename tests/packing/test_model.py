@@ -283,3 +283,39 @@ def test_transformers_without_our_package_refuses_the_folder(packed: Path, name:
     assert ran.returncode != 0
     assert "bitladder" in ran.stderr.splitlines()[-1] + ran.stderr
     assert "ValueError" in ran.stderr
+
+
+ANSWERING = {
+    "max_length": 16,
+    "doc_stride": 4,
+    "max_question_length": 6,
+    "max_answer_length": 5,
+    "unanswerable": True,
+    "no_answer_threshold": 0.5,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"bitladder_answering": None}, "bitladder_answering belongs to PackedBertForQuestionAnswering"),
+        ({"architectures": [format.CLASSIFIER]}, "bitladder_answering belongs to"),
+        ({"bitladder_answering": {**ANSWERING, "no_answer_threshold": None}}, "unanswerable"),
+        ({"bitladder_answering": {**ANSWERING, "no_answer_threshold": float("nan")}}, "no_answer_threshold"),
+        ({"bitladder_answering": {**ANSWERING, "unanswerable": False}}, "unanswerable"),
+        ({"bitladder_answering": {**ANSWERING, "max_length": 13}}, "max_length 13 holds no window"),
+        ({"bitladder_answering": {**ANSWERING, "max_length": 99}}, "more than the model has positions"),
+        ({"bitladder_answering": {**ANSWERING, "more": 1}}, "more"),
+        ({"id2label": {"0": "end", "1": "start"}}, "0 start, 1 end"),
+    ],
+)
+def test_what_a_question_answering_models_config_says_fits_together(
+    packed: Path, change: dict[str, Any], problem: str
+) -> None:
+    values = dict(files.read_json(packed / "config.json"))
+    del values["problem_type"]
+    names = {"id2label": {"0": "start", "1": "end"}, "label2id": {"start": 0, "end": 1}}
+    right = {**values, **names, "architectures": [format.ANSWERER], "bitladder_answering": ANSWERING}
+    format.check_config(right, source="here")
+    with pytest.raises(FormatError, match=problem):
+        format.check_config({**right, **change}, source="here")

@@ -14,6 +14,8 @@ import torch
 import pipeline.packing
 from pipeline import files, paths, record
 from pipeline.data.tables import read_split
+from pipeline.ladder import estimate
+from pipeline.ladder.rung import climb
 from pipeline.modeling.checkpoint import load_classifier, load_state
 from pipeline.packing import predict, size
 from pipeline.packing.model import load
@@ -112,6 +114,15 @@ def test_there_is_no_pooler_anywhere(project: Params) -> None:
         assert "pooler" not in {part.part for part in record.read(paths.model_dir(name)).init}
     assert "pooler" not in {part.part for part in size.account(paths.packed_dir("w1")).parts}
     assert {"qa_outputs.weight", "qa_outputs.bias"} <= load_state(paths.model_dir("w1")).keys()
+
+
+def test_the_size_is_the_one_that_was_planned(project: Params) -> None:
+    shape, rungs = estimate.shape_of(project), {rung.name: rung for rung in climb(project)}
+    assert shape is not None
+    for rung in project.deliver:
+        found = size.account(paths.packed_dir(rung))
+        [header] = [part.stored_bytes for part in found.parts if part.part == "file header"]
+        assert estimate.packed_bytes(shape, rungs[rung], num_labels=2) == found.file_bytes - header
 
 
 def test_the_threshold_is_chosen_on_selection_and_goes_with_the_model(
