@@ -186,6 +186,21 @@ def predict(
     raise typer.Exit(predict.main(str(folder), text, context or text_pair, as_json))
 
 
+@app.command()
+def submit(
+    rung: Annotated[str, typer.Argument(help="A packed rung, such as w1a8.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Folder for the files.")],
+    root: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Holds glue/<task>/test.parquet; else data.root, or the Hub."),
+    ] = None,
+) -> None:
+    """Answer a GLUE task's test split in its server's files."""
+    from pipeline.reporting import submission
+
+    raise typer.Exit(submission.main(rung, root, output))
+
+
 def main() -> None:
     """Entry point: run a command, turn its failure into a line and an exit code."""
     try:

@@ -51,6 +51,24 @@ def checked(
     return frame.astype({LABEL: np.float32 if num_labels is None else np.int64})
 
 
+def checked_unlabelled(table: pa.Table, *, source: str, sentence_columns: Sequence[str]) -> pd.DataFrame:
+    """The sentence columns and `idx` of a split to be answered, with labels of -1, once nothing is wrong.
+
+    Raises:
+        DataError: with every problem found; `idx` has to number the rows from 0 on, in any order.
+    """
+    missing = [name for name in (*sentence_columns, INDEX) if name not in table.column_names]
+    problems = [f"no column {name!r}; it has {sorted(table.column_names)}" for name in missing]
+    for name in sentence_columns:
+        problems += [] if name in missing else list(text_problems(name, table.column(name)))
+    if INDEX not in missing and sorted(table.column(INDEX).to_pylist()) != list(range(table.num_rows)):
+        problems.append(f"column {INDEX!r} does not number the {table.num_rows} rows from 0 on")
+    if problems:
+        raise DataError([f"{source}: {problem}" for problem in problems])
+    frame: pd.DataFrame = table.select([*sentence_columns, INDEX]).to_pandas()
+    return frame.assign(**{LABEL: -1})
+
+
 def _problems(
     table: pa.Table, sentence_columns: Sequence[str], num_labels: int | None, training: bool
 ) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 Names of files, columns and labels are those of `nyu-mll/glue` (Wang et al., arXiv:1804.07461): `label` is
 an integer from 0, or a float for STS-B; MNLI has `validation_matched` and `validation_mismatched`. The test
-splits have no labels (-1 in every row) and are not read.
+splits have no labels (-1 in every row) and are read only to be answered.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.data.checks import DataError, checked
-from pipeline.data.hub import HubError as HubError
+from pipeline.data.checks import DataError, checked, checked_unlabelled
 from pipeline.data.hub import fetch
 from pipeline.data.tables import read_table
 
@@ -35,8 +34,7 @@ def from_folder(
         IntegrityError: a file is torn.
         DataError: rows are wrong; every problem of every split is told.
     """
-    folder = Path(root) / "glue" / task
-    paths = {split: folder / f"{split}.parquet" for split in [TRAIN, *validation_splits]}
+    paths = {split: path_of(root, task, split) for split in [TRAIN, *validation_splits]}
     tables = {split: (str(path), read_table(path)) for split, path in paths.items()}
     return check_splits(tables, sentence_columns, num_labels)
 
@@ -62,6 +60,28 @@ def from_hub(
         for split in [TRAIN, *validation_splits]
     }
     return check_splits(tables, sentence_columns, num_labels)
+
+
+def path_of(root: Path, task: str, split: str) -> Path:
+    """Where a split lies in a folder of GLUE's tasks."""
+    return Path(root) / "glue" / task / f"{split}.parquet"
+
+
+def unlabelled_from_folder(
+    root: Path, task: str, split: str, sentence_columns: Sequence[str]
+) -> pd.DataFrame:
+    """A test split, to be answered. Raises as `from_folder`."""
+    path = path_of(root, task, split)
+    return checked_unlabelled(read_table(path), source=str(path), sentence_columns=sentence_columns)
+
+
+def unlabelled_from_hub(
+    repository: str | None, revision: str, task: str, split: str, sentence_columns: Sequence[str]
+) -> pd.DataFrame:
+    """A test split, to be answered. Raises as `from_hub`."""
+    name = repository or REPOSITORY
+    table = fetch(name, task, split, revision)
+    return checked_unlabelled(table, source=f"{name}/{task}/{split}", sentence_columns=sentence_columns)
 
 
 def check_splits(

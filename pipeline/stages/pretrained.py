@@ -4,7 +4,7 @@ import importlib.util
 from pathlib import Path
 
 from pipeline import files, paths, record
-from pipeline.data.glue import HubError
+from pipeline.data.hub import HubError
 from pipeline.params import Model, Params
 from pipeline.record import Part, Record
 

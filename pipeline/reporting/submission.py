@@ -1,0 +1,120 @@
+"""`bitladder submit RUNG`: a packed model's answers on a GLUE task's unlabelled test splits, for its server.
+
+One .tsv for each test split, with the columns `index` and `prediction`: the server's words where it wants
+words, numbers of labels elsewhere, for STS-B similarities from 0 to 5 (as GLUE's own baselines write them,
+github.com/nyu-mll/GLUE-baselines). An MNLI model also answers the diagnostic set (AX.tsv). What the server
+gets is one archive of the files of all tasks.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline import files, params, paths
+from pipeline.params import Params, Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pipeline.evaluation.metrics import Array
+
+LOWEST, HIGHEST = 0.0, 5.0
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A file for the server: its name, and the data set and split that it answers.
+
+    `optional` ones are left out where their split is not there.
+    """
+
+    name: str
+    dataset: str
+    split: str = "test"
+    optional: bool = False
+
+
+SHEETS = {
+    "cola": [Sheet("CoLA.tsv", "cola")],
+    "sst2": [Sheet("SST-2.tsv", "sst2")],
+    "mrpc": [Sheet("MRPC.tsv", "mrpc")],
+    "stsb": [Sheet("STS-B.tsv", "stsb")],
+    "qqp": [Sheet("QQP.tsv", "qqp")],
+    "mnli": [
+        Sheet("MNLI-m.tsv", "mnli", "test_matched"),
+        Sheet("MNLI-mm.tsv", "mnli", "test_mismatched"),
+        Sheet("AX.tsv", "ax", optional=True),
+    ],
+    "qnli": [Sheet("QNLI.tsv", "qnli")],
+    "rte": [Sheet("RTE.tsv", "rte")],
+    "wnli": [Sheet("WNLI.tsv", "wnli")],
+}
+IN_WORDS = ("mnli", "qnli", "rte")  # the others in numbers
+
+
+def main(rung: str, root: Path | None, output: Path) -> int:
+    """Write the task's files into `output`; say how many answers each holds.
+
+    Raises:
+        ValueError: the task is none of GLUE's, or there is no such rung.
+        FileNotFoundError, IntegrityError, HubError, DataError: a test split cannot be had or used.
+    """
+    settings = params.load(paths.PARAMS)
+    if settings.task.name not in SHEETS:
+        raise ValueError(f"task.name: {settings.task.name} is none of GLUE's; known: {', '.join(SHEETS)}")
+    if rung not in settings.deliver:
+        raise ValueError(f"no packed rung {rung!r}; known: {', '.join(settings.deliver)}")
+    for sheet, frame in _splits(settings, root):
+        path = output / sheet.name
+        files.write_text(path, tsv(frame["idx"].tolist(), answers(settings.task, rung, frame)))
+        sys.stdout.write(f"{path}: {len(frame)} answers of {rung} on {sheet.dataset} {sheet.split}\n")
+    return 0
+
+
+def answers(task: Task, rung: str, frame: "pd.DataFrame") -> list[str]:
+    """The packed rung's answer to each row, as the server writes it."""
+    from pipeline.data.encode import encode
+    from pipeline.evaluation.score import logits
+    from pipeline.packing.model import load
+    from pipeline.training.device import device
+
+    folder = paths.packed_dir(rung)
+    model = load(folder)
+    model.to(device())  # type: ignore[arg-type]
+    rows = encode(frame, task.sentence_columns, folder, max_length=task.max_length)
+    return written(task, logits(model, rows))
+
+
+def written(task: Task, logits_NL: "Array") -> list[str]:
+    """One answer per row of logits."""
+    if task.kind == "regression":
+        return [f"{min(max(value, LOWEST), HIGHEST):.3f}" for value in logits_NL[:, 0].tolist()]
+    numbers = logits_NL.argmax(axis=1).tolist()
+    return [task.label_names[number] if task.name in IN_WORDS else str(number) for number in numbers]
+
+
+def tsv(index: Sequence[int], predictions: Sequence[str]) -> str:
+    """The file's text, in the order of the index."""
+    rows = sorted(zip(index, predictions, strict=True))
+    return "\n".join(["index\tprediction", *(f"{number}\t{answer}" for number, answer in rows)]) + "\n"
+
+
+def _splits(settings: Params, root: Path | None) -> Iterator[tuple[Sheet, "pd.DataFrame"]]:
+    from pipeline.data import glue
+
+    data = settings.data
+    folder = root or (Path(data.root) if data.root else None)
+    for sheet in SHEETS[settings.task.name]:
+        columns = settings.task.sentence_columns
+        if folder is not None:
+            if sheet.optional and not glue.path_of(folder, sheet.dataset, sheet.split).is_file():
+                continue
+            yield sheet, glue.unlabelled_from_folder(folder, sheet.dataset, sheet.split, columns)
+        else:
+            assert data.revision is not None
+            yield (
+                sheet,
+                glue.unlabelled_from_hub(data.repository, data.revision, sheet.dataset, sheet.split, columns),
+            )
