@@ -1,6 +1,17 @@
-"""For every test: the same examples on every machine; no time limit on the first one, which imports torch."""
+"""For every test: the same examples and the same drawn numbers on every machine, in whatever order tests run."""
 
+import sys
+
+import pytest
 from hypothesis import settings
 
+# No time limit on an example: the first one imports torch.
 settings.register_profile("bitladder", deadline=None, derandomize=True)
 settings.load_profile("bitladder")
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers() -> None:
+    """Seed torch's global generator where a test has it; hypothesis sees to python's and numpy's."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
