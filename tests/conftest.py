@@ -1,4 +1,4 @@
-"""For every test: the same examples and the same drawn numbers on every machine, in whatever order tests run."""
+"""For every test: the same examples and the same drawn numbers, on every machine and in whatever order."""
 
 import sys
 
