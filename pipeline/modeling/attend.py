@@ -91,26 +91,21 @@ class _Attend(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         of_context, of_scores = gradients
-        heads_3BHSD, probabilities, integers, step, offset = ctx.saved_tensors
+        heads_3BHSD = ctx.saved_tensors[0]
         dtype = ctx.kernels.gradients
         query, key, value = heads_3BHSD.to(dtype).flatten(1, 2)
         of_heads = torch.empty_like(heads_3BHSD, dtype=dtype)
         of_query, of_key, of_value = of_heads.flatten(1, 2)
-        of_learned: tuple[Tensor, ...] = ()
-
-        of_context = of_context.transpose(1, 2).to(dtype).reshape_as(value)
-        of_probabilities = torch.bmm(of_context, value.transpose(1, 2)).to(torch.float32)
-        of_probabilities = of_probabilities.view_as(probabilities)
-        seen = probabilities
-        if ctx.quantizer is not None:
-            codes = Codes(integers, step, offset)
-            seen = codes.values()
-            of_probabilities, *of_learned = ctx.quantizer.gradients(probabilities, codes, of_probabilities)
-        torch.bmm(seen.to(dtype).flatten(0, 1).transpose(1, 2), of_context, out=of_value)
-
-        of_masked = torch._softmax_backward_data(of_probabilities, probabilities, -1, torch.float32)
-        if of_scores is not None:
-            of_masked.add_(of_scores)
+        if (
+            of_context is None
+        ):  # only the scores are looked at, as in the last layer where logits weigh nothing
+            of_masked = of_scores
+            of_value.zero_()
+            of_learned = [torch.zeros_like(x) for x in ctx.quantizer.learned()] if ctx.quantizer else []
+        else:
+            of_masked, of_learned = _through_context(ctx, of_context, value, of_value)
+            if of_scores is not None:
+                of_masked.add_(of_scores)
         of_masked = of_masked.flatten(0, 1).to(dtype)
         _times(of_masked, key, ctx.scale, out=of_query)
         _times(of_masked.transpose(1, 2), query, ctx.scale, out=of_key)
@@ -118,6 +113,24 @@ class _Attend(torch.autograd.Function):
         rows_BS3HD = of_heads.permute(1, 3, 0, 2, 4)
         in_rows = torch.empty(rows_BS3HD.shape, device=of_heads.device).copy_(rows_BS3HD)
         return in_rows.permute(2, 0, 3, 1, 4), None, None, None, None, *of_learned
+
+
+def _through_context(
+    ctx: Any, of_context: Tensor, value: Tensor, of_value: Tensor
+) -> tuple[Tensor, list[Tensor]]:
+    """The gradients of the masked scores and of each that the quantizer learns; fills in `of_value`."""
+    _, probabilities, integers, step, offset = ctx.saved_tensors
+    of_context = of_context.transpose(1, 2).to(value.dtype).reshape_as(value)
+    of_probabilities = torch.bmm(of_context, value.transpose(1, 2)).to(torch.float32)
+    of_probabilities = of_probabilities.view_as(probabilities)
+    seen, of_learned = probabilities, []
+    if ctx.quantizer is not None:
+        codes = Codes(integers, step, offset)
+        seen = codes.values()
+        of_probabilities, *of_learned = ctx.quantizer.gradients(probabilities, codes, of_probabilities)
+    torch.bmm(seen.to(value.dtype).flatten(0, 1).transpose(1, 2), of_context, out=of_value)
+    of_masked = torch._softmax_backward_data(of_probabilities, probabilities, -1, torch.float32)
+    return of_masked, of_learned
 
 
 def _times(first: Tensor, second: Tensor, factor: float, *, out: Tensor | None = None) -> Tensor:
