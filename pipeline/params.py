@@ -4,6 +4,7 @@ Read with the parser DVC itself uses (YAML 1.2), so that `1e-5` means the same t
 torch: a wrong file is refused in a blink. What the refusals say is in `pipeline.problems`.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -133,6 +134,13 @@ class Duration(Section):
 
     steps: Count | None = None
     epochs: Positive | None = None
+
+    def count_steps(self, *, num_rows: int, batch_size: int) -> int:
+        """How many steps that is. `num_rows`: of one epoch; any where the duration is given in steps."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        return max(1, round(self.epochs * math.ceil(num_rows / batch_size)))
 
 
 class Budget(Section):

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from pipeline.params import Params, ParamsError, load
+from pipeline.params import Duration, Params, ParamsError, load
 
 ROOT = Path(__file__).parent.parent
 DEFAULT = ROOT / "params.yaml"
@@ -76,6 +76,19 @@ def test_what_is_loaded_cannot_be_changed() -> None:
     params = load(DEFAULT)
     with pytest.raises(ValueError, match="frozen"):
         params.seed = 1
+
+
+@pytest.mark.parametrize(
+    ("duration", "num_rows", "expected"),
+    [
+        (Duration(steps=7), 1000, 7),
+        (Duration(epochs=3), 100, 12),  # four batches of 32, the last one short
+        (Duration(epochs=0.5), 100, 2),
+        (Duration(epochs=0.01), 100, 1),
+    ],
+)
+def test_a_duration_in_steps_or_epochs(duration: Duration, num_rows: int, expected: int) -> None:
+    assert duration.count_steps(num_rows=num_rows, batch_size=32) == expected
 
 
 def test_all_problems_come_at_once(refusals: Refusals) -> None:

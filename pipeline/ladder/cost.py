@@ -8,7 +8,6 @@ Other work on a machine makes everything take longer on the wall. What is measur
 time of the processors too (`undisturbed`), so that a plan made beside other work is not a plan for it.
 """
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -118,15 +117,7 @@ def num_steps(params: Params, name: str, rows: Rows | None) -> int | None:
     duration = _duration(params, name)
     if duration.steps is None and num_rows is None:
         return None
-    return count_steps(duration, num_rows=num_rows or 0, batch_size=optimization_of(params, name).batch_size)
-
-
-def count_steps(duration: Duration, *, num_rows: int, batch_size: int) -> int:
-    """As the loop counts them (`pipeline.training.loop.count_steps`), without torch."""
-    if duration.steps is not None:
-        return duration.steps
-    assert duration.epochs is not None
-    return max(1, round(duration.epochs * math.ceil(num_rows / batch_size)))
+    return duration.count_steps(num_rows=num_rows or 0, batch_size=optimization_of(params, name).batch_size)
 
 
 def undisturbed(timed: Sequence[float], threads: int = 1) -> float:

@@ -21,7 +21,7 @@ from pipeline.record import Part, Record, Stage
 from pipeline.training import fingerprint, parallel, parents, split
 from pipeline.training.device import choose_threads, device, move, seed_everything
 from pipeline.training.fit_teacher import note_threshold
-from pipeline.training.loop import Fitted, LossTerms, count_steps, fit
+from pipeline.training.loop import Fitted, LossTerms, fit
 from pipeline.training.outcome import publish
 from pipeline.training.resume import States, open_states
 from pipeline.training.sign_flips import since
@@ -122,8 +122,8 @@ def _train(
         batches=data.train.shuffled(optimization.batch_size, seed=params.seed),
         loss_terms=against_teacher(teacher, objective(params, rung)),
         score=lambda trained: split.score_on(data.selection, params.task, trained).score,
-        num_steps=count_steps(
-            params.duration_of(rung), num_rows=len(data.train), batch_size=optimization.batch_size
+        num_steps=params.duration_of(rung).count_steps(
+            num_rows=len(data.train), batch_size=optimization.batch_size
         ),
         num_evaluations=params.budget.evaluations,
         optimization=optimization,

@@ -17,7 +17,7 @@ from pipeline.params import Params, Task
 from pipeline.record import Record
 from pipeline.training import fingerprint, parallel, split
 from pipeline.training.device import choose_threads, move, seed_everything
-from pipeline.training.loop import LossTerms, count_steps, fit
+from pipeline.training.loop import LossTerms, fit
 from pipeline.training.outcome import publish
 from pipeline.training.resume import States, open_states
 
@@ -48,8 +48,8 @@ def fit_teacher(params: Params) -> Record:
         batches=data.train.shuffled(optimization.batch_size, seed=params.seed),
         loss_terms=_against_labels(params.task.kind == "regression"),
         score=lambda trained: split.score_on(data.selection, params.task, trained).score,
-        num_steps=count_steps(
-            params.budget.teacher, num_rows=len(data.train), batch_size=optimization.batch_size
+        num_steps=params.budget.teacher.count_steps(
+            num_rows=len(data.train), batch_size=optimization.batch_size
         ),
         num_evaluations=params.budget.evaluations,
         optimization=optimization,

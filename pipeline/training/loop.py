@@ -9,7 +9,6 @@ the step before, an evaluation and a point of the curve: what a stopped training
 """
 
 import logging
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from pipeline.data.encode import Batch
 from pipeline.distillation.objective import Portion, total
-from pipeline.params import Duration, Optimization
+from pipeline.params import Optimization
 from pipeline.training import live, parallel, stopping
 from pipeline.training.device import copied
 from pipeline.training.divergence import Divergence
@@ -145,11 +144,3 @@ def _spool(name: str, states: States | None, world: World) -> live.Spool:
 def _is_point(step: int, num_steps: int) -> bool:
     """About ten points over a run, by steps alone: a curve does not depend on how fast the machine is."""
     return step % max(1, num_steps // POINTS_PER_CURVE) == 0 or step == num_steps
-
-
-def count_steps(duration: Duration, *, num_rows: int, batch_size: int) -> int:
-    """Steps of a duration that is given in steps or in epochs."""
-    if duration.steps is not None:
-        return duration.steps
-    assert duration.epochs is not None
-    return max(1, round(duration.epochs * math.ceil(num_rows / batch_size)))

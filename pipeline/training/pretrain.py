@@ -20,7 +20,7 @@ from pipeline.distillation.objective import Portion
 from pipeline.params import Architecture, Params
 from pipeline.training import fingerprint, parallel
 from pipeline.training.device import choose_threads, move, seed_everything
-from pipeline.training.loop import Fitted, count_steps, fit
+from pipeline.training.loop import Fitted, fit
 from pipeline.training.resume import States, open_states
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -59,8 +59,8 @@ def pretrain(
         batches=Masked(rows.shuffled(optimization.batch_size, seed=params.seed), tokenizer),
         loss_terms=_masked_words,
         score=None,
-        num_steps=count_steps(
-            params.budget.pretraining, num_rows=len(rows), batch_size=optimization.batch_size
+        num_steps=params.budget.pretraining.count_steps(
+            num_rows=len(rows), batch_size=optimization.batch_size
         ),
         num_evaluations=params.budget.evaluations,
         optimization=optimization,

@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.ladder import cost
-from pipeline.ladder.cost import Rehearsed, Rows, costs, count_steps, training_seconds, undisturbed
+from pipeline.ladder.cost import Rehearsed, Rows, costs, training_seconds, undisturbed
 from pipeline.ladder.plan import plan
 from pipeline.params import Duration, Model, Params, load
-from pipeline.training import loop
 
 DEFAULT = load(Path(__file__).parents[2] / "params.yaml")
 ROWS = Rows(
@@ -37,18 +36,6 @@ MEASURED = Rehearsed(
     pack_seconds=4.0,
     packed_seconds_per_row=0.02,
 )
-durations = st.one_of(
-    st.builds(Duration, steps=st.integers(1, 1000)),
-    st.builds(Duration, epochs=st.floats(0.01, 100, allow_nan=False)),
-)
-
-
-@given(duration=durations, num_rows=st.integers(1, 10**6), batch_size=st.integers(1, 512))
-def test_steps_are_counted_as_the_loop_counts_them(
-    duration: Duration, num_rows: int, batch_size: int
-) -> None:
-    counted = count_steps(duration, num_rows=num_rows, batch_size=batch_size)
-    assert counted == loop.count_steps(duration, num_rows=num_rows, batch_size=batch_size)
 
 
 def test_a_stage_is_steps_states_evaluations_unread_rows_and_the_rest() -> None:

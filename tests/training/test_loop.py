@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from pipeline.data.encode import Batch
 from pipeline.distillation.objective import WHOLE, Portion
-from pipeline.params import Duration, Optimization
+from pipeline.params import Optimization
 from pipeline.training.divergence import DivergedError
-from pipeline.training.loop import Fitted, LossTerms, count_steps, fit
+from pipeline.training.loop import Fitted, LossTerms, fit
 
 OPTIMIZATION = Optimization(
     batch_size=4, learning_rate=0.1, warmup_fraction=0.0, weight_decay=0.0, max_grad_norm=1.0, dropout=0.0
@@ -196,16 +196,3 @@ def test_large_gradients_are_clipped() -> None:
     model = Counting()
     run(model, terms=steep, num_steps=1, num_evaluations=1)
     assert float(model.weight.grad) == pytest.approx(1.0, rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("duration", "num_rows", "expected"),
-    [
-        (Duration(steps=7), 1000, 7),
-        (Duration(epochs=3), 100, 12),  # four batches of 32, the last one short
-        (Duration(epochs=0.5), 100, 2),
-        (Duration(epochs=0.01), 100, 1),
-    ],
-)
-def test_a_duration_in_steps_or_epochs(duration: Duration, num_rows: int, expected: int) -> None:
-    assert count_steps(duration, num_rows=num_rows, batch_size=32) == expected
