@@ -210,7 +210,7 @@ def machine() -> dict[str, Any]:
         "vectors": torch.backends.cpu.get_cpu_capability(),
         "features": [name for name, is_there in features.items() if is_there()],
         "threads": torch.get_num_threads(),
-        "whole_numbers": "whole numbers by int8 products" if chosen.int8 else "whole numbers as floats",
+        "whole_numbers": "whole numbers by int8 products" if chosen.vnni else "whole numbers as floats",
         "floats": "floats by oneDNN" if chosen.onednn else "floats by torch's own choice",
     }
 

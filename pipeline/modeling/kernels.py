@@ -30,18 +30,19 @@ class Kernels:
 
     Attributes:
         fused: one function per layer, on whole numbers; else plain autograd on rounded floats, the reference.
-        int8: multiply whole numbers by int8 instructions; else in floating point.
+        vnni: multiply whole numbers by int8 instructions on the CPU; else in floating point. Without VNNI,
+            oneDNN adds pairs of int8 products in 16 bits, where they saturate. GPUs always use theirs.
         onednn: multiply floats through oneDNN; else through torch's own choice.
         gradients: dtype of the factors in the backward pass, and in a frozen teacher's forward pass.
     """
 
     fused: bool
-    int8: bool
+    vnni: bool
     onednn: bool
     gradients: torch.dtype
 
 
-PLAIN = Kernels(fused=False, int8=False, onednn=False, gradients=torch.float32)
+PLAIN = Kernels(fused=False, vnni=False, onednn=False, gradients=torch.float32)
 
 
 def choose(gradients: Gradients = "float32", *, name: str | None = None) -> Kernels:
@@ -55,10 +56,9 @@ def choose(gradients: Gradients = "float32", *, name: str | None = None) -> Kern
         raise ValueError(f"{ENVIRONMENT}: {name!r}; known: {', '.join(NAMES)}")
     if name == "plain":
         return PLAIN
-    # Without VNNI, oneDNN adds pairs of int8 products in 16 bits, where they saturate.
-    int8 = torch.cuda.is_available() or torch.cpu._is_vnni_supported()
+    vnni = torch.cpu._is_vnni_supported()
     onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return Kernels(fused=True, int8=int8, onednn=onednn, gradients=_DTYPES[gradients])
+    return Kernels(fused=True, vnni=vnni, onednn=onednn, gradients=_DTYPES[gradients])
 
 
 def use(model: nn.Module, kernels: Kernels) -> None:
@@ -74,7 +74,7 @@ def integer_product(codes_MI: Tensor, codes_OI: Tensor, *, largest: int, kernels
     Args:
         largest: what no product of two codes exceeds in magnitude.
     """
-    if kernels.int8 and _takes_int8(codes_MI, codes_OI):
+    if _takes_int8(codes_MI, codes_OI, kernels):
         return torch._int_mm(codes_MI, codes_OI.t()).to(torch.float32)
     exact = torch.float32 if codes_MI.shape[1] * largest <= 2**24 else torch.float64
     return torch.mm(codes_MI.to(exact), codes_OI.to(exact).t()).to(torch.float32)
@@ -105,9 +105,9 @@ def weight_gradient(gradient_MO: Tensor, x_MI: Tensor, kernels: Kernels) -> Tens
     return product(gradient_MO.t(), x_MI.t(), None, kernels).to(torch.float32)
 
 
-def _takes_int8(codes_MI: Tensor, codes_OI: Tensor) -> bool:
+def _takes_int8(codes_MI: Tensor, codes_OI: Tensor, kernels: Kernels) -> bool:
     """CUDA's int8 product wants more than 16 rows, and whole eights of everything else."""
     (rows, inputs), outputs = codes_MI.shape, codes_OI.shape[0]
     if codes_MI.device.type == "cpu":
-        return inputs > 1  # of a single column, torch 2.13 mistakes the transpose for a row
+        return kernels.vnni and inputs > 1  # of a single column, torch 2.13 mistakes the transpose for a row
     return codes_MI.is_cuda and rows > 16 and inputs % 8 == 0 and outputs % 8 == 0

@@ -14,7 +14,7 @@ from pipeline.modeling.kernels import PLAIN, Kernels, choose, integer_product
 from pipeline.quantizers.choose import Precision
 
 FUSED = choose(name="fused")
-WITHOUT_INT8 = replace(FUSED, int8=False)
+WITHOUT_INT8 = replace(FUSED, vnni=False)
 BFLOAT16 = choose("bfloat16", name="fused")
 SIDES = st.integers(1, 40)
 
@@ -30,7 +30,7 @@ def test_integer_products_are_exact_whatever_the_shape_and_the_routine(
 ) -> None:
     x, weight = drawn_codes(tokens, inputs, top, seed), drawn_codes(outputs, inputs, weight_top, seed + 1)
     expected = (x.long() @ weight.long().t()).float()
-    for chosen in (FUSED, WITHOUT_INT8, replace(FUSED, int8=True)):
+    for chosen in (FUSED, WITHOUT_INT8):
         found = integer_product(x, weight, largest=top * weight_top, kernels=chosen)
         assert found.dtype == torch.float32
         assert torch.equal(found, expected)
@@ -45,6 +45,16 @@ def test_sums_that_float32_cannot_hold_are_rounded_once(chosen: Kernels) -> None
     assert exact > 2**24
     found = integer_product(x, x, largest=127 * 127, kernels=chosen)
     assert torch.equal(found, torch.full((17, 17), exact, dtype=torch.float64).float())
+
+
+def test_a_gpu_beside_it_does_not_give_the_cpu_int8_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would saturate: 127 * 127 twice is beyond 16 bits."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
+    monkeypatch.setattr(torch, "_int_mm", lambda *_: pytest.fail("int8 product on a CPU without VNNI"))
+    x = torch.full((32, 32), 127, dtype=torch.int8)
+    found = integer_product(x, x, largest=127 * 127, kernels=choose(name="fused"))
+    assert torch.equal(found, torch.full((32, 32), 32.0 * 127 * 127))
 
 
 @given(SIDES, SIDES, SIDES, st.integers(0, 99))

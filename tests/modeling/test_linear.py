@@ -112,7 +112,7 @@ def test_the_product_is_that_of_the_quantized_values(bits: int, activations: int
 @pytest.mark.parametrize("activations", [8, 4, 1])
 def test_a_layer_without_int8_instructions_gives_the_same_bits(activations: int) -> None:
     made, x = layer(1, activations, signed=False), inputs(False)
-    without = everything(made, x, replace(FUSED, int8=False))
+    without = everything(made, x, replace(FUSED, vnni=False))
     assert all(torch.equal(tensor, without[name]) for name, tensor in everything(made, x, FUSED).items())
 
 
