@@ -19,6 +19,7 @@ from pathlib import Path
 from flows import launch, rank
 from pipeline import files, paths
 from pipeline.params import Params
+from pipeline.training import state_folders
 
 MOST_LAUNCHES = 4
 # Not to be tried again: wrong parameters, a broken input, divergence, another writer, told to stop.
@@ -46,21 +47,22 @@ def run(settings: Params, stage: str, rung: str | None, address: str) -> None:
     model = rung or stage
     environment = {**os.environ, **_for_processes(settings.training.processes)}
     for number in range(1, MOST_LAUNCHES + 1):
-        before = newest_step(model)
+        before = newest_steps(model)
         ended = _launch(settings.training.processes, stage, rung, address, environment)
         if ended.exit_code == 0:
             return
-        after = newest_step(model)
-        if ended.exit_code in FINAL or number == MOST_LAUNCHES or after <= before:
+        further = [step for folder, step in newest_steps(model).items() if step > before.get(folder, 0)]
+        if ended.exit_code in FINAL or number == MOST_LAUNCHES or not further:
             raise LostProcessError(ended.said, ended.exit_code)
-        _log.warning("%s: %s; starts again from step %d", address, ended.said, after)
+        _log.warning("%s: %s; starts again from step %d", address, ended.said, max(further))
         environment.pop("BITLADDER_FRESH", None)  # has been done; done again it would lose what there is
 
 
-def newest_step(model: str) -> int:
-    """The step of the newest state that a training of this model left; 0 if there is none."""
-    steps = (path.name.removeprefix("step-") for path in paths.states_dir(model).glob("*/step-*"))
-    return max((int(step) for step in steps if step.isdecimal()), default=0)
+def newest_steps(model: str) -> dict[Path, int]:
+    """The step of the newest state of each training of this model, by its folder."""
+    return {
+        folder: state_folders.steps(folder)[-1] for folder in state_folders.trainings(paths.states_dir(model))
+    }
 
 
 def _for_processes(number: int) -> Mapping[str, str]:

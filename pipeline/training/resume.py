@@ -11,7 +11,6 @@ published model and those older than the newest two.
 
 import logging
 import os
-import re
 import shutil
 from itertools import chain, count
 from pathlib import Path
@@ -25,12 +24,12 @@ from pipeline import files, paths
 from pipeline.training.fingerprint import Facts, differences, digest
 from pipeline.training.parallel import World
 from pipeline.training.state import State
+from pipeline.training.state_folders import DIGITS, steps, trainings
 
 FRESH = "BITLADDER_FRESH"  # environment variable: 1 sets older states of the model aside
 TENSORS, VALUES = "state.safetensors", "state.json"
 KEPT = 2
 FORMAT = 1
-DIGITS = 16  # of the fingerprint, in names
 
 _log = logging.getLogger(__name__)
 
@@ -105,7 +104,7 @@ class States:
                 )
         except (OSError, SafetensorError) as error:
             raise UnwrittenError(self._unwritten(state, error)) from error
-        for old in _steps(self.folder)[:-KEPT]:
+        for old in steps(self.folder)[:-KEPT]:
             shutil.rmtree(self._folder(old))
 
     def _folder(self, step: int) -> Path:
@@ -114,7 +113,7 @@ class States:
     def _check_newest(self) -> int:
         """The step of the newest whole state, 0 if there is none."""
         damaged = []
-        for step in reversed(_steps(self.folder)):
+        for step in reversed(steps(self.folder)):
             try:
                 _verify(self._folder(step))
             except files.IntegrityError as error:
@@ -151,7 +150,7 @@ def open_states(name: str, facts: Facts, *, every: int, world: World) -> States:
             lists each fact that differs. Not when BITLADDER_FRESH=1.
     """
     states = States(name, facts, every=every, world=world)
-    all_folders = _trainings(states.folder.parent)
+    all_folders = trainings(states.folder.parent)
     if os.environ.get(FRESH) == "1":
         if world.leads:
             for folder in all_folders:
@@ -162,18 +161,6 @@ def open_states(name: str, facts: Facts, *, every: int, world: World) -> States:
     if world.leads:
         _sweep(states.folder)
     return states
-
-
-def _trainings(parent: Path) -> list[Path]:
-    """The folders of a model's trainings that hold a state; set-aside ones have a suffix."""
-    named = (folder for folder in parent.glob("*") if re.fullmatch(f"[0-9a-f]{{{DIGITS}}}", folder.name))
-    return sorted(folder for folder in named if _steps(folder))
-
-
-def _steps(folder: Path) -> list[int]:
-    """The steps of a training's states, oldest first."""
-    names = (re.fullmatch(r"step-(\d{9,})", path.name) for path in folder.glob("step-*"))
-    return sorted(int(name[1]) for name in names if name)
 
 
 def _verify(folder: Path) -> None:
@@ -192,9 +179,9 @@ def _set_aside(folder: Path, wanted: Path) -> Path:
 
 
 def _refusal(states: States, others: list[Path]) -> str:
-    other = max(others, key=lambda folder: _steps(folder)[-1])
+    other = max(others, key=lambda folder: steps(folder)[-1])
     lines = differences(_facts_of(other), states.facts)
-    step, found = _steps(other)[-1], f"{len(lines)} {'fact differs' if len(lines) == 1 else 'facts differ'}"
+    step, found = steps(other)[-1], f"{len(lines)} {'fact differs' if len(lines) == 1 else 'facts differ'}"
     return "\n".join(
         (
             f"{states.name}: a training stopped at step {step} cannot go on as things are now; {found}:",
@@ -207,7 +194,7 @@ def _refusal(states: States, others: list[Path]) -> str:
 
 def _facts_of(folder: Path) -> Facts:
     """Of a training's newest state whose facts can be read; nothing if none can."""
-    for step in reversed(_steps(folder)):
+    for step in reversed(steps(folder)):
         try:
             found: dict[str, Any] = files.read_json(folder / f"step-{step:09d}" / VALUES)["facts"]
             return {str(name): str(value) for name, value in found.items()}

@@ -127,6 +127,16 @@ def test_otherwise_it_ends_with_the_code_and_the_words_of_the_process(
     assert launches.left == [(9999, 0)]
 
 
+@pytest.mark.parametrize("earlier", ["0123456789abcdef.aside", "fedcba9876543210"])
+def test_an_earlier_trainings_states_are_no_measure_of_this_ones(
+    earlier: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / paths.states_dir("w8") / earlier / "step-000001000").mkdir(parents=True)
+    launches = Launches((200, 137), (400, 0))
+    supervised(monkeypatch, tmp_path, launches)
+    assert launches.left == []
+
+
 def test_started_again_it_does_not_set_aside_what_it_is_to_go_on_from(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
