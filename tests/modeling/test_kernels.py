@@ -17,6 +17,8 @@ FUSED = choose(name="fused")
 WITHOUT_INT8 = replace(FUSED, vnni=False)
 BFLOAT16 = choose("bfloat16", name="fused")
 SIDES = st.integers(1, 40)
+# Small products go through oneDNN only where the test says that they are worth it.
+every_threshold = pytest.mark.parametrize("worth", [0, kernels.WORTH_ONEDNN])
 
 
 def drawn_codes(rows: int, columns: int, top: int, seed: int) -> Tensor:
@@ -57,28 +59,41 @@ def test_a_gpu_beside_it_does_not_give_the_cpu_int8_instructions(monkeypatch: py
     assert torch.equal(found, torch.full((32, 32), 32.0 * 127 * 127))
 
 
+@every_threshold
 @given(SIDES, SIDES, SIDES, st.integers(0, 99))
-def test_products_of_floats_agree_with_torchs_own(tokens: int, inputs: int, outputs: int, seed: int) -> None:
+def test_products_of_floats_agree_with_torchs_own(
+    worth: int, tokens: int, inputs: int, outputs: int, seed: int
+) -> None:
     generator = torch.Generator().manual_seed(seed)
     x, weight, gradient, bias = (
         torch.randn(shape, generator=generator)
         for shape in ((tokens, inputs), (outputs, inputs), (tokens, outputs), (outputs,))
     )
-    # 1e-5 of sums of up to 40 terms near 1: only the order of summation differs.
-    assert torch.allclose(kernels.product(x, weight, bias, FUSED), x @ weight.t() + bias, atol=1e-5)
-    assert torch.allclose(kernels.input_gradient(gradient, weight, FUSED), gradient @ weight, atol=1e-5)
-    assert torch.allclose(kernels.weight_gradient(gradient, x, FUSED), gradient.t() @ x, atol=1e-5)
-    # bfloat16 keeps 8 bits of each factor and of the sum, of up to 40 terms below 16.
-    assert torch.allclose(kernels.weight_gradient(gradient, x, BFLOAT16), gradient.t() @ x, atol=0.3)
-    assert torch.allclose(kernels.input_gradient(gradient, weight, BFLOAT16), gradient @ weight, atol=0.3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernels, "WORTH_ONEDNN", worth)
+        # 1e-5 of sums of up to 40 terms near 1: only the order of summation differs.
+        assert torch.allclose(kernels.product(x, weight, bias, FUSED), x @ weight.t() + bias, atol=1e-5)
+        assert torch.allclose(kernels.input_gradient(gradient, weight, FUSED), gradient @ weight, atol=1e-5)
+        assert torch.allclose(kernels.weight_gradient(gradient, x, FUSED), gradient.t() @ x, atol=1e-5)
+        # bfloat16 keeps 8 bits of each factor and of the sum, of up to 40 terms below 16.
+        assert torch.allclose(kernels.weight_gradient(gradient, x, BFLOAT16), gradient.t() @ x, atol=0.3)
+        assert torch.allclose(kernels.input_gradient(gradient, weight, BFLOAT16), gradient @ weight, atol=0.3)
 
 
-def test_gradients_are_float32_in_rows_whatever_the_factors_are() -> None:
-    for chosen in (FUSED, BFLOAT16, PLAIN):
-        for outputs in (3, 9):
-            found = kernels.weight_gradient(torch.randn(5, outputs), torch.randn(5, 6), chosen)
-            assert (found.dtype, found.shape) == (torch.float32, (outputs, 6))
-            assert found.is_contiguous()
+@every_threshold
+@pytest.mark.parametrize("outputs", [3, 9])
+@pytest.mark.parametrize("chosen", [FUSED, BFLOAT16, PLAIN])
+def test_a_weights_gradient_is_float32_in_rows_whatever_the_factors_and_the_shape(
+    chosen: Kernels, outputs: int, worth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wider than 6 inputs, 9 outputs: there the product is computed transposed."""
+    monkeypatch.setattr(kernels, "WORTH_ONEDNN", worth)
+    gradient, x = torch.randn(5, outputs), torch.randn(5, 6)
+    found = kernels.weight_gradient(gradient, x, chosen)
+    assert (found.dtype, found.shape) == (torch.float32, (outputs, 6))
+    assert found.is_contiguous()
+    tolerance = 0.1 if chosen.gradients == torch.bfloat16 else 1e-5
+    assert torch.allclose(found, gradient.t() @ x, atol=tolerance)
 
 
 def test_the_environment_chooses_the_plain_reference(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,8 @@ FUSED = choose(name="fused")
 BFLOAT16 = choose("bfloat16", name="fused")
 WIDTHS = list(itertools.product([1, 2, 4, 8], [8, 4, 1]))
 SHAPES = ((2, 7, 45), (3, 45))
+# Layers this small go through oneDNN only where the test says that they are worth it.
+every_threshold = pytest.mark.parametrize("worth", [0, kernels.WORTH_ONEDNN])
 every_place = pytest.mark.parametrize("signed", [True, False])
 
 
@@ -65,18 +67,29 @@ def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], toleranc
 
 
 @every_place
+@every_threshold
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("bits", "activations"), WIDTHS)
 def test_outputs_and_all_gradients_are_those_of_the_plain_layer(
-    bits: int, activations: int, signed: bool, shape: tuple[int, ...]
+    bits: int,
+    activations: int,
+    shape: tuple[int, ...],
+    worth: int,
+    signed: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(kernels, "WORTH_ONEDNN", worth)
     made, x = layer(bits, activations, signed=signed), inputs(signed, shape)
     # 2e-5: a step's gradient sums terms that nearly cancel.
     assert_close(everything(made, x, FUSED), everything(made, x, PLAIN), 2e-5)
 
 
+@every_threshold
 @pytest.mark.parametrize("bits", [1, 8, 32])
-def test_so_they_are_where_activations_stay_floats(bits: int) -> None:
+def test_so_they_are_where_activations_stay_floats(
+    bits: int, worth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "WORTH_ONEDNN", worth)
     made, x = layer(bits, 32, signed=True), inputs(True)
     assert_close(everything(made, x, FUSED), everything(made, x, PLAIN), 1e-5)
 
