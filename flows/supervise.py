@@ -55,7 +55,6 @@ def run(settings: Params, stage: str, rung: str | None, address: str) -> None:
         if ended.exit_code in FINAL or number == MOST_LAUNCHES or not further:
             raise LostProcessError(ended.said, ended.exit_code)
         _log.warning("%s: %s; starts again from step %d", address, ended.said, max(further))
-        environment.pop("BITLADDER_FRESH", None)  # has been done; done again it would lose what there is
 
 
 def newest_steps(model: str) -> dict[Path, int]:

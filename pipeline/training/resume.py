@@ -5,8 +5,8 @@
 A state appears by one rename when it is whole; the newest two are kept. A state that is damaged nevertheless
 (power loss, a failing disk) is set aside under another name, and the one before is used. What is found under
 another fingerprint, made with other parameters, data or code, is never gone on with: it is refused with the
-facts that differ, or set aside when BITLADDER_FRESH=1 asks to start anew. Nothing is deleted but states of a
-published model and those older than the newest two.
+facts that differ, or set aside when BITLADDER_FRESH=1 asks to start anew; what was begun with these goes on in either
+case. Nothing is deleted but states of a published model and those older than the newest two.
 """
 
 import logging
@@ -26,7 +26,7 @@ from pipeline.training.parallel import World
 from pipeline.training.state import State
 from pipeline.training.state_folders import DIGITS, steps, trainings
 
-FRESH = "BITLADDER_FRESH"  # environment variable: 1 sets older states of the model aside
+FRESH = "BITLADDER_FRESH"  # environment variable: 1 sets the model's states under other facts aside
 TENSORS, VALUES = "state.safetensors", "state.json"
 KEPT = 2
 FORMAT = 1
@@ -150,14 +150,14 @@ def open_states(name: str, facts: Facts, *, every: int, world: World) -> States:
             lists each fact that differs. Not when BITLADDER_FRESH=1.
     """
     states = States(name, facts, every=every, world=world)
-    all_folders = trainings(states.folder.parent)
+    found = trainings(states.folder.parent)
+    others = [folder for folder in found if folder != states.folder]
     if os.environ.get(FRESH) == "1":
-        if world.leads:
-            for folder in all_folders:
-                aside = _set_aside(folder, folder.with_name(f"{folder.name}.aside"))
-                _log.warning("%s: starts anew; the earlier training's states are kept as %s", name, aside)
-    elif all_folders and states.folder not in all_folders:
-        raise OtherTrainingError(_refusal(states, all_folders))
+        for folder in others if world.leads else ():
+            aside = _set_aside(folder, folder.with_name(f"{folder.name}.aside"))
+            _log.warning("%s: an earlier training's states, under other facts, are kept as %s", name, aside)
+    elif found and states.folder not in found:
+        raise OtherTrainingError(_refusal(states, others))
     if world.leads:
         _sweep(states.folder)
     return states

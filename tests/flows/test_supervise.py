@@ -137,15 +137,6 @@ def test_an_earlier_trainings_states_are_no_measure_of_this_ones(
     assert launches.left == []
 
 
-def test_started_again_it_does_not_set_aside_what_it_is_to_go_on_from(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("BITLADDER_FRESH", "1")
-    launches = Launches((200, 137), (0, 0))
-    supervised(monkeypatch, tmp_path, launches)
-    assert [each.get("BITLADDER_FRESH") for each in launches.environments] == ["1", None]
-
-
 def test_the_cores_are_divided_unless_the_number_of_threads_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 16)

@@ -177,21 +177,39 @@ def test_another_models_states_are_its_own() -> None:
     assert open_for().newest() is None
 
 
-def test_asked_to_start_anew_it_sets_older_states_aside(
+def test_asked_to_start_anew_it_sets_states_under_other_facts_aside(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     old = stopped()
     monkeypatch.setenv("BITLADDER_FRESH", "1")
-    for changed in ({"seed": "1"}, {}):  # another training's, then this one's own
-        new = open_for(**changed)
-        assert new.newest() is None
-        stopped_again = stopped(**changed)
-        assert f"w1: starts anew; the earlier training's states are kept as {old.folder}.aside" in caplog.text
-    monkeypatch.delenv("BITLADDER_FRESH")
-    assert stopped_again.folder == old.folder
-    names = {path.name for path in old.folder.parent.iterdir()}
-    assert names >= {f"{old.folder.name}.aside", old.folder.name}
-    assert len(list(old.folder.parent.glob("*.aside/step-000000004"))) == len(names) - 1
+    assert open_for(seed="1").newest() is None
+    aside = f"{old.folder}.aside"
+    assert f"w1: an earlier training's states, under other facts, are kept as {aside}" in caplog.text
+    assert (Path(aside) / "step-000000004").is_dir()
+
+
+def test_asked_so_again_it_goes_on_with_what_it_began(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stopped(seed="1")
+    monkeypatch.setenv("BITLADDER_FRESH", "1")
+    stopped()
+    caplog.clear()
+    found = open_for().newest()
+    assert found is not None
+    assert found.values["step"] == 4
+    assert "are kept as" not in caplog.text
+
+
+def test_what_is_set_aside_for_the_same_training_twice_is_kept_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BITLADDER_FRESH", "1")
+    for _ in range(2):
+        old = stopped()
+        open_for(seed="1")
+    asides = {path.name for path in old.folder.parent.glob("*.aside*")}
+    assert asides == {f"{old.folder.name}.aside", f"{old.folder.name}.aside-2"}
 
 
 def test_any_other_value_of_the_variable_is_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
