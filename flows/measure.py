@@ -44,7 +44,7 @@ CODE = (
     "data",
 )
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
-VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "BITLADDER_KERNELS")
 # A rehearsal is nobody's to watch.
 WATCHERS = ("BITLADDER_SPOOL", "MLFLOW_TRACKING_URI", "PREFECT_API_URL")
 Kept = dict[str, dict[str, Any]]
@@ -140,7 +140,7 @@ def _scratch() -> Iterator[Path]:
     """A folder for one rehearsal; those of processes that have died are removed."""
     SCRATCH.mkdir(parents=True, exist_ok=True)
     for left in SCRATCH.iterdir():
-        if not psutil.pid_exists(int(left.name)):
+        if left.name.isdecimal() and not psutil.pid_exists(int(left.name)):
             shutil.rmtree(left, ignore_errors=True)
     folder = SCRATCH / str(os.getpid())
     folder.mkdir()
@@ -315,6 +315,7 @@ def _kind(params: Params, name: str) -> dict[str, Any]:
         "batch_size": optimization.batch_size,
         "dropout": optimization.dropout,
         "gradients": params.training.gradients,
+        "bucket_batches": params.training.bucket_batches,
     }
 
 

@@ -197,6 +197,8 @@ def test_folders_of_rehearsals_that_died_are_removed() -> None:
     dead, alive = SCRATCH / "999999999", SCRATCH / str(os.getppid())
     for folder in (dead, alive):
         folder.mkdir(parents=True)
+    stray = SCRATCH / ".DS_Store"
+    stray.touch()
     with measure._scratch() as own:
-        assert sorted(SCRATCH.iterdir()) == sorted([alive, own])
-    assert list(SCRATCH.iterdir()) == [alive]
+        assert sorted(SCRATCH.iterdir()) == sorted([alive, own, stray])
+    assert sorted(SCRATCH.iterdir()) == sorted([alive, stray])
