@@ -56,7 +56,6 @@ def of_pretraining(params: Params, corpus_digest: str, *, processes: int) -> Fac
         "seed": params.seed,
         "model.architecture": params.model.architecture and params.model.architecture.model_dump(),
         "budget.pretraining": params.budget.pretraining.model_dump(),
-        "budget.evaluations": params.budget.evaluations,
         "training.pretraining": params.training.pretraining.model_dump(),
     }
     return _facts(settings, {"corpus": corpus_digest}, LOOP, processes)

@@ -74,7 +74,7 @@ def fit(
     world = parallel.world()
     optimizer = adamw(model, learning_rate=learning_rate, weight_decay=optimization.weight_decay)
     schedule = linear_schedule(num_steps=num_steps, warmup_fraction=optimization.warmup_fraction)
-    evaluate_at = {round(num_steps * (i + 1) / num_evaluations) for i in range(num_evaluations)}
+    evaluate_at = set() if score is None else _spread(num_evaluations, num_steps)
     divergence = Divergence(name, optimizer, at_every_step=device.type != "cuda")
     world.draw_apart()
     newest = states.newest() if states else None
@@ -139,6 +139,11 @@ def fit(
 def _spool(name: str, states: States | None, world: World) -> live.Spool:
     """Where the curve is shown while it grows; one process shows it."""
     return live.open(name, states.fingerprint) if states and world.leads else live.Spool(name, None)
+
+
+def _spread(num_evaluations: int, num_steps: int) -> set[int]:
+    """The steps to score at: evenly over a run, the last one among them."""
+    return {round(num_steps * (i + 1) / num_evaluations) for i in range(num_evaluations)}
 
 
 def _is_point(step: int, num_steps: int) -> bool:

@@ -62,7 +62,7 @@ def pretrain(
         num_steps=params.budget.pretraining.count_steps(
             num_rows=len(rows), batch_size=optimization.batch_size
         ),
-        num_evaluations=params.budget.evaluations,
+        num_evaluations=0,
         optimization=optimization,
         learning_rate=optimization.learning_rate,
         states=states,

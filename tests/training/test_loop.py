@@ -112,6 +112,13 @@ def test_without_a_score_the_last_weights_stay() -> None:
     assert float(model.weight.detach()) == weight_after(6)
 
 
+def test_without_a_score_the_curve_does_not_depend_on_evaluations() -> None:
+    for num_evaluations in (0, 3, 7):
+        fitted = run(Counting(), num_steps=40, num_evaluations=num_evaluations)
+        assert [point.step for point in fitted.curve] == list(range(4, 41, 4))
+        assert all(point.score is None for point in fitted.curve)
+
+
 def test_the_last_step_is_always_evaluated() -> None:
     """A peer evaluates at the end of the first epoch's length, and the last weights perhaps never."""
     for num_steps in range(1, 12):

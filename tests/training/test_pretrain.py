@@ -96,7 +96,8 @@ def test_transformers_reads_the_tokenizer_as_it_was(tmp_path: Path) -> None:
 
 def test_the_model_learns_and_is_whole_for_transformers(short: Params, tmp_path: Path) -> None:
     model, _, fitted = pretrain(short, CORPUS)
-    assert (fitted.num_steps, fitted.best_step, len(fitted.curve)) == (3, 3, 3)
+    assert (fitted.num_steps, fitted.best_step) == (3, 3)
+    assert [(point.step, point.score) for point in fitted.curve] == [(1, None), (2, None), (3, None)]
     assert fitted.curve[-1].loss < fitted.curve[0].loss
     checkpoint.save_tied(tmp_path, model, model.config)
     _, report = BertForMaskedLM.from_pretrained(tmp_path, output_loading_info=True)

@@ -165,6 +165,18 @@ def test_what_shapes_other_models_is_no_fact_of_this_one(
     assert files.verify(paths.model_dir("w1")) == first
 
 
+def test_how_often_other_models_are_scored_is_no_fact_of_pretraining(
+    project: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = forget("pretrained")
+    stop("pretrained", project, monkeypatch)
+    changed = made_up_params(Path(), *SHORT, "budget.evaluations=2")
+    with killed_before(0, monkeypatch) as begun:
+        STAGES["pretrained"](changed)
+    assert begun[0] > 1
+    assert files.verify(paths.model_dir("pretrained")) == first
+
+
 def test_changed_code_is_refused_by_file(project: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     stop("w1", project, monkeypatch)
     real = fingerprint.code
