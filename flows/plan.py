@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from configparser import ConfigParser
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -144,14 +145,10 @@ def _minutes(seconds: Sequence[float]) -> float:
 
 def _copies() -> int:
     """How often DVC has an output on disk: its cache keeps a copy where it is not told to link."""
-    for name in ("config.local", "config"):
-        place = Path(".dvc") / name
-        written = place.read_text(encoding="utf-8") if place.is_file() else ""
-        for line in written.splitlines():
-            option, _, value = line.partition("=")
-            if option.strip() == "type" and value.strip().startswith(("hardlink", "symlink")):
-                return 1
-    return 2
+    config = ConfigParser(interpolation=None, strict=False)
+    config.read([Path(".dvc/config"), Path(".dvc/config.local")], encoding="utf-8")  # the second one wins
+    kinds = config.get("cache", "type", fallback="copy")
+    return 1 if kinds.startswith(("hardlink", "symlink")) else 2
 
 
 def _notes(params: Params, measured: Measured) -> list[str]:

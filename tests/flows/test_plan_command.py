@@ -111,6 +111,25 @@ def test_a_cache_that_links_keeps_no_copy(project: Path, kinds: str, copies: int
     assert plan._copies() == copies
 
 
+@pytest.mark.parametrize(
+    ("shared", "local", "copies"),
+    [
+        ("[cache]\n    type = hardlink\n", "[cache]\n    type = copy\n", 2),  # this machine's own goes first
+        ("[cache]\n    type = copy\n", "[cache]\n    type = symlink\n", 1),
+        ("[cache]\n    type = hardlink\n", "[core]\n    remote = here\n", 1),
+        ("['remote \"here\"']\n    type = hardlink\n", "", 2),  # not the cache's
+        ("[cache]\n    link_type = hardlink\n", "", 2),
+    ],
+)
+def test_the_caches_own_type_counts_and_the_local_file_goes_first(
+    project: Path, shared: str, local: str, copies: int
+) -> None:
+    Path(".dvc").mkdir()
+    Path(".dvc/config").write_text(shared)
+    Path(".dvc/config.local").write_text(local)
+    assert plan._copies() == copies
+
+
 def test_what_was_assumed_is_said(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = Rows(None, None, None, None, None, 0.0, (800, 64), "assumed", {"32": 24.0})
     found = Measured(measured().kinds, rows, None, None, {"w4": "killed"})
