@@ -22,6 +22,7 @@ from pipeline.params import Params
 from pipeline.training import state_folders
 
 MOST_LAUNCHES = 4
+THREADS_AT_MOST = "BITLADDER_THREADS_AT_MOST"  # where pipeline/training/device.py looks for it
 # Not to be tried again: wrong parameters, a broken input, divergence, another writer, told to stop.
 FINAL = {2, 4, 5, 75, 128 + signal.SIGINT, 128 + signal.SIGTERM}
 
@@ -65,9 +66,12 @@ def newest_steps(model: str) -> dict[Path, int]:
 
 
 def _for_processes(number: int) -> Mapping[str, str]:
-    """The machine's cores divided among them, unless OMP_NUM_THREADS is set."""
-    threads = os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // number)))
-    return {"OMP_NUM_THREADS": threads, rank.PARENT: str(os.getpid())}
+    """Each one's share of the cores that this process may use."""
+    return {THREADS_AT_MOST: str(max(1, _cores() // number)), rank.PARENT: str(os.getpid())}
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _launch(

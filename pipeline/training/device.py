@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 NARROW = 128  # hidden size
+THREADS_AT_MOST = "BITLADDER_THREADS_AT_MOST"  # environment variable: set for each of several processes
 
 
 def device() -> torch.device:
@@ -33,10 +34,14 @@ def copied(batch: dict[str, torch.Tensor], to: torch.device) -> dict[str, torch.
 def choose_threads(hidden_size: int) -> None:
     """One thread for narrow models, where handing work to a second costs more than it brings.
 
-    OMP_NUM_THREADS, when set, decides instead; wider models use torch's own choice.
+    Wider models use torch's own choice; of several processes each at most its share of the cores.
+    OMP_NUM_THREADS, when set, decides instead.
     """
-    if hidden_size <= NARROW and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)
+    if "OMP_NUM_THREADS" not in os.environ:
+        at_most = (
+            1 if hidden_size <= NARROW else int(os.environ.get(THREADS_AT_MOST, torch.get_num_threads()))
+        )
+        torch.set_num_threads(min(torch.get_num_threads(), at_most))
 
 
 def seed_everything(seed: int) -> None:

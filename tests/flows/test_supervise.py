@@ -18,6 +18,7 @@ from flows import launch, rank, supervise
 from flows.launch import Ended
 from pipeline import params, paths
 from pipeline.params import Params
+from pipeline.training import device
 
 ADDRESS = "weights@w8"
 NO_FILE = "<N/A>"  # what torchrun says of a process that left no word
@@ -137,13 +138,14 @@ def test_an_earlier_trainings_states_are_no_measure_of_this_ones(
     assert launches.left == []
 
 
-def test_the_cores_are_divided_unless_the_number_of_threads_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: 16)
-    assert supervise._for_processes(4)["OMP_NUM_THREADS"] == "4"
-    assert supervise._for_processes(64)["OMP_NUM_THREADS"] == "1"
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert supervise._for_processes(4)["OMP_NUM_THREADS"] == "3"
+def test_the_cores_that_may_be_used_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    assert supervise._for_processes(4)[device.THREADS_AT_MOST] == "4"
+    assert supervise._for_processes(64)[device.THREADS_AT_MOST] == "1"
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert supervise._for_processes(2)[device.THREADS_AT_MOST] == "3"
+    assert "OMP_NUM_THREADS" not in supervise._for_processes(2)
 
 
 @pytest.mark.parametrize("stage", ["prepare", "augment", "pack", "evaluate", "report", "register"])

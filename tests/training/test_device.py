@@ -18,7 +18,7 @@ from pipeline.modeling import kernels
 from pipeline.params import Optimization
 from pipeline.quantizers.choose import Precision
 from pipeline.training import pretrain
-from pipeline.training.device import copied
+from pipeline.training.device import NARROW, THREADS_AT_MOST, choose_threads, copied
 from pipeline.training.divergence import Divergence
 from pipeline.training.fit_rung import against_teacher
 from pipeline.training.fit_teacher import _against_labels
@@ -187,3 +187,29 @@ def test_a_gpu_trains_nearly_as_the_cpu_does() -> None:
             optimizer.step()
         ended.append(total(found).detach().cpu())
     assert float(ended[0]) == pytest.approx(float(ended[1]), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("hidden_size", "variables", "wanted"),
+    [
+        (NARROW, {}, 1),
+        (NARROW, {THREADS_AT_MOST: "3"}, 1),
+        (NARROW + 1, {}, 4),
+        (NARROW + 1, {THREADS_AT_MOST: "3"}, 3),
+        (NARROW + 1, {THREADS_AT_MOST: "8"}, 4),
+        (NARROW, {THREADS_AT_MOST: "3", "OMP_NUM_THREADS": "4"}, 4),
+    ],
+)
+def test_threads_are_one_for_a_narrow_model_else_the_share_unless_somebody_says(
+    hidden_size: int, variables: dict[str, str], wanted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch's own choice is 4 here."""
+    chosen = [4]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: chosen[-1])
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv(THREADS_AT_MOST, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    choose_threads(hidden_size)
+    assert chosen[-1] == wanted
