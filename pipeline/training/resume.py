@@ -5,8 +5,8 @@
 A state appears by one rename when it is whole; the newest two are kept. A state that is damaged nevertheless
 (power loss, a failing disk) is set aside under another name, and the one before is used. What is found under
 another fingerprint, made with other parameters, data or code, is never gone on with: it is refused with the
-facts that differ, or set aside when BITLADDER_FRESH=1 asks to start anew; what was begun with these goes on in either
-case. Nothing is deleted but states of a published model and those older than the newest two.
+facts that differ, or set aside when BITLADDER_FRESH=1 asks to start anew. Nothing is deleted but states of a
+published model and those older than the newest two.
 """
 
 import logging
