@@ -132,7 +132,8 @@ def fine_tuning(variant: Variant) -> LossTerms:
 
 def student_and_teacher(variant: Variant, shape: Shape, batch: Batch) -> tuple[nn.Module, nn.Module]:
     """A frozen random teacher, and a 1-bit student that starts from its weights."""
-    teacher = build_classifier(config(shape)).eval().requires_grad_(False)
+    teacher: nn.Module = build_classifier(config(shape))
+    teacher.eval().requires_grad_(False)
     student = build_classifier(config(shape), Precision(1, 1, variant.activation_bits))
     student.load_state_dict({**student.state_dict(), **teacher.state_dict()})
     calibrate(student, batch)
