@@ -37,11 +37,11 @@ def choose_threads(hidden_size: int) -> None:
     Wider models use torch's own choice; of several processes each at most its share of the cores.
     OMP_NUM_THREADS, when set, decides instead.
     """
-    if "OMP_NUM_THREADS" not in os.environ:
-        at_most = (
-            1 if hidden_size <= NARROW else int(os.environ.get(THREADS_AT_MOST, torch.get_num_threads()))
-        )
-        torch.set_num_threads(min(torch.get_num_threads(), at_most))
+    if "OMP_NUM_THREADS" in os.environ:
+        return
+    own = torch.get_num_threads()
+    share = int(os.environ.get(THREADS_AT_MOST, own))
+    torch.set_num_threads(1 if hidden_size <= NARROW else min(own, share))
 
 
 def seed_everything(seed: int) -> None:
