@@ -8,6 +8,7 @@ Other work on a machine makes everything take longer on the wall. What is measur
 time of the processors too (`undisturbed`), so that a plan made beside other work is not a plan for it.
 """
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -120,6 +121,11 @@ def num_steps(params: Params, name: str, rows: Rows | None) -> int | None:
     return duration.count_steps(num_rows=num_rows or 0, batch_size=optimization_of(params, name).batch_size)
 
 
+def count_states(steps: int, *, every: int) -> int:
+    """States that a training writes: at intervals, and at its last step (`pipeline.training.resume`)."""
+    return math.ceil(steps / every)
+
+
 def undisturbed(timed: Sequence[float], threads: int = 1) -> float:
     """Seconds that a piece of work takes on a machine that does nothing else.
 
@@ -191,7 +197,7 @@ def _seconds(
 ) -> float | None:
     if kind is None or rows is None or steps is None:
         return None
-    states = max(0, steps - 1) // params.training.checkpoint_every
+    states = count_states(steps, every=params.training.checkpoint_every)
     if name == "pretrained":  # nothing is scored, and its rehearsal read all there is to read
         return kind.other_seconds + steps * kind.seconds_per_step + states * kind.seconds_per_state
     return training_seconds(

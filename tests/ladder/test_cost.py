@@ -11,6 +11,8 @@ from pipeline.ladder import cost
 from pipeline.ladder.cost import Rehearsed, Rows, costs, training_seconds, undisturbed
 from pipeline.ladder.plan import plan
 from pipeline.params import Duration, Model, Params, load
+from pipeline.training.parallel import World
+from pipeline.training.resume import States
 
 DEFAULT = load(Path(__file__).parents[2] / "params.yaml")
 ROWS = Rows(
@@ -43,6 +45,13 @@ def test_a_stage_is_steps_states_evaluations_unread_rows_and_the_rest() -> None:
     scored = 5 * 600 * 0.01  # the fifth time is for the record
     unread = (5400 + 600 - 864) * 0.001
     assert seconds == pytest.approx(100 * 0.5 + 3 * 2.0 + scored + unread + 5.0)
+
+
+@given(steps=st.integers(0, 300), every=st.integers(1, 100))
+def test_states_are_counted_as_training_writes_them(steps: int, every: int) -> None:
+    states = States("w1", {}, every=every, world=World())
+    due = [step for step in range(1, steps + 1) if states.is_due(step, steps)]
+    assert cost.count_states(steps, every=every) == len(due)
 
 
 def test_packing_is_two_models_answers_and_the_rest() -> None:
