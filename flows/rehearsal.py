@@ -193,7 +193,9 @@ def lengths(settings: Params, folder: Path) -> Answer:
     seconds = [part / len(frame) for part in since(started)]
     tokens = {}
     for section in (settings.training.teacher, settings.training.rung, settings.training.binary_activations):
-        batches = encoded.shuffled(section.batch_size, seed=settings.seed)
+        batches = encoded.shuffled(
+            section.batch_size, seed=settings.seed, bucket_batches=settings.training.bucket_batches
+        )
         widths = [batches(step)["input_ids"].shape[1] for step in range(1, batches.per_epoch + 1)]
         tokens[str(section.batch_size)] = sum(widths) / len(widths)
     return {"tokens": tokens, "seconds_per_row": seconds}
@@ -342,7 +344,11 @@ def _widths(short: Params, name: str, steps: int) -> list[int]:
     from pipeline.training.split import load
 
     train = load(short.task, "plain", paths.model_dir(name)).train
-    batches = train.shuffled(optimization_of(short, name).batch_size, seed=short.seed)
+    batches = train.shuffled(
+        optimization_of(short, name).batch_size,
+        seed=short.seed,
+        bucket_batches=short.training.bucket_batches,
+    )
     return [int(batches(step)["input_ids"].shape[1]) for step in range(2, steps + 1)]
 
 

@@ -171,11 +171,13 @@ class Training(Section):
     Attributes:
         processes: how many processes share each batch, one per device; more than one run under torchrun.
         gradients: precision of the products of the backward pass and of the frozen teacher's forward pass.
+        bucket_batches: batches in a window within which rows of like length meet; 1 mixes all lengths.
         checkpoint_every: steps between two states that a killed training can be continued from.
     """
 
     processes: Annotated[int, Field(gt=0, le=1024)]
     gradients: Literal["float32", "bfloat16"]
+    bucket_batches: Count
     checkpoint_every: Count
 
     pretraining: Optimization

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from pipeline import files
+from pipeline.modeling import kernels
 from pipeline.params import Optimization, Params, Task
 from pipeline.training.device import device
 
@@ -57,6 +58,7 @@ def of_pretraining(params: Params, corpus_digest: str, *, processes: int) -> Fac
         "model.architecture": params.model.architecture and params.model.architecture.model_dump(),
         "budget.pretraining": params.budget.pretraining.model_dump(),
         "training.pretraining": params.training.pretraining.model_dump(),
+        "training.bucket_batches": params.training.bucket_batches,
     }
     return _facts(settings, {"corpus": corpus_digest}, LOOP, processes)
 
@@ -69,6 +71,7 @@ def of_teacher(params: Params, digests: Mapping[str, str], *, processes: int) ->
         "budget.teacher": params.budget.teacher.model_dump(),
         "budget.evaluations": params.budget.evaluations,
         "training.teacher": params.training.teacher.model_dump(),
+        "training.bucket_batches": params.training.bucket_batches,
     }
     return _facts(settings, digests, CLASSIFIER, processes)
 
@@ -87,13 +90,15 @@ def of_rung(params: Params, name: str, digests: Mapping[str, str], *, processes:
         f"{stage}.{name}": rung.model_dump(),
         "budget.evaluations": params.budget.evaluations,
         "training.gradients": params.training.gradients,
+        "training.bucket_batches": params.training.bucket_batches,
         f"training.{kind}": _less_learning_rate(optimization, rung.learning_rate),
     }
     if rung.duration is None:
         settings[f"budget.{kind}"] = params.duration_of(rung).model_dump()
     if rung.distillation is None:
         settings["distillation"] = params.distillation.model_dump()
-    return _facts(settings, digests, CLASSIFIER, processes)
+    facts = _facts(settings, digests, CLASSIFIER, processes)
+    return {**facts, "kernels": str(kernels.choose(params.training.gradients))}
 
 
 def differences(then: Facts, now: Facts) -> list[str]:

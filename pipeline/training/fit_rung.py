@@ -119,7 +119,9 @@ def _train(
     return fit(
         student.model,
         name=name,
-        batches=data.train.shuffled(optimization.batch_size, seed=params.seed),
+        batches=data.train.shuffled(
+            optimization.batch_size, seed=params.seed, bucket_batches=params.training.bucket_batches
+        ),
         loss_terms=against_teacher(teacher, objective(params, rung)),
         score=lambda trained: split.score_on(data.selection, params.task, trained).score,
         num_steps=params.duration_of(rung).count_steps(
@@ -165,6 +167,8 @@ def _describe(params: Params, rung: Rung, student: Student, data: split.TaskData
         settings={
             **optimization.model_dump(),
             "processes": params.training.processes,
+            "gradients": params.training.gradients,
+            "bucket_batches": params.training.bucket_batches,
             "learning_rate": rung.learning_rate or optimization.learning_rate,
             "distillation": (rung.distillation or params.distillation).model_dump(),
             **({"width": rung.width} if rung.width != 1 else {}),

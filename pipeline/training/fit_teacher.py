@@ -45,7 +45,9 @@ def fit_teacher(params: Params) -> Record:
     fitted = fit(
         model,
         name="teacher",
-        batches=data.train.shuffled(optimization.batch_size, seed=params.seed),
+        batches=data.train.shuffled(
+            optimization.batch_size, seed=params.seed, bucket_batches=params.training.bucket_batches
+        ),
         loss_terms=_against_labels(params.task.kind == "regression"),
         score=lambda trained: split.score_on(data.selection, params.task, trained).score,
         num_steps=params.budget.teacher.count_steps(

@@ -114,8 +114,8 @@ def fit(
             step += 1
             rows, portion = world.share(batches(step))
             batch = copied(rows, device)
+            optimizer.zero_grad(set_to_none=True)  # first: the forward pass has their memory
             terms = loss_terms(model, batch, portion)
-            optimizer.zero_grad(set_to_none=True)
             total(terms).backward()  # type: ignore[no-untyped-call]
             terms = world.average(model, terms)
             norm = nn.utils.clip_grad_norm_(model.parameters(), optimization.max_grad_norm)

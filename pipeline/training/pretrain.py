@@ -56,7 +56,12 @@ def pretrain(
     fitted = fit(
         model,
         name="pretrained",
-        batches=Masked(rows.shuffled(optimization.batch_size, seed=params.seed), tokenizer),
+        batches=Masked(
+            rows.shuffled(
+                optimization.batch_size, seed=params.seed, bucket_batches=params.training.bucket_batches
+            ),
+            tokenizer,
+        ),
         loss_terms=_masked_words,
         score=None,
         num_steps=params.budget.pretraining.count_steps(

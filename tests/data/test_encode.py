@@ -124,23 +124,32 @@ def test_batches_are_all_rows_once_in_order(num_rows: int, batch_size: int) -> N
     assert all(len(batch["labels"]) == batch_size for batch in batches[:-1])
 
 
-def epochs(num_rows: int, batch_size: int, seed: int, num_epochs: int) -> list[list[int]]:
+def epochs(
+    num_rows: int, batch_size: int, seed: int, num_epochs: int, bucket_batches: int = 1
+) -> list[list[int]]:
     """The labels met in each epoch."""
     per_epoch = -(-num_rows // batch_size)
-    batches = numbered(num_rows).shuffled(batch_size, seed=seed)
+    batches = numbered(num_rows).shuffled(batch_size, seed=seed, bucket_batches=bucket_batches)
     return [
         [label for i in range(per_epoch) for label in batches(epoch * per_epoch + i + 1)["labels"].tolist()]
         for epoch in range(num_epochs)
     ]
 
 
-@given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 2**32 - 1))
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 2**32 - 1), st.integers(1, 5))
 def test_each_epoch_is_a_permutation_and_the_seed_repeats_them(
-    num_rows: int, batch_size: int, seed: int
+    num_rows: int, batch_size: int, seed: int, bucket_batches: int
 ) -> None:
-    found = epochs(num_rows, batch_size, seed, 3)
+    found = epochs(num_rows, batch_size, seed, 3, bucket_batches)
     assert all(sorted(epoch) == list(range(num_rows)) for epoch in found)
-    assert epochs(num_rows, batch_size, seed, 3) == found
+    assert epochs(num_rows, batch_size, seed, 3, bucket_batches) == found
+
+
+def test_buckets_of_several_batches_are_padded_less_and_come_in_no_order_of_length() -> None:
+    plain, bucketed = (numbered(200).shuffled(8, seed=0, bucket_batches=number) for number in (1, 8))
+    widths = [[batches(step)["input_ids"].shape[1] for step in range(1, 26)] for batches in (plain, bucketed)]
+    assert sum(widths[1]) < 0.75 * sum(widths[0])
+    assert widths[1] != sorted(widths[1])
 
 
 def test_epochs_and_seeds_have_orders_of_their_own() -> None:
@@ -158,12 +167,17 @@ def test_the_order_is_not_drawn_from_a_global_generator() -> None:
     assert epochs(50, 8, 0, 1) == first
 
 
-@given(st.integers(1, 40), st.integers(1, 12), st.lists(st.integers(1, 60), min_size=1, max_size=8))
+@given(
+    st.integers(1, 40),
+    st.integers(1, 12),
+    st.integers(1, 4),
+    st.lists(st.integers(1, 60), min_size=1, max_size=8),
+)
 def test_the_batch_of_a_step_does_not_depend_on_the_batches_asked_for_before(
-    num_rows: int, batch_size: int, steps: list[int]
+    num_rows: int, batch_size: int, bucket_batches: int, steps: list[int]
 ) -> None:
     """What a resumed training needs."""
-    asked = numbered(num_rows).shuffled(batch_size, seed=3)
+    asked = numbered(num_rows).shuffled(batch_size, seed=3, bucket_batches=bucket_batches)
     for step in steps:
-        alone = numbered(num_rows).shuffled(batch_size, seed=3)(step)
+        alone = numbered(num_rows).shuffled(batch_size, seed=3, bucket_batches=bucket_batches)(step)
         assert torch.equal(asked(step)["labels"], alone["labels"])

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import grimp
 import pytest
+from made_up import params
 
 from pipeline.training import fingerprint
 from pipeline.training.fingerprint import CLASSIFIER, LOOP, code, differences, digest
@@ -52,3 +53,17 @@ def test_the_order_of_facts_is_none_of_them() -> None:
 def test_the_same_facts_have_no_differences() -> None:
     assert differences({"a": "1"}, {"a": "1"}) == []
     assert differences({"a": "1"}, {"a": "2", "b": "3"}) == ["a: 1 then, 2 now", "b: nothing then, 3 now"]
+
+
+def test_other_kernels_and_buckets_are_other_trainings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They add in another order, or other batches: what begins with one cannot end with the other."""
+    settings = params(tmp_path)
+    before = fingerprint.of_rung(settings, "w1", {}, processes=1)
+    bucketed = settings.model_copy(
+        update={"training": settings.training.model_copy(update={"bucket_batches": 8})}
+    )
+    monkeypatch.setenv("BITLADDER_KERNELS", "plain")
+    changed = differences(before, fingerprint.of_rung(bucketed, "w1", {}, processes=1))
+    assert [line.split(":")[0] for line in changed] == ["kernels", "training.bucket_batches"]
