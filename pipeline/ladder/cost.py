@@ -186,7 +186,7 @@ def costs(
             peak_memory_mib=kind.peak_mib if kind else None,
             gpu_memory_mib=kind.gpu_mib if kind else None,
             disk_mib=None if shape is None else _disk_mib(params, name, shape, copies),
-            state_mib=None if shape is None else _state_mib(params, shape) * (steps != 0),
+            state_mib=None if shape is None else _state_mib(params, name, shape) * (steps != 0),
             pack_seconds=pack_seconds(kind, rows) if kind and rows and name in params.deliver else None,
         )
     return found
@@ -213,16 +213,22 @@ def _seconds(
 def _disk_mib(params: Params, name: str, shape: Shape, copies: int) -> float:
     """Trained, and packed where it is delivered: that MLflow has too."""
     labels, extra = params.task.num_labels, estimate.tokenizer_bytes(params) + SMALL_FILES_BYTES
-    size = (estimate.full_bytes(shape, num_labels=labels) + extra) * copies
+    size = (_full_bytes(params, name, shape) + extra) * copies
     if name in params.deliver:
         rung = next(rung for rung in climb(params) if rung.name == name)
         size += (estimate.packed_bytes(shape, rung, num_labels=labels) + extra) * (copies + 1)
     return size / MIB
 
 
-def _state_mib(params: Params, shape: Shape) -> float:
-    full = estimate.full_bytes(shape, num_labels=params.task.num_labels)
-    return STATES * TENSORS_PER_STATE * full / MIB
+def _state_mib(params: Params, name: str, shape: Shape) -> float:
+    return STATES * TENSORS_PER_STATE * _full_bytes(params, name, shape) / MIB
+
+
+def _full_bytes(params: Params, name: str, shape: Shape) -> int:
+    """Of one set of a model's weights, as they are trained."""
+    labels, rung = params.task.num_labels, params.rungs.get(name)
+    width, split = (rung.width, rung.split) if rung else (1.0, False)
+    return estimate.full_bytes(shape, num_labels=labels, width=width, split=split)
 
 
 def _duration(params: Params, name: str) -> Duration:

@@ -72,10 +72,14 @@ def packed_bytes(shape: Shape, rung: LadderRung, *, num_labels: int) -> int:
     return quantized + side * _HALF_BYTES + shape.head_parameters(num_labels) * _FULL_BYTES
 
 
-def full_bytes(shape: Shape, *, num_labels: int) -> int:
-    """Expected bytes of the teacher's `model.safetensors`: every parameter in full precision."""
-    tensors = sum(rows * columns for rows, columns in shape.tables() + shape.matrices())
-    return (tensors + shape.side_parameters() + shape.head_parameters(num_labels)) * _FULL_BYTES
+def full_bytes(shape: Shape, *, num_labels: int, width: float = 1.0, split: bool = False) -> int:
+    """Expected bytes of `models/<name>/model.safetensors`: every latent parameter in full precision.
+
+    A split model has every table and matrix twice, its biases once.
+    """
+    tensors = sum(rows * columns for rows, columns in shape.tables() + shape.matrices(width))
+    side = shape.side_parameters(width) + shape.head_parameters(num_labels)
+    return (tensors * (2 if split else 1) + side) * _FULL_BYTES
 
 
 def shape_of(params: Params) -> Shape | None:

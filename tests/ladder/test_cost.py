@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.ladder import cost
-from pipeline.ladder.cost import Rehearsed, Rows, costs, training_seconds, undisturbed
+from pipeline.ladder.cost import Cost, Rehearsed, Rows, costs, training_seconds, undisturbed
 from pipeline.ladder.plan import plan
 from pipeline.params import Duration, Model, Params, load
 from pipeline.training.parallel import World
@@ -104,6 +104,18 @@ def test_a_state_has_the_weights_four_times() -> None:
     small = cost.SMALL_FILES_BYTES / 2**20
     assert found.disk_mib is not None
     assert found.state_mib == pytest.approx(cost.STATES * 4 * (found.disk_mib - small), rel=0.01)
+
+
+def test_a_split_rung_needs_twice_the_disk_and_a_narrow_one_less() -> None:
+    def found(**changes: object) -> Cost:
+        w1 = DEFAULT.weights["w1"].model_copy(update=changes)
+        params = DEFAULT.model_copy(update={"weights": {**DEFAULT.weights, "w1": w1}, "deliver": ["w8"]})
+        return costs(params, {}, None, copies=1)["w1"]
+
+    one, two, narrow = found(), found(split=True), found(width=0.5)
+    for name in ("disk_mib", "state_mib"):
+        assert getattr(two, name) == pytest.approx(2 * getattr(one, name), rel=0.05)
+        assert 0.4 * getattr(one, name) < getattr(narrow, name) < 0.8 * getattr(one, name)
 
 
 def in_epochs() -> Params:

@@ -1,14 +1,19 @@
 """Sizes known before anything is trained, against figures worked out by hand and against a real model."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import tiny_model
 
 from pipeline.ladder import estimate
 from pipeline.ladder.estimate import MIB, Shape, full_bytes, packed_bytes, shape_of
 from pipeline.ladder.rung import LadderRung, climb
+from pipeline.modeling.bert import build_classifier
+from pipeline.modeling.width import WIDTH_KEY
 from pipeline.params import Model, load
+from pipeline.quantizers.choose import Precision
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = load(ROOT / "params.yaml")
@@ -24,6 +29,17 @@ RUNGS = {rung.name: rung for rung in climb(DEFAULT)}
 
 def test_bert_base_in_full_precision_has_its_known_size() -> None:
     assert full_bytes(BERT_BASE, num_labels=0) == 4 * 109_482_240
+
+
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("width", [1.0, 0.5])
+def test_full_bytes_are_those_of_a_real_models_parameters(width: float, split: bool) -> None:
+    config = tiny_model.config(num_labels=3, intermediate_size=44)
+    setattr(config, WIDTH_KEY, width)
+    real = build_classifier(config, Precision(1, 1, split=split))
+    shape = Shape(**{field.name: getattr(config, field.name) for field in fields(Shape)[:-1]})
+    expected = full_bytes(shape, num_labels=3, width=width, split=split)
+    assert expected == 4 * sum(parameter.numel() for parameter in real.parameters())
 
 
 def test_bert_base_at_one_bit_is_31_times_smaller() -> None:
