@@ -12,12 +12,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flows import servers
+from flows import rank, servers
 from pipeline import paths
+from pipeline.params import Params
 from pipeline.tracking import spool, store
 from pipeline.training import live
 
-STAGES = ("pretrained", "teacher", "weights", "weights_activations")
 WAIT_S = 2.0
 LOG = paths.WORK / "logs" / "live-curves.log"
 
@@ -25,9 +25,9 @@ _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def shown(stage: str, task: str) -> Iterator[None]:
+def shown(settings: Params, stage: str) -> Iterator[None]:
     """Show the curve of the training inside, if this stage trains and somebody can watch."""
-    child = _start(task) if stage in STAGES else None
+    child = _start(settings.task.name) if rank.trains(settings, stage) else None
     try:
         yield
     finally:

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from flows import processes
+from pipeline.params import Params
 
 TRAINING = ("pretrained", "teacher", "weights", "weights_activations")
 PARENT = (
@@ -25,6 +26,11 @@ class OneProcessError(ValueError):
     """Torchrun has started a stage that several processes cannot share."""
 
     exit_code = 2
+
+
+def trains(settings: Params, stage: str) -> bool:
+    """Whether this stage trains a model; a pre-trained one may be copied instead."""
+    return stage in TRAINING and (stage != "pretrained" or settings.model.source == "demo")
 
 
 def is_one() -> bool:

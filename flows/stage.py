@@ -82,7 +82,7 @@ def run(name: str, rung: str | None, address: str) -> None:
     if supervise.serves(settings, name):
         work = partial(supervise.run, settings, name, rung, address)
     started = time.monotonic()
-    with live_curves.shown(name, settings.task.name):
+    with live_curves.shown(settings, name):
         perform(name, address, work)
     note_seconds(address, time.monotonic() - started)
 

@@ -39,8 +39,7 @@ class LostProcessError(RuntimeError):
 
 def serves(settings: Params, stage: str) -> bool:
     """Whether this stage's work is shared by several processes."""
-    trains = stage in rank.TRAINING and (stage != "pretrained" or settings.model.source == "demo")
-    return trains and settings.training.processes > 1
+    return rank.trains(settings, stage) and settings.training.processes > 1
 
 
 def run(settings: Params, stage: str, rung: str | None, address: str) -> None:

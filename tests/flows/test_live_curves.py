@@ -14,9 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 from mlflow_server import MlflowServer
-from scratch_project import Scratch, until
+from scratch_project import ROOT, Scratch, until
 
-from flows import instance
+from flows import instance, live_curves
+from pipeline import params
 
 ADDRESS = "weights@w8"
 STEP_S = 0.02
@@ -154,6 +155,19 @@ def test_an_address_that_mlflow_cannot_use_costs_one_line(training: Training) ->
     ended = training.run(MLFLOW_TRACKING_URI="databricks")
     assert ended.returncode == 0
     assert ended.stderr.count("not shown live") == 1
+
+
+def test_only_a_stage_that_trains_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(live_curves, "_start", shown.append)
+    made = params.load(ROOT / "params.yaml")
+    copied = made.model_copy(update={"model": made.model.model_copy(update={"source": "package"})})
+    for settings, stage in ((made, "prepare"), (made, "pack"), (copied, "pretrained")):
+        with live_curves.shown(settings, stage):
+            assert shown == []
+    for settings, stage in ((made, "pretrained"), (copied, "weights")):
+        with live_curves.shown(settings, stage):
+            assert shown.pop() == "demo"
 
 
 @pytest.mark.slow
