@@ -117,7 +117,7 @@ def test_the_message_counts_the_problems_and_names_the_file(params_file: Callabl
         load(path)
     assert str(caught.value).splitlines() == [
         f"{path}: 2 problems",
-        "  seed: -1 is not allowed; should be greater than or equal to 0",
+        "  seed: -1 is not allowed; expected a whole number from 0 to 4294967295",
         "  weights.w1.bits: 3 is not allowed; allowed: 1, 2, 4, 8",
     ]
 
@@ -256,6 +256,28 @@ def test_a_missing_file_or_a_folder_is_refused(tmp_path: Path) -> None:
 def test_a_value_out_of_range_is_refused(refusals: Refusals, place: str, value: object) -> None:
     problems = [problem for problem in refusals((place, value)) if problem.startswith(f"{place}: ")]
     assert len(problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "expected"),
+    [
+        ("training.processes", 0, "a whole number from 1 to 1024"),
+        ("training.processes", 1025, "a whole number from 1 to 1024"),
+        ("data.max_train_rows", 0, "a whole number from 1 to 2147483647"),
+        ("augmentation.swap", 1001, "a whole number from 0 to 1000"),
+        ("training.rung.dropout", 1.0, "a number of at least 0 and less than 1"),
+        ("training.rung.learning_rate", 0.0, "a number of more than 0 and at most 1"),
+        ("weights.w1.learning_rate", 2, "a number of more than 0 and at most 1"),
+        ("weights.w1.init", {"encoder": {"std": 0.0}}, "a number of more than 0 and at most 1000000"),
+    ],
+)
+def test_a_refusal_says_both_ends_of_the_range(
+    refusals: Refusals, place: str, value: object, expected: str
+) -> None:
+    assert any(
+        problem.startswith(place) and problem.endswith(f" is not allowed; expected {expected}")
+        for problem in refusals((place, value))
+    )
 
 
 def test_a_value_that_is_not_finite_is_called_so(refusals: Refusals) -> None:

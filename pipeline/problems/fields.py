@@ -24,6 +24,7 @@ _EXPECTED = {
     "dict_type": "a mapping of names",
     "model_type": "a mapping of keys",
 }
+_OUT_OF_RANGE = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
 
 
 def field_problems(root: type[BaseModel], values: Mapping[Any, Any]) -> list[Problem]:
@@ -60,6 +61,8 @@ def _sentence(root: type[BaseModel], item: ErrorDetails) -> str:
         return f"has {context['actual_length']} entries; expected {bound}"
     if kind in _EXPECTED:
         return _wrong_type(value, _EXPECTED[kind])
+    if kind in _OUT_OF_RANGE and (expected := _range(root, item["loc"])):
+        return f"{_shown(value)} is not allowed; expected {expected}"
     return f"{_shown(value)} is not allowed; {item['msg'].lower().removeprefix('input ')}"
 
 
@@ -77,6 +80,27 @@ def _wrong_type(value: object, expected: str) -> str:
     if expected == "text" and not isinstance(value, list | dict):
         return f"{_shown(value)} is {_kind(value)}; expected text: put it in quotes"
     return f"{_shown(value)} is {_kind(value)}; expected {expected}"
+
+
+def _range(root: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    """Both ends of what a field may be, "a whole number from 1 to 1024"; nothing where it has only one."""
+    *parents, key = (str(part) for part in location)
+    schema = _section_at(root, parents).model_json_schema()["properties"][key]
+    numbers = (kind for kind in schema.get("anyOf", [schema]) if kind.get("type") in ("integer", "number"))
+    limits: dict[str, Any] = next(numbers, {})
+    low = _end(limits, minimum="at least", exclusiveMinimum="more than")
+    high = _end(limits, maximum="at most", exclusiveMaximum="less than")
+    if not (low and high):
+        return ""
+    if limits["type"] == "integer":
+        first = limits.get("minimum", limits.get("exclusiveMinimum", 0) + 1)
+        last = limits.get("maximum", limits.get("exclusiveMaximum", 0) - 1)
+        return f"a whole number from {first} to {last}"
+    return f"a number of {low} and {high}"
+
+
+def _end(limits: Mapping[str, Any], **words: str) -> str:
+    return "".join(f"{said} {limits[name]:.10g}" for name, said in words.items() if name in limits)
 
 
 def _is_number(text: str) -> bool:
