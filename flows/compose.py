@@ -21,25 +21,35 @@ def compose(overrides: Sequence[str] = (), conf: Path = CONF) -> str:
     Raises:
         hydra.errors.HydraException: a group, an option or a key that does not exist; the message lists them.
     """
+    return _compose(overrides, conf)[0]
+
+
+def _compose(overrides: Sequence[str], conf: Path) -> tuple[str, dict[str, str]]:
+    """The text, and which option of each group it was made from."""
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
     with initialize_config_dir(str(conf.resolve()), version_base=None):
-        config = compose(config_name="config", overrides=list(overrides))
+        both = compose(config_name="config", overrides=list(overrides), return_hydra_config=True)
+    config = OmegaConf.masked_copy(both, [str(key) for key in both if key != "hydra"])
     OmegaConf.resolve(config)
-    return OmegaConf.to_yaml(config)
+    return OmegaConf.to_yaml(config), dict(both.hydra.runtime.choices)
 
 
 def main(overrides: Sequence[str]) -> int:
-    """Write params.yaml; 2 when what was composed is refused (written all the same, to be looked at)."""
+    """Write params.yaml and say so; 2 when it is refused (written all the same, to be looked at)."""
     from hydra.errors import HydraException
 
     try:
-        files.write_text(paths.PARAMS, compose(overrides))
+        text, choices = _compose(overrides, CONF)
+        files.write_text(paths.PARAMS, text)
         load(paths.PARAMS)
     except (HydraException, ParamsError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    groups = [group for group in ("task", "model", "ladder", "budget") if group in choices]
+    chosen = ", ".join(f"{group} {choices[group]}" for group in groups)
+    sys.stdout.write(f"{paths.PARAMS} written: {chosen}\n")
     return 0
 
 

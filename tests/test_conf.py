@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from flows.compose import compose
+from flows.compose import compose, main
 from pipeline.params import Params, ParamsError, load
 
 ROOT = Path(__file__).parent.parent
@@ -34,6 +34,28 @@ def test_the_text_is_the_one_dvc_writes(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     compose_and_dump(path, str(CONF), None, "config", str(ROOT), ["task=mrpc", "model=minilm"])
     assert path.read_text(encoding="utf-8") == compose(["task=mrpc", "model=minilm"], CONF)
+
+
+def test_what_was_written_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("flows.compose.CONF", CONF)
+    overrides = ["task=mrpc", "model=minilm", "budget=quick", "ladder=binarybert"]
+    assert main(overrides) == 0
+    said = "params.yaml written: task mrpc, model minilm, ladder binarybert, budget quick\n"
+    assert capsys.readouterr().out == said
+    assert Path("params.yaml").read_text(encoding="utf-8") == compose(overrides, CONF)
+
+
+def test_a_refused_composition_is_not_said_to_be_fine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("flows.compose.CONF", CONF)
+    assert main(["task=mrpc"]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err[:11]) == ("", "params.yaml")
 
 
 @pytest.mark.parametrize("model", ["minilm", "bert-base"])
