@@ -155,7 +155,8 @@ def best(
 def sync(as_json: Json = False) -> None:
     """Deliver to MLflow what its server did not take while training.
 
-    Each point once, however often it is asked for. Exit code 3 when MLflow does not answer.
+    Each point once, however often it is asked for. Exit code 3 when MLflow does not answer, 1 when it
+    refuses a curve.
     """
     from pipeline.tracking import commands
 

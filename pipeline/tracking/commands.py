@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -73,16 +74,18 @@ def sync(as_json: bool) -> int:
     """Deliver the spooled curves of every task, and remove those of trainings that have ended.
 
     Returns:
-        0, also when there was nothing to do.
+        0, also when there was nothing to do; 1 when MLflow refused a curve, which stderr names, and 75 when
+        another process kept delivering one. The others are delivered all the same.
 
     Raises:
         StoreUnreachableError: MLflow does not answer; the spool is as it was, or shorter.
     """
     place = store.locate()
     done: list[live_runs.Delivery] = []
+    left: dict[Path, Exception] = {}
     if spool.waiting():
         with store.opened(place) as client:
-            done = live_runs.deliver_all(client, place)
+            done, left = live_runs.deliver_all(client, place)
     if as_json:
         _write_json(
             {
@@ -91,9 +94,11 @@ def sync(as_json: bool) -> int:
                 "curves": [asdict(one) for one in done],
             }
         )
-    else:
+    elif done or not left:
         sys.stdout.write("".join(f"{line}\n" for line in _delivered(done, place)))
-    return 0
+    for path, error in left.items():
+        sys.stderr.write(f"{path}: not delivered: {error}\n".replace(place.uri, place.shown))
+    return max((int(getattr(error, "exit_code", 1)) for error in left.values()), default=0)
 
 
 def _delivered(done: list[live_runs.Delivery], place: store.Store) -> Iterator[str]:

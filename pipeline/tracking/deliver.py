@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from pipeline.tracking import live_runs, spool, store
@@ -66,18 +67,32 @@ def _round(place: Store, delivered: dict[Path, Stamp]) -> Exception | None:
     changed = [path for path, now in found.items() if delivered.get(path) != now]
     if not changed:
         return None
+    failure: Exception | None = None
     try:
         with store.opened(place) as client:
             for path in changed:
-                with store.locked(spool.lock(path), wait_seconds=0):
-                    curve = spool.read(path)
-                    if curve is not None:
-                        live_runs.deliver(client, place, curve)
-                delivered[path] = found[path]
-    except Exception as error:  # also a refusal by MLflow, or a run deleted by hand: the next round sees
-        _log.warning("%s: %s", type(error).__name__, str(error).replace(place.uri, place.shown))
+                try:
+                    live_runs.deliver_file(client, place, path, wait_seconds=0)
+                    delivered[path] = found[path]
+                except StoreUnreachableError:
+                    raise
+                except Exception as error:  # a refusal, or a run deleted by hand: the next round sees
+                    failure = failure or error
+                    _say_once(f"{path}: {_told(place, error)}")
+    except Exception as error:
+        _log.warning("%s", _told(place, error))
         return error
-    return None
+    return failure
+
+
+def _told(place: Store, error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".replace(place.uri, place.shown)
+
+
+@cache
+def _say_once(text: str) -> None:
+    """However many rounds find the same."""
+    _log.warning("%s", text)
 
 
 def _await_end(ended: threading.Event) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.tracking import experiments, fields, spool, versions
 from pipeline.tracking.execution import Model, digest
 from pipeline.tracking.spool import Curve
-from pipeline.tracking.store import LOCK_SECONDS, Store, locked
+from pipeline.tracking.store import LOCK_SECONDS, Store, StoreUnreachableError, explained, locked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -45,22 +45,47 @@ class Delivery:
     run_id: str
 
 
-def deliver_all(client: "MlflowClient", store: Store) -> list[Delivery]:
+def deliver_all(client: "MlflowClient", store: Store) -> tuple[list[Delivery], dict[Path, Exception]]:
     """Deliver every spooled curve and remove the files of trainings that have ended.
 
+    Returns:
+        What was delivered, and why a file was not: MLflow refused it, or another process kept delivering it.
+
     Raises:
-        StoreBusyError: another process kept delivering one of them.
+        StoreUnreachableError: MLflow does not answer.
     """
-    done = []
+    done, left = [], {}
     for path in spool.waiting():
-        with locked(spool.lock(path), LOCK_SECONDS):
-            curve = spool.read(path)
-            if curve is None:
-                continue
-            done.append(deliver(client, store, curve))
-            if curve.ended is not None:
-                spool.discard(curve)
-    return done
+        try:
+            delivered = deliver_file(client, store, path, wait_seconds=LOCK_SECONDS, remove=True)
+        except StoreUnreachableError:
+            raise
+        except Exception as error:  # one curve's trouble is not the others'
+            left[path] = error
+            continue
+        if delivered is not None:
+            done.append(delivered)
+    return done, left
+
+
+def deliver_file(
+    client: "MlflowClient", store: Store, path: Path, *, wait_seconds: float, remove: bool = False
+) -> Delivery | None:
+    """Deliver the curve in a spool file, if it has begun; with `remove`, delete it if its training has ended.
+
+    Raises:
+        StoreUnreachableError: MLflow does not answer.
+        StoreBusyError: another process was still delivering it after `wait_seconds`.
+        Exception: MLflow's own, when it refuses the curve.
+    """
+    with locked(spool.lock(path), wait_seconds), explained(store):
+        curve = spool.read(path)
+        if curve is None:
+            return None
+        delivered = deliver(client, store, curve)
+        if remove and curve.ended is not None:
+            spool.discard(curve)
+        return delivered
 
 
 def deliver(client: "MlflowClient", store: Store, curve: Curve) -> Delivery:

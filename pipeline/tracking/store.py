@@ -121,7 +121,7 @@ def opened(store: Store) -> Iterator["MlflowClient"]:
     configure()
     if store.database is None:
         _probe(store)
-    with _explained(store):
+    with explained(store):
         if store.database is not None:
             prepare(store.database)
         yield _client(store.uri)
@@ -214,7 +214,8 @@ def _probe(store: Store) -> None:
 
 
 @contextmanager
-def _explained(store: Store) -> Iterator[None]:
+def explained(store: Store) -> Iterator[None]:
+    """MLflow's failures to answer become StoreUnreachableError; what it refuses stays as it is."""
     from mlflow.exceptions import MlflowException
     from requests import RequestException
     from sqlalchemy.exc import SQLAlchemyError

@@ -1,11 +1,14 @@
 """The rounds of the process that delivers: MLflow is asked only about what is new; nothing is forgotten."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ladder_on_disk import Project
+from mlflow.exceptions import MlflowException
+from requests import RequestException
 
-from pipeline.tracking import deliver, spool, store
+from pipeline.tracking import deliver, live_runs, spool, store
 from pipeline.tracking.spool import Stamp
 from pipeline.training import live
 
@@ -15,6 +18,7 @@ NOWHERE = store.Store("http://someone:secret@127.0.0.1:1")
 @pytest.fixture(autouse=True)
 def _spooled(monkeypatch: pytest.MonkeyPatch, project: Project) -> None:
     monkeypatch.setenv(live.SPOOL, str(project.root / spool.folder("demo")))
+    deliver._say_once.cache_clear()
 
 
 def test_nobody_is_asked_while_there_is_nothing_new() -> None:
@@ -54,3 +58,41 @@ def test_a_curve_that_another_process_delivers_is_left_for_the_next_round() -> N
     with store.locked(spool.lock(path)):
         assert isinstance(deliver._round(store.locate(), delivered), store.StoreBusyError)
     assert deliver._round(store.locate(), delivered) is None
+
+
+def test_a_refusal_is_told_once_and_holds_no_other_curve_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("w1", "w8"):
+        live.open(name, "0" * 64).end("FINISHED")
+    first, second = spool.waiting()
+    real = live_runs.deliver
+
+    def refuse(client: Any, place: store.Store, curve: spool.Curve) -> live_runs.Delivery:
+        if curve.path == first:
+            client.get_run("no such run")
+        return real(client, place, curve)
+
+    delivered: dict[Path, Stamp] = {}
+    with monkeypatch.context() as patch:
+        patch.setattr(live_runs, "deliver", refuse)
+        for _ in range(2):
+            assert isinstance(deliver._round(store.locate(), delivered), MlflowException)
+            assert list(delivered) == [second]
+    assert caplog.text.count(f"{first}: MlflowException: ") == 1
+    assert deliver._round(store.locate(), delivered) is None
+    assert list(delivered) == [second, first]
+
+
+def test_a_server_that_is_lost_ends_the_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("w1", "w8"):
+        live.open(name, "0" * 64).end("FINISHED")
+    asked: list[str] = []
+
+    def lost(_client: Any, _place: store.Store, curve: spool.Curve) -> live_runs.Delivery:
+        asked.append(curve.name)
+        raise RequestException("gone")
+
+    monkeypatch.setattr(live_runs, "deliver", lost)
+    assert isinstance(deliver._round(store.locate(), {}), store.StoreUnreachableError)
+    assert asked == ["w1"]

@@ -45,7 +45,24 @@ def train(
 
 def deliver() -> list[live_runs.Delivery]:
     with client() as opened:
-        return live_runs.deliver_all(opened, store.locate())
+        done, left = live_runs.deliver_all(opened, store.locate())
+    assert left == {}
+    return done
+
+
+@pytest.fixture
+def one_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow refuses the curve of w1, the first of those that are spooled."""
+    train("w1")
+    train("w8")
+    real = live_runs.deliver
+
+    def deliver(client: Any, place: store.Store, curve: spool.Curve) -> live_runs.Delivery:
+        if curve.name == "w1":
+            client.get_run("no such run")
+        return real(client, place, curve)
+
+    monkeypatch.setattr(live_runs, "deliver", deliver)
 
 
 def runs(name: str = "w1") -> list[Any]:
@@ -271,9 +288,40 @@ def test_sync_with_a_server_that_is_gone_keeps_the_spool(monkeypatch: pytest.Mon
     assert len(spool.waiting()) == 1
 
 
-def test_sync_waits_for_whoever_delivers_the_same_curve(monkeypatch: pytest.MonkeyPatch) -> None:
-    train()
+def test_sync_delivers_the_others_while_somebody_delivers_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train("w1")
+    train("w8")
     monkeypatch.setattr(live_runs, "LOCK_SECONDS", 0.1)
-    (path,) = spool.waiting()
-    with store.locked(spool.lock(path)), pytest.raises(store.StoreBusyError):
-        deliver()
+    path, _ = spool.waiting()
+    with store.locked(spool.lock(path)):
+        assert commands.sync(as_json=False) == store.StoreBusyError.exit_code
+    shown = capsys.readouterr()
+    assert shown.out.startswith("w8 (demo, finished): 2 points delivered")
+    assert f"{path}: not delivered: " in shown.err
+    assert spool.waiting() == [path]
+    assert commands.sync(as_json=False) == 0
+
+
+@pytest.mark.usefixtures("one_refused")
+def test_a_curve_that_mlflow_refuses_is_said_and_the_others_are_delivered(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert commands.sync(as_json=False) == 1
+    shown = capsys.readouterr()
+    assert shown.out.startswith("w8 (demo, finished): 2 points delivered")
+    assert shown.err.count("not delivered: ") == 1
+    assert len(spool.waiting()) == 1
+    assert commands.sync(as_json=False) == 1
+    assert "Nothing is spooled" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("one_refused")
+def test_a_curve_that_mlflow_refuses_does_not_keep_the_models_from_it(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    register.run(project.params)
+    assert caplog.text.count("not delivered: ") == 1
+    (run,) = runs("w1")
+    assert history(run.info.run_id) == [(1, 0.9), (2, 0.5)]
