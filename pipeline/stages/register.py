@@ -5,19 +5,12 @@ another one. When nothing is new it says so within a second. Curves that a serve
 training are delivered first, so that each model ends up with one run.
 """
 
-import logging
 import sys
-from typing import TYPE_CHECKING
 
 from pipeline.params import Params
 from pipeline.tracking import criteria, execution, live_runs, receipt, registry, spool, store
 from pipeline.tracking.publish import Published, publish
 from pipeline.tracking.receipt import Receipt
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-_log = logging.getLogger(__name__)
 
 
 def run(params: Params, rung: str | None = None) -> None:
@@ -48,7 +41,7 @@ def _publish(place: store.Store, params: Params, fingerprint: str) -> tuple[Publ
         found = execution.read(params)
         name = execution.registered_model(found.task)
         with store.opened(place) as client:
-            _deliver(client, place)
+            live_runs.deliver_or_say(client, place)
             published = publish(client, place, found, params)
             wanted = criteria.remembered(client, name)
             today = registry.Today(found.evaluated_on, execution.digests(found.task))
@@ -70,19 +63,6 @@ def _publish(place: store.Store, params: Params, fingerprint: str) -> tuple[Publ
         )
         receipt.write(place, found.task, known)
     return published, known.because
-
-
-def _deliver(client: "MlflowClient", place: store.Store) -> None:
-    """Bring every spooled curve to MLflow; one that it refuses is said and left behind.
-
-    Raises:
-        StoreBusyError: another process kept delivering one, so its run cannot be taken over now.
-    """
-    _, left = live_runs.deliver_all(client, place)
-    for path, error in left.items():
-        if isinstance(error, store.StoreBusyError):
-            raise error
-        _log.warning("%s: not delivered: %s", path, str(error).replace(place.uri, place.shown))
 
 
 def _because(choice: registry.Choice, champion: str | None) -> str:

@@ -11,6 +11,7 @@ that is sent again only once. A live run is one project's: the same training els
 model never has two.
 """
 
+import logging
 import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +21,14 @@ from typing import TYPE_CHECKING, Any
 from pipeline.tracking import experiments, fields, spool, versions
 from pipeline.tracking.execution import Model, digest
 from pipeline.tracking.spool import Curve
-from pipeline.tracking.store import LOCK_SECONDS, Store, StoreUnreachableError, explained, locked
+from pipeline.tracking.store import (
+    LOCK_SECONDS,
+    Store,
+    StoreBusyError,
+    StoreUnreachableError,
+    explained,
+    locked,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,6 +38,7 @@ LIVE = "bitladder.live"
 NAME = "bitladder.name"
 PROJECT = "bitladder.project"
 BATCH = 100
+_logger = logging.getLogger(__name__)
 Held = dict[tuple[str, int], set[float]]
 
 
@@ -66,6 +75,19 @@ def deliver_all(client: "MlflowClient", store: Store) -> tuple[list[Delivery], d
         if delivered is not None:
             done.append(delivered)
     return done, left
+
+
+def deliver_or_say(client: "MlflowClient", store: Store) -> None:
+    """Bring every spooled curve to MLflow; one that it refuses is said and left behind.
+
+    Raises:
+        StoreBusyError: another process kept delivering one, so its run cannot be taken over now.
+    """
+    _, left = deliver_all(client, store)
+    for path, error in left.items():
+        if isinstance(error, StoreBusyError):
+            raise error
+        _logger.warning("%s: not delivered: %s", path, str(error).replace(store.uri, store.shown))
 
 
 def deliver_file(
