@@ -24,6 +24,12 @@ WORTH_ONEDNN = 2**22  # multiplications; in smaller products preparing oneDNN's 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
+class KernelsError(ValueError):
+    """The environment asks for kernels that do not exist."""
+
+    exit_code = 2
+
+
 @dataclass(frozen=True)
 class Kernels:
     """How one model's layers compute.
@@ -49,11 +55,11 @@ def choose(gradients: Gradients = "float32", *, name: str | None = None) -> Kern
     """The fastest kernels of this machine, or the plain ones where `name` or the environment say so.
 
     Raises:
-        ValueError: the name is not one of NAMES.
+        KernelsError: the name is not one of NAMES.
     """
     name = name or os.environ.get(ENVIRONMENT, "fused")
     if name not in NAMES:
-        raise ValueError(f"{ENVIRONMENT}: {name!r}; known: {', '.join(NAMES)}")
+        raise KernelsError(f"{ENVIRONMENT}: {name!r}; known: {', '.join(NAMES)}")
     if name == "plain":
         return PLAIN
     vnni = torch.cpu._is_vnni_supported()
