@@ -38,7 +38,7 @@ Piece = Callable[[], Answer]
 REQUEST, LOG, LENGTHS = "request.json", "log.txt", "lengths"
 GIVEN_UP = 10  # exit code: a piece failed without which there is nothing to measure
 SECONDS_PER_PIECE = 300  # a piece that takes longer is given up
-SECONDS_OF_STEPS = 2.5
+SECONDS_OF_STEPS, SECONDS_OF_SCORING = 2.5, 10.0
 FEWEST_STEPS, MOST_STEPS = 3, 24
 FLOPS_PER_SECOND = 8e10  # of one core, roughly: decides how many steps are timed, no more
 MOST_ROWS_TO_SCORE, FEWEST_ROWS_TO_SCORE, ROWS_FOR_LENGTHS = 64, 16, 2000
@@ -287,9 +287,14 @@ def _in_child(piece: Piece, log: int, write: int, files_before: float) -> NoRetu
 
 
 def rows_to_score(settings: Params) -> int:
-    """Of each split that is scored: fewer where even few training steps take long."""
-    is_slow = steps_to_take(settings, "teacher") == 1 + FEWEST_STEPS
-    return FEWEST_ROWS_TO_SCORE if is_slow else MOST_ROWS_TO_SCORE
+    """Of each split that is scored: a whole batch of scoring, for what a batch costs is shared by its rows.
+
+    Fewer where a batch takes long: what is computed per row outweighs that there.
+    """
+    shape = estimate.shape_of(settings)
+    weights = sum(height * width for height, width in shape.matrices()) if shape else 0
+    seconds = 2 * weights * MOST_ROWS_TO_SCORE * settings.task.max_length / FLOPS_PER_SECOND
+    return FEWEST_ROWS_TO_SCORE if seconds > SECONDS_OF_SCORING else MOST_ROWS_TO_SCORE
 
 
 def _short_rungs(rungs: Mapping[str, Rung], few: Duration) -> dict[str, Rung]:
@@ -387,11 +392,14 @@ def _publish(settings: Params, frames: "Mapping[str, pd.DataFrame]") -> None:
     from pipeline.data.tables import write_split
 
     columns = settings.task.sentence_columns
-    write_split(Path(), LENGTHS, _some(frames["train"], columns, ROWS_FOR_LENGTHS))
+    write_split(Path(), LENGTHS, _some(frames["train"], ROWS_FOR_LENGTHS, longest_of=columns))
     with files.publish(paths.data_dir(settings.task.name, "plain")) as folder:
         for name, frame in frames.items():
-            few = _rows_to_train_on(settings) if name == "train" else rows_to_score(settings)
-            write_split(folder, name, _some(frame, columns, few))
+            if name == "train":
+                some = _some(frame, _rows_to_train_on(settings), longest_of=columns)
+            else:  # the longest row would widen the only batch, where it widens one of many
+                some = _some(frame, rows_to_score(settings))
+            write_split(folder, name, some)
 
 
 def _rehearsed(settings: Params, frames: "Mapping[str, pd.DataFrame]") -> Answer:
@@ -407,13 +415,15 @@ def _rows_to_train_on(settings: Params) -> int:
     return max(128, *(steps_to_take(settings, n) * optimization_of(settings, n).batch_size for n in names))
 
 
-def _some(frame: "pd.DataFrame", columns: Sequence[str], number: int) -> "pd.DataFrame":
-    """So many rows, evenly spread, and the longest one: memory is needed for its batch."""
+def _some(frame: "pd.DataFrame", number: int, *, longest_of: Sequence[str] = ()) -> "pd.DataFrame":
+    """So many rows, evenly spread; with `longest_of`, the longest in these columns too, for its memory."""
     if len(frame) <= number:
         return frame
-    spread = [position * len(frame) // number for position in range(number)]
-    longest = int(frame[list(columns)].apply(lambda texts: texts.str.len()).sum(axis=1).to_numpy().argmax())
-    return frame.iloc[sorted({*spread[1:], longest})].reset_index(drop=True)
+    spread = {position * len(frame) // number for position in range(number)}
+    if longest_of:
+        lengths = frame[list(longest_of)].apply(lambda texts: texts.str.len()).sum(axis=1)
+        spread = {*sorted(spread)[1:], int(lengths.to_numpy().argmax())}
+    return frame.iloc[sorted(spread)].reset_index(drop=True)
 
 
 def _with_absolute_places(settings: Params) -> Params:
