@@ -31,7 +31,7 @@ def _exactly_whole(value: object) -> object:
 
 _WHOLE = BeforeValidator(_exactly_whole)
 Bits = Annotated[Literal[1, 2, 4, 8], _WHOLE]
-ActivationBits = Annotated[Literal[1, 4, 8], _WHOLE]
+ActivationBits = Annotated[Literal[1, 2, 4, 8], _WHOLE]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 Count = Annotated[int, Field(gt=0, lt=2**31)]
@@ -130,10 +130,15 @@ class Model(Section):
 
 
 class Duration(Section):
-    """How long to train: exactly one of `steps` and `epochs`."""
+    """How long to train: exactly one of `steps`, `epochs` and `equal_to`.
+
+    Attributes:
+        equal_to: a rung; the steps from the teacher to the end of this rung are made as many as that one's.
+    """
 
     steps: Count | None = None
     epochs: Positive | None = None
+    equal_to: str | None = None
 
     def count_steps(self, *, num_rows: int, batch_size: int) -> int:
         """How many steps that is. `num_rows`: of one epoch; any where the duration is given in steps."""
@@ -187,12 +192,33 @@ class Training(Section):
 
 
 class Distillation(Section):
-    """Weights of the loss terms between student and teacher; 0 leaves a term out."""
+    """Weights of the loss terms between student and teacher; 0 leaves a term out.
+
+    Attributes:
+        directions: of the similarities of queries, keys and values within a sequence (BiBERT).
+        labels: of the loss against the labels, without a teacher.
+        temperature: both logits are divided by it before their softmax.
+    """
 
     logits: Weight
     hidden_states: Weight
     attention_scores: Weight
     labels: Weight
+    directions: Weight = 0.0
+    temperature: Positive = 1.0
+
+
+class Phase(Section):
+    """A part of a rung's training with a loss of its own; the next one starts from its best weights.
+
+    Attributes:
+        share: of the rung's steps.
+        learning_rate_factor: times the rung's learning rate.
+    """
+
+    share: Annotated[float, Field(gt=0, lt=1)]
+    distillation: Distillation
+    learning_rate_factor: Positive = 1.0
 
 
 class Augmentation(Section):
@@ -246,7 +272,12 @@ class Rung(Section):
     """One trained model of the ladder.
 
     Attributes:
+        taught_by: the model it is distilled from, `teacher` or a rung.
         embedding_bits: `bits` unless said.
+        granularity: what shares a scale: a row, a matrix, or `group_size` neighbours within a row.
+        weight_quantizer: by name (`pipeline.quantizers`); the width's own unless said.
+        hidden_act: what stands between the two feed-forward products; the teacher's unless said.
+        phases: trainings one after the other, each with a loss of its own; replaces `distillation`.
         width: share of the teacher's heads and feed-forward neurons, the most important ones.
         split: every matrix is a sum of two binary ones, at first those of a ternary parent.
         init: where each part's first weights come from, by selector (`pipeline.parts`); else from the parent.
@@ -254,15 +285,20 @@ class Rung(Section):
 
     bits: Bits
     init_from: str
+    taught_by: str
     data: DataKind
     embedding_bits: Bits | None = None
-    granularity: Literal["row", "matrix"] = "row"
+    granularity: Literal["row", "matrix", "group"] = "row"
+    group_size: Count | None = None
+    weight_quantizer: str | None = None
+    hidden_act: Literal["gelu", "relu"] | None = None
     width: Annotated[float, Field(gt=0, le=1)] = 1.0
     split: bool = False
     init: dict[str, Origin] = {}
     learning_rate: LearningRate | None = None
     duration: Duration | None = None
     distillation: Distillation | None = None
+    phases: list[Phase] = []
 
     @property
     def activation_bits_or_32(self) -> int:
@@ -270,19 +306,51 @@ class Rung(Section):
 
 
 class ActivationRung(Rung):
-    """A rung whose activations are quantized too."""
+    """A rung whose activations are quantized too.
+
+    Attributes:
+        activation_quantizer: by name (`pipeline.quantizers`); the width's own unless said.
+        attention: softmax, or BiBERT's Bi-Attention: each score is attended to or not, by its sign.
+    """
 
     activation_bits: ActivationBits
+    activation_quantizer: str | None = None
+    attention: Literal["softmax", "bi"] = "softmax"
 
     @property
     def activation_bits_or_32(self) -> int:
         return self.activation_bits
 
 
+class Evaluation(Section):
+    """How checkpoints are chosen.
+
+    Attributes:
+        selection: on rows held out of train, or, as the peers do, on the validation split that is reported.
+    """
+
+    selection: Literal["held_out", "validation"]
+
+
+class Claim(Section):
+    """Two delivered rungs, one of which should win; what that would show is in `evaluation/claims.py`."""
+
+    claim: str
+    better: str
+    worse: str
+
+
 class Params(Section):
-    """The whole of params.yaml."""
+    """The whole of params.yaml.
+
+    Attributes:
+        seed: of the models in `models/` and `packed/`.
+        seeds: of all trainings that results are averaged over; `seed` is among them.
+    """
 
     seed: Seed
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    evaluation: Evaluation
     task: Task
     data: Data
     model: Model
@@ -293,6 +361,7 @@ class Params(Section):
     weights: dict[str, Rung]
     weights_activations: dict[str, ActivationRung]
     deliver: list[str]
+    claims: list[Claim]
 
     @property
     def rungs(self) -> dict[str, Rung]:

@@ -136,7 +136,7 @@ def test_the_message_counts_the_problems_and_names_the_file(params_file: Callabl
             "it belongs under training.pretraining or training.teacher or training.rung",
         ),
         ("wieghts", "did you mean 'weights'?"),
-        ("zzz", "known: seed, task, data, model, budget, training, distillation"),
+        ("zzz", "known: seed, seeds, evaluation, task, data, model, budget"),
     ],
 )
 def test_an_unknown_key_is_refused_with_where_it_might_belong(
@@ -249,7 +249,7 @@ def test_a_missing_file_or_a_folder_is_refused(tmp_path: Path) -> None:
         ("task.selection_fraction", 0.5),
         ("weights.w1.bits", 32),
         ("weights.w1.bits", 10**30),
-        ("weights_activations.w1a1.activation_bits", 2),
+        ("weights_activations.w1a1.activation_bits", 3),
         ("augmentation.word_fraction", 0),
     ],
 )
@@ -532,7 +532,7 @@ def test_a_circle_is_told_once_and_without_what_follows_from_it(refusals: Refusa
 
 
 def test_reserved_and_repeated_names_are_refused(refusals: Refusals, default: Values) -> None:
-    rung = {"bits": 1, "activation_bits": 8, "init_from": "teacher", "data": "plain"}
+    rung = {"bits": 1, "activation_bits": 8, "init_from": "teacher", "taught_by": "teacher", "data": "plain"}
     problems = refusals(
         ("weights_activations", {**default["weights_activations"], "teacher": rung, "w1": rung})
     )

@@ -13,7 +13,7 @@ from flows.compose import compose
 from pipeline.ladder import layers
 from pipeline.params import Origin, Params, ParamsError, load
 
-RUNG = {"bits": 1, "activation_bits": 1, "init_from": "teacher", "data": "plain"}
+RUNG = {"bits": 1, "activation_bits": 1, "init_from": "teacher", "taught_by": "teacher", "data": "plain"}
 
 
 def loaded(folder: Path, init: Any, *overrides: str) -> Params:

@@ -39,6 +39,8 @@ class Objective:
     attention_scores: float
     labels: float
     regression: bool
+    directions: float = 0.0
+    temperature: float = 1.0
 
     def terms(
         self, student: Trace, teacher: Trace, batch: dict[str, Tensor], portion: Portion = WHOLE

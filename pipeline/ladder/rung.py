@@ -29,7 +29,7 @@ class LadderRung:
     weight_bits: int
     embedding_bits: int
     activation_bits: int
-    granularity: Literal["row", "matrix"]
+    granularity: Literal["row", "matrix", "group"]
     width: float
     split: bool
     data: str

@@ -4,7 +4,7 @@ Adding a weight quantizer is one file beside this one and one line here.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -20,7 +20,11 @@ FULL = 32
 class Precision:
     """Bits of one model: `weights` (encoder, pooler), `embeddings` (tables), `activations`; 32: untouched.
 
-    With `split`, every matrix and table is a sum of two binary ones: two codes of 1 bit per weight.
+    Attributes:
+        split: every matrix and table is a sum of two binary ones: two codes of 1 bit per weight.
+        group_size: neighbours within a row that share a scale, where granularity is group.
+        weight_quantizer, activation_quantizer: by name; None for the width's own.
+        attention: softmax, or bi for BiBERT's Bi-Attention.
     """
 
     weights: int = FULL
@@ -28,10 +32,16 @@ class Precision:
     activations: int = FULL
     granularity: Granularity = "row"
     split: bool = False
+    group_size: int | None = None
+    weight_quantizer: str | None = None
+    activation_quantizer: str | None = None
+    attention: Literal["softmax", "bi"] = "softmax"
 
     def as_dict(self) -> dict[str, Any]:
-        """What is written of it; `split` only where it is so."""
-        return {name: value for name, value in asdict(self).items() if name != "split" or value}
+        """What is written of it: the bits and the granularity, of the others what is not as usual."""
+        usual = asdict(Precision())
+        always = ("weights", "embeddings", "activations", "granularity")
+        return {n: value for n, value in asdict(self).items() if n in always or value != usual[n]}
 
 
 def quantize_weight(weight_OI: Tensor, bits: int, granularity: Granularity) -> Quantized:

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Granularity = Literal["row", "matrix"]
+Granularity = Literal["row", "matrix", "group"]
 
 
 @dataclass(frozen=True)

@@ -186,6 +186,10 @@ def precision_of(rung: Rung) -> Precision:
         rung.activation_bits_or_32,
         granularity=rung.granularity,
         split=rung.split,
+        group_size=rung.group_size,
+        weight_quantizer=rung.weight_quantizer,
+        activation_quantizer=getattr(rung, "activation_quantizer", None),
+        attention=getattr(rung, "attention", "softmax"),
     )
 
 

@@ -150,8 +150,9 @@ def test_several_processes_are_said_not_to_be_measured(
 LADDER = (
     "~weights",
     "~weights_activations",
-    "+weights={w1: {bits: 1, init_from: teacher, data: plain}}",
-    "+weights_activations={w1a8: {bits: 1, activation_bits: 8, init_from: w1, data: plain}}",
+    "+weights={w1: {bits: 1, init_from: teacher, taught_by: teacher, data: plain}}",
+    "+weights_activations={w1a8: {bits: 1, activation_bits: 8, init_from: w1, taught_by: teacher, "
+    "data: plain}}",
     "deliver=[w1a8]",
     "task.generator.train_rows=1200",
     "task.generator.validation_rows=200",

@@ -26,7 +26,7 @@ def ladders(draw: st.DrawFn) -> dict[str, Rung]:
     rungs = {}
     for number in range(draw(st.integers(1, 8))):
         name = f"r{number}"
-        rungs[name] = Rung(bits=1, init_from=draw(st.sampled_from(parents)), data="plain")
+        rungs[name] = Rung(bits=1, init_from=draw(st.sampled_from(parents)), taught_by=TEACHER, data="plain")
         parents.append(name)
     return {name: rungs[name] for name in draw(st.permutations(list(rungs)))}
 
@@ -59,7 +59,7 @@ def test_an_unknown_rung_has_no_ancestry() -> None:
 
 
 def test_what_a_rung_leaves_out_comes_from_the_budget_and_its_own_bits() -> None:
-    (rung,) = climb(with_rungs({"w4": Rung(bits=4, init_from=TEACHER, data="plain")}))
+    (rung,) = climb(with_rungs({"w4": Rung(bits=4, init_from=TEACHER, taught_by=TEACHER, data="plain")}))
     assert rung.duration == DEFAULT.budget.rung
     assert (rung.weight_bits, rung.embedding_bits, rung.activation_bits) == (4, 4, 32)
     assert (rung.address, rung.drawn) == ("weights@w4", ())
@@ -71,6 +71,7 @@ def test_what_a_rung_says_itself_is_kept() -> None:
         embedding_bits=8,
         activation_bits=4,
         init_from=TEACHER,
+        taught_by=TEACHER,
         data="augmented",
         init={
             "encoder": Origin(distribution="uniform"),

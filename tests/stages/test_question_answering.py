@@ -46,8 +46,9 @@ SHORT = (
     "augmentation={contextual: 0, embedding: 0, swap: 1, delete: 0, spelling: 0, word_fraction: 0.5}",
     "data.max_train_rows=54",
     "data.max_validation_rows=9",
-    "weights={w1: {bits: 1, init_from: teacher, data: augmented}}",
-    "weights_activations={w1a8: {bits: 1, activation_bits: 8, init_from: w1, data: plain}}",
+    "weights={w1: {bits: 1, init_from: teacher, taught_by: teacher, data: augmented}}",
+    "weights_activations={w1a8: {bits: 1, activation_bits: 8, init_from: w1, taught_by: teacher, "
+    "data: plain}}",
     "deliver=[w1, w1a8]",
 )
 

@@ -138,12 +138,18 @@ def write_params(path: Path) -> None:
     document = YAML()
     values = document.load((ROOT / "params.yaml").read_text())
     values["weights"] = {
-        "w8": {"bits": 8, "init_from": "teacher", "data": "plain"},
-        "w1": {"bits": 1, "init_from": "w8", "data": "plain"},
+        "w8": {"bits": 8, "init_from": "teacher", "taught_by": "teacher", "data": "plain"},
+        "w1": {"bits": 1, "init_from": "w8", "taught_by": "teacher", "data": "plain"},
     }
     values["weights_activations"] = {
-        "w1a8": {"bits": 1, "activation_bits": 8, "init_from": "w1", "data": "plain"},
-        "w1a8_direct": {"bits": 1, "activation_bits": 8, "init_from": "teacher", "data": "plain"},
+        "w1a8": {"bits": 1, "activation_bits": 8, "init_from": "w1", "taught_by": "teacher", "data": "plain"},
+        "w1a8_direct": {
+            "bits": 1,
+            "activation_bits": 8,
+            "init_from": "teacher",
+            "taught_by": "teacher",
+            "data": "plain",
+        },
     }
     values["deliver"] = list(DELIVERED)
     with path.open("w") as file:
