@@ -24,7 +24,7 @@ from pipeline.data.encode import Batch
 from pipeline.distillation.objective import Objective, Portion, label_loss, total
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.modeling import frozen, kernels
-from pipeline.modeling.bert import build_classifier
+from pipeline.modeling.bert import build_bert
 from pipeline.params import Optimization
 from pipeline.quantizers.choose import Precision
 from pipeline.training.device import seed_everything
@@ -132,9 +132,9 @@ def fine_tuning(variant: Variant) -> LossTerms:
 
 def student_and_teacher(variant: Variant, shape: Shape, batch: Batch) -> tuple[nn.Module, nn.Module]:
     """A frozen random teacher, and a 1-bit student that starts from its weights."""
-    teacher: nn.Module = build_classifier(config(shape))
+    teacher: nn.Module = build_bert(config(shape))
     teacher.eval().requires_grad_(False)
-    student = build_classifier(config(shape), Precision(1, 1, variant.activation_bits))
+    student = build_bert(config(shape), Precision(1, 1, variant.activation_bits))
     student.load_state_dict({**student.state_dict(), **teacher.state_dict()})
     calibrate(student, batch)
     chosen = kernels.choose(variant.gradients)
@@ -150,7 +150,7 @@ def train(variant: Variant, shape: Shape, gate: Gate) -> None:
         loss_terms = against_teacher(teacher, EVERYTHING)
     else:
         is_ours = variant.kind == "our_plain"
-        model = build_classifier(config(shape), Precision()) if is_ours else transformers_own(shape)
+        model = build_bert(config(shape), Precision()) if is_ours else transformers_own(shape)
         loss_terms = fine_tuning(variant)
     fit(
         model,

@@ -310,14 +310,14 @@ def _stage_of(settings: Params, name: str) -> str:
 
 def _score(short: Params, name: str) -> Answer:
     """Seconds of scoring the model just trained, in its own layers and packed; and of packing it."""
-    from pipeline.modeling.checkpoint import load_classifier
+    from pipeline.modeling.checkpoint import load_bert
     from pipeline.packing.model import load
     from pipeline.stages import pack
     from pipeline.training.clock import now, since
     from pipeline.training.split import load as load_data
 
     data = load_data(short.task, "plain", paths.model_dir(name))
-    trained = _seconds_of_scoring(short, load_classifier(paths.model_dir(name)), data.selection)
+    trained = _seconds_of_scoring(short, load_bert(paths.model_dir(name)), data.selection)
     answer: Answer = {"scored": len(data.selection), "scoring": trained}
     if name not in short.rungs:
         return answer

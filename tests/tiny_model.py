@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertForQuestionAnswering, BertForSequenceClassification
 
 from pipeline.initialization.step_sizes import calibrate
-from pipeline.modeling.bert import build_classifier
+from pipeline.modeling.bert import build_bert
 from pipeline.quantizers.choose import Precision
 
 WEIGHTS_ONLY = (
@@ -32,7 +32,7 @@ def classifier(
 ) -> BertForSequenceClassification:
     """A classifier in eval mode, biases and norms random too, activations calibrated on `batch()`."""
     torch.manual_seed(seed)
-    model = build_classifier(config(num_labels=num_labels, **sizes), precision)
+    model = build_bert(config(num_labels=num_labels, **sizes), precision)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith(".bias") or "LayerNorm" in name:
@@ -48,7 +48,7 @@ def answerer(precision: Precision | None = None, *, seed: int = 0) -> BertForQue
     torch.manual_seed(seed)
     made = config()
     made.architectures = ["BertForQuestionAnswering"]
-    model = build_classifier(made, precision)
+    model = build_bert(made, precision)
     assert isinstance(model, BertForQuestionAnswering)
     model.eval()
     if precision is not None:

@@ -11,7 +11,7 @@ from transformers import BertConfig
 from pipeline import files
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.modeling import checkpoint
-from pipeline.modeling.bert import build_classifier
+from pipeline.modeling.bert import build_bert
 from pipeline.quantizers.choose import Precision
 
 NOUNS = ["dog", "cat", "bird", "fish"]
@@ -38,7 +38,7 @@ def save_rung(
         **{**SIZES, **sizes}, id2label=labels, label2id={name: i for i, name in labels.items()}
     )
     config.problem_type = "regression" if num_labels == 1 else "single_label_classification"
-    model = build_classifier(config, precision)
+    model = build_bert(config, precision)
     if precision is not None:
         calibrate(model, batch(config.vocab_size))
         checkpoint.round_side_parameters(model)

@@ -35,7 +35,7 @@ CLASSIFIER, ANSWERER = "BertForSequenceClassification", "BertForQuestionAnswerin
 Bert = BertForSequenceClassification | BertForQuestionAnswering
 
 
-def build_classifier(config: BertConfig, precision: Precision | None = None) -> Bert:
+def build_bert(config: BertConfig, precision: Precision | None = None) -> Bert:
     """A float32 BERT with weights as BERT draws them, quantized to `precision` when given.
 
     Its head is the one that the config names: of question answering, else of a classifier.

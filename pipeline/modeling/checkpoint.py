@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers.models.bert.configuration_bert import BertConfig
 
 from pipeline import files, paths
-from pipeline.modeling.bert import BODY, Bert, build_classifier, precision_of
+from pipeline.modeling.bert import BODY, Bert, build_bert, precision_of
 from pipeline.quantizers.choose import Precision
 from pipeline.quantizers.quantizer import half_precision
 
@@ -70,11 +70,11 @@ def load_state(folder: Path) -> dict[str, Tensor]:
     return {_canonical(name): tensor.float() for name, tensor in state.items() if name not in _REBUILT}
 
 
-def load_classifier(folder: Path) -> Bert:
+def load_bert(folder: Path) -> Bert:
     """Load a trained model, quantized as its config says. Raises ValueError if a tensor does not fit."""
     config = load_config(folder)
     precision = precision_of(config)
-    model = build_classifier(config, None if precision == Precision() else precision)
+    model = build_bert(config, None if precision == Precision() else precision)
     load_strictly(model, load_state(folder), source=str(folder / WEIGHTS))
     model.eval()  # type: ignore[no-untyped-call]
     return model

@@ -40,7 +40,7 @@ def pack(model_folder: Path, target_folder: Path) -> None:
     Raises:
         ValueError: the model is not quantized, its parameters were not rounded, or a value is not finite.
     """
-    model = checkpoint.load_classifier(model_folder)
+    model = checkpoint.load_bert(model_folder)
     config = packed_config(model)
     format.check_config(config, source=f"{model_folder / checkpoint.CONFIG}, packed")
     tensors.write(target_folder / format.WEIGHTS, packed_tensors(model), format.METADATA)

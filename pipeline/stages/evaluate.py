@@ -161,11 +161,11 @@ def _evaluate(params: Params, name: str, splits: Mapping[str, Any]) -> dict[str,
 def _score(task: Task, name: str, splits: Mapping[str, Any]) -> Answers:
     from pipeline.evaluation import task as tasks
     from pipeline.modeling.bert import ANSWERING_KEY
-    from pipeline.modeling.checkpoint import load_classifier
+    from pipeline.modeling.checkpoint import load_bert
     from pipeline.packing.model import load
     from pipeline.training.device import device
 
-    model: Any = load_classifier(folder_of(name)) if name == TEACHER else load(folder_of(name))
+    model: Any = load_bert(folder_of(name)) if name == TEACHER else load(folder_of(name))
     model.to(device())
     threshold = (getattr(model.config, ANSWERING_KEY, None) or {}).get("no_answer_threshold")
     found = {

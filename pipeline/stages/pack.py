@@ -52,14 +52,14 @@ def compare(task: Task, trained_folder: Path, packed_folder: Path) -> dict[str, 
     from pipeline.data.tables import read_split
     from pipeline.evaluation import task as tasks
     from pipeline.evaluation.score import logits
-    from pipeline.modeling.checkpoint import load_classifier
+    from pipeline.modeling.checkpoint import load_bert
     from pipeline.packing.model import load_unpublished
     from pipeline.training.device import device
 
     plain, name = paths.data_dir(task.name, "plain"), task.validation_splits[0]
     files.verify(plain)
     split = tasks.rows(tasks.read(read_split(plain, name), task, packed_folder))
-    models: list[Any] = [load_classifier(trained_folder), load_unpublished(packed_folder)]
+    models: list[Any] = [load_bert(trained_folder), load_unpublished(packed_folder)]
     trained_NL, packed_NL = (logits(model.to(device()), split) for model in models)
     if not (np.isfinite(trained_NL).all() and np.isfinite(packed_NL).all()):
         raise ValueError(

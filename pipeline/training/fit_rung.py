@@ -12,7 +12,7 @@ from pipeline.initialization.assemble import assemble
 from pipeline.initialization.by_part import origins
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.modeling import checkpoint, frozen, kernels
-from pipeline.modeling.bert import Bert, build_classifier
+from pipeline.modeling.bert import Bert, build_bert
 from pipeline.modeling.traces import of_heads, trace
 from pipeline.modeling.width import heads_of
 from pipeline.params import Params, Rung
@@ -56,7 +56,7 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
     data = split.load(params.task, rung.data, teacher_folder)
 
     seed_everything(params.seed)
-    teacher = checkpoint.load_classifier(teacher_folder).requires_grad_(False)
+    teacher = checkpoint.load_bert(teacher_folder).requires_grad_(False)
     move(teacher)
     student = start(params, rung, data)
     chosen = kernels.choose(params.training.gradients)
@@ -83,7 +83,7 @@ def start(params: Params, rung: Rung, data: split.TaskData) -> Student:
     config = checkpoint.load_config(paths.model_dir("teacher"))
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = params.optimization_of(rung).dropout
     parent = parents.shaped(rung, rows, config, regression=params.task.kind == "regression")
-    model = build_classifier(config, precision_of(rung))
+    model = build_bert(config, precision_of(rung))
     chosen = origins(
         rung.init,
         config.num_hidden_layers,

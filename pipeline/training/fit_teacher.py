@@ -11,7 +11,7 @@ from pipeline.distillation.objective import Portion, label_loss
 from pipeline.initialization.assemble import Source
 from pipeline.initialization.from_pretrained import longest_input, teacher_start
 from pipeline.modeling import checkpoint
-from pipeline.modeling.bert import ANSWERER, ANSWERING_KEY, CLASSIFIER, build_classifier
+from pipeline.modeling.bert import ANSWERER, ANSWERING_KEY, CLASSIFIER, build_bert
 from pipeline.modeling.outputs import logits_of
 from pipeline.params import Params, Task
 from pipeline.record import Record
@@ -38,7 +38,7 @@ def fit_teacher(params: Params) -> Record:
     data = split.load(params.task, "plain", pretrained)
 
     seed_everything(params.seed)
-    model = build_classifier(config)
+    model = build_bert(config)
     state, init = teacher_start(model.state_dict(), source, std=config.initializer_range, seed=params.seed)
     checkpoint.load_strictly(model, state, source="models/pretrained")
     move(model)

@@ -52,7 +52,7 @@ def shaped(rung: Rung, rows: Batch, config: BertConfig, *, regression: bool) -> 
 def _narrowed(parent: Source, width: float, rows: Batch, config: BertConfig, *, regression: bool) -> Source:
     heads, neurons = config.num_attention_heads, config.intermediate_size
     num_heads, num_neurons = num_kept(heads, width, "heads"), num_kept(neurons, width, "neurons")
-    model = checkpoint.load_classifier(paths.model_dir(parent.model))
+    model = checkpoint.load_bert(paths.model_dir(parent.model))
     move(model)
     batches = [
         {name: tensor[first : first + BATCH_ROWS].to(device()) for name, tensor in rows.items()}

@@ -6,7 +6,7 @@ from tiny_model import batch, classifier, config, logits
 
 from pipeline.initialization.narrowing import Importance, Kept, importance, most_important, narrow_state
 from pipeline.modeling import checkpoint
-from pipeline.modeling.bert import build_classifier
+from pipeline.modeling.bert import build_bert
 from pipeline.modeling.width import WIDTH_KEY, num_kept
 
 LABELS = torch.tensor([0, 1, 1, 0, 1])
@@ -67,7 +67,7 @@ def test_a_model_without_what_nothing_reads_computes_the_same() -> None:
     kept = Kept([[2, 3]] * 2, [list(range(1, 46, 2))] * 2)
     narrower = config(intermediate_size=46)
     setattr(narrower, WIDTH_KEY, 0.5)
-    narrow = build_classifier(narrower).eval()
+    narrow = build_bert(narrower).eval()
     checkpoint.load_strictly(narrow, narrow_state(whole.state_dict(), kept, head_size=8), source="narrowed")
     assert torch.allclose(logits(narrow, batch()), logits(whole, batch()), atol=1e-5)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from transformers import BertConfig
 
 from pipeline.initialization.partially_random import Draw, draw
-from pipeline.modeling.bert import build_classifier
+from pipeline.modeling.bert import build_bert
 
 MATRIX = "bert.encoder.layer.0.output.dense.weight"
 DISTRIBUTIONS = pytest.mark.parametrize("distribution", ["normal", "uniform", "orthogonal"])
@@ -19,7 +19,7 @@ def test_what_is_drawn_is_distributed_as_bert_draws_it() -> None:
         vocab_size=500, hidden_size=64, num_hidden_layers=1, num_attention_heads=4, intermediate_size=128
     )
     torch.manual_seed(0)
-    reference = build_classifier(config).state_dict()
+    reference = build_bert(config).state_dict()
     for name, expected in reference.items():
         drawn = draw(name, expected.shape, Draw("normal", config.initializer_range, 0))
         if expected.dim() < 2:

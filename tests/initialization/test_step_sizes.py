@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from pipeline.initialization.assemble import is_activation
 from pipeline.initialization.step_sizes import calibrate
-from pipeline.modeling.bert import build_classifier
+from pipeline.modeling.bert import build_bert
 from pipeline.quantizers.choose import Precision
 
 BITS = pytest.mark.parametrize("bits", [4, 1])
@@ -15,7 +15,7 @@ BITS = pytest.mark.parametrize("bits", [4, 1])
 
 def uncalibrated(bits: int) -> nn.Module:
     torch.manual_seed(0)
-    return build_classifier(config(), Precision(1, 1, bits))
+    return build_bert(config(), Precision(1, 1, bits))
 
 
 def steps(bits: int, inputs: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ import tiny_model
 from pipeline.ladder import estimate
 from pipeline.ladder.estimate import MIB, Shape, full_bytes, packed_bytes, shape_of
 from pipeline.ladder.rung import LadderRung, climb
-from pipeline.modeling.bert import build_classifier
+from pipeline.modeling.bert import build_bert
 from pipeline.modeling.width import WIDTH_KEY
 from pipeline.params import Model, load
 from pipeline.quantizers.choose import Precision
@@ -36,7 +36,7 @@ def test_bert_base_in_full_precision_has_its_known_size() -> None:
 def test_full_bytes_are_those_of_a_real_models_parameters(width: float, split: bool) -> None:
     config = tiny_model.config(num_labels=3, intermediate_size=44)
     setattr(config, WIDTH_KEY, width)
-    real = build_classifier(config, Precision(1, 1, split=split))
+    real = build_bert(config, Precision(1, 1, split=split))
     shape = Shape(**{field.name: getattr(config, field.name) for field in fields(Shape)[:-1]})
     expected = full_bytes(shape, num_labels=3, width=width, split=split)
     assert expected == 4 * sum(parameter.numel() for parameter in real.parameters())

@@ -17,7 +17,7 @@ from torch import nn
 from transformers import BertForSequenceClassification
 
 from pipeline.modeling.attention import activation_quantizers
-from pipeline.modeling.bert import build_classifier, precision_of, quantize
+from pipeline.modeling.bert import build_bert, precision_of, quantize
 from pipeline.modeling.kernels import PLAIN, use
 from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
 from pipeline.quantizers.activation import ElasticBinary, LearnedStep, PerToken
@@ -70,7 +70,7 @@ def test_32_bits_everywhere_are_bitwise_the_model_itself() -> None:
 def test_a_config_of_half_precision_still_gives_a_float32_model() -> None:
     half = config()
     half.dtype = torch.float16
-    assert {parameter.dtype for parameter in build_classifier(half).parameters()} == {torch.float32}
+    assert {parameter.dtype for parameter in build_bert(half).parameters()} == {torch.float32}
 
 
 # padding

@@ -14,7 +14,7 @@ from transformers import BertForMaskedLM, BertForSequenceClassification, BertMod
 
 from pipeline import files
 from pipeline.modeling import checkpoint
-from pipeline.modeling.bert import build_classifier
+from pipeline.modeling.bert import build_bert
 from pipeline.modeling.layers import QuantizedEmbedding
 from pipeline.quantizers.choose import Precision
 
@@ -55,7 +55,7 @@ def state_of(model: nn.Module) -> dict[str, Tensor]:
 def test_a_checkpoint_gives_back_the_same_tensors_and_logits(
     saved: Saved, precision: Precision | None
 ) -> None:
-    model, loaded = classifier(precision), checkpoint.load_classifier(saved(precision))
+    model, loaded = classifier(precision), checkpoint.load_bert(saved(precision))
     before, after = state_of(model), state_of(loaded)
     assert list(before) == list(after)
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -66,20 +66,20 @@ def test_a_checkpoint_gives_back_the_same_tensors_and_logits(
 @pytest.mark.parametrize("precision", [Precision(32, 1), Precision(32, 32, 8), Precision(1, 32)])
 def test_a_precision_that_leaves_the_linears_alone_is_kept_too(saved: Saved, precision: Precision) -> None:
     expected = logits(classifier(precision), batch())
-    loaded = checkpoint.load_classifier(saved(precision))
+    loaded = checkpoint.load_bert(saved(precision))
     assert torch.equal(logits(loaded, batch()), expected)
     tables = [part for part in loaded.modules() if isinstance(part, QuantizedEmbedding)]
     assert len(tables) == (3 if precision.embeddings != 32 else 0)
 
 
 def test_a_teacher_is_not_converted(saved: Saved) -> None:
-    loaded = checkpoint.load_classifier(saved(None))
+    loaded = checkpoint.load_bert(saved(None))
     assert {type(part) for part in loaded.modules() if isinstance(part, nn.Linear)} == {nn.Linear}
 
 
 def test_saved_twice_it_is_the_same_bytes(saved: Saved, tmp_path: Path) -> None:
     folder = saved(Precision(1, 1, 4))
-    model = checkpoint.load_classifier(folder)
+    model = checkpoint.load_bert(folder)
     (tmp_path / "again").mkdir()
     checkpoint.save(tmp_path / "again", model, model.config, tokenizer_from=folder)
     for path in folder.iterdir():
@@ -138,7 +138,7 @@ def test_names_of_old_checkpoints_are_understood(tmp_path: Path) -> None:
     assert sum("gamma" in name for name in old) == 5
     save_file(old, tmp_path / checkpoint.WEIGHTS)
     found = checkpoint.load_state(tmp_path)
-    checkpoint.load_strictly(build_classifier(config()), found, source="old")
+    checkpoint.load_strictly(build_bert(config()), found, source="old")
     assert torch.equal(found[NORM], model.state_dict()[NORM])
 
 
@@ -163,13 +163,13 @@ def test_a_missing_tensor_is_refused_by_name(saved: Saved, name: str) -> None:
     """transformers would draw it at random and say so in a warning."""
     folder = saved(Precision(1, 1, 4), lambda state: state.pop(name))
     with pytest.raises(ValueError, match=rf"saved/model\.safetensors: missing \['{name}'\]"):
-        checkpoint.load_classifier(folder)
+        checkpoint.load_bert(folder)
 
 
 def test_an_extra_tensor_is_refused_by_name(saved: Saved) -> None:
     folder = saved(None, lambda state: state.update(surplus=torch.ones(1)))
     with pytest.raises(ValueError, match=r"unexpected \['surplus'\]"):
-        checkpoint.load_classifier(folder)
+        checkpoint.load_bert(folder)
 
 
 def test_a_misshapen_tensor_is_refused_by_name_and_shapes(saved: Saved) -> None:
@@ -177,7 +177,7 @@ def test_a_misshapen_tensor_is_refused_by_name_and_shapes(saved: Saved) -> None:
     with pytest.raises(
         ValueError, match=r"wrong shape \['classifier\.weight \(3, 32\) instead of \(2, 32\)'\]"
     ):
-        checkpoint.load_classifier(folder)
+        checkpoint.load_bert(folder)
 
 
 def test_a_checkpoint_of_another_width_is_refused(saved: Saved) -> None:
@@ -187,7 +187,7 @@ def test_a_checkpoint_of_another_width_is_refused(saved: Saved) -> None:
     values["bitladder_precision"]["activations"] = 32
     files.write_json(folder / "config.json", values)
     with pytest.raises(ValueError, match=r"unexpected .*log_step"):
-        checkpoint.load_classifier(folder)
+        checkpoint.load_bert(folder)
 
 
 def test_another_kind_of_model_is_refused(saved: Saved) -> None:

@@ -12,7 +12,7 @@ from torch import nn
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.initialization.weight_splitting import split_state
 from pipeline.modeling import checkpoint
-from pipeline.modeling.bert import build_classifier
+from pipeline.modeling.bert import build_bert
 from pipeline.modeling.kernels import PLAIN, use
 from pipeline.modeling.split import SplitEmbedding, SplitLinear
 from pipeline.modeling.width import WIDTH_KEY
@@ -31,7 +31,7 @@ def classifier(precision: Precision, *, width: float = 0.5) -> nn.Module:
     wanted = config(intermediate_size=46)
     setattr(wanted, WIDTH_KEY, width)
     torch.manual_seed(0)
-    model = build_classifier(wanted, precision).eval()
+    model = build_bert(wanted, precision).eval()
     calibrate(model, batch())
     return model
 
@@ -101,6 +101,6 @@ def test_it_is_packed_as_it_was_trained(tmp_path: Path, bits: int, split: bool) 
     write_tokenizer(trained)
     checkpoint.save(trained, model, model.config, tokenizer_from=tmp_path)
     pack(trained, packed)
-    loaded = checkpoint.load_classifier(trained)
+    loaded = checkpoint.load_bert(trained)
     assert torch.equal(logits(load_unpublished(packed), batch()), logits(loaded, batch()))
     assert torch.equal(logits(loaded, batch()), logits(model, batch()))

@@ -59,7 +59,7 @@ def test_logits_are_the_trained_rungs_bit_for_bit(
     source = trained(Precision(weights, weights, activations, granularity))
     with files.publish(tmp_path / "packed") as folder:
         pack(source, folder)
-    assert torch.equal(logits(model.load(tmp_path / "packed")), logits(checkpoint.load_classifier(source)))
+    assert torch.equal(logits(model.load(tmp_path / "packed")), logits(checkpoint.load_bert(source)))
 
 
 @pytest.mark.parametrize("embeddings", [32, 8, 4])
@@ -67,14 +67,14 @@ def test_tables_may_have_a_width_of_their_own(trained: Rung, tmp_path: Path, emb
     source = trained(Precision(1, embeddings, 8), vocab_size=130)
     with files.publish(tmp_path / "packed") as folder:
         pack(source, folder)
-    assert torch.equal(logits(model.load(tmp_path / "packed")), logits(checkpoint.load_classifier(source)))
+    assert torch.equal(logits(model.load(tmp_path / "packed")), logits(checkpoint.load_bert(source)))
 
 
 def test_wide_rows_quantize_the_same_whole_or_looked_up(trained: Rung, tmp_path: Path) -> None:
     source = trained(Precision(1, 2, 32), hidden_size=384, intermediate_size=97, vocab_size=1000)
     with files.publish(tmp_path / "packed") as folder:
         pack(source, folder)
-    assert torch.equal(logits(model.load(tmp_path / "packed")), logits(checkpoint.load_classifier(source)))
+    assert torch.equal(logits(model.load(tmp_path / "packed")), logits(checkpoint.load_bert(source)))
 
 
 def test_it_is_ready_for_inference_in_float32_and_keeps_its_bits(packed: Path) -> None:

@@ -16,7 +16,7 @@ from pipeline import files, paths, record
 from pipeline.data.tables import read_split
 from pipeline.ladder import estimate
 from pipeline.ladder.rung import climb
-from pipeline.modeling.checkpoint import load_classifier, load_state
+from pipeline.modeling.checkpoint import load_bert, load_state
 from pipeline.packing import predict, size
 from pipeline.packing.model import load
 from pipeline.packing.tensors import FormatError
@@ -178,7 +178,7 @@ def test_transformers_loads_it_as_a_question_answering_model_and_as_nothing_else
     folder = str(paths.packed_dir("w1a8"))
     model = AutoModelForQuestionAnswering.from_pretrained(folder)
     ids = torch.tensor([[2, 20, 3, 21, 22, 3]])
-    trained = load_classifier(paths.model_dir("w1a8"))
+    trained = load_bert(paths.model_dir("w1a8"))
     with torch.no_grad():
         for name in ("start_logits", "end_logits"):
             assert torch.equal(getattr(model(ids), name), getattr(trained(ids), name))

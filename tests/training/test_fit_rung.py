@@ -32,7 +32,7 @@ def refit(params: Params, name: str) -> str:
 
 @every_rung
 def test_after_training_weights_have_two_levels_and_activations_their_bits(ladder: Params, name: str) -> None:
-    model = checkpoint.load_classifier(paths.model_dir(name))
+    model = checkpoint.load_bert(paths.model_dir(name))
     assert precision_in(model.config) == Precision(1, 1, ACTIVATION_BITS[name])
     quantized = [part for part in model.modules() if isinstance(part, QuantizedLinear | QuantizedEmbedding)]
     assert len(quantized) == 2 * 6 + 1 + 3
@@ -45,7 +45,7 @@ def test_after_training_weights_have_two_levels_and_activations_their_bits(ladde
 @every_rung
 def test_the_published_rung_scores_what_its_record_says(ladder: Params, name: str) -> None:
     data = split.load(ladder.task, "plain", paths.model_dir("teacher"))
-    model = checkpoint.load_classifier(paths.model_dir(name))
+    model = checkpoint.load_bert(paths.model_dir(name))
     found = split.score_on(data.selection, ladder.task, model)
     assert record.read(paths.model_dir(name)).scores == {"selection": found.scores}
 

@@ -28,7 +28,7 @@ def test_every_glue_task_trains_a_teacher_and_a_rung(
     for trained in (teacher, rung):
         folder = paths.model_dir(trained.name)
         assert files.verify(folder)[checkpoint.WEIGHTS] == trained.digest
-        model = checkpoint.load_classifier(folder)
+        model = checkpoint.load_bert(folder)
         assert model.config.num_labels == (made_up.TASKS[task][1] or 1)
         assert set(trained.scores["selection"]) == set(params.task.metrics)
         assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
@@ -73,7 +73,7 @@ def test_the_record_says_where_it_came_from_and_what_it_saw(ladder: Params) -> N
 
 def test_the_score_written_down_is_the_published_models_own(ladder: Params) -> None:
     data = split.load(ladder.task, "plain", paths.model_dir("teacher"))
-    model = checkpoint.load_classifier(paths.model_dir("teacher"))
+    model = checkpoint.load_bert(paths.model_dir("teacher"))
     found = split.score_on(data.selection, ladder.task, model)
     assert record.read(paths.model_dir("teacher")).scores == {"selection": found.scores}
 
