@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flows import measure, memory, status
-from flows.measure import Measured
+from flows.measured import Measured
 from pipeline import paths
 from pipeline.ladder import cost, layers
 from pipeline.ladder.cost import Cost

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from flows import measure
-from flows.measure import CACHE, SCRATCH, key
+from flows import kinds, measure
+from flows.kinds import key
+from flows.measure import CACHE, SCRATCH
+from flows.measured import Measured
 from pipeline.ladder import cost
 from pipeline.params import Duration, Params, load
 
@@ -60,7 +62,7 @@ def keep(params: Params, **kinds: dict[str, Any]) -> None:
     measure.write_cache({key(params, name): answer for name, answer in (PIECES | kinds).items()})
 
 
-def known(params: Params = DEFAULT) -> measure.Measured:
+def known(params: Params = DEFAULT) -> Measured:
     return measure.measure(params, anew=False, say=print)
 
 
@@ -130,10 +132,10 @@ def test_other_threads_are_another_setting(monkeypatch: pytest.MonkeyPatch) -> N
     keep(DEFAULT, teacher=trained())
     assert measure.read_cache()
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    measure._setting.cache_clear()
+    kinds._setting.cache_clear()
     assert measure.read_cache() == {}
     monkeypatch.undo()
-    measure._setting.cache_clear()
+    kinds._setting.cache_clear()
 
 
 def test_each_piece_is_kept_as_it_comes_and_a_failure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import made_up
 import pytest
 
 from flows import measure, memory, plan, status
-from flows.measure import Measured
+from flows.measured import Measured
 from flows.status import StageState
 from pipeline.ladder.cost import Rehearsed, Rows
 from pipeline.params import Params, load

@@ -1,15 +1,17 @@
-"""A rehearsal runs the real stages in a folder of its own, and whatever dies in it is told."""
+"""A rehearsal runs the real stages on a few rows, in a folder of its own."""
 
 import json
 import os
-import signal
 from pathlib import Path
 from typing import Any, NoReturn
 
 import made_up
 import pytest
 
-from flows import rehearsal
+from flows.rehearsal import settings as small
+from flows.rehearsal.data import augmentation, lengths
+from flows.rehearsal.rows import is_prepared, lay_out
+from flows.rehearsal.training import train
 from pipeline import paths
 from pipeline.data.tables import read_split
 from pipeline.params import Params
@@ -37,19 +39,19 @@ def settings_of(project: Path) -> Params:
 @pytest.fixture
 def laid_out(project: Path, tmp_path: Path) -> tuple[Params, dict[str, Any]]:
     """The folder of a rehearsal, with its rows, as the working directory; what was told of them."""
-    settings = rehearsal._with_absolute_places(settings_of(project))
+    settings = small.with_absolute_places(settings_of(project))
     folder = tmp_path / "folder"
     folder.mkdir()
-    return settings, rehearsal.rows(settings, project=project, folder=folder)
+    return settings, lay_out(settings, project=project, folder=folder)
 
 
 def test_a_few_real_rows_are_laid_out_and_all_are_counted(laid_out: tuple[Params, dict[str, Any]]) -> None:
     settings, told = laid_out
     assert (told["train"], told["selection"], told["validation"]) == (240, 60, 90)
     assert told["origin"] == "made"
-    train = read_split(paths.data_dir("cola", "plain"), "train")
-    assert len(train) == told["rehearsed"][0] <= rehearsal._rows_to_train_on(settings) + 1
-    assert len(read_split(paths.data_dir("cola", "plain"), "validation")) <= rehearsal.MOST_ROWS_TO_SCORE + 1
+    rows = read_split(paths.data_dir("cola", "plain"), "train")
+    assert len(rows) == told["rehearsed"][0] <= small.rows_to_train_on(settings) + 1
+    assert len(read_split(paths.data_dir("cola", "plain"), "validation")) <= small.MOST_ROWS_TO_SCORE + 1
 
 
 def test_the_project_itself_is_left_alone(laid_out: tuple[Params, dict[str, Any]], project: Path) -> None:
@@ -61,9 +63,9 @@ def test_prepared_rows_are_used(project: Path, tmp_path: Path) -> None:
     prepare.run(settings, None)
     folder = tmp_path / "folder"
     folder.mkdir()
-    told = rehearsal.rows(settings, project=project, folder=folder)
+    told = lay_out(settings, project=project, folder=folder)
     assert (told["origin"], told["train"]) == ("prepared", 240)
-    assert not rehearsal.is_prepared(settings.model_copy(update={"seed": 9}), project / "data/cola/plain")
+    assert not is_prepared(settings.model_copy(update={"seed": 9}), project / "data/cola/plain")
 
 
 def test_rows_out_of_reach_are_taken_to_be_as_long_as_they_may(
@@ -75,7 +77,7 @@ def test_rows_out_of_reach_are_taken_to_be_as_long_as_they_may(
     monkeypatch.setattr(prepare, "run", offline)
     folder = tmp_path / "folder"
     folder.mkdir()
-    told = rehearsal.rows(settings_of(project), project=project, folder=folder)
+    told = lay_out(settings_of(project), project=project, folder=folder)
     assert (told["origin"], told["train"], told["selection"]) == ("assumed", None, None)
     texts = read_split(paths.data_dir("cola", "plain"), "train")["sentence"]
     assert all(len(text.split()) == 24 for text in texts)
@@ -85,16 +87,16 @@ def test_the_stages_run_for_real_and_are_timed(
     laid_out: tuple[Params, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, _ = laid_out
-    monkeypatch.setattr(rehearsal, "MOST_STEPS", 5)
-    copied, lengths, augmented, teacher, rung = (
-        rehearsal.train(settings, "pretrained"),
-        rehearsal.lengths(settings, Path.cwd()),
-        rehearsal.augmentation(settings, Path.cwd()),
-        rehearsal.train(settings, "teacher"),
-        rehearsal.train(settings, "w1a4"),
+    monkeypatch.setattr(small, "MOST_STEPS", 5)
+    copied, measured, augmented, teacher, rung = (
+        train(settings, "pretrained"),
+        lengths(settings, Path.cwd()),
+        augmentation(settings, Path.cwd()),
+        train(settings, "teacher"),
+        train(settings, "w1a4"),
     )
     assert copied["durations"] == []
-    assert 0 < lengths["tokens"]["4"] <= 24
+    assert 0 < measured["tokens"]["4"] <= 24
     assert (teacher["steps"], len(teacher["durations"]), len(teacher["widths"])) == (6, 5, 5)
     assert "packing" not in teacher
     assert (rung["packed_on"], rung["scored"]) == (64, 60)
@@ -102,43 +104,4 @@ def test_the_stages_run_for_real_and_are_timed(
     assert min(wall for wall, _ in rung["durations"]) > 0
     assert sorted(path.name for path in Path("models").iterdir()) == ["pretrained", "teacher", "w1a4"]
     assert augmented["rows"][:3] == [60, 60, 240]
-    json.dumps([copied, lengths, augmented, teacher, rung])
-
-
-def apart(piece: rehearsal.Piece, tmp_path: Path) -> dict[str, Any]:
-    with (tmp_path / "log.txt").open("a") as log:
-        return rehearsal._apart(piece, log.fileno())
-
-
-def test_a_piece_comes_back_with_what_it_found_and_the_log_with_what_it_said(tmp_path: Path) -> None:
-    def piece() -> dict[str, Any]:
-        os.write(1, b"said")
-        return {"found": 1}
-
-    assert apart(piece, tmp_path) == {"found": 1}
-    assert (tmp_path / "log.txt").read_text() == "said"
-
-
-def test_a_piece_that_fails_is_told_with_its_reason(tmp_path: Path) -> None:
-    def piece() -> NoReturn:
-        raise ValueError("no such model")
-
-    assert apart(piece, tmp_path) == {"error": "ValueError: no such model"}
-
-
-def test_a_piece_that_is_killed_is_told(tmp_path: Path) -> None:
-    def piece() -> NoReturn:
-        os.kill(os.getpid(), signal.SIGKILL)
-        raise AssertionError
-
-    assert "memory" in apart(piece, tmp_path)["error"]
-
-
-def test_a_piece_that_takes_too_long_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rehearsal, "SECONDS_PER_PIECE", 1)
-
-    def piece() -> NoReturn:
-        signal.pause()
-        raise AssertionError
-
-    assert apart(piece, tmp_path) == {"error": "took longer than 1 s"}
+    json.dumps([copied, measured, augmented, teacher, rung])

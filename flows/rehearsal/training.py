@@ -1,0 +1,94 @@
+"""One training: the model's own stage for a few steps; then the model scores and, if a rung, is packed."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from flows import memory
+from flows.rehearsal.apart import Answer
+from flows.rehearsal.settings import shortened
+from pipeline import files, paths
+from pipeline.ladder.cost import optimization_of
+from pipeline.params import Params
+
+if TYPE_CHECKING:
+    from pipeline.evaluation.task import Split
+    from pipeline.training.clock import Moment
+
+
+def train(settings: Params, name: str) -> Answer:
+    """Run the model's own stage on the rows that lie in the working directory, and time it."""
+    import torch
+
+    from pipeline.training.clock import StepClock, now, since
+
+    short, stage = shortened(settings, name), _stage_of(settings, name)
+    work = importlib.import_module(f"pipeline.stages.{stage}").run
+    started = now()
+    with StepClock() as clock:
+        work(short, name if name in settings.rungs else None)
+    answer: Answer = {
+        "seconds": since(started),
+        "durations": clock.durations,
+        "state_after": short.training.checkpoint_every,
+        "steps": len(clock.ends),
+        "peak_mib": memory.peak_mib(),
+        "gpu_mib": torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None,
+        "threads": torch.get_num_threads(),
+    }
+    if name == "pretrained":
+        return answer
+    return {**answer, **_score(short, name), "widths": _widths(short, name, len(clock.ends))}
+
+
+def _stage_of(settings: Params, name: str) -> str:
+    if name in settings.rungs:
+        return "weights" if name in settings.weights else "weights_activations"
+    return name
+
+
+def _score(short: Params, name: str) -> Answer:
+    """Seconds of scoring the model just trained, in its own layers and packed; and of packing it."""
+    from pipeline.modeling.checkpoint import load_bert
+    from pipeline.packing.model import load
+    from pipeline.stages import pack
+    from pipeline.training.clock import now, since
+    from pipeline.training.split import load as load_data
+
+    data = load_data(short.task, "plain", paths.model_dir(name))
+    trained = _seconds_of_scoring(short, load_bert(paths.model_dir(name)), data.selection)
+    answer: Answer = {"scored": len(data.selection), "scoring": trained}
+    if name not in short.rungs:
+        return answer
+    started = now()
+    pack.run(short, name)
+    answer["packing"] = since(started)
+    compared = files.read_json(paths.packed_dir(name) / pack.AGREEMENT)["splits"].values()
+    answer["packed_on"] = sum(split["rows"] for split in compared)
+    answer["packed_scoring"] = _seconds_of_scoring(short, load(paths.packed_dir(name)), data.selection)
+    return answer
+
+
+def _seconds_of_scoring(short: Params, model: Any, data: "Split") -> "Moment":
+    """Of the second time: the first one warms up."""
+    from pipeline.training.clock import now, since
+    from pipeline.training.device import move
+    from pipeline.training.split import score_on
+
+    move(model)
+    score_on(data, short.task, model)
+    started = now()
+    score_on(data, short.task, model)
+    return since(started)
+
+
+def _widths(short: Params, name: str, steps: int) -> list[int]:
+    """Tokens of the longest sequence in the batch of each timed step."""
+    from pipeline.training.split import load
+
+    train = load(short.task, "plain", paths.model_dir(name)).train
+    batches = train.shuffled(
+        optimization_of(short, name).batch_size,
+        seed=short.seed,
+        bucket_batches=short.training.bucket_batches,
+    )
+    return [int(batches(step)["input_ids"].shape[1]) for step in range(2, steps + 1)]
