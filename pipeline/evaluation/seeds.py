@@ -14,9 +14,9 @@ Models = Mapping[str, Mapping[str, Any]]  # by name, as in results.json; here `s
 
 
 def over_seeds(models_by_seed: Mapping[int, Models]) -> dict[str, dict[str, Any]]:
-    """For each model that every seed has: `scores` by seed, `mean`, `std`, `num_seeds`, `gap_mean`, `gap_std`.
+    """Of each model that every seed has: `scores` by seed, `mean`, `std`, `num_seeds`, `gap_mean`, `gap_std`.
 
-    Keys of `scores` are text, as JSON has them. What is undefined is None.
+    The seeds in `scores` are text, as keys of JSON are. What is undefined is None.
     """
     every = list(models_by_seed.values())
     shared = [name for name in (every[0] if every else {}) if all(name in models for models in every)]
