@@ -29,6 +29,7 @@ LOOP = (
     "pipeline/distillation",
     "pipeline/modeling",
     "pipeline/parts.py",
+    "pipeline/quantizer_names.py",
     "pipeline/quantizers",
 )
 CLASSIFIER = (
