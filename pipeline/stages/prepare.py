@@ -1,6 +1,7 @@
 """Stage `prepare`: the task's splits, checked, cut and written; for the demo its corpus too.
 
-Writes `data/<task>/plain/` (train, selection and each validation split) and `data/<task>/corpus/`.
+Writes `data/<task>/plain/` (train, selection and each validation split) and `data/<task>/corpus/`. With
+`evaluation.selection: validation` train stays whole, and selection is the first validation split once more.
 """
 
 from collections.abc import Mapping
@@ -16,11 +17,12 @@ from pipeline.data.progress import say
 from pipeline.data.questions import CONTEXT, TEXTS, TITLE
 from pipeline.data.splits import cap_rows, hold_out, hold_out_groups
 from pipeline.data.tables import write_split
+from pipeline.evaluation.selection import HELD_OUT as SELECTION
+from pipeline.evaluation.selection import chosen_on, is_optimistic
 from pipeline.params import Params
 from pipeline.paths import data_dir
 
 TRAIN = "train"
-SELECTION = "selection"
 CORPUS = "corpus"
 SUMMARY = "summary.json"
 
@@ -104,7 +106,10 @@ def _cut(params: Params, labelled: Mapping[str, pd.DataFrame]) -> dict[str, pd.D
         name: cap_rows(labelled[name], max_rows=rows, setting=f"data.max_{_kind(name)}_rows", **how)
         for name, rows in most.items()
     }
-    if task.answering is not None:
+    judged = {name: kept[name] for name in task.validation_splits}
+    if chosen_on(params) in judged:
+        train, selection = kept[TRAIN], judged[chosen_on(params)]
+    elif task.answering is not None:
         # By article; a context that stands under two titles counts to the first.
         articles = kept[TRAIN].groupby(CONTEXT)[TITLE].transform("first").tolist()
         train, selection = hold_out_groups(
@@ -112,7 +117,7 @@ def _cut(params: Params, labelled: Mapping[str, pd.DataFrame]) -> dict[str, pd.D
         )
     else:
         train, selection = hold_out(kept[TRAIN], fraction=task.selection_fraction, **how)
-    return {TRAIN: train, SELECTION: selection, **{name: kept[name] for name in task.validation_splits}}
+    return {TRAIN: train, SELECTION: selection, **judged}
 
 
 def _kind(split: str) -> str:
@@ -129,6 +134,7 @@ def _summarise(
         "seed": params.seed,
         "train_rows_read": rows_read[TRAIN],
         "validation_rows_read": {name: rows_read[name] for name in params.task.validation_splits},
+        **({"selection_is": chosen_on(params)} if is_optimistic(chosen_on(params)) else {}),
         "splits": {
             name: {
                 "rows": len(frame),

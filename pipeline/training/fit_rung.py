@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from pipeline import files, paths
 from pipeline.data.encode import Batch
 from pipeline.distillation.objective import Objective, Portion
+from pipeline.evaluation.selection import chosen_on
 from pipeline.initialization.assemble import assemble
 from pipeline.initialization.by_part import origins
 from pipeline.initialization.step_sizes import calibrate
@@ -161,8 +162,8 @@ def _describe(params: Params, rung: Rung, student: Student, data: split.TaskData
         init=student.init,
         data=data.digests,
         seed=params.seed,
-        selected_on="selection",
-        scores={"selection": scored.scores},
+        selected_on=chosen_on(params),
+        scores={chosen_on(params): scored.scores},
         sign_flips=since(student.first)(student.model),
         settings={
             **optimization.model_dump(),

@@ -8,6 +8,7 @@ from transformers.models.bert.configuration_bert import BertConfig
 from pipeline import files, paths
 from pipeline.data.encode import Batch
 from pipeline.distillation.objective import Portion, label_loss
+from pipeline.evaluation.selection import chosen_on
 from pipeline.initialization.assemble import Source
 from pipeline.initialization.from_pretrained import longest_input, teacher_start
 from pipeline.modeling import checkpoint
@@ -72,8 +73,8 @@ def fit_teacher(params: Params) -> Record:
         seed=params.seed,
         steps=fitted.num_steps,
         best_step=fitted.best_step,
-        selected_on="selection",
-        scores={"selection": scored.scores},
+        selected_on=chosen_on(params),
+        scores={chosen_on(params): scored.scores},
         settings={
             **optimization.model_dump(),
             "processes": params.training.processes,

@@ -16,7 +16,7 @@ from pipeline.params import DataKind, Task
 class TaskData:
     """Attributes:
     train: the rows to learn from; windows of questions, where there are questions.
-    selection: rows held out of train, on which the checkpoint is chosen.
+    selection: rows on which the checkpoint is chosen, held out of train unless params.yaml says otherwise.
     digests: sha256 of both files, and the kind of data.
     """
 
