@@ -11,6 +11,19 @@ from pipeline.params import Params, ParamsError, load
 
 ROOT = Path(__file__).parent.parent
 CONF = ROOT / "conf"
+ROOTS = ("init_from", "taught_by")
+# What the rungs of each ladder are called in papers.yaml, where two ladders share names.
+IN_PAPERS = {
+    "two_stage": {},
+    "direct": {
+        **{name: f"{name}_direct" for name in ("w4", "w2", "w1", "w1a8", "w1a4")},
+        "w1a1": "w1a1_pretrained",
+    },
+    "binarybert": {},
+    "ternarybert": {"w2a8": "w2a8_ternarybert", "w2a8_lat": "w2a8_ternarybert_lat"},
+    "bit": {name: f"{name}_bit" for name in ("w1a2", "w1a1")} | {"w1a1_single": "w1a1_bit_single"},
+    "partially_random": {"w1a1": "w1a1_pretrained"},
+}
 
 
 def choices(group: str) -> list[str]:
@@ -65,9 +78,47 @@ def test_every_task_goes_with_every_real_model(tmp_path: Path, model: str) -> No
         assert (params.task.name, params.model.name, params.budget.name) == (task, model, "quick")
 
 
-def test_every_budget_and_ladder_goes_with_the_default(tmp_path: Path) -> None:
-    for budget, ladder in itertools.product(choices("budget"), choices("ladder")):
+@pytest.mark.parametrize("ladder", choices("ladder"))
+def test_every_ladder_goes_with_every_budget_and_kind_of_task(tmp_path: Path, ladder: str) -> None:
+    for budget in choices("budget"):
         assert composed(tmp_path, f"budget={budget}", f"ladder={ladder}").budget.name == budget
+    for task, model in (("mnli", "bert-base"), ("stsb", "minilm"), ("squad_v2", "minilm")):
+        assert composed(tmp_path, f"task={task}", f"model={model}", f"ladder={ladder}").task.name == task
+
+
+@pytest.mark.slow
+def test_every_ladder_goes_with_every_task_and_real_model(tmp_path: Path) -> None:
+    """Half a minute."""
+    for task, model, ladder in itertools.product(choices("task"), ("minilm", "bert-base"), choices("ladder")):
+        if task != "demo":
+            found = composed(tmp_path, f"task={task}", f"model={model}", f"ladder={ladder}")
+            assert (found.task.name, found.model.name) == (task, model)
+
+
+def test_a_ladder_delivers_every_model_that_a_claim_is_about(tmp_path: Path) -> None:
+    for ladder in choices("ladder"):
+        found = composed(tmp_path, f"ladder={ladder}")
+        assert {name for claim in found.claims for name in (claim.better, claim.worse)} <= {*found.deliver}
+
+
+@pytest.mark.parametrize(("ladder", "names"), IN_PAPERS.items())
+def test_the_table_of_both_papers_has_every_rung_of_its_ladders(
+    tmp_path: Path, ladder: str, names: dict[str, str]
+) -> None:
+    """papers.yaml repeats the recipes of other files, and is held to them, steps apart."""
+    papers = composed(tmp_path, "ladder=papers").rungs
+    for name, rung in composed(tmp_path, f"ladder={ladder}").rungs.items():
+        roots = {field: names.get(getattr(rung, field), getattr(rung, field)) for field in ROOTS}
+        repeated = papers[names.get(name, name)]
+        without_steps = repeated.model_copy(update={"duration": rung.duration})
+        assert without_steps == rung.model_copy(update=roots), name
+
+
+def test_augmentation_runs_with_a_model_that_has_no_masked_lm_head(tmp_path: Path) -> None:
+    """MiniLM has none, so its words come from their neighbours alone."""
+    found = composed(tmp_path, "task=cola", "model=minilm").augmentation
+    other = composed(tmp_path, "task=cola", "model=bert-base").augmentation
+    assert (found.contextual, found.embedding) == (0, other.contextual + other.embedding)
 
 
 def test_the_demo_model_knows_no_other_task(tmp_path: Path) -> None:
