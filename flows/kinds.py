@@ -4,8 +4,6 @@ That is the model's shape and bits, terms of the loss, batch size, dropout, data
 the libraries and of our own code, threads, processor. How long and how fast a model learns is no part of it.
 """
 
-import hashlib
-import json
 import os
 import platform
 from dataclasses import asdict
@@ -20,14 +18,14 @@ from pipeline.params import Params
 
 PIECES = ("rows", "lengths", "augment")
 CODE = (
-    "quantizers",
-    "modeling",
-    "initialization",
-    "distillation",
-    "training",
-    "evaluation",
-    "packing",
     "data",
+    "distillation",
+    "evaluation",
+    "initialization",
+    "modeling",
+    "packing",
+    "quantizers",
+    "training",
 )
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "BITLADDER_KERNELS")
@@ -47,7 +45,7 @@ def setting() -> str:
 @cache
 def _setting() -> dict[str, Any]:
     return {
-        "code": _code_digest(),
+        "code": _digest(list(files.code(CODE, Path(files.__file__).parent).items())),
         "libraries": {name: _version(name) for name in LIBRARIES},
         "variables": {name: os.environ.get(name) for name in VARIABLES},
         "processors": [os.cpu_count(), _processor()],
@@ -94,14 +92,12 @@ def _data(params: Params) -> dict[str, Any]:
     }
 
 
+def _digest(value: Any) -> str:
+    return files.digest(value)[:16]
+
+
 def _rung_batch_sizes(params: Params) -> list[int]:
     return [params.training.rung.batch_size, params.training.binary_activations.batch_size]
-
-
-def _code_digest() -> str:
-    root = Path(files.__file__).parent
-    sources = sorted(source for part in CODE for source in (root / part).rglob("*.py"))
-    return _digest([[str(source.relative_to(root)), files.sha256(source)] for source in sources])
 
 
 def _version(library: str) -> str | None:
@@ -117,7 +113,3 @@ def _processor() -> str:
     except OSError:
         return platform.processor()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,18 @@ def sha256(path: Path) -> str:
     """Hex digest of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(value: Any) -> str:
+    """Hex digest of a value as JSON; the order of keys is no part of it."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def code(parts: Sequence[str], root: Path) -> dict[str, str]:
+    """sha256 of every .py file of these folders and files under `root`, by its path from there."""
+    found = (root / part for part in parts)
+    paths = [path for part in found for path in (sorted(part.rglob("*.py")) if part.is_dir() else [part])]
+    return {path.relative_to(root).as_posix(): sha256(path) for path in paths}
 
 
 def write_json(path: Path, value: Any) -> None:

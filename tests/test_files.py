@@ -90,3 +90,20 @@ def test_the_same_files_give_the_same_manifest(tmp_path: Path) -> None:
         texts.append((tmp_path / name / files.MANIFEST).read_text())
     assert texts[0] == texts[1]
     assert json.loads(texts[0])["files"]["a.txt"]["bytes"] == 4
+
+
+def test_one_changed_letter_of_code_changes_the_digest_of_its_file(tmp_path: Path) -> None:
+    (tmp_path / "part" / "inner").mkdir(parents=True)
+    (tmp_path / "part" / "one.py").write_text("x = 1\n")
+    (tmp_path / "part" / "inner" / "two.py").write_text("y = 1\n")
+    (tmp_path / "part" / "notes.txt").write_text("no code")
+    before = files.code(("part",), tmp_path)
+    (tmp_path / "part" / "inner" / "two.py").write_text("y = 2\n")
+    after = files.code(("part",), tmp_path)
+    assert list(before) == ["part/inner/two.py", "part/one.py"]
+    assert [name for name in before if before[name] != after[name]] == ["part/inner/two.py"]
+
+
+def test_the_order_of_keys_is_no_part_of_a_digest() -> None:
+    same, other = files.digest({"b": [2], "a": None}), files.digest({"a": [2], "b": None})
+    assert files.digest({"a": None, "b": [2]}) == same != other

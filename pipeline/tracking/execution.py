@@ -5,8 +5,6 @@ digest of their files and results, so that the same state read twice, or restore
 same thing to MLflow. Folders of rungs that params.yaml no longer names are not part of it.
 """
 
-import hashlib
-import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -52,7 +50,7 @@ class Model:
 
     @property
     def key(self) -> str:
-        return digest([self.files, self.packed, self.result])
+        return files.digest([self.files, self.packed, self.result])
 
     @property
     def score(self) -> float | None:
@@ -75,7 +73,7 @@ class Execution:
 
     @property
     def key(self) -> str:
-        return digest([self.task, *sorted((model.name, model.key) for model in self.models)])
+        return files.digest([self.task, *sorted((model.name, model.key) for model in self.models)])
 
 
 def read(params: Params) -> Execution:
@@ -122,7 +120,7 @@ def evaluated_on(params: Params) -> str | None:
     if not manifest.is_file():
         return None
     entries = files.read_json(manifest)["files"]
-    return digest(
+    return files.digest(
         [entries.get(f"{split}.parquet", {}).get("sha256") for split in params.task.validation_splits]
     )
 
@@ -139,12 +137,7 @@ def fingerprint(params: Params) -> str:
     folders = [paths.data_dir(params.task.name, "plain"), *map(paths.model_dir, names(params))]
     folders += map(paths.packed_dir, params.deliver)
     contents = [_content(folder / files.MANIFEST) for folder in folders]
-    return digest([params.task.model_dump(mode="json"), params.deliver, contents, _content(RESULTS)])
-
-
-def digest(value: Any) -> str:
-    """sha256 of a JSON value, independent of the order of its keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    return files.digest([params.task.model_dump(mode="json"), params.deliver, contents, _content(RESULTS)])
 
 
 def finite(value: Any) -> float | None:

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline import files
 from pipeline.tracking import experiments, fields, spool, versions
-from pipeline.tracking.execution import Model, digest
+from pipeline.tracking.execution import Model
 from pipeline.tracking.spool import Curve
 from pipeline.tracking.store import (
     LOCK_SECONDS,
@@ -155,7 +156,7 @@ def replace(client: "MlflowClient", live: Iterable["Run"], *, by: "Run") -> None
 
 def project() -> str:
     """Tells this project's runs from those of another copy of it on the same server."""
-    return digest([platform.node(), str(Path.cwd())])[:16]
+    return files.digest([platform.node(), str(Path.cwd())])[:16]
 
 
 def _run(client: "MlflowClient", experiment_id: str, curve: Curve) -> tuple["Run", Held]:

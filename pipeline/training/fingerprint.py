@@ -5,7 +5,6 @@ params.yaml uses, so that a refusal can say which of them changed. Not among the
 written, other rungs' names, where the project lies.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -41,16 +40,12 @@ CLASSIFIER = (
     "pipeline/evaluation/answering.py",
     "pipeline/evaluation/metrics.py",
     "pipeline/evaluation/score.py",
+    "pipeline/evaluation/selection.py",
     "pipeline/evaluation/squad.py",
     "pipeline/evaluation/task.py",
 )
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
 ABSENT = "nothing"
-
-
-def digest(facts: Facts) -> str:
-    """sha256 of all facts together."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def of_pretraining(params: Params, corpus_digest: str, *, processes: int) -> Facts:
@@ -111,20 +106,13 @@ def differences(then: Facts, now: Facts) -> list[str]:
     ]
 
 
-def code(parts: Sequence[str], root: Path = ROOT) -> Facts:
-    """sha256 of every .py file of these folders and files, by its path."""
-    found = (root / part for part in parts)
-    paths = [path for part in found for path in (sorted(part.rglob("*.py")) if part.is_dir() else [part])]
-    return {path.relative_to(root).as_posix(): files.sha256(path) for path in paths}
-
-
 def _facts(
     settings: Mapping[str, Any], digests: Mapping[str, str], parts: Sequence[str], processes: int
 ) -> Facts:
     return {
         **_flat(settings),
         **{f"sha256 of {name}": value for name, value in digests.items()},
-        **{f"code {path}": value for path, value in code(parts).items()},
+        **{f"code {path}": value for path, value in files.code(parts, ROOT).items()},
         **{f"version of {name}": version(name) for name in LIBRARIES},
         "device": _device(),
         "threads": str(torch.get_num_threads()),

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from pipeline import files, paths
-from pipeline.training.fingerprint import Facts, differences, digest
+from pipeline.training.fingerprint import Facts, differences
 from pipeline.training.parallel import World
 from pipeline.training.state import State
 from pipeline.training.state_folders import DIGITS, steps, trainings
@@ -53,7 +53,7 @@ class States:
 
     def __init__(self, name: str, facts: Facts, *, every: int, world: World) -> None:
         self.name, self.facts, self.every, self.world = name, facts, every, world
-        self.fingerprint = digest(facts)
+        self.fingerprint = files.digest(facts)
         self.folder = paths.states_dir(name) / self.fingerprint[:DIGITS]
         self._written: int | None = None  # the step of the newest whole state, where it is known
 

@@ -1,7 +1,7 @@
 """Every kind of training through its real stage: the same bytes twice and after any stop; changes refused."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from small_training import KilledError
 from pipeline import files, paths
 from pipeline.data.encode import Batch, Shuffled
 from pipeline.params import Params, load
-from pipeline.training import fingerprint
 from pipeline.training.resume import OtherTrainingError
 
 every_stage = pytest.mark.parametrize("name", STAGES)
@@ -179,12 +178,12 @@ def test_how_often_other_models_are_scored_is_no_fact_of_pretraining(
 
 def test_changed_code_is_refused_by_file(project: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     stop("w1", project, monkeypatch)
-    real = fingerprint.code
+    real = files.code
 
-    def other(parts: tuple[str, ...]) -> fingerprint.Facts:
-        return {**real(parts), "pipeline/training/optimizer.py": "f" * 64}
+    def other(parts: Sequence[str], root: Path) -> dict[str, str]:
+        return {**real(parts, root), "pipeline/training/optimizer.py": "f" * 64}
 
-    monkeypatch.setattr(fingerprint, "code", other)
+    monkeypatch.setattr(files, "code", other)
     [line] = refused("w1", project, monkeypatch)
     assert line.startswith("code pipeline/training/optimizer.py: ")
     assert line.endswith("... then, ffffffffffff... now")
