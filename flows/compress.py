@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from flows import environment, graph, prefect_server, processes, servers
 from flows.walk import Walk
 from pipeline import files, params, paths
+from pipeline.evaluation import selection
 
 RESULTS = paths.RESULTS
 WHY_CACHED = {
@@ -134,7 +135,9 @@ def show_results() -> None:
     rows = [
         {"model": name, **{c: found.get(c) for c in columns}} for name, found in results["models"].items()
     ]
-    create_table_artifact(key="results", table=rows, description=f"Packed models on {results['task']}")
+    chosen = selection.said(results.get("checkpoint_selected_on"), results["split"])
+    description = f"Packed models on {results['task']}. Checkpoints were {chosen}."
+    create_table_artifact(key="results", table=rows, description=description)
 
 
 def default_jobs() -> int:

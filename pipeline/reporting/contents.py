@@ -23,7 +23,7 @@ class Contents:
     """Attributes:
     results: metrics/results.json.
     records, agreements, sizes: of each delivered rung, from its packed folder.
-    curves: (step, loss, score on the selection split) of each delivered rung.
+    curves: (step, loss, score on the split that chose the checkpoint) of each delivered rung.
     sign_flips: of each delivered rung, by group of matrices, (step, share of signs changed since its start).
     data: summary.json of the task's splits; None when it is not there.
     """

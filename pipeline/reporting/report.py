@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline.evaluation import selection
 from pipeline.packing.inspect import summary
 from pipeline.packing.size import MIB, Sizes
 from pipeline.record import origins
@@ -40,6 +41,8 @@ def page(contents: Contents) -> str:
         headings=table.headings(results)[:-1],
         rows=[row[:-1] for row in table.rows(results, {})],
         counted=table.counted(results),
+        selected_on=results["checkpoint_selected_on"],
+        chosen=selection.said(results["checkpoint_selected_on"], results["split"]),
         # Made by us from numbers and checked names; names are escaped where they are drawn.
         size_plot=Markup(figures.score_against_size(models, score=score, constant=constant)),  # noqa: S704
         lineage=Markup(lineage.svg(models, contents.records)),  # noqa: S704

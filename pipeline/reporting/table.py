@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline import files, paths
+from pipeline.evaluation import selection
 
 RESULTS = paths.RESULTS
 HEADINGS = ("rung", "W", "E", "A", "from", "score", "gap", "MiB", "ratio", "seconds")
@@ -122,9 +123,8 @@ def counted(results: Mapping[str, Any]) -> list[str]:
     seeds = "one seed" if results["num_seeds"] == 1 else f"{results['num_seeds']} seeds"
     return [
         f"Score: {score_name(results)} on {counted_rows(results)} of {split}, {seeds}.{chance}",
-        "Rungs are scored from their packed file. Checkpoints were chosen on "
-        f"{results['checkpoint_selected_on']}, which is held out of train; {split} chose nothing. "
-        "Gap: score less the teacher's.",
+        "Rungs are scored from their packed file. Checkpoints were "
+        f"{selection.said(results['checkpoint_selected_on'], split)}. Gap: score less the teacher's.",
         "W, E, A: bits of weights, embeddings, activations. MiB: the written model.safetensors, all of it; "
         "ratio: the teacher's against it.",
         *_of_questions(results),
@@ -154,8 +154,8 @@ def _of_questions(results: Mapping[str, Any]) -> list[str]:
     lines = ["EM: exact match. Both as SQuAD's own script defines them, from 0 to 1."]
     if any(model.get("no_answer_threshold") is not None for model in results["models"].values()):
         lines.append(
-            "A question has no answer when the model's margin for that is over its threshold: chosen on "
-            f"{results['checkpoint_selected_on']}, not on {results['split']} (results --json has it)."
+            "A question has no answer when the model's margin for that is over its threshold, which was "
+            f"{selection.said(results['checkpoint_selected_on'], results['split'])} (results --json has it)."
         )
     return lines
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import paths
+from pipeline.evaluation.selection import is_optimistic
 from pipeline.record import Record, origins
 from pipeline.tracking.execution import WEIGHTS, Model, finite
 
@@ -79,6 +80,8 @@ def tags(model: Model, evaluated_on: str | None) -> dict[str, str]:
         "task": own.task,
         "stage": own.stage,
         "seed": own.seed,
+        "selected_on": own.selected_on,
+        "optimistic": "chosen on the split that is reported" if is_optimistic(own.selected_on) else None,
         "data": own.data,
         "record_digest": model.files["record.json"],
         "packed_digest": (model.packed or {}).get(WEIGHTS),

@@ -116,7 +116,9 @@ def _execution_run(client: "MlflowClient", experiment_id: str, found: Execution,
 def _describe_execution(client: "MlflowClient", run: "Run", found: Execution, params: Params) -> None:
     from mlflow.entities import Metric
 
-    settings = params.model_dump(mode="json", include={"task", "model", "budget", "seed"})
+    settings = params.model_dump(
+        mode="json", include={"task", "model", "budget", "seed", "seeds", "evaluation"}
+    )
     known = {key: fields.cut(value) for key, value in fields.flatten(settings) if value is not None}
     _log_params(client, run, {**known, "models": " ".join(model.name for model in found.models)})
     scores = [(f"score/{model.name}", model.score) for model in found.models]
