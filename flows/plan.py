@@ -79,21 +79,26 @@ def _answer(params: Params, *, ask_dvc: bool, anew: bool) -> Answer:
         stages, silence = [], str(error)
     measured = measure.measure(params, anew=anew, say=_say)
     costs = cost.costs(params, measured.kinds, measured.rows, copies=_copies())
-    seconds = _seconds(params, costs, measured, {stage.stage: stage.seconds for stage in stages})
+    last = {stage.stage: stage.seconds for stage in stages}
+    seconds = _seconds(params, planned, costs, measured, last)
     totals = _totals(planned, costs, stages, seconds)
     notes = [*_notes(params, measured), *_warnings(totals)]
     return Answer(planned, costs, measured, stages, silence, seconds, totals, notes)
 
 
 def _seconds(
-    params: Params, costs: Mapping[str, Cost], measured: Measured, last: Mapping[str, float | None]
+    params: Params,
+    planned: Plan,
+    costs: Mapping[str, Cost],
+    measured: Measured,
+    last: Mapping[str, float | None],
 ) -> dict[str, float]:
     """Expected seconds of each stage: measured, else what it took the last time, where either is known."""
     expected: dict[str, float | None] = {
         "prepare": measured.prepare_seconds,
         "augment": measured.augment_seconds,
     }
-    for row in plan(params).rows:
+    for row in planned.rows:
         expected[row.stage] = costs[row.name].seconds
         if row.name in params.deliver:
             expected[f"pack@{row.name}"] = costs[row.name].pack_seconds
