@@ -84,8 +84,10 @@ def _wrong_type(value: object, expected: str) -> str:
 
 def _range(root: type[BaseModel], location: tuple[int | str, ...]) -> str:
     """Both ends of what a field may be, "a whole number from 1 to 1024"; nothing where it has only one."""
-    *parents, key = (str(part) for part in location)
+    is_entry = isinstance(location[-1], int)  # of a list
+    *parents, key = (str(part) for part in (location[:-1] if is_entry else location))
     schema = _section_at(root, parents).model_json_schema()["properties"][key]
+    schema = schema["items"] if is_entry else schema
     numbers = (kind for kind in schema.get("anyOf", [schema]) if kind.get("type") in ("integer", "number"))
     limits: dict[str, Any] = next(numbers, {})
     low = _end(limits, minimum="at least", exclusiveMinimum="more than")
@@ -138,7 +140,7 @@ def _section_at(root: type[BaseModel], location: list[str]) -> type[BaseModel]:
     annotation: Any = root
     for name in location:
         inside = _without_none(annotation)
-        annotation = inside.model_fields[name].annotation if _is_section(inside) else get_args(inside)[1]
+        annotation = inside.model_fields[name].annotation if _is_section(inside) else get_args(inside)[-1]
     section: type[BaseModel] = _without_none(annotation)
     return section
 
