@@ -85,6 +85,7 @@ def _data(params: Params) -> dict[str, Any]:
         "data": params.data.model_dump(),
         "model": params.model.model_dump(),
         "augmentation": params.augmentation.model_dump(),
+        "evaluation": params.evaluation.model_dump(),
         "batch_sizes": [params.training.teacher.batch_size, *_rung_batch_sizes(params)],
         "shape": None if shape is None else asdict(shape),
         # What had to be assumed before is measured once the rows are there.

@@ -18,6 +18,7 @@ from pipeline.problems.initialization import initialization_problems
 from pipeline.problems.ladder import ladder_problems
 from pipeline.problems.problem import Problem
 from pipeline.problems.reading import UnreadableError, read_mapping
+from pipeline.problems.seeds import seed_problems
 from pipeline.problems.values import Values
 from pipeline.problems.width import width_problems
 
@@ -412,5 +413,5 @@ def _problems(values: dict[object, object]) -> list[Problem]:
     fields = field_problems(Params, values)
     wrong = {problem.field for problem in fields}
     of_rungs = [*ladder_problems(lookup), *initialization_problems(lookup), *width_problems(lookup)]
-    between = [*contradictions(lookup), *of_rungs]
+    between = [*contradictions(lookup), *seed_problems(lookup), *of_rungs]
     return fields + [problem for problem in between if problem.field not in wrong]

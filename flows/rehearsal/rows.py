@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flows.rehearsal.apart import Answer
 from flows.rehearsal.settings import rows_to_score, rows_to_train_on
 from pipeline import files, paths
+from pipeline.evaluation.selection import HELD_OUT, chosen_on
 from pipeline.params import Params
 
 if TYPE_CHECKING:
@@ -49,10 +50,10 @@ def is_prepared(settings: Params, plain: Path) -> bool:
         files.verify(plain.parent / "corpus")
     except (OSError, ValueError, files.IntegrityError):
         return False
-    said = (summary.get("source"), summary.get("seed"))
+    said = (summary.get("source"), summary.get("seed"), summary.get("selection_is", HELD_OUT))
     generator = settings.task.generator
     as_many = generator is None or summary.get("train_rows_read") == generator.train_rows
-    return said == (settings.data.source, settings.seed) and as_many
+    return said == (settings.data.source, settings.seed, chosen_on(settings)) and as_many
 
 
 def _sample(settings: Params, plain: Path) -> Answer:
