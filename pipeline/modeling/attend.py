@@ -45,10 +45,8 @@ class _Rounded(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, quantizer: ActivationQuantizer, *learned: Tensor) -> Tensor:
         codes = quantizer.encode(x)
         ctx.quantizer = quantizer
-        if learned:
-            ctx.save_for_backward(x, codes.integers, codes.step, codes.offset)
-        else:
-            ctx.save_for_backward(None, None, None, None)
+        kept = (x, codes.integers, codes.step, codes.offset) if quantizer.gradient_needs_x else (None,) * 4
+        ctx.save_for_backward(*kept)
         return codes.values()
 
     @staticmethod

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from pipeline.modeling.kernels import Kernels, choose
 from pipeline.modeling.linear import CodedWeight, coded_linear, float_linear
-from pipeline.quantizers.activation import ActivationQuantizer, PerToken
+from pipeline.quantizers.activation import ActivationQuantizer
 from pipeline.quantizers.choose import FULL, quantize_weight
 from pipeline.quantizers.quantizer import Granularity
 from pipeline.quantizers.straight_through import straight_through
@@ -63,6 +63,7 @@ class QuantizedLinear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         quantizer = self.activation
         if self.kernels.fused and self.bits != FULL and quantizer is not None:
+            quantizer.show(input)
             weight = coded_weight(self.weight, self.bits, self.granularity)
             return coded_linear(
                 input, weight, self.bias, quantizer=quantizer, kernels=self.kernels, latent_OI=self.weight
@@ -77,9 +78,12 @@ class QuantizedLinear(nn.Linear):
 
 
 def share_codes(layers: Iterable[nn.Module]) -> bool:
-    """Whether these layers make the same whole numbers of the same input, as at 8 bits."""
+    """Whether these layers make the same whole numbers of the same input, as by default at 8 bits."""
     return all(
-        isinstance(layer, QuantizedLinear) and layer.bits != FULL and isinstance(layer.activation, PerToken)
+        isinstance(layer, QuantizedLinear)
+        and layer.bits != FULL
+        and layer.activation is not None
+        and layer.activation.always_alike
         for layer in layers
     )
 
@@ -90,13 +94,14 @@ def joined(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
     weights = [coded_weight(layer.weight, layer.bits, layer.granularity) for layer in linears]
     scales = [weight.scale_O.expand(weight.codes_OI.shape[0]) for weight in weights]
     codes_OI, scale_O = torch.cat([weight.codes_OI for weight in weights]), torch.cat(scales)
-    for layer in linears[1:]:
-        cast("PerToken", layer.activation).show(x)
+    quantizers = [cast("ActivationQuantizer", layer.activation) for layer in linears]
+    for quantizer in quantizers:
+        quantizer.show(x)
     return coded_linear(
         x,
         CodedWeight(codes_OI, scale_O, max(weight.largest for weight in weights)),
         torch.cat([layer.bias for layer in linears]),
-        quantizer=cast("PerToken", linears[0].activation),
+        quantizer=quantizers[0],
         kernels=linears[0].kernels,
         latent_OI=torch.cat([layer.weight for layer in linears]),
     )

@@ -73,8 +73,7 @@ def coded_linear(
     kernels: Kernels,
     latent_OI: Tensor,
 ) -> Tensor:
-    """`multiply` of what `quantizer` makes of x; the gradient of the weight goes to `latent_OI`."""
-    quantizer.show(x)
+    """`multiply` of what `quantizer`, which has seen x, makes of it; `latent_OI` gets the weight's gradient."""
     found = _CodedLinear.apply(  # type: ignore[no-untyped-call]
         x, weight, quantizer, kernels, latent_OI, bias_O, *quantizer.learned()
     )
@@ -103,8 +102,7 @@ class _CodedLinear(torch.autograd.Function):
     ) -> Tensor:
         codes = quantizer.encode(x)
         ctx.quantizer, ctx.kernels, ctx.largest = quantizer, kernels, weight.largest
-        # A quantizer that learns nothing passes its gradient without a look at x.
-        seen = x if learned else None
+        seen = x if quantizer.gradient_needs_x else None
         ctx.save_for_backward(codes.integers, codes.step, codes.offset, weight.codes_OI, weight.scale_O, seen)
         return multiply(codes, weight, bias_O, largest=quantizer.largest, kernels=kernels)
 

@@ -20,8 +20,10 @@ from pipeline.modeling.attention import activation_quantizers
 from pipeline.modeling.bert import build_bert, precision_of, quantize
 from pipeline.modeling.kernels import PLAIN, use
 from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
-from pipeline.quantizers.activation import ElasticBinary, LearnedStep, PerToken
 from pipeline.quantizers.choose import Precision, quantize_weight
+from pipeline.quantizers.elastic import ElasticBinary
+from pipeline.quantizers.learned_step import LearnedStep
+from pipeline.quantizers.per_token import PerToken
 
 EVERY_PRECISION = (None, *WEIGHTS_ONLY, *WITH_ACTIVATIONS)
 TABLES = {f"bert.embeddings.{name}_embeddings" for name in ("word", "position", "token_type")}

@@ -7,8 +7,8 @@ from torch.nn import functional
 
 from pipeline.modeling.kernels import PLAIN
 from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
-from pipeline.quantizers.activation import PerToken
 from pipeline.quantizers.choose import quantize_weight
+from pipeline.quantizers.per_token import PerToken
 from pipeline.quantizers.quantizer import Granularity
 
 GRANULARITIES = ("row", "matrix")

@@ -11,13 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
-from pipeline.quantizers.activation import (
-    ActivationQuantizer,
-    ElasticBinary,
-    LearnedStep,
-    PerToken,
-    activation_quantizer,
-)
+from pipeline.quantizers.activation import ActivationQuantizer, activation_quantizer
+from pipeline.quantizers.elastic import ElasticBinary
+from pipeline.quantizers.learned_step import LearnedStep
+from pipeline.quantizers.per_token import PerToken
 
 LOG_STEPS = st.floats(-80, 80, width=32)
 NEAR_ONE = st.floats(-3, 2, width=32)
