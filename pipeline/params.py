@@ -12,7 +12,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from pipeline.equal_steps import Length, total_steps
+from pipeline.problems.claims import claim_problems
 from pipeline.problems.contradictions import contradictions
+from pipeline.problems.durations import duration_problems
 from pipeline.problems.fields import field_problems
 from pipeline.problems.initialization import initialization_problems
 from pipeline.problems.ladder import ladder_problems
@@ -334,7 +337,7 @@ class Evaluation(Section):
 
 
 class Claim(Section):
-    """Two delivered rungs, one of which should win; what that would show is in `evaluation/claims.py`."""
+    """Two delivered rungs, one of which should win; what that would show is in `pipeline.claim_kinds`."""
 
     claim: str
     better: str
@@ -375,9 +378,20 @@ class Params(Section):
         return self.training.binary_activations if one_bit else self.training.rung
 
     def duration_of(self, rung: Rung) -> Duration:
-        """How long a rung is trained: what it says itself, else what the budget says."""
+        """How long a rung is trained: what it says itself, else what the budget says; in steps or epochs."""
+        own = self._written_duration(rung)
+        if own.equal_to is None:
+            return own
+        ladder = {name: self._length(each) for name, each in self.rungs.items()}
+        return Duration(steps=total_steps(own.equal_to, ladder) - total_steps(rung.init_from, ladder))
+
+    def _written_duration(self, rung: Rung) -> Duration:
         one_bit = rung.activation_bits_or_32 == 1
         return rung.duration or (self.budget.binary_activations if one_bit else self.budget.rung)
+
+    def _length(self, rung: Rung) -> Length:
+        own = self._written_duration(rung)
+        return Length(rung.init_from, own.steps, own.equal_to)
 
 
 class ParamsError(ValueError):
@@ -413,5 +427,6 @@ def _problems(values: dict[object, object]) -> list[Problem]:
     fields = field_problems(Params, values)
     wrong = {problem.field for problem in fields}
     of_rungs = [*ladder_problems(lookup), *initialization_problems(lookup), *width_problems(lookup)]
-    between = [*contradictions(lookup), *seed_problems(lookup), *of_rungs]
+    between = [*contradictions(lookup), *duration_problems(lookup), *seed_problems(lookup)]
+    between += [*of_rungs, *claim_problems(lookup)]
     return fields + [problem for problem in between if problem.field not in wrong]

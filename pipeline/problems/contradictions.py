@@ -1,4 +1,4 @@
-"""Fields that are right one by one and wrong together: task, data, model, durations, losses, augmentation."""
+"""Fields that are right one by one and wrong together: task, data, model, losses, augmentation."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -177,25 +177,6 @@ def _architecture(values: Values) -> Iterator[Problem]:
         yield Problem("task.max_length", f"{length} tokens, but the model has {positions} positions")
 
 
-def _durations(values: Values) -> Iterator[Problem]:
-    budget = [("budget", kind) for kind in ("pretraining", "teacher", "rung", "binary_activations")]
-    for place in [*budget, *((*rung, "duration") for rung in _rungs(values))]:
-        if values.written(*place) and values.written(*place, "steps") == values.written(*place, "epochs"):
-            given = "both are given" if values.written(*place, "steps") else "neither is given"
-            yield Problem(".".join(place), f"exactly one of steps and epochs is needed, {given}")
-    yield from _evaluations(values)
-
-
-def _evaluations(values: Values) -> Iterator[Problem]:
-    evaluations = values.whole("budget", "evaluations")
-    budget = [("budget", kind) for kind in ("teacher", "rung", "binary_activations")]
-    for place in [*budget, *((*rung, "duration") for rung in _rungs(values))]:
-        steps = values.whole(*place, "steps")
-        if evaluations and steps and evaluations > steps:
-            where = ".".join(place)
-            yield Problem("budget.evaluations", f"{evaluations} do not fit in {steps} steps ({where})")
-
-
 def _distillation(values: Values) -> Iterator[Problem]:
     for place in [("distillation",), *((*rung, "distillation") for rung in _rungs(values))]:
         weights = [values.number(*place, term) for term in values.names(*place)]
@@ -229,7 +210,6 @@ _CHECKS: tuple[Callable[[Values], Iterator[Problem]], ...] = (
     _demo_task,
     _model,
     _architecture,
-    _durations,
     _distillation,
     _augmented,
 )

@@ -15,7 +15,7 @@ import torch
 
 from pipeline import files
 from pipeline.modeling import kernels
-from pipeline.params import Optimization, Params, Task
+from pipeline.params import Optimization, Params, Rung, Task
 from pipeline.training.device import device
 
 Facts = dict[str, str]
@@ -83,7 +83,7 @@ def of_rung(params: Params, name: str, digests: Mapping[str, str], *, processes:
     settings = {
         "seed": params.seed,
         "task": _task(params.task),
-        f"{stage}.{name}": rung.model_dump(),
+        f"{stage}.{name}": _in_steps(params, rung).model_dump(),
         "budget.evaluations": params.budget.evaluations,
         "training.gradients": params.training.gradients,
         "training.bucket_batches": params.training.bucket_batches,
@@ -136,6 +136,13 @@ def _task(task: Task) -> dict[str, Any]:
     return task.model_dump(
         include={"name", "kind", "sentence_columns", "label_names", "metrics", "max_length", "answering"}
     )
+
+
+def _in_steps(params: Params, rung: Rung) -> Rung:
+    """The rung with its own duration, if it has one, as what it comes to: other rungs may be in it."""
+    if rung.duration is None:
+        return rung
+    return rung.model_copy(update={"duration": params.duration_of(rung)})
 
 
 def _less_learning_rate(optimization: Optimization, own: float | None) -> dict[str, Any]:

@@ -154,6 +154,7 @@ LADDER = (
     "+weights_activations={w1a8: {bits: 1, activation_bits: 8, init_from: w1, taught_by: teacher, "
     "data: plain}}",
     "deliver=[w1a8]",
+    "claims=[]",
     "task.generator.train_rows=1200",
     "task.generator.validation_rows=200",
     "task.generator.corpus_rows=3000",

@@ -50,6 +50,7 @@ SHORT = (
     "weights_activations={w1a8: {bits: 1, activation_bits: 8, init_from: w1, taught_by: teacher, "
     "data: plain}}",
     "deliver=[w1, w1a8]",
+    "claims=[]",
 )
 
 

@@ -152,5 +152,6 @@ def write_params(path: Path) -> None:
         },
     }
     values["deliver"] = list(DELIVERED)
+    values["claims"] = []
     with path.open("w") as file:
         document.dump(values, file)

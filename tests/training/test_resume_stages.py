@@ -156,6 +156,7 @@ def test_what_shapes_other_models_is_no_fact_of_this_one(
         "budget.teacher.steps=9",
         "augmentation.swap=1",
         "deliver=[w1]",
+        "claims=[]",
     )
     changed = made_up_params(Path(), *SHORT, *of_others)
     with killed_before(0, monkeypatch) as begun:

@@ -1,0 +1,125 @@
+"""What a claim of params.yaml says, kind by kind, and which two rungs it can be about.
+
+A claim names two rungs of equal bits, one of which should win. Without torch, so that a claim about the wrong
+rungs is refused before anything is trained; how it is judged is in `pipeline.evaluation.claims`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What of a rung a claim can be about; tuples run from the rung up to below the teacher.
+
+    Attributes:
+        bits: of weights, embeddings, activations.
+        data: plain or augmented.
+        activation_bits: 32 means untouched.
+        drawn: selectors of everything that was drawn at random on the way.
+    """
+
+    bits: tuple[int | None, int | None, int | None]
+    data: tuple[str | None, ...]
+    activation_bits: tuple[int | None, ...]
+    drawn: tuple[str, ...]
+    split: bool
+    taught_by_teacher: bool
+    has_phases: bool
+
+    @property
+    def num_rungs(self) -> int:
+        return len(self.data)
+
+    def draws(self, part: str) -> bool:
+        return any(selector.split(".")[0] == part for selector in self.drawn)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Attributes:
+    statement: what is claimed, of {better} and {worse}.
+    needs: what the two rungs have to be, in words, beside of equal bits.
+    fits: whether they are.
+    """
+
+    statement: str
+    needs: str
+    fits: Callable[[Facts, Facts], bool]
+
+
+KINDS = {
+    # Le et al., SustaiNLP 2022
+    "stepped": Kind(
+        "Reached step by step, {better} beats {worse}, which takes fewer rungs",
+        "better with more rungs on its way from the teacher than worse",
+        lambda better, worse: better.num_rungs > worse.num_rungs,
+    ),
+    "staged": Kind(
+        "Weights first and then activations, {better} beats {worse}, with both quantized at once",
+        "better with a rung of 32-bit activations on its way, worse with none",
+        lambda better, worse: 32 in better.activation_bits and 32 not in worse.activation_bits,
+    ),
+    "ternary_without_augmentation": Kind(
+        "Ternary and without augmented data, {better} beats {worse}, TernaryBERT's recipe with it",
+        "both of 2-bit weights, better on plain data all the way, worse on augmented data",
+        lambda better, worse: (
+            better.bits[0] == worse.bits[0] == 2
+            and "augmented" not in better.data
+            and "augmented" in worse.data
+        ),
+    ),
+    "no_splitting": Kind(
+        "One matrix at a time, {better} beats {worse}, made by ternary weight splitting",
+        "both of 1-bit weights, worse with split: true, better without",
+        lambda better, worse: better.bits[0] == worse.bits[0] == 1 and worse.split and not better.split,
+    ),
+    # Ardakani, Findings of EMNLP 2022
+    "random_encoder_against_pretrained": Kind(
+        "With pre-trained embeddings and a random encoder, {better} beats {worse}, all of it pre-trained",
+        "both of 1-bit weights and activations, better with a random encoder alone, worse without",
+        lambda better, worse: (
+            _is_binary(better) and _is_binary(worse) and _is_half_random(better) and not worse.drawn
+        ),
+    ),
+    "random_encoder_against_random": Kind(
+        "With pre-trained embeddings and a random encoder, {better} beats {worse}, all of it random",
+        "both of 1-bit weights and activations, better with a random encoder alone, worse with more",
+        lambda better, worse: (
+            _is_binary(better)
+            and _is_binary(worse)
+            and _is_half_random(better)
+            and worse.draws("encoder")
+            and worse.draws("embeddings")
+        ),
+    ),
+    # of the peers' recipes
+    "augmentation": Kind(
+        "With augmented data, {better} beats {worse}, with less of it",
+        "better with data: augmented on its way more often than worse",
+        lambda better, worse: better.data.count("augmented") > worse.data.count("augmented"),
+    ),
+    "multi_distilled": Kind(
+        "Taught by a rung, {better} beats {worse}, taught by the full-precision teacher",
+        "better taught by a rung, worse by the teacher",
+        lambda better, worse: not better.taught_by_teacher and worse.taught_by_teacher,
+    ),
+    "phases": Kind(
+        "In phases, {better} beats {worse}, trained with one loss throughout",
+        "better with phases, worse without",
+        lambda better, worse: better.has_phases and not worse.has_phases,
+    ),
+    "one_stage": Kind(
+        "Trained in one go, {better} beats {worse}, which takes more rungs",
+        "better with fewer rungs on its way from the teacher than worse",
+        lambda better, worse: better.num_rungs < worse.num_rungs,
+    ),
+}
+
+
+def _is_binary(rung: Facts) -> bool:
+    return rung.bits[0] == rung.bits[2] == 1
+
+
+def _is_half_random(rung: Facts) -> bool:
+    return rung.draws("encoder") and not rung.draws("embeddings")

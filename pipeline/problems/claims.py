@@ -1,0 +1,110 @@
+"""Problems of `claims`: kinds that are not known, rungs that are not delivered, pairs that prove nothing."""
+
+from collections.abc import Iterator, Mapping
+
+from pipeline.claim_kinds import KINDS, Facts
+from pipeline.problems.ladder import SECTIONS, TEACHER
+from pipeline.problems.problem import Problem, did_you_mean, listed
+from pipeline.problems.values import Values
+
+_DRAWN = ("distribution", "std", "seed")
+Place = tuple[str, str]
+Entry = tuple[str | None, str | None, str | None]
+
+
+def claim_problems(values: Values) -> Iterator[Problem]:
+    """Every problem of every claim; what is missing or no text is left to the field's own problem."""
+    places = {name: (section, name) for section in SECTIONS for name in values.names(section)}
+    entries = _entries(values)
+    for number, (kind, better, worse) in enumerate(entries):
+        where = f"claims[{number}]"
+        if kind is not None and kind not in KINDS:
+            yield Problem(
+                f"{where}.claim", f"no claim {kind!r}; {did_you_mean(kind, KINDS)}known: {listed(KINDS)}"
+            )
+        found = [
+            *_rung(values, f"{where}.better", better, places),
+            *_rung(values, f"{where}.worse", worse, places),
+        ]
+        yield from found
+        if (kind, better, worse) in entries[:number]:
+            yield Problem(where, f"{kind} of {better} and {worse} is written twice; once is enough")
+        elif better is not None and better == worse:
+            yield Problem(f"{where}.worse", f"{worse} cannot beat itself; name another rung")
+        elif kind in KINDS and better in places and worse in places:
+            yield from _pair(values, where, kind, places[better], places[worse])
+
+
+def _entries(values: Values) -> list[Entry]:
+    written = values.raw("claims")
+    found = [entry for entry in written if isinstance(entry, Mapping)] if isinstance(written, list) else []
+    texts = [[entry.get(key) for key in ("claim", "better", "worse")] for entry in found]
+    cells = [[text if isinstance(text, str) else None for text in row] for row in texts]
+    return [(kind, better, worse) for kind, better, worse in cells]
+
+
+def _rung(values: Values, field: str, name: str | None, places: Mapping[str, Place]) -> Iterator[Problem]:
+    delivered = values.texts("deliver")
+    if name is None or name in delivered:
+        return
+    if name in places:
+        yield Problem(field, f"{name} is not delivered, so it gets no score; add it to deliver")
+    else:
+        yield Problem(
+            field, f"no rung {name!r}; {did_you_mean(name, delivered)}delivered: {listed(delivered)}"
+        )
+
+
+def _pair(values: Values, where: str, kind: str, better: Place, worse: Place) -> Iterator[Problem]:
+    first, second = _facts(values, better), _facts(values, worse)
+    if first.bits != second.bits:
+        yield Problem(
+            where,
+            f"{kind} is about two rungs of equal bits (of weights, embeddings, activations); {better[1]} has "
+            f"{_said(first)}, {worse[1]} {_said(second)}",
+        )
+    elif not KINDS[kind].fits(first, second):
+        yield Problem(
+            where, f"{kind} needs {KINDS[kind].needs}; {better[1]} and {worse[1]} are not such a pair"
+        )
+
+
+def _facts(values: Values, place: Place) -> Facts:
+    way = _way(values, place)
+    weights = values.whole(*place, "bits")
+    return Facts(
+        bits=(weights, values.whole(*place, "embedding_bits") or weights, _activations(values, place)),
+        data=tuple(values.text(*rung, "data") for rung in way),
+        activation_bits=tuple(_activations(values, rung) for rung in way),
+        drawn=tuple(selector for rung in way for selector in _drawn(values, rung)),
+        split=values.raw(*place, "split") is True,
+        taught_by_teacher=values.text(*place, "taught_by") == TEACHER,
+        has_phases=bool(values.raw(*place, "phases")),
+    )
+
+
+def _way(values: Values, place: Place) -> list[Place]:
+    """The rung and its ancestors below the teacher, as far as they can be read."""
+    places = {name: (section, name) for section in SECTIONS for name in values.names(section)}
+    way = [place]
+    while (parent := places.get(values.text(*way[-1], "init_from") or "")) and parent not in way:
+        way.append(parent)
+    return way
+
+
+def _activations(values: Values, place: Place) -> int | None:
+    return values.whole(*place, "activation_bits") if place[0] == "weights_activations" else 32
+
+
+def _drawn(values: Values, place: Place) -> list[str]:
+    origins = {selector: values.raw(*place, "init", selector) for selector in values.names(*place, "init")}
+    return [
+        selector
+        for selector, origin in origins.items()
+        if origin == "random"
+        or (isinstance(origin, Mapping) and any(origin.get(key) is not None for key in _DRAWN))
+    ]
+
+
+def _said(rung: Facts) -> str:
+    return "-".join("?" if bits is None else str(bits) for bits in rung.bits)
