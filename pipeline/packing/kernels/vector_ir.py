@@ -1,0 +1,134 @@
+"""Write vector instructions from Python: a thin layer over llvmlite, for kernels that numba compiles.
+
+LLVM vectorizes plain loops to a quarter of what the processor can do here, and numba has no look-up, popcount
+or int8 dot product of its own. So the innermost loops are written as LLVM's vector language, which is the same
+for every processor except for the few instructions that are called by name.
+
+    @instruction(types.void(types.uintp, types.intp))
+    def clear(code, address, size):
+        def body(at, _):
+            code.store(code.constant(INTS, 0), code.at(address, code.times(at, 4)))
+            return []
+        code.loop(size, LANES, [], body)
+
+A kernel is a function of addresses and sizes: nothing is checked here, the callers keep to the layouts.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba.extending import intrinsic
+
+I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
+F32 = ir.FloatType()
+LANES = 16  # 32-bit numbers in a vector of 512 bits; LLVM halves it for processors that have 256
+BYTES = ir.VectorType(I8, 64)
+SHORTS = ir.VectorType(I16, 32)
+INTS = ir.VectorType(I32, LANES)
+WORDS = ir.VectorType(I64, 8)
+FLOATS = ir.VectorType(F32, LANES)
+
+Value = ir.Value
+Signature = Any
+
+
+class Code:
+    """The instructions of one kernel, in the order they are asked for."""
+
+    def __init__(self, builder: ir.IRBuilder) -> None:
+        self.builder = builder
+
+    def at(self, address: Value, *offsets: Value | int) -> Value:
+        """address + offsets, in bytes."""
+        for offset in offsets:
+            address = self.builder.add(address, self.whole(offset))
+        return address
+
+    def times(self, first: Value, second: Value | int) -> Value:
+        return self.builder.mul(first, self.whole(second))
+
+    def whole(self, value: Value | int) -> Value:
+        return ir.Constant(I64, value) if isinstance(value, int) else value
+
+    def constant(self, kind: ir.Type, value: float | Sequence[float]) -> Value:
+        """A scalar, or a vector of the values given or of one value everywhere."""
+        if not isinstance(kind, ir.VectorType):
+            return ir.Constant(kind, value)
+        return ir.Constant(kind, list(value) if isinstance(value, Sequence) else [value] * kind.count)
+
+    def load(self, address: Value, kind: ir.Type, *, align: int = 1) -> Value:
+        found = self.builder.load(self.builder.inttoptr(address, kind.as_pointer()))
+        found.align = align
+        return found
+
+    def store(self, value: Value, address: Value, *, align: int = 1) -> None:
+        done = self.builder.store(value, self.builder.inttoptr(address, value.type.as_pointer()))
+        done.align = align
+
+    def splat(self, scalar: Value, lanes: int) -> Value:
+        """A vector that has the scalar in every lane."""
+        kind = ir.VectorType(scalar.type, lanes)
+        one = self.builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.Constant(I32, 0))
+        return self.shuffle(one, [0] * lanes)
+
+    def shuffle(self, vector: Value, lanes: Sequence[int], other: Value | None = None) -> Value:
+        """The lanes of `vector` (then those of `other`) that are named."""
+        chosen = ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes))
+        return self.builder.shuffle_vector(vector, vector if other is None else other, chosen)
+
+    def narrow(self, words: Value) -> Value:
+        """64-bit lanes as 32-bit ones."""
+        return self.builder.trunc(words, ir.VectorType(I32, words.type.count))
+
+    def call(self, name: str, returns: ir.Type, *arguments: Value, **options: Any) -> Value:
+        """One of LLVM's named instructions."""
+        kind = ir.FunctionType(returns, [argument.type for argument in arguments])
+        known = self.builder.module.globals
+        function = known[name] if name in known else ir.Function(self.builder.module, kind, name)
+        return self.builder.call(function, arguments, **options)
+
+    def loop(
+        self,
+        size: Value,
+        step: int,
+        first: Sequence[Value],
+        body: Callable[[Value, list[Value]], list[Value]],
+    ) -> list[Value]:
+        """`for at in range(0, size, step): values = body(at, values)`, at least once; the last values."""
+        builder, before = self.builder, self.builder.block
+        inside, after = builder.append_basic_block("loop"), builder.append_basic_block("after")
+        builder.branch(inside)
+        builder.position_at_end(inside)
+        at = builder.phi(I64)
+        at.add_incoming(ir.Constant(I64, 0), before)
+        values = [builder.phi(value.type) for value in first]
+        for value, start in zip(values, first, strict=True):
+            value.add_incoming(start, before)
+        found = body(at, list(values))
+        following = builder.add(at, ir.Constant(I64, step))
+        at.add_incoming(following, builder.block)
+        for value, new in zip(values, found, strict=True):
+            value.add_incoming(new, builder.block)
+        builder.cbranch(builder.icmp_signed("<", following, size), inside, after)
+        builder.position_at_end(after)
+        return found
+
+
+def instruction(signature: Signature) -> Callable[[Callable[..., Value | None]], Any]:
+    """Make a function that numba code can call of `body(code, *arguments)`, which returns its result or None."""
+
+    def made(body: Callable[..., Value | None]) -> Any:
+        def typed(_: Any, *arguments: Any) -> tuple[Any, Callable[..., Any]]:
+            return signature, generate
+
+        def generate(target: Any, builder: ir.IRBuilder, _: Any, arguments: Sequence[Value]) -> Any:
+            found = body(Code(builder), *arguments)
+            return target.get_dummy_value() if found is None else found
+
+        typed.__name__ = body.__name__
+        typed.__signature__ = inspect.signature(body)  # type: ignore[attr-defined]  # numba counts arguments
+        return intrinsic(typed)
+
+    return made
