@@ -15,6 +15,7 @@ A kernel is a function of addresses and sizes: nothing is checked here, the call
 """
 
 import inspect
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -77,6 +78,37 @@ class Code:
         """The lanes of `vector` (then those of `other`) that are named."""
         chosen = ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes))
         return self.builder.shuffle_vector(vector, vector if other is None else other, chosen)
+
+    def floats(self, value: float) -> Value:
+        """One number in every lane, rounded to float32 as llvmlite wants it."""
+        return self.constant(FLOATS, struct.unpack("f", struct.pack("f", value))[0])
+
+    def fused(self, first: Value, second: Value, third: Value) -> Value:
+        """first * second + third, rounded once."""
+        return self.call("llvm.fma.v16f32", FLOATS, first, second, third)
+
+    def larger(self, first: Value, second: Value) -> Value:
+        return self.call("llvm.maxnum.v16f32", FLOATS, first, second)
+
+    def smaller(self, first: Value, second: Value) -> Value:
+        return self.call("llvm.minnum.v16f32", FLOATS, first, second)
+
+    def magnitude(self, x: Value) -> Value:
+        return self.call("llvm.fabs.v16f32", FLOATS, x)
+
+    def rounded(self, x: Value) -> Value:
+        """To the nearest whole number, halves to the even one, as ints."""
+        return self.builder.fptosi(self.call("llvm.rint.v16f32", FLOATS, x), INTS)
+
+    def largest(self, x: Value) -> Value:
+        return self.call("llvm.vector.reduce.fmax.v16f32", F32, x)
+
+    def sum(self, x: Value) -> Value:
+        """In an order that is the processor's choice."""
+        return self.call("llvm.vector.reduce.fadd.v16f32", F32, ir.Constant(F32, 0.0), x, fastmath=("reassoc",))
+
+    def sum_of_ints(self, x: Value) -> Value:
+        return self.call("llvm.vector.reduce.add.v16i32", I32, x)
 
     def narrow(self, words: Value) -> Value:
         """64-bit lanes as 32-bit ones."""

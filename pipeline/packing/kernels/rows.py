@@ -1,0 +1,252 @@
+"""What happens to a row of activations between two products: quantize, rescale, GELU, residual, LayerNorm.
+
+Rows are float32 of a size that is a multiple of 16. The arithmetic is that of the trained layers in
+pipeline/modeling/linear.py, in the same order, so that a product's result is the same float: divisions are
+divisions, and nothing is fused that is not fused there.
+"""
+
+import math
+
+from numba import types
+
+from pipeline.packing.kernels.vector_ir import F32, FLOATS, I8, I16, I32, INTS, LANES, Code, Value, instruction
+from llvmlite import ir
+
+_BYTES16 = ir.VectorType(I8, LANES)
+NONE, GELU, RELU = 0, 1, 2
+# erf(x) = x P(x^2) / Q(x^2) for |x| <= 4, beyond which it is 1 in float32 (Eigen's coefficients).
+_P = (
+    -2.72614225801306e-10,
+    2.77068142495902e-08,
+    -2.10102402082508e-06,
+    -5.69250639462346e-05,
+    -7.34990630326855e-04,
+    -2.95459980854025e-03,
+    -1.60960333262415e-02,
+)
+_Q = (
+    -1.45660718464996e-05,
+    -2.13374055278905e-04,
+    -1.68282697438203e-03,
+    -7.37332916720468e-03,
+    -1.42647390514189e-02,
+)
+
+
+def _place(code: Code, address: Value, at: Value) -> Value:
+    return code.at(address, code.times(at, 4))
+
+
+def _row(code: Code, address: Value, at: Value) -> Value:
+    return code.load(_place(code, address, at), FLOATS)
+
+
+@instruction(types.float32(types.uintp, types.intp))
+def largest_magnitude(code: Code, row: Value, size: Value) -> Value:
+    def body(at: Value, best: list[Value]) -> list[Value]:
+        return [code.larger(best[0], code.magnitude(_row(code, row, at)))]
+
+    return code.largest(code.loop(size, LANES, [code.floats(0.0)], body)[0])
+
+
+@instruction(
+    types.int32(
+        types.uintp,
+        types.uintp,
+        types.intp,
+        types.float32,
+        types.float32,
+        types.float32,
+        types.float32,
+        types.int32,
+    )
+)
+def quantize(
+    code: Code,
+    row: Value,
+    codes: Value,
+    size: Value,
+    step: Value,
+    offset: Value,
+    low: Value,
+    high: Value,
+    added: Value,
+) -> Value:
+    """codes = round(clamp((row - offset) / step, low, high)) + added, bytes; the sum of codes less `added`."""
+    step, offset, low, high = (code.splat(x, LANES) for x in (step, offset, low, high))
+    wide_added = code.splat(added, LANES)
+
+    def body(at: Value, total: list[Value]) -> list[Value]:
+        ratio = code.builder.fdiv(code.builder.fsub(_row(code, row, at), offset), step)
+        found = code.rounded(code.smaller(code.larger(ratio, low), high))
+        code.store(code.builder.trunc(code.builder.add(found, wide_added), _BYTES16), code.at(codes, at))
+        return [code.builder.add(total[0], found)]
+
+    return code.sum_of_ints(code.loop(size, LANES, [code.constant(INTS, 0)], body)[0])
+
+
+@instruction(types.int32(types.uintp, types.uintp, types.uintp, types.intp, types.float32, types.float32))
+def to_bits(
+    code: Code, row: Value, shift: Value, bits: Value, size: Value, step: Value, threshold: Value
+) -> Value:
+    """Bit i is set where (row[i] - shift[i]) / step >= threshold; how many are.
+
+    For {-1, +1} the threshold is 0 and the step 1, for {0, 1} a half and the step's own.
+    """
+    step, threshold = code.splat(step, LANES), code.splat(threshold, LANES)
+
+    def body(at: Value, total: list[Value]) -> list[Value]:
+        shifted = code.builder.fsub(_row(code, row, at), _row(code, shift, at))
+        is_set = code.builder.fcmp_ordered(">=", code.builder.fdiv(shifted, step), threshold)
+        word = code.builder.bitcast(is_set, I16)
+        code.store(word, code.at(bits, code.builder.lshr(at, code.whole(3))))
+        return [code.builder.add(total[0], code.builder.zext(code.call("llvm.ctpop.i16", I16, word), I32))]
+
+    return code.loop(size, LANES, [ir.Constant(I32, 0)], body)[0]
+
+
+def _finish(activation: int, *, residual: bool) -> object:
+    @instruction(
+        types.void(
+            types.uintp,
+            types.uintp,
+            types.intp,
+            types.int32,
+            types.int32,
+            types.uintp,
+            types.float32,
+            types.uintp,
+            types.uintp,
+            types.uintp,
+            types.uintp,
+        )
+    )
+    def finish(
+        code: Code,
+        sums: Value,
+        row: Value,
+        size: Value,
+        factor: Value,
+        added: Value,
+        column: Value,
+        step: Value,
+        scale: Value,
+        shifted: Value,
+        bias: Value,
+        other: Value,
+    ) -> None:
+        """row = activation((factor * sums + added + column) * step * scale + shifted + bias) (+ other)."""
+        builder = code.builder
+        factor, added, step = (code.splat(x, LANES) for x in (factor, added, step))
+
+        def body(at: Value, _: list[Value]) -> list[Value]:
+            whole = builder.mul(code.load(_place(code, sums, at), INTS), factor)
+            whole = builder.add(builder.add(whole, added), code.load(_place(code, column, at), INTS))
+            y = builder.fmul(builder.fmul(builder.sitofp(whole, FLOATS), step), _row(code, scale, at))
+            y = builder.fadd(builder.fadd(y, _row(code, shifted, at)), _row(code, bias, at))
+            if activation == GELU:
+                y = _gelu(code, y)
+            if activation == RELU:
+                y = code.larger(y, code.floats(0.0))
+            if residual:
+                y = builder.fadd(y, _row(code, other, at))
+            code.store(y, _place(code, row, at))
+            return []
+
+        code.loop(size, LANES, [], body)
+
+    return finish
+
+
+def _gelu(code: Code, y: Value) -> Value:
+    """y / 2 * (1 + erf(y / sqrt 2))."""
+    builder = code.builder
+    x = builder.fmul(y, code.floats(math.sqrt(0.5)))
+    x = code.larger(code.smaller(x, code.floats(4.0)), code.floats(-4.0))
+    square = builder.fmul(x, x)
+    above, below = (_polynomial(code, square, factors) for factors in (_P, _Q))
+    half = builder.fmul(y, code.floats(0.5))
+    return code.fused(half, builder.fdiv(builder.fmul(x, above), below), half)
+
+
+def _polynomial(code: Code, x: Value, factors: tuple[float, ...]) -> Value:
+    found = code.floats(factors[0])
+    for factor in factors[1:]:
+        found = code.fused(found, x, code.floats(factor))
+    return found
+
+
+finish_plain, finish_residual = _finish(NONE, residual=False), _finish(NONE, residual=True)
+finish_gelu, finish_relu = _finish(GELU, residual=False), _finish(RELU, residual=False)
+
+
+@instruction(types.void(types.uintp, types.uintp, types.uintp, types.intp, types.float32))
+def normalize(code: Code, row: Value, weight: Value, bias: Value, size: Value, epsilon: Value) -> None:
+    """LayerNorm, in place: mean and variance in two passes."""
+    builder = code.builder
+    count = builder.sitofp(size, F32)
+
+    def add(at: Value, total: list[Value]) -> list[Value]:
+        return [builder.fadd(total[0], _row(code, row, at))]
+
+    total = code.loop(size, LANES, [code.floats(0.0)], add)[0]
+    mean = code.splat(builder.fdiv(code.sum(total), count), LANES)
+
+    def square(at: Value, total: list[Value]) -> list[Value]:
+        difference = builder.fsub(_row(code, row, at), mean)
+        return [code.fused(difference, difference, total[0])]
+
+    squares = code.loop(size, LANES, [code.floats(0.0)], square)[0]
+    variance = builder.fdiv(code.sum(squares), count)
+    root = code.call("llvm.sqrt.f32", F32, builder.fadd(variance, epsilon))
+    inverse = code.splat(builder.fdiv(code.constant(F32, 1.0), root), LANES)
+
+    def write(at: Value, _: list[Value]) -> list[Value]:
+        unit = builder.fmul(builder.fsub(_row(code, row, at), mean), inverse)
+        code.store(code.fused(unit, _row(code, weight, at), _row(code, bias, at)), _place(code, row, at))
+        return []
+
+    code.loop(size, LANES, [], write)
+
+
+@instruction(types.void(types.uintp, types.uintp, types.intp, types.float32))
+def softmax(code: Code, row: Value, mask: Value, size: Value, scale: Value) -> None:
+    """row = softmax(row * scale + mask), in place; masked places become 0."""
+    builder, wide = code.builder, code.splat(scale, LANES)
+
+    def masked(at: Value, best: list[Value]) -> list[Value]:
+        x = builder.fadd(builder.fmul(_row(code, row, at), wide), _row(code, mask, at))
+        code.store(x, _place(code, row, at))
+        return [code.larger(best[0], x)]
+
+    best = code.loop(size, LANES, [code.floats(-3e38)], masked)[0]
+    top = code.splat(code.largest(best), LANES)
+
+    def power(at: Value, total: list[Value]) -> list[Value]:
+        y = _exp(code, builder.fsub(_row(code, row, at), top))
+        code.store(y, _place(code, row, at))
+        return [builder.fadd(total[0], y)]
+
+    total = code.splat(code.sum(code.loop(size, LANES, [code.floats(0.0)], power)[0]), LANES)
+
+    def share(at: Value, _: list[Value]) -> list[Value]:
+        code.store(builder.fdiv(_row(code, row, at), total), _place(code, row, at))
+        return []
+
+    code.loop(size, LANES, [], share)
+
+
+def _exp(code: Code, x: Value) -> Value:
+    """e^x for x <= 0: 2^whole times a polynomial in the rest (Cephes); 0 below -87."""
+    builder = code.builder
+    inside = builder.fcmp_ordered(">=", x, code.floats(-87.0))
+    x = code.larger(x, code.floats(-87.0))
+    whole = code.call("llvm.rint.v16f32", FLOATS, builder.fmul(x, code.floats(1.4426950408889634)))
+    rest = code.fused(whole, code.floats(-0.693359375), x)
+    rest = code.fused(whole, code.floats(2.12194440e-4), rest)
+    factors = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5)
+    tail = code.fused(builder.fmul(rest, rest), _polynomial(code, rest, factors), rest)
+    found = builder.fadd(tail, code.floats(1.0))
+    exponent = builder.shl(builder.fptosi(whole, INTS), code.constant(INTS, 23))
+    scaled = builder.bitcast(builder.add(builder.bitcast(found, INTS), exponent), FLOATS)
+    return builder.select(inside, scaled, code.floats(0.0))
