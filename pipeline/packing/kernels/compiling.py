@@ -1,16 +1,44 @@
-"""numba's compiler with the project's options, and its cache on disk.
+"""numba's compiler with the project's options, and arrays over addresses.
 
-The cache holds machine code for this processor. numba notices when the file of a compiled function changes,
-but not when a file that it takes instructions from does: the folder's name has a digest of all of them.
+Kernels take addresses: their instructions do, and numba's arrays cost more to pass than a row to compute.
 """
 
 from typing import Any
 
-from numba import njit
+import numba
+from numba import njit, types
+from numba.extending import intrinsic
 
-# No reordering of sums: what is added in which order is the same on every processor.
-OPTIONS: dict[str, Any] = {"boundscheck": False, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+# Nothing is reordered or fused but what is written so: results do not depend on the processor.
+OPTIONS: dict[str, Any] = {"boundscheck": False, "nogil": True, "error_model": "numpy"}
 
 
 def compiled(function: Any) -> Any:
+    """`function` as machine code, compiled at its first call."""
     return njit(**OPTIONS)(function)
+
+
+def _pointer(kind: Any) -> Any:
+    @intrinsic
+    def pointer(_: Any, address: Any) -> Any:
+        def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], target.get_value_type(signature.return_type))
+
+        return types.CPointer(kind)(types.intp), generate
+
+    return pointer
+
+
+_floats, _ints = _pointer(types.float32), _pointer(types.int32)
+
+
+@compiled
+def floats_at(address, size):  # type: ignore[no-untyped-def]
+    """The float32 array of so many numbers at an address."""
+    return numba.carray(_floats(address), size)
+
+
+@compiled
+def ints_at(address, size):  # type: ignore[no-untyped-def]
+    """The int32 array of so many numbers at an address."""
+    return numba.carray(_ints(address), size)

@@ -250,3 +250,83 @@ def _exp(code: Code, x: Value) -> Value:
     exponent = builder.shl(builder.fptosi(whole, INTS), code.constant(INTS, 23))
     scaled = builder.bitcast(builder.add(builder.bitcast(found, INTS), exponent), FLOATS)
     return builder.select(inside, scaled, code.floats(0.0))
+
+
+@instruction(types.void(types.uintp, types.uintp, types.uintp, types.intp, types.int32))
+def to_signs(code: Code, row: Value, shift: Value, codes: Value, size: Value, added: Value) -> None:
+    """codes = (+1 where row >= shift, else -1) + added, bytes."""
+    builder = code.builder
+    high = code.splat(builder.add(added, ir.Constant(I32, 1)), LANES)
+    low = code.splat(builder.sub(added, ir.Constant(I32, 1)), LANES)
+
+    def body(at: Value, _: list[Value]) -> list[Value]:
+        is_set = builder.fcmp_ordered(">=", _row(code, row, at), _row(code, shift, at))
+        code.store(builder.trunc(builder.select(is_set, high, low), _BYTES16), code.at(codes, at))
+        return []
+
+    code.loop(size, LANES, [], body)
+
+
+@instruction(types.void(types.uintp, types.uintp, types.intp, types.int32))
+def to_floats(code: Code, codes: Value, row: Value, size: Value, added: Value) -> None:
+    """row = codes - added, of bytes."""
+    builder, added = code.builder, code.splat(added, LANES)
+
+    def body(at: Value, _: list[Value]) -> list[Value]:
+        whole = builder.zext(code.load(code.at(codes, at), _BYTES16), INTS)
+        code.store(builder.sitofp(builder.sub(whole, added), FLOATS), _place(code, row, at))
+        return []
+
+    code.loop(size, LANES, [], body)
+
+
+@instruction(
+    types.void(types.uintp, types.uintp, types.uintp, types.intp, types.float32, types.uintp)
+)
+def to_scores(code: Code, sums: Value, row: Value, column: Value, size: Value, step: Value, steps: Value) -> None:
+    """row = (sums + column) * step * steps."""
+    builder, step = code.builder, code.splat(step, LANES)
+
+    def body(at: Value, _: list[Value]) -> list[Value]:
+        whole = builder.add(code.load(_place(code, sums, at), INTS), code.load(_place(code, column, at), INTS))
+        wide = builder.fmul(builder.sitofp(whole, FLOATS), step)
+        code.store(builder.fmul(wide, _row(code, steps, at)), _place(code, row, at))
+        return []
+
+    code.loop(size, LANES, [], body)
+
+
+def _weigh(*, two_levels: bool) -> object:
+    @instruction(types.void(types.uintp, types.uintp, types.intp, types.float32, types.float32))
+    def weigh(code: Code, row: Value, steps: Value, size: Value, step: Value, high: Value) -> None:
+        """row = codes of row, from 0 to `high`, times steps, in place; two levels: 1 from half a step on."""
+        builder, step, high = code.builder, code.splat(step, LANES), code.splat(high, LANES)
+
+        def body(at: Value, _: list[Value]) -> list[Value]:
+            ratio = builder.fdiv(_row(code, row, at), step)
+            if two_levels:
+                is_set = builder.fcmp_ordered(">=", ratio, code.floats(0.5))
+                found = builder.select(is_set, code.floats(1.0), code.floats(0.0))
+            else:
+                found = code.call("llvm.rint.v16f32", FLOATS, code.smaller(ratio, high))
+            code.store(builder.fmul(found, _row(code, steps, at)), _place(code, row, at))
+            return []
+
+        code.loop(size, LANES, [], body)
+
+    return weigh
+
+
+weigh_levels, weigh_two_levels = _weigh(two_levels=False), _weigh(two_levels=True)
+
+
+@instruction(types.void(types.uintp, types.intp, types.float32))
+def multiply_by(code: Code, row: Value, size: Value, factor: Value) -> None:
+    """row *= factor."""
+    factor = code.splat(factor, LANES)
+
+    def body(at: Value, _: list[Value]) -> list[Value]:
+        code.store(code.builder.fmul(_row(code, row, at), factor), _place(code, row, at))
+        return []
+
+    code.loop(size, LANES, [], body)

@@ -1,0 +1,60 @@
+"""The layers of a packed BERT on one sequence, in one call: nothing is copied between them.
+
+Rows go through a layer in blocks that fit the processor's nearest memory; a sequence goes through all layers
+before the next one begins, so that the weights of all layers stay in its last level.
+"""
+
+import numpy as np
+
+from pipeline.packing.kernels import attention
+from pipeline.packing.kernels.compiling import compiled
+from pipeline.packing.kernels.linear import GELU, PLAIN, RESIDUAL, ROOM, ROWS, linear
+from pipeline.packing.kernels.rows import normalize
+
+QKV, OUT, UP, DOWN = range(4)  # the linear layers of one layer, in `places`
+# What each of these adds to a layer beside them: LayerNorm's weight and bias, after OUT and after DOWN.
+NORMS = np.dtype([("weight_at", np.int64), ("bias_at", np.int64)], align=True)
+
+
+@compiled
+def encode(places, quantizers, norms, x_at, length, hidden, num_heads, neurons, mask_at, epsilon, activation, room):  # type: ignore[no-untyped-def]
+    """x [S, hidden], in place, through all layers; addresses, and room as `room_for` says.
+
+    places [layers, 4], quantizers [layers, 4], norms [layers, 2] are records of linear.PLACE,
+    attention.QUANTIZER and NORMS.
+    """
+    steps, sums = np.empty(ROWS, np.float32), np.empty(ROWS, np.int64)
+    heads = room + ROOM
+    context = heads + length * 3 * hidden * 4
+    block = context + length * hidden * 4
+    wide = block + ROWS * hidden * 4
+    rest = wide + ROWS * neurons * 4
+    head_size = hidden // num_heads
+    for layer in range(len(places)):
+        own, norm = places[layer], norms[layer]
+        for first in range(0, length, ROWS):
+            size, row = min(ROWS, length - first), x_at + first * hidden * 4
+            target = heads + first * 3 * hidden * 4
+            linear(own[QKV], row, hidden, size, target, 3 * hidden, row, hidden, PLAIN, room, steps, sums)
+        attention.attend(
+            quantizers[layer], heads, 3 * hidden, context, hidden, length, num_heads, head_size, mask_at, rest
+        )
+        for first in range(0, length, ROWS):
+            size, row = min(ROWS, length - first), x_at + first * hidden * 4
+            source = context + first * hidden * 4
+            linear(own[OUT], source, hidden, size, block, hidden, row, hidden, RESIDUAL, room, steps, sums)
+            for r in range(size):
+                normalize(block + r * hidden * 4, norm[0].weight_at, norm[0].bias_at, hidden, epsilon)
+            linear(own[UP], block, hidden, size, wide, neurons, block, hidden, activation, room, steps, sums)
+            linear(own[DOWN], wide, neurons, size, row, hidden, block, hidden, RESIDUAL, room, steps, sums)
+            for r in range(size):
+                normalize(row + r * hidden * 4, norm[1].weight_at, norm[1].bias_at, hidden, epsilon)
+
+
+def room_for(length: int, hidden: int, neurons: int, head_size: int) -> int:
+    """Bytes that `encode` needs for a sequence of so many tokens."""
+    rows = ROWS * (hidden + neurons) + length * 4 * hidden
+    return int(ROOM + rows * 4 + attention.room_for(length, head_size))
+
+
+__all__ = ["DOWN", "GELU", "OUT", "QKV", "UP", "encode", "room_for"]

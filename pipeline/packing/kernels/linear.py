@@ -1,0 +1,124 @@
+"""A linear layer of a packed model on a block of rows: quantize, multiply, rescale, in one go.
+
+A block is few rows, so that their codes, sums and results stay in the processor's nearest memory.
+"""
+
+import numpy as np
+
+from pipeline.packing.kernels import dot_products, lookup, popcount
+from pipeline.packing.kernels.compiling import compiled
+from pipeline.packing.kernels.rows import (
+    finish_gelu,
+    finish_plain,
+    finish_relu,
+    finish_residual,
+    largest_magnitude,
+    quantize,
+    to_bits,
+)
+
+ROWS = 8  # of a block
+SMALLEST = np.finfo(np.float32).tiny  # no division by zero: a token of zeros stays zeros
+LOOKUP, DOT_1, DOT_2, DOT_4, DOT_8, DIFFERING, COMMON = range(7)  # ways to multiply
+PER_TOKEN, STEP, BITS = range(3)  # ways to quantize
+PLAIN, RESIDUAL, GELU, RELU = range(4)  # what follows
+
+# One linear layer. Those that end in _at are addresses of arrays; one entry per output, but shift: per input.
+PLACE = np.dtype(
+    [
+        ("num_inputs", np.int64),
+        ("num_outputs", np.int64),
+        ("product", np.int64),
+        ("quantizer", np.int64),
+        ("weights_at", np.int64),
+        ("column_at", np.int64),  # int32, added to the products
+        ("scale_at", np.int64),  # float32
+        ("shifted_at", np.int64),  # float32, what the activations' offset adds
+        ("bias_at", np.int64),  # float32
+        ("shift_at", np.int64),  # float32, taken from the activations before they become bits
+        ("step", np.float32),  # of the codes; per token: largest code
+        ("offset", np.float32),
+        ("low", np.float32),
+        ("high", np.float32),
+        ("threshold", np.float32),
+        ("unit", np.float32),  # what the threshold is in
+    ],
+    align=True,
+)
+
+# Room for one block: codes, sums, tables of the look-up.
+CODES, SUMS, TABLES = 0, 1 << 16, (1 << 16) + (1 << 18)
+ROOM = TABLES + lookup.CHUNK * 4 * lookup.TABLES
+
+
+@compiled
+def linear(place, rows_at, stride, num_rows, out_at, out_stride, other_at, other_stride, follows, room, steps, sums):  # type: ignore[no-untyped-def]
+    """out [M, N] = what follows of the layer's output for rows [M, K]; addresses, strides in floats, M <= ROWS.
+
+    steps, sums: room for ROWS floats and ints.
+    """
+    size = place.num_inputs
+    for row in range(num_rows):
+        source = rows_at + row * stride * 4
+        if place.quantizer == BITS:
+            target = room + CODES + row * ((size + 63) // 64) * 8
+            sums[row] = to_bits(source, place.shift_at, target, size, place.unit, place.threshold)
+            steps[row] = place.step
+        else:
+            step, high = place.step, place.high
+            if place.quantizer == PER_TOKEN:
+                step = max(largest_magnitude(source, size), SMALLEST * high) / high
+            added = 0 if place.product == LOOKUP else dot_products.OFFSET
+            target = room + CODES + row * size
+            sums[row] = quantize(source, target, size, step, place.offset, place.low, high, added)
+            steps[row] = step
+    _multiply(place, num_rows, room)
+    for row in range(num_rows):
+        factor, added = _correction(place, sums[row])
+        found, out = room + SUMS + row * place.num_outputs * 4, out_at + row * out_stride * 4
+        other = other_at + row * other_stride * 4
+        _finish(follows, found, out, place, factor, added, steps[row], other)
+
+
+@compiled
+def _multiply(place, num_rows, room):  # type: ignore[no-untyped-def]
+    codes, sums, outputs, inputs = room + CODES, room + SUMS, place.num_outputs, place.num_inputs
+    if place.product == LOOKUP:
+        lookup.multiply(codes, place.weights_at, sums, room + TABLES, num_rows, outputs, inputs)
+    elif place.product == DOT_1:
+        dot_products.multiply_1(codes, place.weights_at, sums, num_rows, outputs, inputs)
+    elif place.product == DOT_2:
+        dot_products.multiply_2(codes, place.weights_at, sums, num_rows, outputs, inputs)
+    elif place.product == DOT_4:
+        dot_products.multiply_4(codes, place.weights_at, sums, num_rows, outputs, inputs)
+    elif place.product == DOT_8:
+        dot_products.multiply_8(codes, place.weights_at, sums, num_rows, outputs, inputs)
+    else:
+        words, differing = (inputs + 63) // 64, int(place.product == DIFFERING)
+        popcount.count(codes, place.weights_at, sums, num_rows, outputs, words, differing)
+
+
+@compiled
+def _correction(place, codes_sum):  # type: ignore[no-untyped-def]
+    """What makes of a kernel's sums the product with {-1, +1}: times the first, plus the second."""
+    if place.product == LOOKUP or place.product == DOT_1:
+        return 2, -codes_sum
+    if place.product == DIFFERING:
+        return -2, place.num_inputs
+    if place.product == COMMON:
+        return 2, -codes_sum
+    return 1, 0
+
+
+@compiled
+def _finish(follows, found, out, place, factor, added, step, other):  # type: ignore[no-untyped-def]
+    size, column, scale = place.num_outputs, place.column_at, place.scale_at
+    shifted, bias = place.shifted_at, place.bias_at
+    if follows == RESIDUAL:
+        finish_residual(found, out, size, factor, added, column, step, scale, shifted, bias, other)
+    elif follows == GELU:
+        finish_gelu(found, out, size, factor, added, column, step, scale, shifted, bias, other)
+    elif follows == RELU:
+        finish_relu(found, out, size, factor, added, column, step, scale, shifted, bias, other)
+    else:
+        finish_plain(found, out, size, factor, added, column, step, scale, shifted, bias, other)
