@@ -11,17 +11,8 @@ import numpy as np
 from pipeline.packing.kernels import dot_products, floats
 from pipeline.packing.kernels.compiling import compiled, floats_at, ints_at
 from pipeline.packing.kernels.linear import BITS, PER_TOKEN, SMALLEST
-from pipeline.packing.kernels.rows import (
-    largest_magnitude,
-    multiply_by,
-    quantize,
-    softmax,
-    to_floats,
-    to_scores,
-    to_signs,
-    weigh_levels,
-    weigh_two_levels,
-)
+from pipeline.packing.kernels.probabilities import per_token, step_levels, two_levels
+from pipeline.packing.kernels.rows import largest_magnitude, quantize, to_floats, to_signs
 
 # One of the four quantizers of a self-attention; the fields are linear.PLACE's.
 QUANTIZER = np.dtype(
@@ -58,71 +49,73 @@ def attend(quantizers, heads_at, stride, context_at, context_stride, length, num
     columns = scores + padded * padded * 4
     key_steps, value_steps, query_steps = columns + padded * 4, columns + padded * 8, columns + padded * 12
     steps = floats_at(query_steps, padded)
-    factor = np.float32(1.0) / np.sqrt(np.float32(head_size))
+    # Padding has steps too, or its garbage would become NaN.
+    floats_at(key_steps, padded)[length:] = 0
+    floats_at(value_steps, padded)[length:] = 0
+    scale = np.float32(1.0) / np.sqrt(np.float32(head_size))
+    rounding = quantizers[PROBABILITIES]
     for head in range(num_heads):
         query = heads_at + head * head_size * 4
-        _round(quantizers[KEY], query + width * 4, stride, length, head_size, head, codes, key_steps)
         blocks = codes + padded * head_size
+        _round(quantizers[KEY], query + width * 4, stride, length, head_size, head, codes, key_steps, columns)
         _lay(codes, blocks, columns, length, padded, head_size)
-        _round(quantizers[VALUE], query + width * 8, stride, length, head_size, head, codes, value_steps)
+        value = query + width * 8
+        _round(quantizers[VALUE], value, stride, length, head_size, head, codes, value_steps, sums)
         to_floats(codes, values, length * head_size, _OFFSET)
-        _round(quantizers[QUERY], query, stride, length, head_size, head, codes, query_steps)
+        _round(quantizers[QUERY], query, stride, length, head_size, head, codes, query_steps, sums)
         dot_products.multiply_8(codes, blocks, sums, length, padded, head_size)
         for row in range(length):
-            place = scores + row * padded * 4
-            to_scores(sums + row * padded * 4, place, columns, padded, steps[row], key_steps)
-            softmax(place, mask_at, padded, factor)
-            steps[row] = _weigh(quantizers[PROBABILITIES], place, value_steps, padded)
+            source, target, factor = sums + row * padded * 4, scores + row * padded * 4, steps[row] * scale
+            if rounding.quantizer == PER_TOKEN:
+                steps[row] = per_token(
+                    source, target, padded, columns, mask_at, factor, key_steps, value_steps, rounding.step, rounding.high
+                )
+            elif rounding.quantizer == BITS:
+                steps[row] = two_levels(
+                    source, target, padded, columns, mask_at, factor, key_steps, value_steps, rounding.step, rounding.high
+                )
+            else:
+                steps[row] = step_levels(
+                    source, target, padded, columns, mask_at, factor, key_steps, value_steps, rounding.step, rounding.high
+                )
         out = context_at + head * head_size * 4
-        floats.multiply(scores, padded, values, head_size, out, context_stride, length, head_size, length)
-        for row in range(length):
-            multiply_by(out + row * context_stride * 4, head_size, steps[row])
+        floats.multiply(
+            scores, padded, values, head_size, query_steps, out, context_stride, length, head_size, length
+        )
 
 
 @compiled
-def _round(quantizer, rows_at, stride, length, head_size, head, codes, steps_at):  # type: ignore[no-untyped-def]
-    """codes [S, D], bytes with 128 added, of rows [S, D], and a step for each."""
-    steps = floats_at(steps_at, length)
+def _round(quantizer, rows_at, stride, length, head_size, head, codes, steps_at, sums_at):  # type: ignore[no-untyped-def]
+    """codes [S, D], bytes with 128 added, of rows [S, D]; for each row a step and the sum of its codes."""
+    steps, sums = floats_at(steps_at, length), ints_at(sums_at, length)
+    nothing, low, high = np.float32(0), quantizer.low, quantizer.high
     for row in range(length):
         source, target = rows_at + row * stride * 4, codes + row * head_size
         steps[row] = quantizer.step
         if quantizer.quantizer == BITS:
-            to_signs(source, quantizer.shift_at + head * head_size * 4, target, head_size, _OFFSET)
+            sums[row] = to_signs(source, quantizer.shift_at + head * head_size * 4, target, head_size, _OFFSET)
             continue
         if quantizer.quantizer == PER_TOKEN:
-            steps[row] = max(largest_magnitude(source, head_size), SMALLEST * quantizer.high) / quantizer.high
-        nothing = np.float32(0)
-        quantize(source, target, head_size, steps[row], nothing, quantizer.low, quantizer.high, _OFFSET)
+            steps[row] = max(largest_magnitude(source, head_size), SMALLEST * high) / high
+        sums[row] = quantize(source, target, head_size, steps[row], nothing, low, high, _OFFSET)
 
 
 @compiled
 def _lay(codes, blocks, columns_at, length, padded, head_size):  # type: ignore[no-untyped-def]
     """Keys as dot_products wants its weights: [L / 16, D / 4, 16] words of 4 codes; 0 for padding.
 
-    columns: what 128 more in the query's codes and in the key's add to a product, to be taken off again.
+    columns: sums of codes; made into what 128 more in the query's codes adds to a product, to be taken off.
     """
     words, groups = ints_at(codes, length * head_size // 4), head_size // 4
     laid, columns = ints_at(blocks, padded * head_size // 4), ints_at(columns_at, padded)
-    for row in range(padded):
+    for row in range(length, padded):
         place = (row // 16 * groups) * 16 + row % 16
-        total = 0
+        for group in range(groups):
+            laid[place + group * 16] = 0
+        columns[row] = 0
+    for row in range(length):
+        place = (row // 16 * groups) * 16 + row % 16
         for group in range(groups):
             # The exclusive or takes 128 off each byte.
-            word = words[row * groups + group] ^ np.int32(-2139062144) if row < length else np.int32(0)
-            laid[place + group * 16] = word
-            for byte in range(4):
-                total += np.int8(word >> (8 * byte))
-        columns[row] = -_OFFSET * total
-
-
-@compiled
-def _weigh(quantizer, row, value_steps, size):  # type: ignore[no-untyped-def]
-    """Round a row of probabilities and multiply each code by its value's step; the step to multiply by later."""
-    if quantizer.quantizer == BITS:
-        weigh_two_levels(row, value_steps, size, quantizer.step, np.float32(1))
-        return quantizer.step
-    step = quantizer.step
-    if quantizer.quantizer == PER_TOKEN:
-        step = max(largest_magnitude(row, size), SMALLEST * quantizer.high) / quantizer.high
-    weigh_levels(row, value_steps, size, step, quantizer.high)
-    return step
+            laid[place + group * 16] = words[row * groups + group] ^ np.int32(-2139062144)
+        columns[row] *= -_OFFSET

@@ -10,7 +10,9 @@ _ROWS = 6
 
 def _tile(rows: int, vectors: int) -> object:
     @instruction(
-        types.void(types.uintp, types.intp, types.uintp, types.intp, types.intp, types.uintp, types.intp)
+        types.void(
+            types.uintp, types.intp, types.uintp, types.intp, types.uintp, types.intp, types.uintp, types.intp
+        )
     )
     def tile(
         code: Code,
@@ -18,11 +20,12 @@ def _tile(rows: int, vectors: int) -> object:
         first_stride: Value,
         second: Value,
         second_stride: Value,
+        factors: Value,
         size: Value,
         product: Value,
         product_stride: Value,
     ) -> None:
-        """product [rows, 16 * vectors] = first [rows, size] @ second [size, 16 * vectors]; strides in floats."""
+        """product [rows, 16 * vectors] = first [rows, size] @ second [size, 16 * vectors] * factors [rows]."""
 
         def term(at: Value, totals: list[Value]) -> list[Value]:
             row_of_second = code.at(second, code.times(second_stride, code.times(at, 4)))
@@ -38,7 +41,9 @@ def _tile(rows: int, vectors: int) -> object:
         totals = code.loop(size, 1, [code.floats(0.0)] * (rows * vectors), term)
         for number, total in enumerate(totals):
             row, c = divmod(number, vectors)
-            code.store(total, code.at(product, code.times(product_stride, row * 4), c * LANES * 4))
+            factor = code.splat(code.load(code.at(factors, row * 4), F32), LANES)
+            place = code.at(product, code.times(product_stride, row * 4), c * LANES * 4)
+            code.store(code.builder.fmul(total, factor), place)
 
     return tile
 
@@ -48,28 +53,28 @@ _tile_14, _tile_12, _tile_11 = _tile(1, 4), _tile(1, 2), _tile(1, 1)
 
 
 @compiled
-def multiply(first, first_stride, second, second_stride, product, product_stride, num_rows, num_columns, size):  # type: ignore[no-untyped-def]
-    """product [M, N] = first [M, size] @ second [size, N], addresses and strides in floats; N by 16."""
+def multiply(first, first_stride, second, second_stride, factors, product, product_stride, num_rows, num_columns, size):  # type: ignore[no-untyped-def]
+    """product [M, N] = first [M, size] @ second [size, N] * factors [M]; addresses, strides in floats; N by 16."""
     row = 0
     while row < num_rows:
         rows, column = 6 if num_rows - row >= 6 else 1, 0
-        a = first + row * first_stride * 4
+        a, f = first + row * first_stride * 4, factors + row * 4
         while column < num_columns:
             left = num_columns - column
             width = 64 if left >= 64 else 32 if left >= 32 else 16
             b, c = second + column * 4, product + (row * product_stride + column) * 4
             if rows == 6:
                 if width == 64:
-                    _tile_64(a, first_stride, b, second_stride, size, c, product_stride)
+                    _tile_64(a, first_stride, b, second_stride, f, size, c, product_stride)
                 elif width == 32:
-                    _tile_62(a, first_stride, b, second_stride, size, c, product_stride)
+                    _tile_62(a, first_stride, b, second_stride, f, size, c, product_stride)
                 else:
-                    _tile_61(a, first_stride, b, second_stride, size, c, product_stride)
+                    _tile_61(a, first_stride, b, second_stride, f, size, c, product_stride)
             elif width == 64:
-                _tile_14(a, first_stride, b, second_stride, size, c, product_stride)
+                _tile_14(a, first_stride, b, second_stride, f, size, c, product_stride)
             elif width == 32:
-                _tile_12(a, first_stride, b, second_stride, size, c, product_stride)
+                _tile_12(a, first_stride, b, second_stride, f, size, c, product_stride)
             else:
-                _tile_11(a, first_stride, b, second_stride, size, c, product_stride)
+                _tile_11(a, first_stride, b, second_stride, f, size, c, product_stride)
             column += width
         row += rows

@@ -209,33 +209,6 @@ def normalize(code: Code, row: Value, weight: Value, bias: Value, size: Value, e
     code.loop(size, LANES, [], write)
 
 
-@instruction(types.void(types.uintp, types.uintp, types.intp, types.float32))
-def softmax(code: Code, row: Value, mask: Value, size: Value, scale: Value) -> None:
-    """row = softmax(row * scale + mask), in place; masked places become 0."""
-    builder, wide = code.builder, code.splat(scale, LANES)
-
-    def masked(at: Value, best: list[Value]) -> list[Value]:
-        x = builder.fadd(builder.fmul(_row(code, row, at), wide), _row(code, mask, at))
-        code.store(x, _place(code, row, at))
-        return [code.larger(best[0], x)]
-
-    best = code.loop(size, LANES, [code.floats(-3e38)], masked)[0]
-    top = code.splat(code.largest(best), LANES)
-
-    def power(at: Value, total: list[Value]) -> list[Value]:
-        y = _exp(code, builder.fsub(_row(code, row, at), top))
-        code.store(y, _place(code, row, at))
-        return [builder.fadd(total[0], y)]
-
-    total = code.splat(code.sum(code.loop(size, LANES, [code.floats(0.0)], power)[0]), LANES)
-
-    def share(at: Value, _: list[Value]) -> list[Value]:
-        code.store(builder.fdiv(_row(code, row, at), total), _place(code, row, at))
-        return []
-
-    code.loop(size, LANES, [], share)
-
-
 def _exp(code: Code, x: Value) -> Value:
     """e^x for x <= 0: 2^whole times a polynomial in the rest (Cephes); 0 below -87."""
     builder = code.builder
@@ -252,19 +225,18 @@ def _exp(code: Code, x: Value) -> Value:
     return builder.select(inside, scaled, code.floats(0.0))
 
 
-@instruction(types.void(types.uintp, types.uintp, types.uintp, types.intp, types.int32))
-def to_signs(code: Code, row: Value, shift: Value, codes: Value, size: Value, added: Value) -> None:
-    """codes = (+1 where row >= shift, else -1) + added, bytes."""
-    builder = code.builder
-    high = code.splat(builder.add(added, ir.Constant(I32, 1)), LANES)
-    low = code.splat(builder.sub(added, ir.Constant(I32, 1)), LANES)
+@instruction(types.int32(types.uintp, types.uintp, types.uintp, types.intp, types.int32))
+def to_signs(code: Code, row: Value, shift: Value, codes: Value, size: Value, added: Value) -> Value:
+    """codes = (+1 where row >= shift, else -1) + added, bytes; the sum of codes less `added`."""
+    builder, added = code.builder, code.splat(added, LANES)
 
-    def body(at: Value, _: list[Value]) -> list[Value]:
+    def body(at: Value, total: list[Value]) -> list[Value]:
         is_set = builder.fcmp_ordered(">=", _row(code, row, at), _row(code, shift, at))
-        code.store(builder.trunc(builder.select(is_set, high, low), _BYTES16), code.at(codes, at))
-        return []
+        sign = builder.select(is_set, code.constant(INTS, 1), code.constant(INTS, -1))
+        code.store(builder.trunc(builder.add(sign, added), _BYTES16), code.at(codes, at))
+        return [builder.add(total[0], sign)]
 
-    code.loop(size, LANES, [], body)
+    return code.sum_of_ints(code.loop(size, LANES, [code.constant(INTS, 0)], body)[0])
 
 
 @instruction(types.void(types.uintp, types.uintp, types.intp, types.int32))
@@ -275,58 +247,6 @@ def to_floats(code: Code, codes: Value, row: Value, size: Value, added: Value) -
     def body(at: Value, _: list[Value]) -> list[Value]:
         whole = builder.zext(code.load(code.at(codes, at), _BYTES16), INTS)
         code.store(builder.sitofp(builder.sub(whole, added), FLOATS), _place(code, row, at))
-        return []
-
-    code.loop(size, LANES, [], body)
-
-
-@instruction(
-    types.void(types.uintp, types.uintp, types.uintp, types.intp, types.float32, types.uintp)
-)
-def to_scores(code: Code, sums: Value, row: Value, column: Value, size: Value, step: Value, steps: Value) -> None:
-    """row = (sums + column) * step * steps."""
-    builder, step = code.builder, code.splat(step, LANES)
-
-    def body(at: Value, _: list[Value]) -> list[Value]:
-        whole = builder.add(code.load(_place(code, sums, at), INTS), code.load(_place(code, column, at), INTS))
-        wide = builder.fmul(builder.sitofp(whole, FLOATS), step)
-        code.store(builder.fmul(wide, _row(code, steps, at)), _place(code, row, at))
-        return []
-
-    code.loop(size, LANES, [], body)
-
-
-def _weigh(*, two_levels: bool) -> object:
-    @instruction(types.void(types.uintp, types.uintp, types.intp, types.float32, types.float32))
-    def weigh(code: Code, row: Value, steps: Value, size: Value, step: Value, high: Value) -> None:
-        """row = codes of row, from 0 to `high`, times steps, in place; two levels: 1 from half a step on."""
-        builder, step, high = code.builder, code.splat(step, LANES), code.splat(high, LANES)
-
-        def body(at: Value, _: list[Value]) -> list[Value]:
-            ratio = builder.fdiv(_row(code, row, at), step)
-            if two_levels:
-                is_set = builder.fcmp_ordered(">=", ratio, code.floats(0.5))
-                found = builder.select(is_set, code.floats(1.0), code.floats(0.0))
-            else:
-                found = code.call("llvm.rint.v16f32", FLOATS, code.smaller(ratio, high))
-            code.store(builder.fmul(found, _row(code, steps, at)), _place(code, row, at))
-            return []
-
-        code.loop(size, LANES, [], body)
-
-    return weigh
-
-
-weigh_levels, weigh_two_levels = _weigh(two_levels=False), _weigh(two_levels=True)
-
-
-@instruction(types.void(types.uintp, types.intp, types.float32))
-def multiply_by(code: Code, row: Value, size: Value, factor: Value) -> None:
-    """row *= factor."""
-    factor = code.splat(factor, LANES)
-
-    def body(at: Value, _: list[Value]) -> list[Value]:
-        code.store(code.builder.fmul(_row(code, row, at), factor), _place(code, row, at))
         return []
 
     code.loop(size, LANES, [], body)
