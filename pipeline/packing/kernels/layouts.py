@@ -1,0 +1,99 @@
+"""Codes of a packed file in the order that a kernel reads them. Made once, when a model is loaded.
+
+Shapes: O outputs, I inputs. Where a kernel wants more outputs or inputs than there are, what is added is zero
+bits or codes and its results are not used.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.packing.kernels import dot_products, lookup, popcount
+
+Codes = NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Laid:
+    """Weights as a kernel reads them.
+
+    Attributes:
+        words: the bytes, on a multiple of 64.
+        num_outputs, num_inputs: with what was added.
+        column: int32 per output, added to the kernel's sums (for activations with `offset` added).
+    """
+
+    words: NDArray[np.uint8]
+    num_outputs: int
+    num_inputs: int
+    column: NDArray[np.int32]
+
+
+def for_lookup(codes_OI: Codes) -> Laid:
+    """1 bit, as lookup.py reads it: [O / 32, I / 16, 32] words of 16 inputs."""
+    bits = _padded(codes_OI > 0, lookup.LANES, lookup.GROUP)
+    words = _bits(bits).view(np.uint16).reshape(-1, lookup.LANES, bits.shape[1] // lookup.GROUP)
+    return _laid(words.transpose(0, 2, 1), bits.shape, np.zeros(bits.shape[0], np.int32))
+
+
+def for_popcount(codes_OI: Codes) -> Laid:
+    """1 bit, as popcount.py reads it: [O / 8, I / 64, 8] words of 64 inputs."""
+    bits = _padded(codes_OI > 0, popcount.LANES, popcount.GROUP)
+    words = _bits(bits).view(np.uint64).reshape(-1, popcount.LANES, bits.shape[1] // popcount.GROUP)
+    return _laid(words.transpose(0, 2, 1), bits.shape, np.zeros(bits.shape[0], np.int32))
+
+
+def for_dot_products(codes_OI: Codes, bits: int) -> Laid:
+    """1 to 8 bits, as dot_products.py reads them: [O / 16, I / 4] times 64 weights."""
+    codes = _padded(codes_OI, dot_products.LANES, dot_products.GROUP)
+    outputs, inputs = codes.shape
+    shape = (outputs // dot_products.LANES, dot_products.LANES, inputs // dot_products.GROUP, dot_products.GROUP)
+    blocks = codes.reshape(shape).transpose(0, 2, 1, 3).reshape(shape[0], shape[2], 64)
+    multiplied = (codes > 0) if bits == 1 else codes
+    # A product with set bits counts twice when it becomes one with {-1, +1}.
+    times = dot_products.OFFSET * (2 if bits == 1 else 1)
+    column = -times * multiplied.sum(axis=1, dtype=np.int32)
+    return _laid(_EXPANDED[bits](blocks), codes.shape, column)
+
+
+def _one_bit(blocks: Codes) -> NDArray[np.uint8]:
+    return _bits(blocks > 0)
+
+
+def _two_bits(blocks: Codes) -> NDArray[np.uint8]:
+    return np.concatenate([_bits(blocks != 0), _bits(blocks < 0)], axis=-1)
+
+
+def _four_bits(blocks: Codes) -> NDArray[np.uint8]:
+    halves = (blocks + 8).astype(np.uint8)
+    return halves[..., :32] | halves[..., 32:] << 4
+
+
+def _eight_bits(blocks: Codes) -> NDArray[np.uint8]:
+    return blocks.view(np.uint8)
+
+
+_EXPANDED = {1: _one_bit, 2: _two_bits, 4: _four_bits, 8: _eight_bits}
+
+
+def _bits(is_set: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    return np.packbits(is_set, axis=-1, bitorder="little")
+
+
+def _padded(codes: NDArray, lanes: int, group: int) -> NDArray:
+    return np.pad(codes, ((0, -codes.shape[0] % lanes), (0, -codes.shape[1] % group)))
+
+
+def _laid(words: NDArray, shape: tuple[int, ...], column: NDArray[np.int32]) -> Laid:
+    return Laid(aligned(words), shape[0], shape[1], column)
+
+
+def aligned(array: NDArray, multiple: int = 64) -> NDArray[np.uint8]:
+    """A copy of the array's bytes whose address is a multiple: a cache line is not read twice."""
+    size = array.nbytes
+    room = np.empty(size + multiple, np.uint8)
+    first = -room.ctypes.data % multiple
+    found = room[first : first + size]
+    found[:] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    return found
