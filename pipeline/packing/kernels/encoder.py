@@ -11,7 +11,7 @@ from pipeline.packing.kernels.compiling import compiled
 from pipeline.packing.kernels.linear import GELU, PLAIN, RESIDUAL, ROOM, ROWS, linear
 from pipeline.packing.kernels.rows import normalize
 
-QKV, OUT, UP, DOWN = range(4)  # the linear layers of one layer, in `places`
+QUERY, KEY, VALUE, OUT, UP, DOWN = range(6)  # the linear layers of one layer, in `places`
 # What each of these adds to a layer beside them: LayerNorm's weight and bias, after OUT and after DOWN.
 NORMS = np.dtype([("weight_at", np.int64), ("bias_at", np.int64)], align=True)
 
@@ -20,8 +20,8 @@ NORMS = np.dtype([("weight_at", np.int64), ("bias_at", np.int64)], align=True)
 def encode(places, quantizers, norms, x_at, length, hidden, num_heads, neurons, mask_at, epsilon, activation, room):  # type: ignore[no-untyped-def]
     """x [S, hidden], in place, through all layers; addresses, and room as `room_for` says.
 
-    places [layers, 4], quantizers [layers, 4], norms [layers, 2] are records of linear.PLACE,
-    attention.QUANTIZER and NORMS.
+    places [layers, 6], quantizers [layers, 4], norms [layers, 2] are records of linear.PLACE,
+    attention.QUANTIZER and NORMS. Query, key and value that round their input alike are one place, the first.
     """
     steps, sums = np.empty(ROWS, np.float32), np.empty(ROWS, np.int64)
     heads = room + ROOM
@@ -34,8 +34,10 @@ def encode(places, quantizers, norms, x_at, length, hidden, num_heads, neurons, 
         own, norm = places[layer], norms[layer]
         for first in range(0, length, ROWS):
             size, row = min(ROWS, length - first), x_at + first * hidden * 4
-            target = heads + first * 3 * hidden * 4
-            linear(own[QKV], row, hidden, size, target, 3 * hidden, row, hidden, PLAIN, room, steps, sums)
+            for part in range(QUERY, VALUE + 1):
+                if own[part].num_outputs:
+                    target = heads + (first * 3 + part) * hidden * 4
+                    linear(own[part], row, hidden, size, target, 3 * hidden, row, hidden, PLAIN, room, steps, sums)
         attention.attend(
             quantizers[layer], heads, 3 * hidden, context, hidden, length, num_heads, head_size, mask_at, rest
         )
@@ -57,4 +59,4 @@ def room_for(length: int, hidden: int, neurons: int, head_size: int) -> int:
     return int(ROOM + rows * 4 + attention.room_for(length, head_size))
 
 
-__all__ = ["DOWN", "GELU", "OUT", "QKV", "UP", "encode", "room_for"]
+__all__ = ["DOWN", "GELU", "KEY", "OUT", "QUERY", "UP", "VALUE", "encode", "room_for"]

@@ -32,7 +32,7 @@ PLACE = np.dtype(
         ("quantizer", np.int64),
         ("weights_at", np.int64),
         ("column_at", np.int64),  # int32, added to the products
-        ("scale_at", np.int64),  # float32
+        ("scale_at", np.int64),  # float32, times the step of the codes where that is one for all
         ("shifted_at", np.int64),  # float32, what the activations' offset adds
         ("bias_at", np.int64),  # float32
         ("shift_at", np.int64),  # float32, taken from the activations before they become bits
@@ -63,7 +63,7 @@ def linear(place, rows_at, stride, num_rows, out_at, out_stride, other_at, other
         if place.quantizer == BITS:
             target = room + CODES + row * ((size + 63) // 64) * 8
             sums[row] = to_bits(source, place.shift_at, target, size, place.unit, place.threshold)
-            steps[row] = place.step
+            steps[row] = 1
         else:
             step, high = place.step, place.high
             if place.quantizer == PER_TOKEN:
@@ -71,7 +71,7 @@ def linear(place, rows_at, stride, num_rows, out_at, out_stride, other_at, other
             added = 0 if place.product == LOOKUP else dot_products.OFFSET
             target = room + CODES + row * size
             sums[row] = quantize(source, target, size, step, place.offset, place.low, high, added)
-            steps[row] = step
+            steps[row] = step if place.quantizer == PER_TOKEN else 1
     _multiply(place, num_rows, room)
     for row in range(num_rows):
         factor, added = _correction(place, sums[row])
