@@ -2,9 +2,9 @@
 
     python benchmarks/file_size.py [--model bert-base] [--bits 1 2] [--granularity row matrix] [--json]
 
-The weights are random: the size depends on the shape alone. Packed are all tables, the encoder and the pooler;
-scales, biases and norms are half-precision numbers, the head is in 32 bits. A rung's `granularity` says what
-shares a scale: a row, or a matrix as in ladder=bit. The bars are issue 5's, for BERT-base.
+The weights are random: the size depends on the shape alone. Packed are all tables, the encoder and the
+pooler; scales, biases and norms are half-precision numbers, the head is in 32 bits. A rung's `granularity`
+says what shares a scale: a row, or a matrix as in ladder=bit. The bars are issue 5's, for BERT-base.
 """
 
 import argparse
@@ -59,7 +59,13 @@ def measure(name: str, shape: Shape, bits: Sequence[int], granularities: Sequenc
         save(root, build(shape))
         full = (root / size.WEIGHTS).stat().st_size
         return [
-            _row(name, shape, Precision(width, width, ACTIVATIONS, granularity), full, root / f"{width}{granularity}")
+            _row(
+                name,
+                shape,
+                Precision(width, width, ACTIVATIONS, granularity),
+                full,
+                root / f"{width}{granularity}",
+            )
             for width in bits
             for granularity in granularities
         ]
@@ -98,7 +104,9 @@ def as_markdown(rows: Sequence[Row]) -> str:
 def _cells(row: Row) -> list[str]:
     bars = ["-" if bar is None else f"{bar:.1f}" for bar in (row.bar, row.stretch)]
     files = [f"{row.fp32_bytes:,}", f"{row.packed_bytes:,}", f"{row.ratio:.2f}"]
-    counted = [f"{value:.2f}" for value in (row.bits_per_weight, row.all_tables, row.without_position_and_segment)]
+    counted = [
+        f"{value:.2f}" for value in (row.bits_per_weight, row.all_tables, row.without_position_and_segment)
+    ]
     return [row.model, str(row.bits), row.granularity, *files, *bars, *counted]
 
 

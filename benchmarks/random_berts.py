@@ -1,7 +1,7 @@
 """BERTs of a known shape with random weights, as files: what size and speed depend on is all there.
 
-The weights are drawn as BERT draws them before any training; no score means anything. Everything is made by the
-project's own code: trained rungs are saved and packed in the same way.
+The weights are drawn as BERT draws them before any training; no score means anything. Everything is made by
+the project's own code: trained rungs are saved and packed in the same way.
 """
 
 import tempfile
@@ -35,7 +35,7 @@ SHAPES = {"bert-base": Shape(768, 12, 3072), "minilm": Shape(384, 6, 1536)}
 
 
 def build(shape: Shape, precision: Precision | None = None) -> Bert:
-    """A classifier of two labels; with a precision, as a rung that was trained is: steps set, sides rounded."""
+    """A classifier of two labels; with a precision, as a trained rung is: steps set, sides rounded."""
     torch.manual_seed(0)
     config = BertConfig(**shape._asdict())
     config.problem_type = "single_label_classification"
