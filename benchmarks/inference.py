@@ -32,6 +32,7 @@ from figures import Cell, Cells, Middle, Verdict, judge, middle, ratio
 from interleaved import Answer, Worker, started, worker_environment
 
 HERE = Path(__file__).resolve().parent
+WORKER = HERE / "inference_worker.py"
 CACHE = root.ROOT / ".bitladder" / "bench"
 MODELS = {"base": "bert-base", "mini": "minilm"}
 FIRST = {"rows": 1, "tokens": 16, "repeats": 1}
@@ -141,7 +142,7 @@ def _start(
     wanted = json.dumps({"engine": engine.name, "model": str(CACHE / model), "threads": threads})
     variables = worker_environment(os.environ, {}, root=root.ROOT, threads=threads)
     begin = time.monotonic()
-    command = [str(HERE / "inference_worker.py"), wanted]
+    command = [str(WORKER), wanted]
     worker = stack.enter_context(started(engine.name, command, variables))
     worker.ask(**FIRST)
     answer = worker.answer()

@@ -44,7 +44,7 @@ def _packed(folder: Path, threads: int) -> Run:
     from pipeline.packing import runtime
 
     model = runtime.load(folder, threads=threads)
-    return lambda ids: model(ids["input_ids"], ids["attention_mask"], ids["token_type_ids"])
+    return lambda ids: model.logits(ids["input_ids"], ids["attention_mask"], ids["token_type_ids"])
 
 
 def _torch(name: str, folder: Path, threads: int) -> Run:
