@@ -20,12 +20,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.packing import stored_codes
+from pipeline.packing.stored_codes import num_bytes as num_bytes
+
 Bits = Literal[1, 2, 4, 8]
-
-
-def num_bytes(num_codes: int, bits: int) -> int:
-    """Bytes that a row of codes takes."""
-    return -(-num_codes * bits // 8)
 
 
 def pack(codes_OI: Tensor, bits: int) -> Tensor:
@@ -68,14 +66,7 @@ def check(bytes_OB: Tensor, bits: int, num_codes: int) -> None:
     Raises:
         ValueError: saying which of it is wrong.
     """
-    if bytes_OB.dtype != torch.uint8 or bytes_OB.shape[-1] != num_bytes(num_codes, bits):
-        wanted = f"{num_codes} codes of {bits} bit are uint8 with {num_bytes(num_codes, bits)}"
-        raise ValueError(f"{bytes_OB.dtype} with {bytes_OB.shape[-1]} bytes a row; {wanted}")
-    used_bits = num_codes * bits - 8 * (bytes_OB.shape[-1] - 1)
-    if bytes_OB.numel() and bool((bytes_OB[..., -1] >> min(used_bits, 7) >> used_bits // 8).any()):
-        raise ValueError("padding bits are set")
-    if bits > 1 and bool((unpack(bytes_OB, bits, num_codes) == -(2 ** (bits - 1))).any()):
-        raise ValueError(f"the code {-(2 ** (bits - 1))} is there, which {bits} bit do not use")
+    stored_codes.check(bytes_OB.cpu().numpy(), bits, num_codes)
 
 
 def _known(bits: int) -> str:

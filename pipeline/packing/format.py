@@ -9,19 +9,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from torch import Tensor
 
 from pipeline import paths
-from pipeline.modeling.width import num_kept
-from pipeline.packing import bits as packing
+from pipeline.modeling.share import num_kept
+from pipeline.packing import stored_codes
+from pipeline.packing.registration import MODEL_TYPE as MODEL_TYPE
 from pipeline.packing.tensors import Entry, FormatError, parse_json
 
 FORMAT = 1
 WEIGHTS = paths.WEIGHTS
 CONFIG = "config.json"
-MODEL_TYPE = "bitladder-bert"
 CLASSIFIER, ANSWERER = "PackedBertForSequenceClassification", "PackedBertForQuestionAnswering"
 # Registered nowhere, so that only our model class, which replaces it, can be built from such a config.json.
 ATTENTION = "bitladder-packed"
@@ -174,17 +174,17 @@ def check_metadata(metadata: Mapping[str, str], *, source: str) -> None:
         raise FormatError(f"{source}: bitladder_format is {version!r}; this version reads {str(FORMAT)!r}")
 
 
-def check_codes(name: str, codes_OB: Tensor, bits: int, num_codes: int) -> None:
+def check_codes(name: str, codes_OB: NDArray[np.uint8], bits: int, num_codes: int) -> None:
     """Raises FormatError when packing cannot have written these bytes."""
     try:
-        packing.check(codes_OB, bits, num_codes)
+        stored_codes.check(codes_OB, bits, num_codes)
     except ValueError as error:
         raise FormatError(f"{name}{CODES}: {error}") from None
 
 
-def check_floats(name: str, values: Tensor) -> None:
+def check_floats(name: str, values: NDArray[np.floating[Any]]) -> None:
     """Raises FormatError when a value is not finite, or a scale is negative."""
-    if not bool(torch.isfinite(values).all()):
+    if not bool(np.isfinite(values).all()):
         raise FormatError(f"{name}: holds NaN or infinity")
     if name.endswith(SCALE) and bool((values < 0).any()):
         raise FormatError(f"{name}: holds a negative scale")

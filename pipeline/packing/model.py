@@ -1,6 +1,6 @@
 """A packed folder as a transformers model.
 
-`import pipeline.packing` registers the classes below, so that `AutoModelForSequenceClassification` or
+`import pipeline.packing` makes transformers know the classes below, so that `AutoModelForSequenceClassification` or
 `AutoModelForQuestionAnswering`, `.from_pretrained(DIR)`, and `transformers.pipeline("text-classification",
 model=DIR)` load a packed folder like any other. (transformers 5 has no pipeline for question answering.)
 
@@ -167,10 +167,10 @@ def _check_folder(folder: Path, asked: type[PackedBert]) -> None:
 def _check_values(model: nn.Module) -> None:
     for name, layer in model.named_modules():
         if isinstance(layer, Packed):
-            format.check_codes(name, layer.codes, layer.bits, layer.num_columns)
+            format.check_codes(name, layer.codes.cpu().numpy(), layer.bits, layer.num_columns)
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point():
-            format.check_floats(name, tensor)
+            format.check_floats(name, tensor.detach().cpu().numpy())
 
 
 def _refuse_other_arithmetic(options: dict[str, Any]) -> None:
@@ -202,3 +202,6 @@ def _without_progress_bar() -> Iterator[None]:
 def _typed(model: Any) -> PackedBert:
     assert isinstance(model, PackedBert)
     return model
+
+
+register()

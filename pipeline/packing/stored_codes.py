@@ -1,0 +1,59 @@
+"""Stored codes without torch: how many bytes a row takes, what the bytes mean, whether packing wrote them.
+
+How codes lie in bytes: bits.py, which packs them.
+
+Shapes: O rows, I codes per row, B = ceil(I * bits / 8) bytes per row. Everything here works on the last
+dimension, so any number of dimensions may stand before it.
+"""
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
+
+
+def num_bytes(num_codes: int, bits: int) -> int:
+    """Bytes that a row of codes takes."""
+    return -(-num_codes * bits // 8)
+
+
+def unpack(bytes_OB: Bytes, bits: int, num_codes: int) -> NDArray[np.int8]:
+    """The codes [O, I] of bytes that `check` accepts."""
+    if bits == 8:
+        return bytes_OB.view(np.int8)
+    codes_OBC = _codes_of_each_byte(bits)[bytes_OB]
+    return codes_OBC.reshape(*bytes_OB.shape[:-1], -1)[..., :num_codes]
+
+
+def check(bytes_OB: Bytes, bits: int, num_codes: int) -> None:
+    """Whether packing can have written these bytes: nothing in the padding, no code that is not used.
+
+    Raises:
+        ValueError: saying which of it is wrong.
+    """
+    if bytes_OB.dtype != np.uint8 or bytes_OB.shape[-1] != num_bytes(num_codes, bits):
+        wanted = f"{num_codes} codes of {bits} bit are uint8 with {num_bytes(num_codes, bits)}"
+        raise ValueError(f"{bytes_OB.dtype} with {bytes_OB.shape[-1]} bytes a row; {wanted}")
+    used_bits = num_codes * bits - 8 * (bytes_OB.shape[-1] - 1)
+    if used_bits < 8 and bytes_OB.size and bool((bytes_OB[..., -1] >> used_bits).any()):
+        raise ValueError("padding bits are set")
+    if bits > 1 and _holds_lowest(bytes_OB, bits):
+        raise ValueError(f"the code {-(2 ** (bits - 1))} is there, which {bits} bit do not use")
+
+
+def _holds_lowest(bytes_OB: Bytes, bits: int) -> bool:
+    """Whether a code is its sign bit alone. A byte that has one is looked up: there are only 256."""
+    codes_of_each = unpack(np.arange(256, dtype=np.uint8)[:, None], bits, 8 // bits)
+    has_lowest = (codes_of_each == -(2 ** (bits - 1))).any(axis=1)
+    return bool(has_lowest[bytes_OB].any())
+
+
+@cache
+def _codes_of_each_byte(bits: int) -> NDArray[np.int8]:
+    """[256, 8 / bits]: what each possible byte means."""
+    every_byte = np.arange(256)[:, None]
+    fields = every_byte >> np.arange(0, 8, bits) & (2**bits - 1)
+    codes = 2 * fields - 1 if bits == 1 else (fields ^ 2 ** (bits - 1)) - 2 ** (bits - 1)
+    return codes.astype(np.int8)
