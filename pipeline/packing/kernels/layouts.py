@@ -44,6 +44,20 @@ def for_popcount(codes_OI: Codes) -> Laid:
     return _laid(words.transpose(0, 2, 1), bits.shape, np.zeros(bits.shape[0], np.int32))
 
 
+def stored_for_lookup(bytes_OB: NDArray[np.uint8]) -> Laid:
+    """`for_lookup` of 1-bit codes as a packed file has them, O a multiple of 32, I of 16: only moved."""
+    words = bytes_OB.view(np.uint16).reshape(-1, lookup.LANES, bytes_OB.shape[1] * 8 // lookup.GROUP)
+    shape = (bytes_OB.shape[0], bytes_OB.shape[1] * 8)
+    return _laid(words.transpose(0, 2, 1), shape, np.zeros(shape[0], np.int32))
+
+
+def stored_for_popcount(bytes_OB: NDArray[np.uint8]) -> Laid:
+    """`for_popcount` of the same, O a multiple of 8, I of 64."""
+    words = bytes_OB.view(np.uint64).reshape(-1, popcount.LANES, bytes_OB.shape[1] * 8 // popcount.GROUP)
+    shape = (bytes_OB.shape[0], bytes_OB.shape[1] * 8)
+    return _laid(words.transpose(0, 2, 1), shape, np.zeros(shape[0], np.int32))
+
+
 def for_dot_products(codes_OI: Codes, bits: int) -> Laid:
     """1 to 8 bits, as dot_products.py reads them: [O / 16, I / 4] times 64 weights."""
     codes = _padded(codes_OI, dot_products.LANES, dot_products.GROUP)

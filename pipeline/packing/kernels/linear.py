@@ -18,6 +18,7 @@ from pipeline.packing.kernels.rows import (
 )
 
 ROWS = 8  # of a block
+LARGEST = 8192  # inputs or outputs that a block has room for
 SMALLEST = np.finfo(np.float32).tiny  # no division by zero: a token of zeros stays zeros
 LOOKUP, DOT_1, DOT_2, DOT_4, DOT_8, DIFFERING, COMMON = range(7)  # ways to multiply
 PER_TOKEN, STEP, BITS = range(3)  # ways to quantize
@@ -47,7 +48,7 @@ PLACE = np.dtype(
 )
 
 # Room for one block: codes, sums, tables of the look-up.
-CODES, SUMS, TABLES = 0, 1 << 16, (1 << 16) + (1 << 18)
+CODES, SUMS, TABLES = 0, ROWS * LARGEST, ROWS * LARGEST * 5
 ROOM = TABLES + lookup.CHUNK * 4 * lookup.TABLES
 
 

@@ -1,0 +1,60 @@
+"""The tensors of a packed folder as arrays, each checked before it is used."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+
+from pipeline import files
+from pipeline.packing import format, tensors
+from pipeline.packing.runtime import layout, support
+
+Floats = NDArray[np.float32]
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The checked config.json of a published folder, for a model that the kernels run.
+
+    Raises:
+        IntegrityError: a file is not what the manifest promises.
+        FormatError: config.json is not as docs/file-format.md says.
+        UnsupportedError: there is no kernel for this model.
+    """
+    files.verify(folder)
+    config = format.read_config(folder)
+    support.check(config)
+    return config
+
+
+class Arrays:
+    """The file's tensors by name. Opening it compares names, shapes and dtypes with what config.json says.
+
+    Raises:
+        FormatError: it is another file, or, when a tensor is read, it holds what packing cannot write.
+    """
+
+    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
+        path = folder / format.WEIGHTS
+        contents = tensors.read_contents(path)
+        format.check_metadata(contents.metadata, source=str(path))
+        format.check_entries(contents.entries, layout.entries(config), source=str(path))
+        self.names = frozenset(contents.entries)
+        self._matrices = layout.matrices(config)
+        self._file = safe_open(path, framework="numpy")
+
+    def codes(self, name: str) -> NDArray[np.uint8]:
+        """The bytes [O, B] of a matrix or table."""
+        found: NDArray[np.uint8] = self._file.get_tensor(f"{name}{format.CODES}")
+        format.check_codes(name, found, *self._matrices[name])
+        return found
+
+    def scale(self, name: str, num_rows: int) -> Floats:
+        """One per row [O], also where all rows share one."""
+        return np.broadcast_to(self.floats(f"{name}{format.SCALE}"), (num_rows,))
+
+    def floats(self, name: str) -> Floats:
+        found = self._file.get_tensor(name)
+        format.check_floats(name, found)
+        return np.asarray(found, np.float32)
