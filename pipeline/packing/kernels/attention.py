@@ -29,8 +29,7 @@ QUERY, KEY, VALUE, PROBABILITIES = range(4)
 _OFFSET = dot_products.OFFSET
 
 
-@compiled
-def room_for(length, head_size):  # type: ignore[no-untyped-def]
+def room_for(length: int, head_size: int) -> int:
     """Bytes that `attend` needs for so many tokens."""
     padded = (length + 15) // 16 * 16
     return padded * (7 * head_size + 8 * padded + 16)
