@@ -54,16 +54,14 @@ def answer(model, lookups, places, quantizers, norms, pooler, ids, segments, mas
         own.activation,
         room,
     )
-    rows = length
+    rows, width = length, own.num_outputs
     if own.is_pooled:
         steps, sums = np.empty(linear.ROWS, np.float32), np.empty(linear.ROWS, np.int64)
-        pooled = room + linear.ROOM
-        linear.linear(
-            pooler[0], x_at, hidden, 1, pooled, hidden, x_at, hidden, linear.PLAIN, room, steps, sums
-        )
+        # Neither number is a literal, so that `linear` is compiled only once.
+        pooled, one, plain = room + linear.ROOM, own.is_pooled, np.int64(linear.PLAIN)
+        linear.linear(pooler[0], x_at, hidden, one, pooled, hidden, x_at, hidden, plain, room, steps, sums)
         first, found = floats_at(x_at, hidden), floats_at(pooled, hidden)
         for i in range(hidden):
             first[i] = math.tanh(found[i])
-        rows = 1
-    width = own.num_outputs
+        rows = own.is_pooled
     floats.multiply(x_at, hidden, own.head_at, width, own.ones_at, out_at, width, rows, width, hidden)

@@ -72,7 +72,7 @@ def _add(table, number, row, size):  # type: ignore[no-untyped-def]
     if table.bits == FULL:
         _add_floats(stored, row, size)
         return
-    scale = floats_at(table.scale_at + number * table.scale_step * 4, 1)[0]
+    scale = floats_at(table.scale_at, number * table.scale_step + 1)[number * table.scale_step]
     if table.bits == 1:
         _add_1(stored, row, size, scale)
     elif table.bits == 2:
