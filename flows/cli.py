@@ -172,6 +172,17 @@ def inspect(folder: Folder, as_json: Json = False) -> None:
 
 
 @app.command()
+def doctor(as_json: Json = False) -> None:
+    """Show which kernels run packed models on this computer, and why.
+
+    BITLADDER_ENGINE chooses: lookup, dot_products or torch.
+    """
+    from pipeline.packing import doctor
+
+    raise typer.Exit(doctor.main(as_json))
+
+
+@app.command()
 def predict(
     folder: Folder,
     text: Annotated[str, typer.Argument(help="The sentence, or the question.")],

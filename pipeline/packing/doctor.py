@@ -1,0 +1,70 @@
+"""`bitladder doctor`: how packed models run on this computer, and why so."""
+
+import json
+import os
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pipeline.packing.kernels import engines
+from pipeline.packing.runtime.model import num_cores
+
+PACKAGES = ("numba", "llvmlite", "numpy", "safetensors", "tokenizers", "torch", "transformers")
+# What kernels use or could: of the many features of a processor those that say something here.
+TELLING = ("avx2", "avx512bw", "avx512vnni", "avx512vbmi", "avx512vpopcntdq", "avxvnni", "neon", "dotprod")
+
+
+def main(as_json: bool) -> int:
+    """Print the engine, what it was chosen from, and the versions of what it needs. Raises EngineError."""
+    found = findings()
+    if as_json:
+        sys.stdout.write(json.dumps(found, indent=2, sort_keys=True) + "\n")
+        return 0
+    has = ", ".join(name for name, is_there in found["features"].items() if is_there)
+    versions = ", ".join(f"{name} {number or 'not there'}" for name, number in found["versions"].items())
+    forced = f"{engines.VARIABLE}={found['forced']}" if found["forced"] else f"{engines.VARIABLE} is not set"
+    lines = (
+        f"engine     {found['engine']}: {found['reason']}",
+        f"forced     {forced}; known: {', '.join(engines.ENGINES)}",
+        f"processor  {found['processor'] or 'not known without numba'}: {has or 'nothing that kernels use'}",
+        f"threads    {found['threads']}",
+        f"versions   {versions}",
+        f"cache      {found['cache'] or 'none: kernels are compiled in each process'}",
+    )
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+def findings() -> dict[str, Any]:
+    """The same as values. Raises EngineError."""
+    choice, features = engines.choose(), engines.features()
+    return {
+        "engine": choice.engine,
+        "reason": choice.reason,
+        "forced": os.environ.get(engines.VARIABLE) or None,
+        "processor": _processor() if features is not None else None,
+        "features": {name: bool((features or {}).get(name)) for name in TELLING},
+        "threads": num_cores(),
+        "versions": {name: _version(name) for name in PACKAGES},
+        "cache": str(_cache()) if features is not None and _cache() else None,
+    }
+
+
+def _processor() -> str:
+    from llvmlite import binding
+
+    return str(binding.get_host_cpu_name())
+
+
+def _cache() -> Path | None:
+    from pipeline.packing.kernels import cache
+
+    return cache.folder()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
