@@ -149,5 +149,3 @@ class Records:
 
     def _shift(self, rounding: Rounding, size: int) -> NDArray[np.float32]:
         return np.zeros(size, np.float32) if rounding.shift is None else rounding.shift
-
-

@@ -50,9 +50,7 @@ def _of_precision(precision: dict[str, Any]) -> list[str]:
 
 
 def _of_sizes(config: dict[str, Any]) -> list[str]:
-    hidden, heads = (
-        config[key] for key in ("hidden_size", "num_attention_heads")
-    )
+    hidden, heads = (config[key] for key in ("hidden_size", "num_attention_heads"))
     found = [
         f"{key}: {config[key]}, which is no multiple of 64 up to {_WIDEST}"
         for key in ("hidden_size", "intermediate_size")
