@@ -1,4 +1,4 @@
-"""What a share of a BERT's heads and neurons is in whole numbers. Torch-free: config.json is checked by it."""
+"""What a share of a BERT's heads and neurons is in whole numbers. Torch-free: config.json is checked so."""
 
 
 def num_kept(whole: int, width: float, what: str) -> int:

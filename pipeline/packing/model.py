@@ -1,7 +1,7 @@
 """A packed folder as a transformers model.
 
-`import pipeline.packing` makes transformers know the classes below, so that `AutoModelForSequenceClassification` or
-`AutoModelForQuestionAnswering`, `.from_pretrained(DIR)`, and `transformers.pipeline("text-classification",
+`import pipeline.packing` makes transformers know these classes, so that `AutoModelForSequenceClassification`
+or `AutoModelForQuestionAnswering`, `.from_pretrained(DIR)`, and `transformers.pipeline("text-classification",
 model=DIR)` load a packed folder like any other. (transformers 5 has no pipeline for question answering.)
 
 The folder has a model type of its own, `bitladder-bert`, and not a `quantization_config`: a transformers

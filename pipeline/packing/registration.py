@@ -1,7 +1,7 @@
 """How transformers comes to know packed folders without being imported for it.
 
-When transformers' table of config classes is there, a stand-in for ours is put into it. It has nothing of its
-own: whatever is asked of it is asked of `model.BitladderBertConfig`, and importing that file registers all the
+When transformers' table of config classes is there, a stand-in for ours is put into it. It has nothing of
+its own: whatever is asked of it is asked of `model.BitladderBertConfig`, and importing that file registers all the
 rest. Registering the real class at once would not do: transformers' modules import each other in circles, and
 ours would be imported in the middle of one.
 """
@@ -35,7 +35,8 @@ def register() -> None:
 def _put_into_table() -> None:
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-    CONFIG_MAPPING.register(MODEL_TYPE, StandIn, exist_ok=True)
+    stand_in: Any = StandIn
+    CONFIG_MAPPING.register(MODEL_TYPE, stand_in, exist_ok=True)
 
 
 def _config_class() -> Any:

@@ -24,7 +24,8 @@ def unpack(bytes_OB: Bytes, bits: int, num_codes: int) -> NDArray[np.int8]:
     if bits == 8:
         return bytes_OB.view(np.int8)
     codes_OBC = _codes_of_each_byte(bits)[bytes_OB]
-    return codes_OBC.reshape(*bytes_OB.shape[:-1], -1)[..., :num_codes]
+    codes_OI: NDArray[np.int8] = codes_OBC.reshape(*bytes_OB.shape[:-1], -1)[..., :num_codes]
+    return codes_OI
 
 
 def check(bytes_OB: Bytes, bits: int, num_codes: int) -> None:

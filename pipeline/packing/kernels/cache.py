@@ -15,7 +15,7 @@ from llvmlite import binding
 
 
 def folder() -> Path | None:
-    """The folder, made if it was not there; None where nobody but this user can be kept from writing to it."""
+    """The folder, made if it was not there; None where it is not this user's alone to write."""
     path = base() / digest()
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """A whole model on one sequence, from token ids to logits, in one call of compiled code.
 
-It is the only function that Python calls of a running model, so the only one whose machine code is kept on disk.
+It is the only function that Python calls of a running model, so the only one whose machine code is kept.
 """
 
 import math

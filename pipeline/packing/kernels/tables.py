@@ -1,7 +1,7 @@
 """Embeddings from bits: only the rows that are looked up are expanded, each into the sum that it is part of.
 
-A row's codes lie as in the packed file (pipeline/packing/bits.py). Its value is code * scale, or a float where a
-table has 32 bits.
+A row's codes lie as in the packed file (pipeline/packing/bits.py). Its value is code * scale, or a float where
+a table has 32 bits.
 """
 
 import numpy as np
@@ -40,7 +40,8 @@ def _adding(bits: int) -> object:
 
         def body(at: Value, _: list[Value]) -> list[Value]:
             first = builder.lshr(code.times(at, bits), code.whole(3))
-            found = code.shuffle(code.load(code.at(stored, first), kind), [lane * bits // 8 for lane in lanes])
+            stored_bytes = code.load(code.at(stored, first), kind)
+            found = code.shuffle(stored_bytes, [lane * bits // 8 for lane in lanes])
             codes = builder.ashr(builder.shl(builder.zext(found, INTS), up), down)
             if bits == 1:  # 0 and -1 stand for -1 and +1
                 codes = builder.sub(builder.mul(codes, code.constant(INTS, -2)), code.constant(INTS, 1))

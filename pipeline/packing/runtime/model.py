@@ -111,7 +111,8 @@ class Model:
         )
         found_SL = room.found[: length * own.num_outputs].reshape(length, -1)[:, : len(own.bias)]
         if not layout.is_answerer(self.config):
-            return found_SL[0] + own.bias
+            logits_L: Floats = found_SL[0] + own.bias
+            return logits_L
         logits_2S = np.full((2, len(ids_S)), PADDING, np.float32)
         logits_2S[:, :length] = (found_SL + own.bias).T
         logits_2S[:, mask_S == 0] = PADDING

@@ -145,7 +145,8 @@ class Records:
         if not rounding.offset:
             return np.zeros(len(codes_OB), np.float32)
         codes_OI = unpack(codes_OB, self._config["bitladder_precision"]["weights"], num_inputs)
-        return codes_OI.sum(axis=1, dtype=np.int32).astype(np.float32) * scale_O * rounding.offset
+        sums_O = codes_OI.sum(axis=1, dtype=np.int32).astype(np.float32)
+        return np.asarray(sums_O * scale_O * rounding.offset)
 
     def _shift(self, rounding: Rounding, size: int) -> NDArray[np.float32]:
         return np.zeros(size, np.float32) if rounding.shift is None else rounding.shift
