@@ -1,9 +1,9 @@
 """How transformers comes to know packed folders without being imported for it.
 
 When transformers' table of config classes is there, a stand-in for ours is put into it. It has nothing of
-its own: whatever is asked of it is asked of `model.BitladderBertConfig`, and importing that file registers all the
-rest. Registering the real class at once would not do: transformers' modules import each other in circles, and
-ours would be imported in the middle of one.
+its own: whatever is asked of it is asked of `model.BitladderBertConfig`, and importing that file registers
+all the rest. Registering the real class at once would not do: transformers' modules import each other in
+circles, and ours would be imported in the middle of one.
 """
 
 from typing import Any

@@ -32,8 +32,8 @@ ROOT = Path(__file__).parents[2]
 KERNEL_SIZES: dict[str, Any] = {"hidden_size": 64, "intermediate_size": 192, "initializer_range": 0.3}
 # Integer products are the same numbers both ways; the floats between them are sums taken in another order. So
 # logits (of magnitude 1 to 3 here) agree to a few roundings, unless a value lies so near a threshold between
-# two codes that a rounding takes it across. At 8 bits there are most thresholds (255, moving with each token) and
-# the flip is small, 1/127 of a token's largest value; at 4 bits and 1 bit flips are rare and large.
+# two codes that a rounding takes it across. At 8 bits there are most thresholds (255, moving with each token)
+# and the flip is small, 1/127 of a token's largest value; at 4 bits and 1 bit flips are rare and large.
 ROUNDING = 1e-5
 FLIPPED = {8: 0.3, 4: 1.0, 1: 5.0}
 PRECISIONS = [

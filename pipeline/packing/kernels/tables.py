@@ -1,7 +1,7 @@
 """Embeddings from bits: only the rows that are looked up are expanded, each into the sum that it is part of.
 
-A row's codes lie as in the packed file (pipeline/packing/bits.py). Its value is code * scale, or a float where
-a table has 32 bits.
+A row's codes lie as in the packed file (pipeline/packing/bits.py). A value is code * scale; in a table of 32
+bits it is there as it is.
 """
 
 import numpy as np
