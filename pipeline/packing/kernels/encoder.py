@@ -23,7 +23,6 @@ def encode(places, quantizers, norms, x_at, length, hidden, num_heads, neurons, 
     places [layers, 6], quantizers [layers, 4], norms [layers, 2] are records of linear.PLACE,
     attention.QUANTIZER and NORMS. Query, key and value that round their input alike are one place, the first.
     """
-    steps, sums = np.empty(ROWS, np.float32), np.empty(ROWS, np.int64)
     # A literal would be a type of its own, and `linear` compiled anew for each.
     plain, residual = np.int64(PLAIN), np.int64(RESIDUAL)
     heads = room + ROOM
@@ -39,18 +38,18 @@ def encode(places, quantizers, norms, x_at, length, hidden, num_heads, neurons, 
             for part in range(QUERY, VALUE + 1):
                 if own[part].num_outputs:
                     target = heads + (first * 3 + part) * hidden * 4
-                    linear(own[part], row, hidden, size, target, 3 * hidden, row, hidden, plain, room, steps, sums)
+                    linear(own[part], row, hidden, size, target, 3 * hidden, row, hidden, plain, room)
         attention.attend(
             quantizers[layer], heads, 3 * hidden, context, hidden, length, num_heads, head_size, mask_at, rest
         )
         for first in range(0, length, ROWS):
             size, row = min(ROWS, length - first), x_at + first * hidden * 4
             source = context + first * hidden * 4
-            linear(own[OUT], source, hidden, size, block, hidden, row, hidden, residual, room, steps, sums)
+            linear(own[OUT], source, hidden, size, block, hidden, row, hidden, residual, room)
             for r in range(size):
                 normalize(block + r * hidden * 4, norm[0].weight_at, norm[0].bias_at, hidden, epsilon)
-            linear(own[UP], block, hidden, size, wide, neurons, block, hidden, activation, room, steps, sums)
-            linear(own[DOWN], wide, neurons, size, row, hidden, block, hidden, residual, room, steps, sums)
+            linear(own[UP], block, hidden, size, wide, neurons, block, hidden, activation, room)
+            linear(own[DOWN], wide, neurons, size, row, hidden, block, hidden, residual, room)
             for r in range(size):
                 normalize(row + r * hidden * 4, norm[1].weight_at, norm[1].bias_at, hidden, epsilon)
 

@@ -6,7 +6,7 @@ A block is few rows, so that their codes, sums and results stay in the processor
 import numpy as np
 
 from pipeline.packing.kernels import dot_products, lookup, popcount
-from pipeline.packing.kernels.compiling import compiled
+from pipeline.packing.kernels.compiling import compiled, floats_at, ints_at
 from pipeline.packing.kernels.rows import (
     finish_gelu,
     finish_plain,
@@ -47,17 +47,16 @@ PLACE = np.dtype(
     align=True,
 )
 
-# Room for one block: codes, sums, tables of the look-up.
+# Room for one block: codes, sums, tables of the look-up, what rows have of their own.
 CODES, SUMS, TABLES = 0, ROWS * LARGEST, ROWS * LARGEST * 5
-ROOM = TABLES + lookup.CHUNK * 4 * lookup.TABLES
+OF_ROWS = TABLES + lookup.CHUNK * 4 * lookup.TABLES
+ROOM = OF_ROWS + ROWS * 8
 
 
 @compiled
-def linear(place, rows_at, stride, num_rows, out_at, out_stride, other_at, other_stride, follows, room, steps, sums):  # type: ignore[no-untyped-def]
-    """out [M, N] = what follows of the layer's output for rows [M, K]; addresses, strides in floats, M <= ROWS.
-
-    steps, sums: room for ROWS floats and ints.
-    """
+def linear(place, rows_at, stride, num_rows, out_at, out_stride, other_at, other_stride, follows, room):  # type: ignore[no-untyped-def]
+    """out [M, N] = what follows of the layer's output for rows [M, K]; addresses, strides in floats, M <= ROWS."""
+    steps, sums = floats_at(room + OF_ROWS, ROWS), ints_at(room + OF_ROWS + ROWS * 4, ROWS)
     size = place.num_inputs
     for row in range(num_rows):
         source = rows_at + row * stride * 4

@@ -56,10 +56,9 @@ def answer(model, lookups, places, quantizers, norms, pooler, ids, segments, mas
     )
     rows, width = length, own.num_outputs
     if own.is_pooled:
-        steps, sums = np.empty(linear.ROWS, np.float32), np.empty(linear.ROWS, np.int64)
         # Neither number is a literal, so that `linear` is compiled only once.
         pooled, one, plain = room + linear.ROOM, own.is_pooled, np.int64(linear.PLAIN)
-        linear.linear(pooler[0], x_at, hidden, one, pooled, hidden, x_at, hidden, plain, room, steps, sums)
+        linear.linear(pooler[0], x_at, hidden, one, pooled, hidden, x_at, hidden, plain, room)
         first, found = floats_at(x_at, hidden), floats_at(pooled, hidden)
         for i in range(hidden):
             first[i] = math.tanh(found[i])
