@@ -57,4 +57,5 @@ def _codes_of_each_byte(bits: int) -> NDArray[np.int8]:
     every_byte = np.arange(256)[:, None]
     fields = every_byte >> np.arange(0, 8, bits) & (2**bits - 1)
     codes = 2 * fields - 1 if bits == 1 else (fields ^ 2 ** (bits - 1)) - 2 ** (bits - 1)
-    return codes.astype(np.int8)
+    found: NDArray[np.int8] = codes.astype(np.int8)
+    return found

@@ -12,6 +12,7 @@ Activations are bytes, 128 more than their codes; the callers subtract 128 times
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from llvmlite import binding, ir
 from numba import types
@@ -54,7 +55,7 @@ def _eight_bits(code: Code, address: Value) -> Value:
     return code.load(address, BYTES)
 
 
-def _tile(bits: int, expand: Callable[[Code, Value], Value], rows: int, vectors: int) -> object:
+def _tile(bits: int, expand: Callable[[Code, Value], Value], rows: int, vectors: int) -> Any:
     @instruction(
         types.void(types.uintp, types.intp, types.uintp, types.intp, types.intp, types.uintp, types.intp)
     )
@@ -95,7 +96,7 @@ def _add_dot_products(code: Code, totals: Value, activations: Value, weights: Va
     return code.call(_NAME, INTS, totals, activations, code.builder.bitcast(weights, INTS))
 
 
-def _product(bits: int, expand: Callable[[Code, Value], Value]) -> object:
+def _product(bits: int, expand: Callable[[Code, Value], Value]) -> Any:
     """`multiply(activations, weights, sums, M, N, K)` for weights of so many bits; all are addresses."""
     many, narrow = _tile(bits, expand, _ROWS, _VECTORS), _tile(bits, expand, _ROWS, 1)
     single, least = _tile(bits, expand, 1, _VECTORS), _tile(bits, expand, 1, 1)

@@ -1,5 +1,7 @@
 """Products of floats, for attention's context: values are weighted by probabilities, neither of them few bits."""
 
+from typing import Any
+
 from numba import types
 
 from pipeline.packing.kernels.compiling import compiled
@@ -8,7 +10,7 @@ from pipeline.packing.kernels.vector_ir import F32, FLOATS, LANES, Code, Value, 
 _ROWS = 6
 
 
-def _tile(rows: int, vectors: int) -> object:
+def _tile(rows: int, vectors: int) -> Any:
     @instruction(
         types.void(
             types.uintp, types.intp, types.uintp, types.intp, types.uintp, types.intp, types.uintp, types.intp

@@ -12,6 +12,8 @@ T: [K / 16 of a chunk, rows, 4, 32] shorts. Sums are shorts within a chunk of 25
 The product is over set bits; `y = 2 * product - sum of the row's activations` is the product with {-1, +1}.
 """
 
+from typing import Any
+
 from numba import types
 
 from pipeline.packing.kernels.compiling import compiled
@@ -62,7 +64,7 @@ def _bit(index: int, bit: int | None) -> int:
     return 0 if bit is None else index >> bit & 1
 
 
-def _tile(rows: int, vectors: int) -> object:
+def _tile(rows: int, vectors: int) -> Any:
     """The sums of `rows` rows with `vectors` times 32 outputs over one chunk, stored or added."""
 
     @instruction(

@@ -9,6 +9,8 @@ row's set bits. The tile gives the counts; the callers, who have what surrounds 
 Nothing but LLVM's generic vector language: the same source is right on every processor.
 """
 
+from typing import Any
+
 from numba import types
 
 from pipeline.packing.kernels.compiling import compiled
@@ -17,7 +19,7 @@ from pipeline.packing.kernels.vector_ir import I64, INTS, WORDS, Code, Value, in
 LANES, GROUP = 8, 64  # outputs of a vector, inputs of a word
 
 
-def _tile(rows: int, vectors: int, *, differing: bool) -> object:
+def _tile(rows: int, vectors: int, *, differing: bool) -> Any:
     """Counts of bits that differ (or are set in both) of `rows` rows with `vectors` times 8 outputs."""
 
     @instruction(

@@ -5,6 +5,7 @@ over 127: a code is round(127 * exponential), before the total is known, and two
 """
 
 import math
+from typing import Any
 
 from numba import types
 
@@ -14,7 +15,7 @@ from pipeline.packing.kernels.vector_ir import F32, FLOATS, INTS, LANES, Code, V
 PER_TOKEN, STEP, TWO_LEVELS = range(3)
 
 
-def _weights(kind: int) -> object:
+def _weights(kind: int) -> Any:
     """row = codes of softmax(row's scores) * value_steps; returns the step that the product is to be multiplied by."""
 
     @instruction(

@@ -6,11 +6,23 @@ divisions, and nothing is fused that is not fused there.
 """
 
 import math
+from typing import Any
 
+from llvmlite import ir
 from numba import types
 
-from pipeline.packing.kernels.vector_ir import F32, FLOATS, I8, I16, I32, INTS, LANES, Code, Value, instruction
-from llvmlite import ir
+from pipeline.packing.kernels.vector_ir import (
+    F32,
+    FLOATS,
+    I8,
+    I16,
+    I32,
+    INTS,
+    LANES,
+    Code,
+    Value,
+    instruction,
+)
 
 _BYTES16 = ir.VectorType(I8, LANES)
 NONE, GELU, RELU = 0, 1, 2
@@ -105,7 +117,7 @@ def to_bits(
     return code.loop(size, LANES, [ir.Constant(I32, 0)], body)[0]
 
 
-def _finish(activation: int, *, residual: bool) -> object:
+def _finish(activation: int, *, residual: bool) -> Any:
     @instruction(
         types.void(
             types.uintp,

@@ -4,6 +4,8 @@ A row's codes lie as in the packed file (pipeline/packing/bits.py). A value is c
 bits it is there as it is.
 """
 
+from typing import Any
+
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -27,7 +29,7 @@ TABLE = np.dtype(
 )
 
 
-def _adding(bits: int) -> object:
+def _adding(bits: int) -> Any:
     """row += codes * scale, for codes of so many bits."""
 
     @instruction(types.void(types.uintp, types.uintp, types.intp, types.float32))

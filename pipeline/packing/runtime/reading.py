@@ -42,7 +42,7 @@ class Arrays:
         format.check_entries(contents.entries, layout.entries(config), source=str(path))
         self.names = frozenset(contents.entries)
         self._matrices = layout.matrices(config)
-        self._file: Any = safe_open(path, framework="numpy")  # type: ignore[no-untyped-call]
+        self._file: Any = safe_open(path, framework="numpy")
 
     def codes(self, name: str) -> NDArray[np.uint8]:
         """The bytes [O, B] of a matrix or table."""
