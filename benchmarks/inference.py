@@ -299,7 +299,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--engines", type=engines_of, default=",".join(ENGINES))
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--starts", type=int, default=3, help="more fresh processes for the first answer")
+    parser.add_argument("--starts", type=int, default=3, help="more processes, for first answers; at least 1")
     parser.add_argument("--remake", action="store_true", help="make the models' files again")
     parser.add_argument("--json", action="store_true", help="one JSON document, for programs")
     return parser.parse_args()
@@ -313,7 +313,9 @@ def main() -> int:
         if asked.remake:
             shutil.rmtree(CACHE / model, ignore_errors=True)
         for threads in asked.threads:
-            found.append(measure(model, shapes, asked.engines, threads, asked.rounds, asked.starts, _say))
+            found.append(
+                measure(model, shapes, asked.engines, threads, asked.rounds, max(1, asked.starts), _say)
+            )
             if not asked.json:
                 print(as_markdown(found[-1]), flush=True)
     if asked.json:

@@ -17,6 +17,7 @@ from pipeline import paths
 from pipeline.modeling.share import num_kept
 from pipeline.packing import stored_codes
 from pipeline.packing.registration import MODEL_TYPE as MODEL_TYPE
+from pipeline.packing.stored_codes import FIVE_TRITS
 from pipeline.packing.tensors import Entry, FormatError, parse_json
 
 FORMAT = 1
@@ -73,7 +74,7 @@ class AnsweringFields(_Fields):
 
 
 class ConfigFields(_Fields):
-    """Every key that config.json of a packed folder may have; all are needed but the last four."""
+    """Every key that config.json of a packed folder may have; all are needed but the last five."""
 
     model_type: Literal["bitladder-bert"]
     bitladder_format: Literal[1]
@@ -96,6 +97,7 @@ class ConfigFields(_Fields):
     id2label: Annotated[dict[str, str], Field(min_length=1, max_length=100_000)]
     label2id: dict[str, int]
     bitladder_width: Annotated[float, Field(gt=0, lt=1)] | None = None
+    bitladder_trits_per_byte: Literal[5] | None = None
     pad_token_id: Annotated[int, Field(ge=0)] | None = None
     problem_type: Literal["regression", "single_label_classification"] | None = None
     bitladder_answering: AnsweringFields | None = None
@@ -109,6 +111,9 @@ class ConfigFields(_Fields):
         if self.bitladder_width is not None:
             num_kept(self.num_attention_heads, self.bitladder_width, "heads")
             num_kept(self.intermediate_size, self.bitladder_width, "neurons")
+        precision = self.bitladder_precision
+        if self.bitladder_trits_per_byte and 2 not in (precision.weights, precision.embeddings):
+            raise ValueError("bitladder_trits_per_byte is there, and nothing has 2 bits")
         if set(self.id2label) != {str(number) for number in range(len(self.id2label))}:
             raise ValueError("id2label does not number its names from 0 on")
         self._check_answering()
@@ -174,7 +179,12 @@ def check_metadata(metadata: Mapping[str, str], *, source: str) -> None:
         raise FormatError(f"{source}: bitladder_format is {version!r}; this version reads {str(FORMAT)!r}")
 
 
-def check_codes(name: str, codes_OB: NDArray[np.uint8], bits: int, num_codes: int) -> None:
+def stored_bits(bits: int, trits_per_byte: int | None) -> float:
+    """What a code of so many bits takes in the file: ternary ones less where a byte holds five."""
+    return FIVE_TRITS if bits == 2 and trits_per_byte == 5 else bits
+
+
+def check_codes(name: str, codes_OB: NDArray[np.uint8], bits: float, num_codes: int) -> None:
     """Raises FormatError when packing cannot have written these bytes."""
     try:
         stored_codes.check(codes_OB, bits, num_codes)

@@ -22,20 +22,28 @@ from pipeline.quantizers.quantizer import Granularity
 
 
 class Packed(nn.Module):
-    """Codes [O, B] and their scales, [O] by row or [1] by matrix. Both are zero until they are loaded."""
+    """Codes [O, B] and their scales, [O] by row or [1] by matrix. Both are zero until they are loaded.
+
+    `bits` are those of a code, `stored` those that it takes in a byte: see packing/bits.py.
+    """
 
     codes: Tensor
     scale: Tensor
 
-    def __init__(self, num_rows: int, num_columns: int, *, bits: int, granularity: Granularity) -> None:
+    def __init__(
+        self, num_rows: int, num_columns: int, *, bits: int, stored: float, granularity: Granularity
+    ) -> None:
         super().__init__()
+        self.stored = stored
         self.num_rows, self.num_columns, self.bits, self.granularity = (
             num_rows,
             num_columns,
             bits,
             granularity,
         )
-        self.register_buffer("codes", torch.zeros(num_rows, num_bytes(num_columns, bits), dtype=torch.uint8))
+        self.register_buffer(
+            "codes", torch.zeros(num_rows, num_bytes(num_columns, stored), dtype=torch.uint8)
+        )
         self.register_buffer("scale", torch.zeros(num_rows if granularity == "row" else 1))
 
     def extra_repr(self) -> str:
@@ -45,10 +53,9 @@ class Packed(nn.Module):
 class PackedLinear(Packed):
     """`x @ (codes * scale).T + bias`, the input quantized first where the trained layer did so."""
 
-    def __init__(self, layer: QuantizedLinear) -> None:
-        super().__init__(
-            layer.out_features, layer.in_features, bits=layer.bits, granularity=layer.granularity
-        )
+    def __init__(self, layer: QuantizedLinear, *, stored: float) -> None:
+        rows, columns = layer.out_features, layer.in_features
+        super().__init__(rows, columns, bits=layer.bits, stored=stored, granularity=layer.granularity)
         self.bias = layer.bias
         self.activation = layer.activation
         self.kernels = layer.kernels
@@ -61,7 +68,7 @@ class PackedLinear(Packed):
         return product(x, self.weight().values_OI(), self.bias, self.kernels)
 
     def weight(self) -> CodedWeight:
-        codes_OI = unpack(self.codes, self.bits, self.num_columns)
+        codes_OI = unpack(self.codes, self.stored, self.num_columns)
         return CodedWeight(codes_OI, self.scale, largest_code(self.bits))
 
     def multiplied(self, codes: Codes, *, largest: int) -> Tensor:
@@ -74,7 +81,9 @@ class PackedSplitLinear(nn.Module):
 
     def __init__(self, layer: SplitLinear) -> None:
         super().__init__()
-        self.first, self.second = PackedLinear(layer.first), PackedLinear(layer.second)
+        self.first, self.second = (
+            PackedLinear(half, stored=half.bits) for half in (layer.first, layer.second)
+        )
         self.activation = layer.activation
 
     def forward(self, input: Tensor) -> Tensor:
@@ -90,11 +99,11 @@ class PackedSplitLinear(nn.Module):
 class PackedEmbedding(Packed):
     """A table of which only the rows that are looked up are unpacked."""
 
-    def __init__(self, layer: QuantizedEmbedding) -> None:
-        super().__init__(
-            layer.num_embeddings, layer.embedding_dim, bits=layer.bits, granularity=layer.granularity
-        )
+    def __init__(self, layer: QuantizedEmbedding, *, stored: float) -> None:
+        rows, columns = layer.num_embeddings, layer.embedding_dim
+        super().__init__(rows, columns, bits=layer.bits, stored=stored, granularity=layer.granularity)
 
     def forward(self, input: Tensor) -> Tensor:
-        rows = unpack(functional.embedding(input, self.codes), self.bits, self.num_columns, self.scale.dtype)
+        found = functional.embedding(input, self.codes)
+        rows = unpack(found, self.stored, self.num_columns, self.scale.dtype)
         return rows * (self.scale if self.granularity == "matrix" else self.scale[input].unsqueeze(-1))

@@ -54,6 +54,7 @@ class BitladderBertConfig(BertConfig):
     bitladder_format: int = format.FORMAT
     bitladder_precision: dict[str, Any] | None = None
     bitladder_width: float | None = None
+    bitladder_trits_per_byte: int | None = None
     bitladder_answering: dict[str, Any] | None = None
 
 
@@ -72,9 +73,9 @@ class PackedBert(BertPreTrainedModel):
             if isinstance(layer, SplitLinear):
                 self.set_submodule(name, PackedSplitLinear(layer))
             elif isinstance(layer, QuantizedLinear):
-                self.set_submodule(name, PackedLinear(layer))
+                self.set_submodule(name, PackedLinear(layer, stored=_stored(layer.bits, config)))
             elif isinstance(layer, QuantizedEmbedding):
-                self.set_submodule(name, PackedEmbedding(layer))
+                self.set_submodule(name, PackedEmbedding(layer, stored=_stored(layer.bits, config)))
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *arguments: Any, **options: Any) -> Any:
@@ -144,6 +145,10 @@ def entries(model: nn.Module) -> dict[str, Entry]:
     return {name: format.stored(name, tensors.entry(tensor)) for name, tensor in model.state_dict().items()}
 
 
+def _stored(bits: int, config: BitladderBertConfig) -> float:
+    return format.stored_bits(bits, config.bitladder_trits_per_byte)
+
+
 def _class_of(folder: Path) -> type[PackedBert]:
     [name] = format.read_config(folder)["architectures"]
     return PackedBertForQuestionAnswering if name == format.ANSWERER else PackedBertForSequenceClassification
@@ -167,7 +172,7 @@ def _check_folder(folder: Path, asked: type[PackedBert]) -> None:
 def _check_values(model: nn.Module) -> None:
     for name, layer in model.named_modules():
         if isinstance(layer, Packed):
-            format.check_codes(name, layer.codes.cpu().numpy(), layer.bits, layer.num_columns)
+            format.check_codes(name, layer.codes.cpu().numpy(), layer.stored, layer.num_columns)
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point():
             format.check_floats(name, tensor.detach().cpu().numpy())

@@ -2,7 +2,7 @@
 
 How codes lie in bytes: bits.py, which packs them.
 
-Shapes: O rows, I codes per row, B = ceil(I * bits / 8) bytes per row. Everything here works on the last
+Shapes: O rows, I codes per row, B bytes per row. Everything here works on the last
 dimension, so any number of dimensions may stand before it.
 """
 
@@ -12,14 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
+FIVE_TRITS = 1.6  # bits of a ternary code of which a byte holds five
+_LARGEST = 3**5 - 1  # a byte of five ternary digits
 
 
-def num_bytes(num_codes: int, bits: int) -> int:
+def num_bytes(num_codes: int, bits: float) -> int:
     """Bytes that a row of codes takes."""
-    return -(-num_codes * bits // 8)
+    return -(-num_codes // per_byte(bits))
 
 
-def unpack(bytes_OB: Bytes, bits: int, num_codes: int) -> NDArray[np.int8]:
+def per_byte(bits: float) -> int:
+    """Codes in a byte."""
+    return round(8 / bits)
+
+
+def unpack(bytes_OB: Bytes, bits: float, num_codes: int) -> NDArray[np.int8]:
     """The codes [O, I] of bytes that `check` accepts."""
     if bits == 8:
         return bytes_OB.view(np.int8)
@@ -28,7 +35,16 @@ def unpack(bytes_OB: Bytes, bits: int, num_codes: int) -> NDArray[np.int8]:
     return codes_OI
 
 
-def check(bytes_OB: Bytes, bits: int, num_codes: int) -> None:
+def as_two_bits(bytes_OB: Bytes, num_codes: int) -> Bytes:
+    """Of ternary codes, five in a byte: the same with four in a byte, 2 bits each, as kernels read them."""
+    fields = unpack(bytes_OB, FIVE_TRITS, num_codes).view(np.uint8) & 3
+    padding = [(0, 0)] * (fields.ndim - 1) + [(0, -num_codes % 4)]
+    quarters = np.pad(fields, padding).reshape(*fields.shape[:-1], -1, 4)
+    found: Bytes = np.bitwise_or.reduce(quarters << np.arange(0, 8, 2, dtype=np.uint8), axis=-1)
+    return found
+
+
+def check(bytes_OB: Bytes, bits: float, num_codes: int) -> None:
     """Whether packing can have written these bytes: nothing in the padding, no code that is not used.
 
     Raises:
@@ -37,11 +53,25 @@ def check(bytes_OB: Bytes, bits: int, num_codes: int) -> None:
     if bytes_OB.dtype != np.uint8 or bytes_OB.shape[-1] != num_bytes(num_codes, bits):
         wanted = f"{num_codes} codes of {bits} bit are uint8 with {num_bytes(num_codes, bits)}"
         raise ValueError(f"{bytes_OB.dtype} with {bytes_OB.shape[-1]} bytes a row; {wanted}")
+    if bits == FIVE_TRITS:
+        _check_digits(bytes_OB, num_codes)
+        return
+    bits = int(bits)
     used_bits = num_codes * bits - 8 * (bytes_OB.shape[-1] - 1)
     if used_bits < 8 and bytes_OB.size and bool((bytes_OB[..., -1] >> used_bits).any()):
         raise ValueError("padding bits are set")
     if bits > 1 and _holds_lowest(bytes_OB, bits):
         raise ValueError(f"the code {-(2 ** (bits - 1))} is there, which {bits} bit do not use")
+
+
+def _check_digits(bytes_OB: Bytes, num_codes: int) -> None:
+    if bytes_OB.size and int(bytes_OB.max()) > _LARGEST:
+        raise ValueError(
+            f"the byte {bytes_OB.max()} is there, and five ternary digits are at most {_LARGEST}"
+        )
+    used = num_codes - 5 * (bytes_OB.shape[-1] - 1)
+    if bytes_OB.size and bool((bytes_OB[..., -1] >= 3**used).any()):
+        raise ValueError("padding digits are set")
 
 
 def _holds_lowest(bytes_OB: Bytes, bits: int) -> bool:
@@ -52,9 +82,12 @@ def _holds_lowest(bytes_OB: Bytes, bits: int) -> bool:
 
 
 @cache
-def _codes_of_each_byte(bits: int) -> NDArray[np.int8]:
-    """[256, 8 / bits]: what each possible byte means."""
+def _codes_of_each_byte(bits: float) -> NDArray[np.int8]:
+    """[256, codes in a byte]: what each possible byte means."""
     every_byte = np.arange(256)[:, None]
+    if bits == FIVE_TRITS:
+        return (every_byte // 3 ** np.arange(5) % 3 - 1).astype(np.int8)
+    bits = int(bits)
     fields = every_byte >> np.arange(0, 8, bits) & (2**bits - 1)
     codes = 2 * fields - 1 if bits == 1 else (fields ^ 2 ** (bits - 1)) - 2 ** (bits - 1)
     found: NDArray[np.int8] = codes.astype(np.int8)

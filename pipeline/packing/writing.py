@@ -20,6 +20,7 @@ from pipeline.packing.bits import pack as pack_codes
 from pipeline.packing.tensors import Entry
 from pipeline.quantizers.choose import FULL, quantize_weight
 
+TRITS_PER_BYTE = 5
 _KEPT = (
     "vocab_size",
     "hidden_size",
@@ -55,6 +56,7 @@ def packed_config(model: Bert) -> dict[str, object]:
         raise ValueError("the model has full-precision weights; only a rung of the ladder can be packed")
     answering = getattr(config, ANSWERING_KEY, None)
     id2label = {str(number): str(name) for number, name in (config.id2label or {}).items()}
+    has_trits = 2 in (precision.weights, precision.embeddings)
     values = {
         **{key: getattr(config, key) for key in _KEPT},
         "model_type": format.MODEL_TYPE,
@@ -64,6 +66,7 @@ def packed_config(model: Bert) -> dict[str, object]:
         "bitladder_format": format.FORMAT,
         "bitladder_precision": precision.as_dict(),
         "bitladder_width": None if width_of(config) == 1 else width_of(config),
+        "bitladder_trits_per_byte": TRITS_PER_BYTE if has_trits else None,
         "id2label": id2label,
         "label2id": {name: int(number) for number, name in id2label.items()},
         "problem_type": config.problem_type,
@@ -92,7 +95,9 @@ def _packed_matrix(
         raise ValueError(f"{name}.weight: holds NaN or infinity")
     quantized = quantize_weight(latent_OI, layer.bits, layer.granularity)
     return {
-        f"{name}{format.CODES}": pack_codes(quantized.codes_OI, layer.bits),
+        f"{name}{format.CODES}": pack_codes(
+            quantized.codes_OI, format.stored_bits(layer.bits, TRITS_PER_BYTE)
+        ),
         f"{name}{format.SCALE}": _exactly_half(f"{name}{format.SCALE}", quantized.scale_O1.flatten()),
     }
 

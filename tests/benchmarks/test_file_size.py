@@ -28,7 +28,8 @@ def test_a_row_is_what_was_written(
     ]
     for row in rows:
         assert row["ratio"] == row["fp32_bytes"] / row["packed_bytes"]
-        assert row["bits_per_weight"] == row["bits"]
+        # 64 ternary codes are 13 bytes, 128 are 26.
+        assert row["bits_per_weight"] == (1 if row["bits"] == 1 else pytest.approx(1.625, abs=0.001))
         assert row["bar"] is None
     scales = 200 + 40 + 2 + 2 * (5 * 64 + 128) + 64
     matrices = 3 + 2 * 6 + 1

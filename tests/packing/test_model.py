@@ -200,10 +200,10 @@ def test_a_code_that_no_ternary_weight_has_is_refused_by_name(trained: Rung, tmp
         pack(trained(Precision(2, 2, 32)), folder)
 
     def spoil(state: dict[str, Tensor]) -> None:
-        state[f"{FFN}.codes"][0, 0] = 0b10
+        state[f"{FFN}.codes"][0, 0] = 243
 
     republish(tmp_path / "packed", spoil)
-    with pytest.raises(FormatError, match=f"{FFN}.codes: the code -2"):
+    with pytest.raises(FormatError, match=f"{FFN}.codes: the byte 243"):
         model.load(tmp_path / "packed")
 
 

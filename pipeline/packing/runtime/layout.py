@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.packing.format import ANSWERER, CODES, SCALE
+from pipeline.packing.format import ANSWERER, CODES, SCALE, stored_bits
 from pipeline.packing.stored_codes import num_bytes
 from pipeline.packing.tensors import Entry
 
@@ -61,14 +61,15 @@ def pooler(config: dict[str, Any]) -> list[Linear]:
     return [] if is_answerer(config) else [Linear(POOLER, config["hidden_size"], config["hidden_size"])]
 
 
-def matrices(config: dict[str, Any]) -> dict[str, tuple[int, int]]:
-    """Of everything that has codes: bits, and codes in a row."""
+def matrices(config: dict[str, Any]) -> dict[str, tuple[float, int]]:
+    """Of everything that has codes: bits of one in the file, and codes in a row."""
     precision, layers = config["bitladder_precision"], range(config["num_hidden_layers"])
     linears = [*(one for layer in layers for one in layer_linears(config, layer)), *pooler(config)]
-    found = {one.name: (precision["weights"], one.num_inputs) for one in linears}
+    found = {one.name: (_stored(precision["weights"], config), one.num_inputs) for one in linears}
     if precision["embeddings"] != FULL:
         tables = {f"{EMBEDDINGS}.{name}" for name in TABLES}
-        found |= dict.fromkeys(tables, (precision["embeddings"], config["hidden_size"]))
+        stored = _stored(precision["embeddings"], config)
+        found |= dict.fromkeys(tables, (stored, config["hidden_size"]))
     return found
 
 
@@ -114,8 +115,12 @@ def _linear(linear: Linear, config: dict[str, Any]) -> _Entries:
 
 def _matrix(name: str, rows: int, columns: int, bits: int, config: dict[str, Any]) -> _Entries:
     is_per_row = config["bitladder_precision"]["granularity"] == "row"
-    yield f"{name}{CODES}", Entry("U8", (rows, num_bytes(columns, bits)))
+    yield f"{name}{CODES}", Entry("U8", (rows, num_bytes(columns, _stored(bits, config))))
     yield f"{name}{SCALE}", Entry("F16", (rows if is_per_row else 1,))
+
+
+def _stored(bits: int, config: dict[str, Any]) -> float:
+    return stored_bits(bits, config.get("bitladder_trits_per_byte"))
 
 
 def _norm(name: str, config: dict[str, Any]) -> _Entries:

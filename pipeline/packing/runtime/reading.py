@@ -10,6 +10,7 @@ from safetensors import safe_open
 from pipeline import files
 from pipeline.packing import format, tensors
 from pipeline.packing.runtime import layout, support
+from pipeline.packing.stored_codes import FIVE_TRITS, as_two_bits
 
 Floats = NDArray[np.float32]
 
@@ -45,10 +46,11 @@ class Arrays:
         self._file: Any = safe_open(path, framework="numpy")
 
     def codes(self, name: str) -> NDArray[np.uint8]:
-        """The bytes [O, B] of a matrix or table."""
+        """The bytes [O, B] of a matrix or table; ternary codes always with 2 bits each."""
         found: NDArray[np.uint8] = self._file.get_tensor(f"{name}{format.CODES}")
-        format.check_codes(name, found, *self._matrices[name])
-        return found
+        stored, num_codes = self._matrices[name]
+        format.check_codes(name, found, stored, num_codes)
+        return as_two_bits(found, num_codes) if stored == FIVE_TRITS else found
 
     def scale(self, name: str, num_rows: int) -> Floats:
         """One per row [O], also where all rows share one."""
