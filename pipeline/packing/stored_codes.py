@@ -86,9 +86,8 @@ def _codes_of_each_byte(bits: float) -> NDArray[np.int8]:
     """[256, codes in a byte]: what each possible byte means."""
     every_byte = np.arange(256)[:, None]
     if bits == FIVE_TRITS:
-        return (every_byte // 3 ** np.arange(5) % 3 - 1).astype(np.int8)
-    bits = int(bits)
-    fields = every_byte >> np.arange(0, 8, bits) & (2**bits - 1)
-    codes = 2 * fields - 1 if bits == 1 else (fields ^ 2 ** (bits - 1)) - 2 ** (bits - 1)
-    found: NDArray[np.int8] = codes.astype(np.int8)
-    return found
+        return np.asarray(every_byte // 3 ** np.arange(5) % 3 - 1, np.int8)
+    width = int(bits)
+    fields = every_byte >> np.arange(0, 8, width) & (2**width - 1)
+    codes = 2 * fields - 1 if width == 1 else (fields ^ 2 ** (width - 1)) - 2 ** (width - 1)
+    return np.asarray(codes, np.int8)

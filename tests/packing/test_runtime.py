@@ -273,7 +273,7 @@ FFN = "bert.encoder.layer.0.intermediate.dense"
         (lambda state: state[f"{FFN}.bias"].fill_(torch.nan), f"{FFN}.bias: holds NaN"),
         (lambda state: state["classifier.bias"].fill_(torch.inf), "classifier.bias: holds NaN"),
         (lambda state: state["bert.embeddings.LayerNorm.bias"].fill_(torch.inf), "LayerNorm.bias: holds"),
-        (lambda state: state["bert.embeddings.word_embeddings.codes"].fill_(0b10), "word_embeddings.codes: "),
+        (lambda state: state["bert.embeddings.word_embeddings.codes"].fill_(243), "word_embeddings.codes: "),
     ],
 )
 def test_a_file_that_was_not_packed_so_is_refused_by_name(
