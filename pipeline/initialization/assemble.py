@@ -58,7 +58,7 @@ def note(part: str, origin: Origin) -> Part:
 
 def is_activation(name: str) -> bool:
     """Whether a tensor belongs to an activation quantizer rather than to BERT."""
-    return name.rsplit(".", 1)[-1] in ("log_step", "offset", "shift")
+    return not {"activation", "products"}.isdisjoint(name.split("."))
 
 
 def _first(name: str, tensor: Tensor, origins: Mapping[str, Origin]) -> Tensor:

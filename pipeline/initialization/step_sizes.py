@@ -11,14 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.modeling.attention import activation_quantizers
+from pipeline.modeling.layers import quantized_layers
 from pipeline.modeling.traces import trace
 from pipeline.quantizers.activation import ActivationQuantizer
 
 
 @torch.no_grad()
 def calibrate(model: Any, batch: dict[str, Tensor]) -> int:
-    """Calibrate all activation quantizers of `model` on one batch; return how many there are."""
+    """Calibrate all activation quantizers of `model` on one batch; return how many there are.
+
+    Where none of them keeps anything, as by default at 8 bits, the model is not run.
+    """
     quantizers = activation_quantizers(model)
+    if not any(quantizer.state_dict() for quantizer in quantizers.values()):
+        return len(quantizers)
     hooks = [
         quantizer.register_forward_pre_hook(_calibrate_first(name, batch["attention_mask"].bool()))
         for name, quantizer in quantizers.items()
@@ -31,6 +37,13 @@ def calibrate(model: Any, batch: dict[str, Tensor]) -> int:
         for hook in hooks:
             hook.remove()
     return len(quantizers)
+
+
+@torch.no_grad()
+def calibrate_weights(model: nn.Module) -> None:
+    """Set what weight quantizers learn from the weights that the model has now."""
+    for layer in quantized_layers(model):
+        layer.quantizer.calibrate(layer.weight)
 
 
 def _calibrate_first(name: str, mask_BS: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:

@@ -118,10 +118,10 @@ def part_of(name: str) -> str:
     kind = name.rsplit(".", 1)[-1]
     if name.startswith(("classifier.", "qa_outputs.", "cls.")):
         return HEAD
+    if not {"activation", "products"}.isdisjoint(name.split(".")):
+        return "activation steps"
     if kind == "scale":
         return "scales"
-    if kind in ("log_step", "offset", "shift"):
-        return "activation steps"
     if kind == "bias" or "LayerNorm" in name:
         return SIDE
     for module, part in TABLES.items():
