@@ -1,6 +1,6 @@
 """Where each part of a rung's first weights comes from, as its `init` in params.yaml says."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pipeline import params
 from pipeline.initialization.assemble import Origin, Source
@@ -13,11 +13,13 @@ def origins(
     num_layers: int,
     *,
     parent: Source,
-    teacher: Source,
+    teacher: Callable[[], Source],
     std: float,
     seed: int,
 ) -> dict[str, Origin]:
     """The origin of every smallest part; what no selector names is the parent's.
+
+    `teacher` is called for parts that are copied from it, not where there are none.
 
     Raises:
         ValueError: a selector names no part of a model with so many layers, or two contradict each other.
@@ -29,8 +31,10 @@ def origins(
     }
 
 
-def _origin(wanted: params.Origin, parent: Source, teacher: Source, *, std: float, seed: int) -> Origin:
+def _origin(
+    wanted: params.Origin, parent: Source, teacher: Callable[[], Source], *, std: float, seed: int
+) -> Origin:
     if wanted.is_drawn:
         own_seed = seed if wanted.seed is None else wanted.seed
         return Draw(wanted.distribution or "normal", wanted.std or std, own_seed)
-    return teacher if wanted.copy_from == "teacher" else parent
+    return teacher() if wanted.copy_from == "teacher" else parent

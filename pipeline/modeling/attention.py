@@ -17,6 +17,7 @@ from transformers.masking_utils import eager_mask
 from transformers.models.bert.modeling_bert import BertSelfAttention
 
 from pipeline.modeling.attend import attend, rounded
+from pipeline.modeling.heads import show_heads
 from pipeline.modeling.kernels import PLAIN, Kernels, choose
 from pipeline.modeling.layers import joined, share_codes
 from pipeline.quantizers.activation import ActivationQuantizer, activation_quantizer
@@ -73,6 +74,7 @@ class QuantizedSelfAttention(BertSelfAttention):
         assert self.products is not None
         shape = (*hidden_states.shape[:2], 3, self.num_attention_heads, self.attention_head_size)
         heads_3BHSD = joined(layers, hidden_states).view(shape).permute(2, 0, 3, 1, 4).contiguous()
+        show_heads(heads_3BHSD)
         quantizers = (self.products.query, self.products.key, self.products.value)
         for quantizer, x in zip(quantizers, heads_3BHSD, strict=True):
             quantizer.show(x)
@@ -97,6 +99,7 @@ def attention(
     **_: Any,
 ) -> tuple[Tensor, Tensor]:
     """Return the context [B, S, H, D] and, in place of the probabilities, the scores [B, H, S, S]."""
+    show_heads((query, key, value))
     products: AttentionQuantizers | None = getattr(module, "products", None)
     kernels: Kernels = getattr(module, "kernels", PLAIN)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling

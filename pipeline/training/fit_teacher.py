@@ -18,8 +18,9 @@ from pipeline.params import Params, Task
 from pipeline.record import Record
 from pipeline.training import fingerprint, parallel, split
 from pipeline.training.device import choose_threads, move, seed_everything
-from pipeline.training.loop import LossTerms, fit
+from pipeline.training.loop import fit
 from pipeline.training.outcome import publish
+from pipeline.training.phases import LossTerms, Phase
 from pipeline.training.resume import States, open_states
 
 
@@ -43,20 +44,21 @@ def fit_teacher(params: Params) -> Record:
     state, init = teacher_start(model.state_dict(), source, std=config.initializer_range, seed=params.seed)
     checkpoint.load_strictly(model, state, source="models/pretrained")
     move(model)
+    num_steps = params.budget.teacher.count_steps(
+        num_rows=len(data.train), batch_size=optimization.batch_size
+    )
     fitted = fit(
         model,
         name="teacher",
         batches=data.train.shuffled(
             optimization.batch_size, seed=params.seed, bucket_batches=params.training.bucket_batches
         ),
-        loss_terms=_against_labels(params.task.kind == "regression"),
+        course=[
+            Phase(_against_labels(params.task.kind == "regression"), num_steps, optimization.learning_rate)
+        ],
         score=lambda trained: split.score_on(data.selection, params.task, trained).score,
-        num_steps=params.budget.teacher.count_steps(
-            num_rows=len(data.train), batch_size=optimization.batch_size
-        ),
         num_evaluations=params.budget.evaluations,
         optimization=optimization,
-        learning_rate=optimization.learning_rate,
         states=states,
     )
     scored = split.score_on(data.selection, params.task, model)

@@ -14,7 +14,7 @@ TEACHER = Source("teacher", {}, "0" * 64)
 
 def found(**init: object) -> dict[str, object]:
     wanted = {selector.replace("__", "."): Origin.model_validate(origin) for selector, origin in init.items()}
-    return dict(origins(wanted, 2, parent=PARENT, teacher=TEACHER, std=0.02, seed=5))
+    return dict(origins(wanted, 2, parent=PARENT, teacher=lambda: TEACHER, std=0.02, seed=5))
 
 
 def test_everything_is_the_parents_unless_said() -> None:
