@@ -28,6 +28,7 @@ CODE = (
     "training",
 )
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
+QUANTIZERS = ("weight_quantizer", "group_size", "activation_quantizer", "attention")
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "BITLADDER_KERNELS")
 
 
@@ -64,7 +65,8 @@ def _kind(params: Params, name: str) -> dict[str, Any]:
             "stage": "rung",
             "bits": [rung.bits, rung.embedding_bits or rung.bits, rung.activation_bits_or_32],
             "granularity": rung.granularity,
-            "form": [rung.width, rung.split],
+            "form": [rung.width, rung.split, rung.hidden_act],
+            "quantizers": [getattr(rung, field, None) for field in QUANTIZERS],
             "terms": [term for term, weight in terms.model_dump().items() if weight],
         }
     return {

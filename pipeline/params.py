@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from pydantic_core import PydanticCustomError
 
 from pipeline.equal_steps import Length, total_steps
+from pipeline.problems.activations import activation_problems
 from pipeline.problems.claims import claim_problems
 from pipeline.problems.contradictions import contradictions
 from pipeline.problems.durations import duration_problems
@@ -428,5 +429,5 @@ def _problems(values: dict[object, object]) -> list[Problem]:
     wrong = {problem.field for problem in fields}
     of_rungs = [*ladder_problems(lookup), *initialization_problems(lookup), *width_problems(lookup)]
     between = [*contradictions(lookup), *duration_problems(lookup), *seed_problems(lookup)]
-    between += [*of_rungs, *claim_problems(lookup)]
+    between += [*of_rungs, *activation_problems(lookup), *claim_problems(lookup)]
     return fields + [problem for problem in between if problem.field not in wrong]

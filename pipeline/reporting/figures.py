@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, Percent
 
 Models = Mapping[str, Mapping[str, Any]]
 # By bits of the activations; distinguishable with any colour vision (Okabe and Ito).
-COLOURS = {32: "#0072B2", 8: "#009E73", 4: "#E69F00", 1: "#D55E00"}
+COLOURS = {32: "#0072B2", 8: "#009E73", 4: "#E69F00", 2: "#CC79A7", 1: "#D55E00"}
 _STYLE: dict[Any, Any] = {
     "text.parse_math": False,
     "svg.hashsalt": "bitladder",
@@ -56,7 +56,9 @@ def score_against_size(models: Models, *, score: str, constant: float | None) ->
         axes.set_ylabel(score)
         axes.margins(x=0.14, y=0.1)
         if rungs:
-            axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=4, handletextpad=0.2)
+            axes.legend(
+                frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(COLOURS), handletextpad=0.2
+            )
         _name_points(figure, axes, rungs)
         return _svg(figure, "size")
 
