@@ -6,7 +6,6 @@ the selection split, which is held out of train.
 """
 
 import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +66,7 @@ def folder_of(name: str) -> Path:
 def table_csv(models: Mapping[str, Mapping[str, Any]]) -> str:
     """A row per model; what is undefined is empty."""
     rows = [[name, *(_cell(model[column]) for column in _COLUMNS)] for name, model in models.items()]
-    return _csv(["rung", *_COLUMNS], rows)
+    return files.csv_text(["rung", *_COLUMNS], rows)
 
 
 def curves_csv(rungs: Sequence[str]) -> str:
@@ -76,7 +75,7 @@ def curves_csv(rungs: Sequence[str]) -> str:
     for rung in rungs:
         with (paths.model_dir(rung) / paths.CURVE).open(newline="", encoding="utf-8") as file:
             rows += [[rung, row["step"], row["loss"], row["score"]] for row in csv.DictReader(file)]
-    return _csv(["rung", "step", "loss", "score"], rows)
+    return files.csv_text(["rung", "step", "loss", "score"], rows)
 
 
 def most_frequent(frame: Any, task: Task) -> tuple[float | None, float | None]:
@@ -212,11 +211,3 @@ def _cell(value: Any) -> Any:
     if isinstance(value, float):
         return f"{value:.6g}"
     return "" if value is None else value
-
-
-def _csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
