@@ -1,8 +1,8 @@
 """Stage `evaluate`: scores of every delivered rung, from its packed file, and of the teacher; sizes; claims.
 
 Writes `metrics/results.json` (everything), `metrics/table.csv` (a row per model) and `metrics/curves.csv`
-(every rung's training curve). The validation splits scored here chose nothing: checkpoints were chosen on
-the selection split, which is held out of train.
+(every rung's training curve). The validation splits scored here chose nothing, unless params.yaml asks for the
+peers' habit (`evaluation.selection`). Means over seeds are made of these scores and those of `repeat`.
 """
 
 import csv
@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline import files, paths, record
 from pipeline.data.progress import say
+from pipeline.evaluation.seeds import over_seeds
 from pipeline.params import Params, Task
 from pipeline.record import Record
 
@@ -31,12 +32,14 @@ class Answers:
         score: of the first split.
         accuracy: share of its rows that are exactly right (of questions, exact match), None for a regression.
         threshold: margin over which a question has no answer, as the model was published with it.
+        rows_NK: what the score is made of, by example; see `Scored`.
     """
 
     scores: dict[str, dict[str, float | None]]
     score: float | None
     accuracy: float | None
     threshold: float | None = None
+    rows_NK: Any = None
 
 
 def run(params: Params, rung: str | None = None) -> None:
@@ -45,17 +48,30 @@ def run(params: Params, rung: str | None = None) -> None:
 
     splits = _read_splits(params.task)
     read = _rows_read(params.task, splits)
-    models = {name: _evaluate(params, name, splits) for name in (TEACHER, *params.deliver)}
+    found = {name: _evaluate(params, name, splits) for name in (TEACHER, *params.deliver)}
+    models = {name: entry for name, (entry, _) in found.items()}
+    rows = {name: rows_NK for name, (_, rows_NK) in found.items()}
     _compare_with_teacher(models)
+    for name, found in over_seeds({params.seed: models, **other_seeds(params)}).items():
+        models[name]["seeds"] = found
     results = {
         **_setting(params, splits, models),
         "rows_read": read,
         "models": models,
-        "claims": claims(models),
+        "claims": claims(params.claims, models, _without_each(params, rows)),
     }
     files.write_json(RESULTS, results)
     files.write_text(TABLE, table_csv(models))
     files.write_text(CURVES, curves_csv(params.deliver))
+
+
+def other_seeds(params: Params) -> dict[int, dict[str, Any]]:
+    """Models of every seed but the graph's own, as `repeat` left them, in the shape of results.json's.
+
+    Raises:
+        IntegrityError: a seed's are not there or of another task.
+    """
+    return {seed: _models_of(params, seed) for seed in params.seeds if seed != params.seed}
 
 
 def folder_of(name: str) -> Path:
@@ -114,6 +130,16 @@ def ladder_to(name: str) -> list[Record]:
     return [own] if name == TEACHER or own.parent is None else [*ladder_to(own.parent), own]
 
 
+def _models_of(params: Params, seed: int) -> dict[str, Any]:
+    path = paths.seed_results(seed)
+    found = files.read_json(path) if path.is_file() else {}
+    if found.get("task") != params.task.name:
+        what = f"of task {found['task']!r}" if "task" in found else "not there"
+        raise files.IntegrityError(f"{path}: {what}; `dvc repro repeat@{seed}` makes it")
+    models: dict[str, Any] = found["models"]
+    return models
+
+
 def _read_splits(task: Task) -> dict[str, Any]:
     from pipeline.data.tables import read_split
 
@@ -129,13 +155,14 @@ def _rows_read(task: Task, splits: Mapping[str, Any]) -> dict[str, int]:
     return {name: len(frame) for name, frame in splits.items()} | read
 
 
-def _evaluate(params: Params, name: str, splits: Mapping[str, Any]) -> dict[str, Any]:
+def _evaluate(params: Params, name: str, splits: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """The model's entry in results.json, and `Answers.rows_NK`."""
     digests = files.verify(folder_of(name))
     ladder, answers = ladder_to(name), _score(params.task, name, splits)
     own = ladder[-1]
     size_bytes = (folder_of(name) / WEIGHTS).stat().st_size
     say(f"evaluate {name}: score {'undefined' if answers.score is None else f'{answers.score:.4f}'}")
-    return {
+    entry = {
         "stage": own.stage,
         "parent": own.parent,
         "weight_bits": own.bits["weights"],
@@ -155,6 +182,7 @@ def _evaluate(params: Params, name: str, splits: Mapping[str, Any]) -> dict[str,
         "total_steps": sum(above.steps for above in ladder if above.name != TEACHER),
         "ancestors": [str(above.parent) for above in ladder],
     }
+    return entry, answers.rows_NK
 
 
 def _score(task: Task, name: str, splits: Mapping[str, Any]) -> Answers:
@@ -173,7 +201,32 @@ def _score(task: Task, name: str, splits: Mapping[str, Any]) -> Answers:
     }
     first = found[task.validation_splits[0]]
     scores = {split: scored.scores for split, scored in found.items()}
-    return Answers(scores, first.score, first.right, threshold)
+    return Answers(scores, first.score, first.right, threshold, first.rows_NK)
+
+
+def _without_each(params: Params, rows: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Of the rungs that a claim is about, each measure without each example in turn. `rows`: rows_NK."""
+    from pipeline.evaluation import claims, left_out
+
+    wanted = {name: rows[name] for name in claims.named(params.claims) if rows.get(name) is not None}
+    return {
+        name: {
+            measure: left_out.scores_without_each(rows_NK, score)
+            for measure, score in _measures(params.task).items()
+        }
+        for name, rows_NK in wanted.items()
+    }
+
+
+def _measures(task: Task) -> dict[str, Any]:
+    """How each measure comes from `rows_NK`."""
+    from pipeline.evaluation import claims, left_out
+
+    if task.kind == "question_answering":
+        return {claims.SCORE: left_out.of_marks}
+    score = {claims.SCORE: left_out.of_predictions(task.metrics)}
+    right = {claims.ACCURACY: left_out.of_predictions(["accuracy"])}
+    return score | right if task.kind == "classification" else score
 
 
 def _compare_with_teacher(models: dict[str, dict[str, Any]]) -> None:
@@ -196,7 +249,7 @@ def _setting(params: Params, splits: Mapping[str, Any], models: Mapping[str, Any
         "rows": {name: len(frame) for name, frame in splits.items()},
         "majority": {name: share for name, (share, _) in majorities.items()},
         "majority_score": majorities[task.validation_splits[0]][1],
-        "num_seeds": len({model["seed"] for model in models.values()}),
+        "num_seeds": len(params.seeds),
         "checkpoint_selected_on": ", ".join(sorted({str(model["selected_on"]) for model in models.values()})),
     }
 
