@@ -1,8 +1,8 @@
 """Stage `evaluate`: scores of every delivered rung, from its packed file, and of the teacher; sizes; claims.
 
 Writes `metrics/results.json` (everything), `metrics/table.csv` (a row per model) and `metrics/curves.csv`
-(every rung's training curve). The validation splits scored here chose nothing, unless params.yaml asks for the
-peers' habit (`evaluation.selection`). Means over seeds are made of these scores and those of `repeat`.
+(every rung's training curve). The validation splits scored here chose nothing, unless params.yaml asks for
+the peers' habit (`evaluation.selection`). Means over seeds are made of these scores and those of `repeat`.
 """
 
 import csv
