@@ -55,10 +55,16 @@ class Shape:
     def head_parameters(self, num_labels: int) -> int:
         return (self.hidden_size + 1) * num_labels
 
-    def shifts(self, width: float = 1.0) -> int:
-        """Learned shifts of 1-bit activations: one per channel of each linear's input and of Q, K, V."""
-        products = 3 * round(width * self.hidden_size) * self.num_hidden_layers
-        return sum(columns for _, columns in self.matrices(width)) + products
+    def shifts(self, width: float = 1.0, *, shifted_heads: int = 3, after_relu: bool = False) -> int:
+        """Learned shifts of elastic activations: one per channel of each linear's input and of Q, K, V.
+
+        Args:
+            shifted_heads: how many of Q, K and V have some.
+            after_relu: what ReLU puts out has none.
+        """
+        products = shifted_heads * round(width * self.hidden_size) * self.num_hidden_layers
+        unshifted = round(width * self.intermediate_size) * self.num_hidden_layers if after_relu else 0
+        return sum(columns for _, columns in self.matrices(width)) + products - unshifted
 
 
 def packed_bytes(shape: Shape, rung: LadderRung, *, num_labels: int) -> int:
@@ -68,8 +74,15 @@ def packed_bytes(shape: Shape, rung: LadderRung, *, num_labels: int) -> int:
     matrices = sum(_codes(rows, columns, rung.weight_bits) for rows, columns in linears)
     scales = sum(1 if rung.granularity == "matrix" else rows for rows, _ in shape.tables() + linears)
     quantized = (tables + matrices + scales * _HALF_BYTES) * (2 if rung.split else 1)
-    side = shape.side_parameters(rung.width) + (shape.shifts(rung.width) if rung.activation_bits == 1 else 0)
+    side = shape.side_parameters(rung.width) + _shifts(shape, rung)
     return quantized + side * _HALF_BYTES + shape.head_parameters(num_labels) * _FULL_BYTES
+
+
+def _shifts(shape: Shape, rung: LadderRung) -> int:
+    if rung.activation_quantizer != "elastic":
+        return 0
+    heads, after_relu = 1 if rung.attention == "bi" else 3, rung.hidden_act == "relu"
+    return shape.shifts(rung.width, shifted_heads=heads, after_relu=after_relu)
 
 
 def full_bytes(shape: Shape, *, num_labels: int, width: float = 1.0, split: bool = False) -> int:

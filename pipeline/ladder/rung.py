@@ -6,6 +6,7 @@ from typing import Literal
 
 from pipeline.params import ActivationRung, Duration, Params, Rung
 from pipeline.parts import lies_within
+from pipeline.quantizer_names import ACTIVATIONS, usual
 
 TEACHER = "teacher"
 Stage = Literal["weights", "weights_activations"]
@@ -18,6 +19,9 @@ class LadderRung:
     Attributes:
         parent: the rung, or the teacher, that its first weights come from (`init_from`).
         activation_bits: 32 means untouched.
+        activation_quantizer: its name; None where they are untouched.
+        attention: softmax or bi.
+        hidden_act: None for the teacher's.
         data: plain or augmented training rows.
         drawn: the parts drawn at random instead of copied from the parent, by selector.
         copied: the parts among those that are copied after all, and those copied from the teacher instead.
@@ -29,6 +33,9 @@ class LadderRung:
     weight_bits: int
     embedding_bits: int
     activation_bits: int
+    activation_quantizer: str | None
+    attention: Literal["softmax", "bi"]
+    hidden_act: Literal["gelu", "relu"] | None
     granularity: Literal["row", "matrix", "group"]
     width: float
     split: bool
@@ -85,6 +92,9 @@ def _rung(params: Params, name: str, rung: Rung) -> LadderRung:
         weight_bits=rung.bits,
         embedding_bits=rung.embedding_bits or rung.bits,
         activation_bits=rung.activation_bits_or_32,
+        activation_quantizer=_activation_quantizer(rung),
+        attention=rung.attention if isinstance(rung, ActivationRung) else "softmax",
+        hidden_act=rung.hidden_act,
         granularity=rung.granularity,
         width=rung.width,
         split=rung.split,
@@ -93,6 +103,12 @@ def _rung(params: Params, name: str, rung: Rung) -> LadderRung:
         drawn=_drawn(rung),
         copied=tuple(_copied(rung)),
     )
+
+
+def _activation_quantizer(rung: Rung) -> str | None:
+    if not isinstance(rung, ActivationRung):
+        return None
+    return rung.activation_quantizer or usual(ACTIVATIONS, rung.activation_bits)
 
 
 def _drawn(rung: Rung) -> tuple[str, ...]:

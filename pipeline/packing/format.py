@@ -17,6 +17,7 @@ from pipeline import paths
 from pipeline.modeling.width import num_kept
 from pipeline.packing import bits as packing
 from pipeline.packing.tensors import Entry, FormatError, parse_json
+from pipeline.quantizer_names import ACTIVATIONS, serving
 
 FORMAT = 1
 WEIGHTS = paths.WEIGHTS
@@ -41,14 +42,26 @@ class _Fields(BaseModel):
 class PrecisionFields(_Fields):
     """Bits of encoder and pooler matrices, of tables and of activations; scales per row or matrix.
 
-    With `split` every matrix and table is a sum of two of 1 bit.
+    With `split` every matrix and table is a sum of two of 1 bit. `activation_quantizer` and `attention` stand
+    where they are not the usual ones.
     """
 
     weights: Literal[1, 2, 4, 8]
     embeddings: Literal[1, 2, 4, 8, 32]
-    activations: Literal[1, 4, 8, 32]
+    activations: Literal[1, 2, 4, 8, 32]
     granularity: Literal["row", "matrix"]
     split: Literal[True] | None = None
+    activation_quantizer: str | None = None
+    attention: Literal["bi"] | None = None
+
+    @model_validator(mode="after")
+    def _activations_fit_together(self) -> "PrecisionFields":
+        name = self.activation_quantizer
+        if name is not None and name not in serving(ACTIVATIONS, self.activations):
+            raise ValueError(f"no activation quantizer {name!r} of {self.activations} bits")
+        if self.attention is not None and self.activations != 1:
+            raise ValueError(f"bi attends by signs, and activations have {self.activations} bits")
+        return self
 
 
 class AnsweringFields(_Fields):

@@ -1,4 +1,4 @@
-"""Problems of `activation_quantizer` and `attention`: names that do not fit the bits, signs that say nothing."""
+"""Problems of `activation_quantizer` and `attention`: names that do not fit the bits, signs all the same."""
 
 from collections.abc import Iterator
 
