@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from pipeline.data.encode import Encoded
+from pipeline.data.encode import Encoded, inputs_of
 from pipeline.evaluation import metrics
 from pipeline.evaluation.metrics import Array, Scores
 from pipeline.modeling.outputs import PADDING, logits_of
@@ -44,7 +44,7 @@ def logits(model: Any, split: Encoded) -> Array:
     device = next(iter(model.parameters())).device
     outputs = []
     for batch in split.batches(BATCH_SIZE):
-        inputs = {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
+        inputs = {name: tensor.to(device) for name, tensor in inputs_of(batch).items()}
         outputs.append(logits_of(model(**inputs), inputs["attention_mask"]).float().cpu())
     model.train(was_training)
     widest = max(output.shape[-1] for output in outputs)

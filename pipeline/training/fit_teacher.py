@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from transformers.models.bert.configuration_bert import BertConfig
 
 from pipeline import files, paths
-from pipeline.data.encode import Batch
+from pipeline.data.encode import Batch, inputs_of
 from pipeline.distillation.objective import Portion, label_loss
 from pipeline.evaluation.selection import chosen_on
 from pipeline.initialization.assemble import Source
@@ -124,8 +124,7 @@ def note_threshold(config: BertConfig, threshold: float | None) -> None:
 
 def _against_labels(regression: bool) -> LossTerms:
     def terms(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, Tensor]:
-        inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
-        logits = logits_of(model(**inputs), batch["attention_mask"])
+        logits = logits_of(model(**inputs_of(batch)), batch["attention_mask"])
         return {"labels": portion.rows * label_loss(logits, batch["labels"], regression)}
 
     return terms

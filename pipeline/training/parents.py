@@ -7,7 +7,7 @@ from torch import Tensor
 from transformers.models.bert.configuration_bert import BertConfig
 
 from pipeline import files, paths
-from pipeline.data.encode import Batch
+from pipeline.data.encode import Batch, inputs_of
 from pipeline.distillation.objective import label_loss
 from pipeline.initialization.assemble import Source
 from pipeline.initialization.narrowing import importance, most_important, narrow_state
@@ -60,8 +60,8 @@ def _narrowed(parent: Source, width: float, rows: Batch, config: BertConfig, *, 
     ]
 
     def loss(model: Any, batch: Batch) -> Tensor:
-        inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
-        return label_loss(logits_of(model(**inputs), batch["attention_mask"]), batch["labels"], regression)
+        logits = logits_of(model(**inputs_of(batch)), batch["attention_mask"])
+        return label_loss(logits, batch["labels"], regression)
 
     found = importance(model, batches, loss)
     kept = most_important(found, num_heads=num_heads, num_neurons=num_neurons)
