@@ -11,17 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.modeling.attention import activation_quantizers
-from pipeline.modeling.layers import quantized_layers
+from pipeline.modeling.layers import weight_quantizers
 from pipeline.modeling.traces import trace
 from pipeline.quantizers.activation import ActivationQuantizer
 
 
 @torch.no_grad()
 def calibrate(model: Any, batch: dict[str, Tensor]) -> int:
-    """Calibrate all activation quantizers of `model` on one batch; return how many there are.
-
-    Where none of them keeps anything, as by default at 8 bits, the model is not run.
+    """Calibrate all activation quantizers of `model` on one batch, its weight quantizers before; return how many of
+    the former there are. Where none of them keeps anything, as by default at 8 bits, the model is not run.
     """
+    calibrate_weights(model)
     quantizers = activation_quantizers(model)
     if not any(quantizer.state_dict() for quantizer in quantizers.values()):
         return len(quantizers)
@@ -42,8 +42,8 @@ def calibrate(model: Any, batch: dict[str, Tensor]) -> int:
 @torch.no_grad()
 def calibrate_weights(model: nn.Module) -> None:
     """Set what weight quantizers learn from the weights that the model has now."""
-    for layer in quantized_layers(model):
-        layer.quantizer.calibrate(layer.weight)
+    for quantizer, weight in weight_quantizers(model):
+        quantizer.calibrate(weight)
 
 
 def _calibrate_first(name: str, mask_BS: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:

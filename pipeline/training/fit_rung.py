@@ -84,6 +84,7 @@ def start(params: Params, rung: Rung, data: split.TaskData) -> Student:
     rows = data.train.batch(calibration_rows(len(data.train), seed=params.seed))
     config = checkpoint.load_config(paths.model_dir("teacher"))
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = params.optimization_of(rung).dropout
+    config.hidden_act = rung.hidden_act or config.hidden_act
     parent = parents.shaped(rung, rows, config, regression=params.task.kind == "regression")
     model = build_bert(config, precision_of(rung))
     chosen = origins(
@@ -154,8 +155,6 @@ def _describe(
     scored = split.score_on(data.selection, params.task, student.model)
     note_threshold(student.model.config, scored.threshold)
     precision, optimization = precision_of(rung), params.optimization_of(rung)
-    bits = precision.as_dict()
-    granularity, split_in_two = bits.pop("granularity"), bits.pop("split", False)
     return Record(
         name="",
         stage="weights",
@@ -164,13 +163,19 @@ def _describe(
         parent=rung.init_from,
         parent_digest=student.parent_digest,
         teacher=rung.taught_by,
-        bits=bits,
+        bits={
+            "weights": precision.weights,
+            "embeddings": precision.embeddings,
+            "activations": precision.activations,
+        },
         quantizers={
             "weights": weight_quantizer_name(precision),
             "embeddings": weight_quantizer_name(precision, is_table=True),
-            "activations": activation_quantizer_name(precision.activations),
-            "granularity": granularity,
-            **({"matrices": "sums of two"} if split_in_two else {}),
+            "activations": activation_quantizer_name(precision),
+            "granularity": precision.granularity,
+            **({"group_size": str(precision.group_size)} if precision.group_size else {}),
+            **({"matrices": "sums of two"} if precision.split else {}),
+            **({"attention": "Bi-Attention"} if precision.attention == "bi" else {}),
         },
         init=student.init,
         data=data.digests,
@@ -185,6 +190,7 @@ def _describe(
             "bucket_batches": params.training.bucket_batches,
             "learning_rate": rung.learning_rate or optimization.learning_rate,
             **_said(taken),
+            "hidden_act": student.model.config.hidden_act,
             **({"width": rung.width} if rung.width != 1 else {}),
             "rows": len(data.train),
             "truncated": data.train.num_truncated,

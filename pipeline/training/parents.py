@@ -44,7 +44,7 @@ def shaped(rung: Rung, rows: Batch, config: BertConfig, *, regression: bool) -> 
     if rung.width < width_of(its_config):
         parent = _narrowed(parent, rung.width, rows, config, regression=regression)
     if rung.split and not precision_of(its_config).split:
-        halves = split_state(parent.state, rung.granularity)
+        halves = split_state(parent.state, rung.granularity, rung.group_size)
         parent = replace(parent, state=halves, through="ternary weight splitting")
     return parent
 

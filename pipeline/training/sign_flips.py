@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline import files
-from pipeline.initialization.assemble import is_activation
+from pipeline.initialization.assemble import of_quantizer
 from pipeline.modeling.bert import BODY
 from pipeline.training.state import Point, Shares
 
@@ -41,5 +41,5 @@ def _share(before: Tensor, now: Tensor) -> float:
 def _matrices(state: Mapping[str, Tensor]) -> Iterator[str]:
     """Names of the latent matrices and tables that are quantized, in order."""
     for name in sorted(state):
-        if state[name].dim() == 2 and not is_activation(name) and name.startswith(BODY):
+        if state[name].dim() == 2 and not of_quantizer(name) and name.startswith(BODY):
             yield name

@@ -5,7 +5,7 @@ import torch
 from tiny_model import batch, classifier, config, other_padding, wider
 from torch import Tensor, nn
 
-from pipeline.initialization.assemble import is_activation
+from pipeline.initialization.assemble import of_quantizer
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.modeling.bert import build_bert
 from pipeline.quantizers.choose import Precision
@@ -21,7 +21,7 @@ def uncalibrated(bits: int) -> nn.Module:
 def steps(bits: int, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     model = uncalibrated(bits)
     calibrate(model, inputs)
-    return {name: tensor.clone() for name, tensor in model.state_dict().items() if is_activation(name)}
+    return {name: tensor.clone() for name, tensor in model.state_dict().items() if of_quantizer(name)}
 
 
 @BITS
@@ -30,7 +30,7 @@ def test_every_step_is_set_and_no_weight_is_touched(bits: int) -> None:
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     assert calibrate(model, batch()) == 2 * 6 + 1 + 2 * 4  # linears, the pooler, both products
     for name, tensor in model.state_dict().items():
-        if is_activation(name):
+        if of_quantizer(name):
             assert tensor.isfinite().all(), name
         else:
             assert torch.equal(tensor, before[name]), name
@@ -81,5 +81,5 @@ def test_the_model_is_left_as_it_was_and_without_hooks() -> None:
 
 
 def test_eight_bits_and_full_precision_have_nothing_to_set() -> None:
-    assert not any(is_activation(name) for name in classifier(Precision(1, 1, 8)).state_dict())
+    assert not any(of_quantizer(name) for name in classifier(Precision(1, 1, 8)).state_dict())
     assert calibrate(classifier(Precision(1, 1)), batch()) == 0

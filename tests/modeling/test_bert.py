@@ -115,8 +115,8 @@ def test_linears_and_tables_are_quantized_and_nothing_else(precision: Precision)
     modules = dict(model.named_modules())
     assert {name for name, part in modules.items() if isinstance(part, QuantizedLinear)} == LINEARS
     assert {name for name, part in modules.items() if isinstance(part, QuantizedEmbedding)} == TABLES
-    assert {modules[name].bits for name in LINEARS} == {precision.weights}
-    assert {modules[name].bits for name in TABLES} == {precision.embeddings}
+    assert {modules[name].quantizer.layout.bits for name in LINEARS} == {precision.weights}
+    assert {modules[name].quantizer.layout.bits for name in TABLES} == {precision.embeddings}
     assert type(model.classifier) is nn.Linear
     assert all(type(part) is nn.LayerNorm for name, part in modules.items() if name.endswith("LayerNorm"))
 

@@ -18,8 +18,7 @@ from pipeline.modeling.split import SplitEmbedding, SplitLinear
 from pipeline.modeling.width import WIDTH_KEY
 from pipeline.packing.model import load_unpublished
 from pipeline.packing.writing import pack
-from pipeline.quantizers.binary import binarize
-from pipeline.quantizers.choose import Precision
+from pipeline.quantizers.choose import Precision, quantize_weight
 from pipeline.quantizers.quantizer import Granularity
 
 ACTIVATIONS = pytest.mark.parametrize("bits", [32, 8, 4, 1])
@@ -61,8 +60,8 @@ def test_what_is_split_is_named_as_the_layers_are() -> None:
 
 def test_a_linear_is_the_sum_of_its_halves() -> None:
     torch.manual_seed(0)
-    layer = SplitLinear(nn.Linear(5, 3), granularity="row", activation=None)
-    weight = sum(binarize(half.weight, "row").values_OI for half in (layer.first, layer.second))
+    layer = SplitLinear(nn.Linear(5, 3), precision=Precision(1, 1, split=True), activation=None)
+    weight = sum(quantize_weight(half.weight, 1, "row").values_OI for half in (layer.first, layer.second))
     x = torch.randn(4, 5)
     assert torch.allclose(layer(x), nn.functional.linear(x, weight, layer.first.bias), atol=1e-6)
     assert [name for name, _ in layer.named_parameters()] == ["first.weight", "first.bias", "second.weight"]
@@ -70,8 +69,8 @@ def test_a_linear_is_the_sum_of_its_halves() -> None:
 
 def test_a_table_is_the_sum_of_its_halves() -> None:
     torch.manual_seed(0)
-    table = SplitEmbedding(nn.Embedding(7, 4), granularity="row")
-    values = sum(binarize(half.weight, "row").values_OI for half in (table.first, table.second))
+    table = SplitEmbedding(nn.Embedding(7, 4), precision=Precision(1, 1, split=True))
+    values = sum(quantize_weight(half.weight, 1, "row").values_OI for half in (table.first, table.second))
     assert torch.equal(table(torch.tensor([[0, 6]])), values[torch.tensor([[0, 6]])])
 
 

@@ -13,7 +13,7 @@ from pipeline.modeling.bert import precision_of as precision_in
 from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
 from pipeline.modeling.traces import Trace, trace
 from pipeline.params import Distillation, Duration, Params, Phase
-from pipeline.quantizers.choose import Precision, quantize_weight
+from pipeline.quantizers.choose import Precision
 from pipeline.training import split, teaching
 from pipeline.training.fit_rung import calibration_rows, fit_rung, precision_of
 from pipeline.training.teaching import lessons, objective
@@ -37,7 +37,8 @@ def test_after_training_weights_have_two_levels_and_activations_their_bits(ladde
     quantized = [part for part in model.modules() if isinstance(part, QuantizedLinear | QuantizedEmbedding)]
     assert len(quantized) == 2 * 6 + 1 + 3
     for part in quantized:
-        values_OI = quantize_weight(part.weight.detach(), part.bits, part.granularity).values_OI
+        assert part.quantizer is not None
+        values_OI = part.quantizer.quantize(part.weight).values_OI
         assert all(row.abs().unique().numel() == 1 for row in values_OI)
         assert part.weight.detach().abs().unique().numel() > 2, "the latent weight is not stored"
 
