@@ -40,13 +40,16 @@ class LearnedStep(ActivationQuantizer):
 
     @torch.no_grad()
     def calibrate(self, x: Tensor) -> None:
-        """The step of least squared error among 40 fractions of the one that covers the whole range."""
+        """The step of least squared error among 48, from the one that covers the whole range down to 1/228 of it.
+
+        They fall by a ninth each: at 2 bits the best one lies far below a range that a few outliers stretch.
+        """
         lowest = x.min() if self.offset is not None else torch.zeros(())
         if self.offset is not None:
             self.offset.copy_(lowest)
         shifted = x - lowest
         widest = shifted.abs().max().clamp(min=1e-6) / self.high
-        steps = [widest * fraction / 40 for fraction in range(1, 41)]
+        steps = [widest * 2 ** (-number / 6) for number in range(48)]
         errors = torch.stack(
             [((shifted / s).round().clamp(self.low, self.high) * s - shifted).square().mean() for s in steps]
         )
