@@ -48,9 +48,9 @@ def run(params: Params, rung: str | None = None) -> None:
 
     splits = _read_splits(params.task)
     read = _rows_read(params.task, splits)
-    found = {name: _evaluate(params, name, splits) for name in (TEACHER, *params.deliver)}
-    models = {name: entry for name, (entry, _) in found.items()}
-    rows = {name: rows_NK for name, (_, rows_NK) in found.items()}
+    scored = {name: _evaluate(params, name, splits) for name in (TEACHER, *params.deliver)}
+    models = {name: entry for name, (entry, _) in scored.items()}
+    rows = {name: rows_NK for name, (_, rows_NK) in scored.items()}
     _compare_with_teacher(models)
     for name, found in over_seeds({params.seed: models, **other_seeds(params)}).items():
         models[name]["seeds"] = found

@@ -76,9 +76,9 @@ def test_it_says_what_was_scored_and_what_chose_the_checkpoints(results: dict[st
 
 
 def test_both_claims_of_the_default_ladder_are_stated(results: dict[str, Any]) -> None:
-    assert [claim["rungs"] for claim in results["claims"]] == [
-        ["w1a8", "w1a8_direct"],
-        ["w1a1_random", "w1a1"],
+    assert [(claim["claim"], *claim["rungs"]) for claim in results["claims"]] == [
+        ("stepped", "w1a8", "w1a8_direct"),
+        ("random_encoder_against_pretrained", "w1a1_random", "w1a1"),
     ]
 
 
@@ -109,14 +109,16 @@ def test_a_task_with_two_metrics_scores_their_mean(tmp_path: Path, monkeypatch: 
         assert model["score"] == pytest.approx((found["accuracy"] + found["f1"]) / 2)
 
 
-def test_a_regression_has_no_accuracy_no_majority_and_no_verdict(tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_regression_has_no_accuracy_and_no_majority_and_its_claims_are_judged_by_score(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
     monkeypatch.chdir(tmp_path)
     deliver = ["w1a8", "w1a8_direct"]
     results = evaluated(tiny_project.make("stsb").model_copy(update={"deliver": deliver}))
     assert results["models"]["w1a8"]["accuracy"] is None
     assert results["majority"] == {"validation": None}
     assert results["majority_score"] is None
-    assert [claim["verdict"] for claim in results["claims"]] == ["not judged"]
+    assert [claim["measure"] for claim in results["claims"]] == ["score"]
 
 
 def test_an_undefined_score_is_an_empty_cell() -> None:
