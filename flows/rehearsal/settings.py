@@ -50,11 +50,10 @@ def _short_rungs(rungs: Mapping[str, Rung], few: Duration) -> dict[str, Rung]:
 
 def steps_to_take(settings: Params, name: str) -> int:
     """One step to warm up, and as many as seem to take SECONDS_OF_STEPS."""
-    shape = estimate.shape_of(settings)
-    if shape is None or (name == "pretrained" and settings.model.source != "demo"):
+    weights = _weights(settings)
+    if not weights or (name == "pretrained" and settings.model.source != "demo"):
         return 1 + FEWEST_STEPS
     tokens = optimization_of(settings, name).batch_size * settings.task.max_length
-    weights = sum(height * width for height, width in shape.matrices())
     # Two per weight and token, for the student forward, twice that backward, and the teacher forward.
     guess = 0.02 + 8 * weights * tokens / FLOPS_PER_SECOND
     return 1 + max(FEWEST_STEPS, min(MOST_STEPS, round(SECONDS_OF_STEPS / guess)))
@@ -76,7 +75,11 @@ def rows_to_score(settings: Params) -> int:
 
     Fewer where a batch takes long: what is computed per row outweighs that there.
     """
-    shape = estimate.shape_of(settings)
-    weights = sum(height * width for height, width in shape.matrices()) if shape else 0
-    seconds = 2 * weights * MOST_ROWS_TO_SCORE * settings.task.max_length / FLOPS_PER_SECOND
+    seconds = 2 * _weights(settings) * MOST_ROWS_TO_SCORE * settings.task.max_length / FLOPS_PER_SECOND
     return FEWEST_ROWS_TO_SCORE if seconds > SECONDS_OF_SCORING else MOST_ROWS_TO_SCORE
+
+
+def _weights(settings: Params) -> int:
+    """Numbers in the model's matrices; 0 while its shape is not known."""
+    shape = estimate.shape_of(settings)
+    return sum(height * width for height, width in shape.matrices()) if shape else 0
