@@ -21,6 +21,7 @@ from pipeline.problems.fields import field_problems
 from pipeline.problems.initialization import initialization_problems
 from pipeline.problems.ladder import ladder_problems
 from pipeline.problems.problem import Problem
+from pipeline.problems.quantizers import quantizer_problems
 from pipeline.problems.reading import UnreadableError, read_mapping
 from pipeline.problems.seeds import seed_problems
 from pipeline.problems.values import Values
@@ -429,5 +430,5 @@ def _problems(values: dict[object, object]) -> list[Problem]:
     wrong = {problem.field for problem in fields}
     of_rungs = [*ladder_problems(lookup), *initialization_problems(lookup), *width_problems(lookup)]
     between = [*contradictions(lookup), *duration_problems(lookup), *seed_problems(lookup)]
-    between += [*of_rungs, *activation_problems(lookup), *claim_problems(lookup)]
+    between += [*of_rungs, *quantizer_problems(lookup), *activation_problems(lookup), *claim_problems(lookup)]
     return fields + [problem for problem in between if problem.field not in wrong]

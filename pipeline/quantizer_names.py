@@ -38,11 +38,11 @@ ACTIVATIONS = {
 # Each serves tables as well as matrices.
 WEIGHTS = {
     "bwn": Named("sign times mean magnitude", "bwn", (1,), (1,), "arXiv:1603.05279"),
-    "bwn_zero_mean": Named("sign, the mean removed", "bwn_zero_mean", (1,), (), "arXiv:2203.06390, 2205.13016"),
+    "bwn_zero_mean": Named("sign, the mean removed", "bwn_zero_mean", (1,), (), "arXiv:2203.06390"),
     "twn": Named("ternary, threshold 0.7 mean magnitude", "twn", (2,), (2,), "arXiv:1605.04711"),
     "lat": Named("ternary, error weighted by Adam's second moment", "lat", (2,), (), "arXiv:1802.08635"),
     "lsq": Named("evenly spaced, learned step", "lsq", (2, 4, 8), (), "arXiv:1902.08153, 2101.05938"),
-    "min_max": Named("evenly spaced to the largest magnitude", "min_max", (2, 4, 8), (4, 8), "arXiv:1910.06188"),
+    "min_max": Named("evenly spaced, to the largest", "min_max", (2, 4, 8), (4, 8), "arXiv:1910.06188"),
 }
 
 

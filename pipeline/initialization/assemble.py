@@ -36,8 +36,8 @@ def assemble(
 ) -> tuple[dict[str, Tensor], list[Part]]:
     """Return first values for the tensors of `wanted` (names and shapes) and a note per part that it has.
 
-    What quantizers keep is not BERT's: it is left unset, for `step_sizes.calibrate`. The parent's steps would be
-    steps between other levels.
+    What quantizers keep is not BERT's: it is left unset, for `step_sizes.calibrate`. The parent's steps would
+    be steps between other levels.
 
     Raises:
         ValueError: a weight to be copied is missing from its source or has another shape there.

@@ -18,8 +18,8 @@ from pipeline.quantizers.activation import ActivationQuantizer
 
 @torch.no_grad()
 def calibrate(model: Any, batch: dict[str, Tensor]) -> int:
-    """Calibrate all activation quantizers of `model` on one batch, its weight quantizers before; return how many of
-    the former there are. Where none of them keeps anything, as by default at 8 bits, the model is not run.
+    """Calibrate weight quantizers, then all activation quantizers on one batch; return how many of these
+    there are. Where none of them keeps anything, as by default at 8 bits, the model is not run.
     """
     calibrate_weights(model)
     quantizers = activation_quantizers(model)

@@ -35,8 +35,8 @@ def split(
 ) -> tuple[Tensor, Tensor]:
     """Latent weights of the two binary matrices, [O, I] each; their sum is `weight_OI`, nearly.
 
-    BWN of u plus BWN of v is TWN of `weight_OI` exactly, as long as half of the scale is a half-precision number,
-    which it is from 2^-13 on.
+    BWN of u plus BWN of v is TWN of `weight_OI` exactly, as long as half of the scale is a half-precision
+    number, which it is from 2^-13 on.
     """
     ternary = quantize_weight(weight_OI, 2, granularity, group_size=group_size)
     scale_R1 = ternary.scale_OG.reshape(-1, 1)

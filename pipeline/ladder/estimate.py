@@ -1,9 +1,8 @@
 """How large a packed model will be, from its shape and bits alone, before anything is trained.
 
 Packed: codes of every table, encoder and pooler matrix at their bits, one half-precision scale per row (or
-per matrix), biases and LayerNorms in half precision, the head in full. An estimate for `bitladder plan`: a
-size that is claimed is measured on the written file.
-"""
+per matrix, or group), biases and LayerNorms in half precision, the head in full. An estimate for `bitladder
+plan`: a size that is claimed is measured on the written file."""
 
 import importlib.util
 import json
@@ -72,10 +71,16 @@ def packed_bytes(shape: Shape, rung: LadderRung, *, num_labels: int) -> int:
     linears = shape.matrices(rung.width)
     tables = sum(_codes(rows, columns, rung.embedding_bits) for rows, columns in shape.tables())
     matrices = sum(_codes(rows, columns, rung.weight_bits) for rows, columns in linears)
-    scales = sum(1 if rung.granularity == "matrix" else rows for rows, _ in shape.tables() + linears)
+    scales = sum(_scales(rows, columns, rung) for rows, columns in shape.tables() + linears)
     quantized = (tables + matrices + scales * _HALF_BYTES) * (2 if rung.split else 1)
     side = shape.side_parameters(rung.width) + _shifts(shape, rung)
     return quantized + side * _HALF_BYTES + shape.head_parameters(num_labels) * _FULL_BYTES
+
+
+def _scales(rows: int, columns: int, rung: LadderRung) -> int:
+    if rung.granularity == "matrix":
+        return 1
+    return rows * (columns // rung.group_size if rung.group_size else 1)
 
 
 def _shifts(shape: Shape, rung: LadderRung) -> int:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pipeline.params import ActivationRung, Duration, Params, Rung
 from pipeline.parts import lies_within
-from pipeline.quantizer_names import ACTIVATIONS, usual
+from pipeline.quantizer_names import ACTIVATIONS, WEIGHTS, usual
 
 TEACHER = "teacher"
 Stage = Literal["weights", "weights_activations"]
@@ -19,6 +19,7 @@ class LadderRung:
     Attributes:
         parent: the rung, or the teacher, that its first weights come from (`init_from`).
         activation_bits: 32 means untouched.
+        weight_quantizer: its name.
         activation_quantizer: its name; None where they are untouched.
         attention: softmax or bi.
         hidden_act: None for the teacher's.
@@ -37,6 +38,8 @@ class LadderRung:
     attention: Literal["softmax", "bi"]
     hidden_act: Literal["gelu", "relu"] | None
     granularity: Literal["row", "matrix", "group"]
+    group_size: int | None
+    weight_quantizer: str
     width: float
     split: bool
     data: str
@@ -96,6 +99,8 @@ def _rung(params: Params, name: str, rung: Rung) -> LadderRung:
         attention=rung.attention if isinstance(rung, ActivationRung) else "softmax",
         hidden_act=rung.hidden_act,
         granularity=rung.granularity,
+        group_size=rung.group_size,
+        weight_quantizer=rung.weight_quantizer or usual(WEIGHTS, rung.bits),
         width=rung.width,
         split=rung.split,
         data=rung.data,

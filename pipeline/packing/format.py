@@ -40,7 +40,8 @@ class _Fields(BaseModel):
 
 
 class PrecisionFields(_Fields):
-    """Bits of encoder and pooler matrices, of tables and of activations; scales per row or matrix.
+    """Bits of encoder and pooler matrices, of tables and of activations; scales per row, matrix
+    or group of `group_size` neighbours within a row.
 
     With `split` every matrix and table is a sum of two of 1 bit. `activation_quantizer` and `attention` stand
     where they are not the usual ones.
@@ -49,10 +50,17 @@ class PrecisionFields(_Fields):
     weights: Literal[1, 2, 4, 8]
     embeddings: Literal[1, 2, 4, 8, 32]
     activations: Literal[1, 2, 4, 8, 32]
-    granularity: Literal["row", "matrix"]
+    granularity: Literal["row", "matrix", "group"]
+    group_size: Annotated[int, _size(2**18)] | None = None
     split: Literal[True] | None = None
     activation_quantizer: str | None = None
     attention: Literal["bi"] | None = None
+
+    @model_validator(mode="after")
+    def _weights_fit_together(self) -> "PrecisionFields":
+        if (self.granularity == "group") != (self.group_size is not None):
+            raise ValueError("group_size is there where granularity is group, and only there")
+        return self
 
     @model_validator(mode="after")
     def _activations_fit_together(self) -> "PrecisionFields":
@@ -119,9 +127,13 @@ class ConfigFields(_Fields):
             raise ValueError(
                 f"hidden_size {self.hidden_size} is no multiple of {self.num_attention_heads} heads"
             )
-        if self.bitladder_width is not None:
-            num_kept(self.num_attention_heads, self.bitladder_width, "heads")
-            num_kept(self.intermediate_size, self.bitladder_width, "neurons")
+        width = self.bitladder_width or 1
+        heads = num_kept(self.num_attention_heads, width, "heads")
+        inner = num_kept(self.intermediate_size, width, "neurons")
+        group_size = self.bitladder_precision.group_size or 1
+        for inputs in (self.hidden_size, heads * (self.hidden_size // self.num_attention_heads), inner):
+            if inputs % group_size:
+                raise ValueError(f"group_size {group_size} does not divide {inputs} inputs")
         if set(self.id2label) != {str(number) for number in range(len(self.id2label))}:
             raise ValueError("id2label does not number its names from 0 on")
         self._check_answering()

@@ -29,7 +29,8 @@ TABLES = {
 MATRICES = (*TABLES.values(), "encoder", "pooler")
 SIDE = "norms and biases"
 HEAD = "head"
-ADDED = ("scales", "activation steps")
+# The last two are in trained rungs alone, from quantizers that learn or observe.
+ADDED = ("scales", "activation steps", "weight steps", "curvature")
 _FULL = 4  # bytes of a parameter in 32 bits
 
 
@@ -122,6 +123,8 @@ def part_of(name: str) -> str:
         return "activation steps"
     if kind == "scale":
         return "scales"
+    if ".quantizer." in name:
+        return "curvature" if kind == "curvature" else "weight steps"
     if kind == "bias" or "LayerNorm" in name:
         return SIDE
     for module, part in TABLES.items():

@@ -82,4 +82,5 @@ def _bits(values: Values, place: Place) -> tuple[int | None, int | None]:
 
 
 def _granularity(values: Values, place: Place) -> str:
-    return values.text(*place, "granularity") or "row"
+    group_size = values.whole(*place, "group_size")
+    return (values.text(*place, "granularity") or "row") + (f" of {group_size}" if group_size else "")

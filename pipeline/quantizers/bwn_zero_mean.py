@@ -2,11 +2,11 @@
 
     code = sign(w - mean(w))        scale = mean|w|
 
-BiBERT (Qin et al., arXiv:2203.06390, eq. 6) removes each row's mean, BiT (Liu et al., arXiv:2205.13016) that of
-the whole matrix; here it is that of what shares a scale. Both take the magnitude of w itself for the scale, not
-of what is left without the mean, and so do we. Gradients go through the mean, as in BiBERT's code: what moves
-all weights of a row alike would change no code. Its clipping of gradients where |w - mean| > 1 is left out.
-"""
+BiBERT (Qin et al., arXiv:2203.06390, eq. 6) removes each row's mean, BiT (Liu et al., arXiv:2205.13016)
+that of the whole matrix; here it is that of what shares a scale. Both take the magnitude of w itself for
+the scale, not of what is left without the mean, and so do we. Gradients go through the mean, as in BiBERT's
+code: what moves all weights of a row alike would change no code. Its clipping of gradients where |w - mean|
+> 1 is left out."""
 
 from torch import Tensor
 

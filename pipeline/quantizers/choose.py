@@ -75,7 +75,7 @@ def build(name: str, layout: Layout) -> WeightQuantizer:
 def quantize_weight(
     weight_OI: Tensor, bits: int, granularity: Granularity, *, group_size: int | None = None
 ) -> Quantized:
-    """By the quantizer that is usual at this width: 1 (BWN), 2 (TWN), 4 or 8 bits (min-max). It keeps nothing."""
+    """By what is usual at this width: BWN at 1, TWN at 2, min-max at 4 and 8 bits. They keep nothing."""
     num_outputs, num_inputs = weight_OI.shape
     layout = Layout(bits, num_outputs, num_inputs, granularity, group_size)
     return build(usual(WEIGHTS, bits), layout).quantize(weight_OI)

@@ -1,20 +1,21 @@
-"""Three-level weights chosen by what they cost the loss (LAT, Hou and Kwok, ICLR 2018, arXiv:1802.08635, section 3).
+"""Three-level weights chosen by what they cost the loss (LAT, Hou and Kwok, ICLR 2018, arXiv:1802.08635,
+section 3).
 
 Among codes b in {-1, 0, +1} and scales a, those of least weighted error
 
     sum of d (w - a b)^2        d = sqrt(v) + eps, v Adam's mean of squared gradients
 
-d stands for the diagonal of the loss's Hessian. For a given scale the best codes keep the weights with |w| > a / 2;
-for given codes the best scale is sum of d |w| over what is kept, divided by the sum of d. The paper alternates the
-two, or solves exactly; TernaryBERT (arXiv:2009.12812) alternates. Here it is solved exactly: what is kept is always
-the largest magnitudes, so every threshold is tried, by one sort and sums along it.
+d stands for the diagonal of the loss's Hessian. For a given scale the best codes keep the weights with |w|
+> a / 2; for given codes the best scale is sum of d |w| over what is kept, divided by the sum of d. The
+paper alternates the two, or solves exactly; TernaryBERT (arXiv:2009.12812) alternates. Here it is solved
+exactly: what is kept is always the largest magnitudes, so every threshold is tried, by one sort and sums
+along it.
 
-v is seen after each step of the optimizer and kept with the weights, so that a loaded rung has the codes that were
-trained. Before the first step it is zero and d the same for all: the closest three levels in plain squared error (which
-TWN's threshold approximates). So it is for entries of a table that no batch has looked up. Adam's bias correction is
-left out: but for eps it is one factor on all of d, which changes nothing. BinaryBERT's quantizer of this name leaves v
-out altogether.
-"""
+v is seen after each step of the optimizer and kept with the weights, so that a loaded rung has the codes
+that were trained. Before the first step it is zero and d the same for all: the closest three levels in
+plain squared error (which TWN's threshold approximates). So it is for entries of a table that no batch has
+looked up. Adam's bias correction is left out: but for eps it is one factor on all of d, which changes
+nothing. BinaryBERT's quantizer of this name leaves v out altogether."""
 
 import torch
 from torch import Tensor

@@ -1,17 +1,18 @@
-"""Evenly spaced weights whose step is learned (LSQ, Esser et al., arXiv:1902.08153), as KDLSQ-BERT uses for BERT
-(arXiv:2101.05938).
+"""Evenly spaced weights whose step is learned (LSQ, Esser et al., arXiv:1902.08153), as KDLSQ-BERT uses for
+BERT (arXiv:2101.05938).
 
     value = s * clamp(round(w / s), -Q, Q)        Q = 1, 7, 127 for 2, 4, 8 bits
 
     d value / d s = round(w / s) - w / s inside, -Q or Q outside        d value / d w = 1 inside, 0 outside
 
-The gradient of s is scaled by 1 / sqrt(N Q), N the weights that share it (section 2.2). What is learned is log s, so
-that s is positive whatever the optimizer does; BinaryBERT's and BiT's only hope so. s is rounded to half precision,
-which gradients pass straight through. Ours besides: levels are symmetric, without the -Q - 1 of the paper; the first s
-is the best of 40 in squared error, not 2 mean|w| / sqrt(Q), of which the range is several times too wide at 8 bits.
+The gradient of s is scaled by 1 / sqrt(N Q), N the weights that share it (section 2.2). What is learned is
+log s, so that s is positive whatever the optimizer does; BinaryBERT's and BiT's only hope so. s is rounded
+to half precision, which gradients pass straight through. Ours besides: levels are symmetric, without the -Q
+- 1 of the paper; the first s is the best of 40 in squared error, not 2 mean|w| / sqrt(Q), of which the
+range is several times too wide at 8 bits.
 
-Steps of a table that no batch has looked up keep their first value. An unset step is NaN: none is used unnoticed.
-"""
+Steps of a table that no batch has looked up keep their first value. An unset step is NaN: none is used
+unnoticed."""
 
 import math
 

@@ -147,6 +147,6 @@ def signs(rows_RN: Tensor) -> Tensor:
 
 
 def nearest(rows_RN: Tensor, scale_R1: Tensor, largest: int) -> Tensor:
-    """The codes, int8, of the nearest multiples of the scales, up to the largest. A scale of 0 gives 0 for 0."""
+    """Codes, int8, of the nearest multiples of the scales, up to the largest; of 0, 0 at any scale."""
     step_R1 = scale_R1.clamp(min=torch.finfo(rows_RN.dtype).tiny)
     return (rows_RN / step_R1).round_().clamp_(-largest, largest).to(torch.int8)
