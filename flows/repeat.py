@@ -16,13 +16,12 @@ and the spread says nothing of what another draw of rows would do.
 import io
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from flows import graph
+from flows import environment, graph, processes
 from flows.graph import Definition
 from pipeline import files, paths
 from pipeline.params import Params
@@ -34,8 +33,6 @@ SCORES = "evaluate"
 ROOT = Path(__file__).parents[1]
 OWN = (paths.DATA, paths.MODELS, paths.PACKED)
 FINISHED = paths.WORK / "finished"
-# Who watches the graph's own models is not shown these.
-WATCHERS = ("BITLADDER_SPOOL", "MLFLOW_TRACKING_URI", "PREFECT_API_URL")
 PUBLISHED = ("task", "kind", "metrics", "split", "rows", "checkpoint_selected_on")
 
 
@@ -129,20 +126,14 @@ def _work(folder: Path, stage: str) -> None:
     """Run a stage in the seed's folder. Whatever ends this function ends the stage."""
     name, _, rung = stage.partition("@")
     command = [sys.executable, "-m", "flows.stage", name, *([rung] if rung else [])]
-    child = subprocess.Popen(command, cwd=folder, env=_variables(), process_group=0)
-    try:
-        exit_code = child.wait()
-    finally:
-        if child.poll() is None:
-            child.terminate()  # which lets it save what it has
-            child.wait()
+    exit_code = processes.attend(command, environment=_variables(), folder=folder)
     if exit_code != 0:
         code = exit_code if exit_code > 0 else 128 - exit_code
         raise RepeatError(f"{stage} ended with exit code {code} in {folder}", code)
 
 
 def _variables() -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if name not in WATCHERS}
+    inherited = environment.unwatched()
     found = (str(ROOT), inherited.get("PYTHONPATH", ""))
     return {**inherited, "PYTHONPATH": os.pathsep.join(filter(None, found)), "PYTHONUNBUFFERED": "1"}
 
