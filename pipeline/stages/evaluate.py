@@ -125,9 +125,14 @@ def majority_score(labels: Sequence[int], task: Task) -> float | None:
 
 
 def ladder_to(name: str) -> list[Record]:
-    """Records from the teacher down to a rung, its own last; for the teacher its own alone."""
-    own = _record(name)
-    return [own] if name == TEACHER or own.parent is None else [*ladder_to(own.parent), own]
+    """Records from the teacher down to a delivered rung, its own last; for the teacher its own alone.
+
+    Its ancestors' are those of training: what an earlier ladder packed under their names may lie there still.
+    """
+    ladder = [record.read(folder_of(name))]
+    while ladder[0].name != TEACHER and ladder[0].parent is not None:
+        ladder.insert(0, record.read(paths.model_dir(ladder[0].parent)))
+    return ladder
 
 
 def _models_of(params: Params, seed: int) -> dict[str, Any]:
@@ -252,12 +257,6 @@ def _setting(params: Params, splits: Mapping[str, Any], models: Mapping[str, Any
         "num_seeds": len(params.seeds),
         "checkpoint_selected_on": ", ".join(sorted({str(model["selected_on"]) for model in models.values()})),
     }
-
-
-def _record(name: str) -> Record:
-    """Of a delivered rung from its packed folder; of one that others only start from, as it was trained."""
-    packed = paths.packed_dir(name)
-    return record.read(packed if (packed / record.RECORD).is_file() else paths.model_dir(name))
 
 
 def _cell(value: Any) -> Any:

@@ -62,6 +62,18 @@ def test_steps_add_up_along_the_ladder(results: dict[str, Any]) -> None:
     )
 
 
+def test_what_an_earlier_ladder_packed_says_nothing_of_this_ones_rung(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    earlier = tiny_project.make()
+    pack.run(earlier, "w4")
+    found = earlier.model_copy(update={"deliver": ["w2"], "claims": []})
+    monkeypatch.setattr(tiny_project, "STEPS", 3 * tiny_project.STEPS)
+    tiny_project.train("w4", found.rungs["w4"], found)
+    assert evaluated(found)["models"]["w2"]["total_steps"] == (1 + 3 + 1) * 40
+
+
 def test_ancestors_reach_the_pretrained_model(results: dict[str, Any]) -> None:
     assert results["models"]["w2"]["ancestors"] == ["pretrained", "teacher", "w8", "w4"]
     assert results["models"]["teacher"]["ancestors"] == ["pretrained"]
