@@ -30,10 +30,10 @@ class Length:
 
 
 def steps_of(name: str, ladder: Mapping[str, Length]) -> int:
-    """How many steps the rung trains. `ladder`: every rung by name, without circles of parents.
+    """How many steps the rung trains. `ladder`: every rung by name.
 
     Raises:
-        UnequalError: another rung is not there or waits for this one, is in epochs, or is too short.
+        UnequalError: another rung is not there, is in epochs, waits for this one, or is too short.
     """
     return _steps(name, ladder, ())
 
@@ -44,10 +44,12 @@ def total_steps(name: str, ladder: Mapping[str, Length]) -> int:
 
 
 def _total(name: str, ladder: Mapping[str, Length], asked: tuple[str, ...]) -> int:
-    way = []
+    way: list[str] = []
     while name != TEACHER:
         if name not in ladder:
             raise UnequalError(f"no rung {name!r}")
+        if name in way:
+            raise UnequalError(f"{name} does not lead to the {TEACHER}")
         way.append(name)
         name = ladder[name].parent
     return sum(_steps(rung, ladder, asked) for rung in way)

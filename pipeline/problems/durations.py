@@ -29,9 +29,7 @@ def _one_way(values: Values, place: Place) -> Iterator[Problem]:
         shown = listed(given) + ": " if given else ""
         yield Problem(".".join(place), f"exactly one of steps, epochs and equal_to is needed, {shown}{found}")
     elif place[0] == "budget" and given == ["equal_to"]:
-        yield Problem(
-            f"{'.'.join(place)}.equal_to", "only a rung's own duration can be; give steps or epochs"
-        )
+        yield Problem(f"{'.'.join(place)}.equal_to", "for a rung's own duration only; give steps or epochs")
 
 
 def _equal(values: Values, rung: tuple[str, str], ladder: dict[str, Length]) -> Iterator[Problem]:
@@ -65,7 +63,7 @@ def _steps(values: Values, rung: tuple[str, str], ladder: dict[str, Length]) -> 
     if own is not None or not values.written(*rung, "duration", "equal_to"):
         return own
     try:
-        return steps_of(rung[1], ladder) if _leads_to_the_teacher(rung[1], ladder) else None
+        return steps_of(rung[1], ladder)
     except UnequalError:
         return None
 
