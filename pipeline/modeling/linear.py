@@ -2,14 +2,14 @@
 
     y = (codes @ weight_codes.T) * step * scale + bias          codes, weight_codes: int8
 
-(of groups of inputs with a scale each, the sum over the groups of such products)
+(where groups of inputs have scales of their own, a sum of such products). codes * step (+ offset) is what
+the activation's quantizer makes of x, and weight_codes * scale the quantized weight. The product is exact,
+so this is *the* arithmetic of a rung: training, evaluation and the packed model call the same `multiply`.
+For the backward pass int8 codes are kept, not floats.
 
-where codes * step (+ offset) is what the activation's quantizer makes of x, and weight_codes * scale the
-quantized weight. The product is exact, so this is *the* arithmetic of a rung: training, evaluation and the
-packed model call the same `multiply`. For the backward pass int8 codes are kept, not floats.
-
-Gradients are straight through: the latent weight gets its quantized value's, x and the quantizer's parameters
-what `ActivationQuantizer.gradients` says. The plain layer's autograd gives the same.
+The gradient of the quantized weight goes to what `WeightQuantizer.receiver` gives, that of x and of the
+activation quantizer's parameters is what `ActivationQuantizer.gradients` says. The plain layer's autograd
+gives the same.
 
 Shapes: M tokens, I input features, O output features; x is [..., I].
 """
