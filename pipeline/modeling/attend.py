@@ -76,7 +76,11 @@ class _Attend(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         query, key, value = heads_3BHSD.flatten(1, 2)
         rows, num_heads, length, _ = heads_3BHSD.shape[1:]
-        scores = _times(query, key.transpose(1, 2), scale).view(rows, num_heads, length, length)
+        if softmax:
+            scores = _times(query, key.transpose(1, 2), scale)
+        else:  # sums of signs are exact, as long as no factor is drawn into them
+            scores = torch.bmm(query, key.transpose(1, 2)).mul_(scale)
+        scores = scores.view(rows, num_heads, length, length)
         masked = scores if mask is None else scores + mask
         probabilities = torch.softmax(masked, dim=-1, dtype=torch.float32) if softmax else masked
         codes = None
