@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from pipeline.claim_kinds import KINDS, Facts
-from pipeline.problems.ladder import SECTIONS, TEACHER
+from pipeline.problems.ladder import TEACHER, places
 from pipeline.problems.problem import Problem, did_you_mean, listed
 from pipeline.problems.values import Values
 
@@ -14,7 +14,7 @@ Entry = tuple[str | None, str | None, str | None]
 
 def claim_problems(values: Values) -> Iterator[Problem]:
     """Every problem of every claim; what is missing or no text is left to the field's own problem."""
-    places = {name: (section, name) for section in SECTIONS for name in values.names(section)}
+    rungs = places(values)
     entries = _entries(values)
     for number, (kind, better, worse) in enumerate(entries):
         where = f"claims[{number}]"
@@ -23,16 +23,16 @@ def claim_problems(values: Values) -> Iterator[Problem]:
                 f"{where}.claim", f"no claim {kind!r}; {did_you_mean(kind, KINDS)}known: {listed(KINDS)}"
             )
         found = [
-            *_rung(values, f"{where}.better", better, places),
-            *_rung(values, f"{where}.worse", worse, places),
+            *_rung(values, f"{where}.better", better, rungs),
+            *_rung(values, f"{where}.worse", worse, rungs),
         ]
         yield from found
         if (kind, better, worse) in entries[:number]:
             yield Problem(where, f"{kind} of {better} and {worse} is written twice; once is enough")
         elif better is not None and better == worse:
             yield Problem(f"{where}.worse", f"{worse} cannot beat itself; name another rung")
-        elif kind in KINDS and better in places and worse in places:
-            yield from _pair(values, where, kind, places[better], places[worse])
+        elif kind in KINDS and better in rungs and worse in rungs:
+            yield from _pair(values, where, kind, rungs[better], rungs[worse])
 
 
 def _entries(values: Values) -> list[Entry]:
@@ -43,11 +43,11 @@ def _entries(values: Values) -> list[Entry]:
     return [(kind, better, worse) for kind, better, worse in cells]
 
 
-def _rung(values: Values, field: str, name: str | None, places: Mapping[str, Place]) -> Iterator[Problem]:
+def _rung(values: Values, field: str, name: str | None, rungs: Mapping[str, Place]) -> Iterator[Problem]:
     delivered = values.texts("deliver")
     if name is None or name in delivered:
         return
-    if name in places:
+    if name in rungs:
         yield Problem(field, f"{name} is not delivered, so it gets no score; add it to deliver")
     else:
         yield Problem(
@@ -85,9 +85,9 @@ def _facts(values: Values, place: Place) -> Facts:
 
 def _way(values: Values, place: Place) -> list[Place]:
     """The rung and its ancestors below the teacher, as far as they can be read."""
-    places = {name: (section, name) for section in SECTIONS for name in values.names(section)}
+    rungs = places(values)
     way = [place]
-    while (parent := places.get(values.text(*way[-1], "init_from") or "")) and parent not in way:
+    while (parent := rungs.get(values.text(*way[-1], "init_from") or "")) and parent not in way:
         way.append(parent)
     return way
 
