@@ -103,7 +103,7 @@ def test_dropout_takes_attention_away_and_scales_nothing() -> None:
 
 
 def test_fused_and_plain_models_agree_padding_and_single_tokens_included() -> None:
-    """With plain signs everywhere. (Elastic steps make values that lie on a threshold of the next, as ever.)"""
+    """With plain signs everywhere. (Elastic values may lie on the next threshold, as ever.)"""
     model, rows = classifier(bi("sign")), {name: tensor.clone() for name, tensor in batch().items()}
     rows["attention_mask"][0, 1:] = 0
     found = []
