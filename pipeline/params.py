@@ -16,6 +16,7 @@ from pipeline.equal_steps import Length, total_steps
 from pipeline.problems.activations import activation_problems
 from pipeline.problems.claims import claim_problems
 from pipeline.problems.contradictions import contradictions
+from pipeline.problems.distillation import distillation_problems
 from pipeline.problems.durations import duration_problems
 from pipeline.problems.fields import field_problems
 from pipeline.problems.initialization import initialization_problems
@@ -374,6 +375,10 @@ class Params(Section):
         """Every rung of both stages by name, in the order written."""
         return {**self.weights, **self.weights_activations}
 
+    def stage_of(self, name: str) -> Literal["weights", "weights_activations"]:
+        """The stage that trains a rung. Raises KeyError where no rung has this name."""
+        return "weights_activations" if isinstance(self.rungs[name], ActivationRung) else "weights"
+
     def optimization_of(self, rung: Rung) -> Optimization:
         """How a rung is optimized; 1-bit activations have a section of their own."""
         one_bit = rung.activation_bits_or_32 == 1
@@ -430,5 +435,6 @@ def _problems(values: dict[object, object]) -> list[Problem]:
     wrong = {problem.field for problem in fields}
     of_rungs = [*ladder_problems(lookup), *initialization_problems(lookup), *width_problems(lookup)]
     between = [*contradictions(lookup), *duration_problems(lookup), *seed_problems(lookup)]
+    of_rungs += distillation_problems(lookup)
     between += [*of_rungs, *quantizer_problems(lookup), *activation_problems(lookup), *claim_problems(lookup)]
     return fields + [problem for problem in between if problem.field not in wrong]

@@ -78,12 +78,11 @@ def of_rung(params: Params, name: str, digests: Mapping[str, str], *, processes:
     What a rung says itself replaces what the ladder says, which is then no fact of this training.
     """
     rung, optimization = params.rungs[name], params.optimization_of(params.rungs[name])
-    stage = "weights" if name in params.weights else "weights_activations"
     kind = "rung" if optimization is params.training.rung else "binary_activations"
     settings = {
         "seed": params.seed,
         "task": _task(params.task),
-        f"{stage}.{name}": _in_steps(params, rung).model_dump(),
+        f"{params.stage_of(name)}.{name}": _in_steps(params, rung).model_dump(),
         "budget.evaluations": params.budget.evaluations,
         "training.gradients": params.training.gradients,
         "training.bucket_batches": params.training.bucket_batches,
@@ -91,7 +90,7 @@ def of_rung(params: Params, name: str, digests: Mapping[str, str], *, processes:
     }
     if rung.duration is None:
         settings[f"budget.{kind}"] = params.duration_of(rung).model_dump()
-    if rung.distillation is None:
+    if rung.distillation is None and not rung.phases:
         settings["distillation"] = params.distillation.model_dump()
     facts = _facts(settings, digests, CLASSIFIER, processes)
     return {**facts, "kernels": str(kernels.choose(params.training.gradients))}
