@@ -32,8 +32,8 @@ Without = Mapping[str, Mapping[str, Array]]
 SCORE, ACCURACY = "score", "accuracy"
 CONFIDENCE = 0.95
 RULE = (
-    "holds (does not hold): the whole 95 % interval of the difference (Student's t) is above (below) zero; "
-    "within noise otherwise. In its standard error is that of drawing the examples, which both rungs "
+    "holds (does not hold) when the whole 95 % interval of the difference (Student's t) is above (below) "
+    "zero, else it is within noise; the interval counts the drawing of the examples, which both rungs "
     "answered (paired jackknife), and "
 )
 ONE_SEED = "not what another seed would give"

@@ -49,7 +49,9 @@ def _equal(values: Values, rung: tuple[str, str], ladder: dict[str, Length]) -> 
 
 def _evaluations(values: Values, ladder: dict[str, Length]) -> Iterator[Problem]:
     evaluations = values.whole("budget", "evaluations")
-    lengths = {("budget", kind): values.whole("budget", kind, "steps") for kind in _BUDGET[1:]}
+    lengths: dict[Place, int | None] = {
+        ("budget", kind): values.whole("budget", kind, "steps") for kind in _BUDGET[1:]
+    }
     lengths |= {(*rung, "duration"): _steps(values, rung, ladder) for rung in _rungs(values)}
     for place, steps in lengths.items():
         if evaluations and steps and evaluations > steps:

@@ -7,8 +7,9 @@ from typing import Any
 
 from pipeline.packing.inspect import summary
 from pipeline.record import origins
-from pipeline.reporting import table
+from pipeline.reporting import averaged, table, verdicts
 from pipeline.reporting.contents import Contents
+from pipeline.reporting.numbers import number
 
 _PAPERS = (
     "two-stage progressive quantization: Le et al., SustaiNLP 2022, aclanthology.org/2022.sustainlp-1.2",
@@ -43,6 +44,7 @@ def card(rung: str, contents: Contents) -> str:
         _use(rung, contents),
         "## Scores",
         _scores(rung, contents),
+        *_claims(rung, contents),
         "## Size",
         "\n".join(f"- {line}" for line in summary(contents.sizes[rung])),
         "## Lineage",
@@ -123,8 +125,8 @@ def _scores(rung: str, contents: Contents) -> str:
     lines = ["| split | metric | this model | teacher |", "| --- | --- | ---: | ---: |"]
     for split, scores in model["scores"].items():
         lines += [
-            f"| {split} | {metric.replace('_', ' ')} | {table.number(value)} | "
-            f"{table.number(teacher['scores'][split][metric])} |"
+            f"| {split} | {metric.replace('_', ' ')} | {number(value)} | "
+            f"{number(teacher['scores'][split][metric])} |"
             for metric, value in scores.items()
         ]
     agreement = [
@@ -137,7 +139,28 @@ def _scores(rung: str, contents: Contents) -> str:
             "It says that there is no answer when its margin for that (logits of [CLS] less those of the "
             f"best answer) is over {model['no_answer_threshold']:g}, chosen on {own.selected_on}."
         )
-    return "\n".join([*lines, "", *table.counted(contents.results)[:2], *agreement])
+    over_seeds = _over_seeds(rung, contents)
+    return "\n".join([*lines, "", *over_seeds, *table.counted(contents.results)[:2], *agreement])
+
+
+def _over_seeds(rung: str, contents: Contents) -> list[str]:
+    """The table above is of this file; the recipe's own score is a mean."""
+    model, teacher = (contents.results["models"][name] for name in (rung, "teacher"))
+    if averaged.num_seeds(model) == 1:
+        return []
+    name = table.score_name(contents.results)
+    return [
+        f"The table is of this file, seed {model['seed']}. Over {averaged.num_seeds(model)} seeds the recipe "
+        f"gets {name} {averaged.score_cell(model)}, its teachers {averaged.score_cell(teacher)}; gap "
+        f"{averaged.gap_cell(model)}."
+    ]
+
+
+def _claims(rung: str, contents: Contents) -> list[str]:
+    """What it was compared for, if it was."""
+    found = [claim for claim in contents.results["claims"] if rung in claim["rungs"]]
+    lines = verdicts.lines({"claims": found}, table.score_name(contents.results))
+    return ["## Claims", "\n".join(f"- {plain(line)}" for line in lines)] if lines else []
 
 
 def _lineage(rung: str, contents: Contents) -> str:

@@ -9,7 +9,8 @@ from html import escape
 from typing import Any
 
 from pipeline.record import Record, origins
-from pipeline.reporting.table import in_order, number
+from pipeline.reporting.numbers import number
+from pipeline.reporting.table import in_order
 
 Models = Mapping[str, Mapping[str, Any]]
 _WIDTH, _HEIGHT, _ACROSS, _DOWN = 110, 58, 20, 20

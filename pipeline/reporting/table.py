@@ -1,7 +1,6 @@
 """`bitladder results`: metrics/results.json as a table, and under it what was counted."""
 
 import json
-import math
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -12,11 +11,13 @@ from rich.text import Text
 
 from pipeline import files, paths
 from pipeline.evaluation import selection
+from pipeline.reporting import averaged, verdicts
+from pipeline.reporting.numbers import number
 
 RESULTS = paths.RESULTS
 HEADINGS = ("rung", "W", "E", "A", "from", "score", "gap", "MiB", "ratio", "seconds")
 _LEFT = ("rung", "from")
-_MIN_WIDTH = 100
+_MIN_WIDTH = 120
 
 
 class NoResultsError(RuntimeError):
@@ -36,6 +37,9 @@ def main(as_json: bool) -> int:
     for line in counted(results):
         console.print(Text(line))
     console.print(Text("Seconds: training, where it was timed here."))
+    claimed = verdicts.lines(results, score_name(results))
+    for line in ["", *claimed] if claimed else []:
+        console.print(Text(line))
     return 0
 
 
@@ -81,9 +85,9 @@ def rows(results: Mapping[str, Any], seconds: Mapping[str, float]) -> list[list[
             name,
             *(str(models[name][key]) for key in ("weight_bits", "embedding_bits", "activation_bits")),
             models[name]["parent"] or "-",
-            number(models[name]["score"]),
+            averaged.score_cell(models[name]),
             *([number(models[name]["accuracy"])] if _has_questions(results) else []),
-            "-" if name == "teacher" else number(models[name]["gap"], sign="+"),
+            "-" if name == "teacher" else averaged.gap_cell(models[name]),
             f"{models[name]['mib']:.3f}",
             f"{models[name]['ratio']:.1f}",
             f"{seconds[name]:.0f}" if name in seconds else "-",
@@ -120,13 +124,14 @@ def counted(results: Mapping[str, Any]) -> list[str]:
     """What the numbers of the table are, a sentence each."""
     split, constant = results["split"], results["majority_score"]
     chance = "" if constant is None else f" {constant_answer(results)} scores {constant:.4f}."
-    seeds = "one seed" if results["num_seeds"] == 1 else f"{results['num_seeds']} seeds"
+    what = f"{score_name(results)} on {counted_rows(results)} of {split}"
     return [
-        f"Score: {score_name(results)} on {counted_rows(results)} of {split}, {seeds}.{chance}",
+        f"Score: {what}, {averaged.said(results)}.{chance}",
         "Rungs are scored from their packed file. Checkpoints were "
         f"{selection.said(results['checkpoint_selected_on'], split)}. Gap: score less the teacher's.",
         "W, E, A: bits of weights, embeddings, activations. MiB: the written model.safetensors, all of it; "
         "ratio: the teacher's against it.",
+        *_of_seeds(results),
         *_of_questions(results),
     ]
 
@@ -148,6 +153,14 @@ def _has_questions(results: Mapping[str, Any]) -> bool:
     return results.get("kind") == "question_answering"
 
 
+def _of_seeds(results: Mapping[str, Any]) -> list[str]:
+    if results["num_seeds"] == 1:
+        return []
+    published = results["models"]["teacher"]["seed"]
+    others = "EM, files and sizes are" if _has_questions(results) else "Files and sizes are"
+    return [f"{others} those of seed {published}; the gap is to the teacher of the same seed."]
+
+
 def _of_questions(results: Mapping[str, Any]) -> list[str]:
     if not _has_questions(results):
         return []
@@ -158,11 +171,6 @@ def _of_questions(results: Mapping[str, Any]) -> list[str]:
             f"{selection.said(results['checkpoint_selected_on'], results['split'])} (results --json has it)."
         )
     return lines
-
-
-def number(value: float | None, *, sign: str = "") -> str:
-    """Four digits; what is undefined says so."""
-    return "undefined" if value is None or not math.isfinite(value) else f"{value:{sign}.4f}"
 
 
 def _narrowness(model: Mapping[str, Any]) -> tuple[int, int]:
