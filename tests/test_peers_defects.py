@@ -8,7 +8,6 @@ The peers: TernaryBERT and BinaryBERT (huawei-noah/Pretrained-Language-Model), B
 import math
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import made_up
@@ -34,9 +33,9 @@ from pipeline.params import Params, ParamsError, load
 from pipeline.quantizers.choose import Precision
 from pipeline.stages import augment, prepare, pretrained, teacher, weights
 from pipeline.training import fit_rung
-from pipeline.training.fit_rung import against_teacher, objective
 from pipeline.training.optimizer import adamw
 from pipeline.training.state import Shares
+from pipeline.training.teaching import against_teacher, objective
 
 SHORT = (
     "augmentation={contextual: 0, embedding: 0, swap: 1, delete: 0, spelling: 0, word_fraction: 0.5}",
@@ -52,7 +51,7 @@ ONE_BIT = {
     "weights": Precision(1, 1),
     "zero-mean weights": Precision(1, 1, weight_quantizer="bwn_zero_mean"),
     "elastic activations": Precision(1, 1, 1),
-    "signs": Precision(1, 1, 1, activation_quantizer="sign"),
+    "signs": Precision(1, 1, 1, activation_quantizer="sign", attention="bi"),
 }
 QUANTIZED_ACTIVATIONS = (8, 4, 2, 1)
 LOGITS_ALONE = Objective(logits=1, hidden_states=0, attention_scores=0, labels=0, regression=False)
@@ -203,8 +202,10 @@ def test_steps_stay_positive_after_a_huge_update(bits: int) -> None:
 
 def test_tables_may_have_bits_of_their_own(stsb: Params) -> None:
     """BiBERT reads an option for them and ignores it."""
-    bits = checkpoint.load_bert(paths.model_dir("w1")).bert.embeddings.word_embeddings.bits
-    assert (bits, record.read(paths.model_dir("w1")).bits["embeddings"]) == (8, 8)
+    table = checkpoint.load_bert(paths.model_dir("w1")).bert.embeddings.word_embeddings
+    row = table(torch.tensor([20])).detach()
+    assert row.abs().unique().numel() > row.numel() / 2
+    assert record.read(paths.model_dir("w1")).bits == {"weights": 1, "embeddings": 8, "activations": 32}
 
 
 # What a student is taught.
@@ -212,7 +213,8 @@ def test_tables_may_have_bits_of_their_own(stsb: Params) -> None:
 
 def test_a_regression_learns_from_the_teachers_logits(stsb: Params) -> None:
     """BinaryBERT and BiT take a softmax over STS-B's one logit: it is 1, and nothing is learned from it."""
-    goal = replace(objective(stsb, stsb.weights["w1"]), hidden_states=0, attention_scores=0)
+    logits_alone = stsb.distillation.model_copy(update={"hidden_states": 0.0, "attention_scores": 0.0})
+    goal = objective(logits_alone, regression=stsb.task.kind == "regression")
     student, taught = classifier(Precision(1, 1), num_labels=1), classifier(num_labels=1, seed=1)
     terms = goal.terms(trace(student, batch()), trace(taught, batch()), batch())
     total(terms).backward()
