@@ -67,9 +67,9 @@ def run(settings: Params, seed: str | None) -> None:
         else:
             _say(number, stage)
             _begin(folder, stage, definitions[stage], key)
-            _work(folder, stage)
+            work(folder, stage)
     _say(number, SCORES)
-    _work(folder, SCORES)  # minutes beside the hours of the others: done whatever has changed
+    work(folder, SCORES)  # minutes beside the hours of the others: done whatever has changed
     files.write_json(paths.seed_results(number), _results(folder, number))
 
 
@@ -122,17 +122,17 @@ def _begin(folder: Path, stage: str, definition: Definition, key: str) -> None:
     files.write_json(folder / FINISHED / f"{stage}.json", {"key": key})
 
 
-def _work(folder: Path, stage: str) -> None:
+def work(folder: Path, stage: str) -> None:
     """Run a stage in the seed's folder. Whatever ends this function ends the stage."""
     name, _, rung = stage.partition("@")
     command = [sys.executable, "-m", "flows.stage", name, *([rung] if rung else [])]
-    exit_code = processes.attend(command, environment=_variables(), folder=folder)
+    exit_code = processes.attend(command, environment=variables(), folder=folder)
     if exit_code != 0:
         code = exit_code if exit_code > 0 else 128 - exit_code
         raise RepeatError(f"{stage} ended with exit code {code} in {folder}", code)
 
 
-def _variables() -> dict[str, str]:
+def variables() -> dict[str, str]:
     inherited = environment.unwatched()
     found = (str(ROOT), inherited.get("PYTHONPATH", ""))
     return {**inherited, "PYTHONPATH": os.pathsep.join(filter(None, found)), "PYTHONUNBUFFERED": "1"}
