@@ -66,7 +66,7 @@ class PrecisionFields(_Fields):
     def _activations_fit_together(self) -> "PrecisionFields":
         name = self.activation_quantizer
         if name is not None and name not in serving(ACTIVATIONS, self.activations):
-            raise ValueError(f"no activation quantizer {name!r} of {self.activations} bits")
+            raise ValueError(f"no activation quantizer {name!r} serves activations {self.activations}")
         if self.attention is not None and self.activations != 1:
             raise ValueError(f"bi attends by signs, and activations have {self.activations} bits")
         return self

@@ -30,13 +30,12 @@ def _quantizer(field: str, quantizer: str, bits: int | None) -> Iterator[Problem
     fitting = serving(ACTIVATIONS, bits) if bits is not None else list(ACTIVATIONS)
     if named is None:
         suggestion = did_you_mean(quantizer, ACTIVATIONS)
-        where = "" if bits is None else f"of {bits} bits: "
+        where = "" if bits is None else f"for activation_bits {bits}: "
         yield Problem(field, f"no activation quantizer {quantizer!r}; {suggestion}{where}{listed(fitting)}")
     elif bits is not None and bits not in named.bits:
         yield Problem(
             field,
-            f"{quantizer} serves {listed(named.bits)} bits, and activation_bits is {bits}; "
-            f"for that: {listed(fitting)}",
+            f"{quantizer} serves activation_bits {listed(named.bits)}, not {bits}; for {bits}: {listed(fitting)}",
         )
 
 

@@ -141,6 +141,7 @@ def test_tables_at_32_bits_stay_plain_beside_quantized_linears() -> None:
     [
         (8, PerToken, PerToken, PerToken),
         (4, LearnedStep, LearnedStep, LearnedStep),
+        (2, LearnedStep, LearnedStep, LearnedStep),
         (1, *[ElasticBinary] * 3),
     ],
 )
@@ -168,7 +169,7 @@ def test_weights_keep_their_names_and_only_steps_are_added(precision: Precision)
     plain, model = classifier().state_dict(), classifier(precision).state_dict()
     added = set(model) - set(plain)
     assert set(plain) <= set(model)
-    assert {name.rsplit(".", 1)[1] for name in added} <= {"log_step", "shift", "offset"}
+    assert {name.rsplit(".", 1)[1] for name in added} <= {"log_step", "shift", "offset", "magnitude"}
 
 
 @pytest.mark.parametrize("precision", WITH_ACTIVATIONS)
@@ -185,3 +186,34 @@ def test_the_precision_is_noted_in_the_config() -> None:
     precision = Precision(2, 4, 8, "matrix")
     assert precision_of(classifier(precision).config) == precision
     assert precision_of(classifier().config) == Precision()
+
+
+# ReLU instead of GELU
+
+
+@pytest.mark.parametrize("bits", [4, 2, 1])
+def test_what_relu_puts_out_is_quantized_from_zero_on_without_offset_or_shift(bits: int) -> None:
+    for hidden_act, shifted in (("relu", False), ("gelu", True)):
+        model = classifier(Precision(1, 1, bits), hidden_act=hidden_act)
+        for layer in model.bert.encoder.layer:
+            learned = dict(layer.output.dense.activation.named_parameters())
+            assert set(learned) == {"log_step"} | ({"offset" if bits > 1 else "shift"} if shifted else set())
+        if not shifted:
+            seen: list[float] = []
+            model.bert.encoder.layer[0].output.dense.activation.register_forward_hook(
+                lambda _, __, out, seen=seen: seen.append(float(out.min()))
+            )
+            logits(model, batch())
+            assert seen == [0.0]
+
+
+def test_the_sign_of_what_relu_puts_out_is_refused() -> None:
+    with pytest.raises(ValueError, match="every sign is the same"):
+        classifier(Precision(1, 1, 1, activation_quantizer="sign", attention="bi"), hidden_act="relu")
+
+
+def test_a_relu_model_takes_the_weights_of_a_gelu_model() -> None:
+    """Only weights are copied; what stands between them is the model's own."""
+    parent, child = classifier(), classifier(hidden_act="relu")
+    child.load_state_dict(parent.state_dict())
+    assert not torch.allclose(logits(parent, batch()), logits(child, batch()))

@@ -70,9 +70,9 @@ def test_what_is_usual_adds_no_key(trained: Rung, tmp_path: Path, precision: Pre
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"activation_quantizer": "lsqq"}, "no activation quantizer 'lsqq' of 1 bits"),
-        ({"activation_quantizer": "per_token"}, "no activation quantizer 'per_token' of 1 bits"),
-        ({"activations": 8}, "no activation quantizer 'sign' of 8 bits"),
+        ({"activation_quantizer": "lsqq"}, "no activation quantizer 'lsqq' serves activations 1"),
+        ({"activation_quantizer": "per_token"}, "no activation quantizer 'per_token' serves activations 1"),
+        ({"activations": 8}, "no activation quantizer 'sign' serves activations 8"),
         (
             {"activations": 4, "activation_quantizer": None},
             "bi attends by signs, and activations have 4 bits",
