@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline import files, paths
 from pipeline.ladder import cost, estimate
-from pipeline.params import Params
+from pipeline.params import Params, Rung
 
 PIECES = ("rows", "lengths", "augment")
 CODE = (
@@ -60,14 +60,11 @@ def _kind(params: Params, name: str) -> dict[str, Any]:
     own: dict[str, Any] = {"stage": name}
     if name in params.rungs:
         rung = params.rungs[name]
-        terms = rung.distillation or params.distillation
         own = {
             "stage": "rung",
-            "bits": [rung.bits, rung.embedding_bits or rung.bits, rung.activation_bits_or_32],
-            "granularity": rung.granularity,
-            "form": [rung.width, rung.split, rung.hidden_act],
-            "quantizers": [getattr(rung, field, None) for field in QUANTIZERS],
-            "terms": [term for term, weight in terms.model_dump().items() if weight],
+            **_form(rung),
+            "terms": [term for term, weight in cost.terms_of(params, rung).model_dump().items() if weight],
+            "teacher": _form(params.rungs[rung.taught_by]) if rung.taught_by in params.rungs else None,
         }
     return {
         **_data(params),
@@ -76,6 +73,16 @@ def _kind(params: Params, name: str) -> dict[str, Any]:
         "dropout": optimization.dropout,
         "gradients": params.training.gradients,
         "bucket_batches": params.training.bucket_batches,
+    }
+
+
+def _form(rung: Rung) -> dict[str, Any]:
+    """What a rung computes with."""
+    return {
+        "bits": [rung.bits, rung.embedding_bits or rung.bits, rung.activation_bits_or_32],
+        "granularity": rung.granularity,
+        "form": [rung.width, rung.split, rung.hidden_act],
+        "quantizers": [getattr(rung, field, None) for field in QUANTIZERS],
     }
 
 

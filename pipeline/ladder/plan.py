@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.ladder import estimate
-from pipeline.ladder.rung import TEACHER, climb
+from pipeline.ladder.rung import TEACHER, LadderRung, climb
 from pipeline.params import Duration, Params
 
 FULL = 32
@@ -55,7 +55,7 @@ def plan(params: Params) -> Plan:
             activation_bits=rung.activation_bits,
             data=rung.data,
             duration=said(rung.duration),
-            init=rung.first_weights,
+            init=_said_of(rung),
             mib=_mib(estimate.packed_bytes(shape, rung, num_labels=labels) if shape else None),
         )
         for rung in climb(params)
@@ -73,6 +73,13 @@ def said(duration: Duration) -> str:
     """`400 steps` or `3 epochs`."""
     count, unit = (duration.steps, "step") if duration.steps is not None else (duration.epochs, "epoch")
     return f"{count:g} {unit}" + ("" if count == 1 else "s")
+
+
+def _said_of(rung: LadderRung) -> str:
+    """Its first weights, and what is unusual about how it is taught."""
+    phases = f"{rung.phases} phases" if rung.phases > 1 else ""
+    teacher = f"taught by {rung.taught_by}" if rung.taught_by != TEACHER else ""
+    return "; ".join(part for part in (rung.first_weights, phases, teacher) if part)
 
 
 def _pretrained(params: Params) -> Row:

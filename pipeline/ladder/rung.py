@@ -18,6 +18,8 @@ class LadderRung:
 
     Attributes:
         parent: the rung, or the teacher, that its first weights come from (`init_from`).
+        taught_by: the rung, or the teacher, that it is distilled from.
+        phases: trainings one after the other; 1 where there is one loss.
         activation_bits: 32 means untouched.
         weight_quantizer: its name.
         activation_quantizer: its name; None where they are untouched.
@@ -31,6 +33,8 @@ class LadderRung:
     name: str
     stage: Stage
     parent: str
+    taught_by: str
+    phases: int
     weight_bits: int
     embedding_bits: int
     activation_bits: int
@@ -62,12 +66,19 @@ class LadderRung:
 
 
 def climb(params: Params) -> tuple[LadderRung, ...]:
-    """Every rung, parents before children, otherwise in the order written."""
+    """Every rung after its parent and whoever teaches it, otherwise in the order written."""
     written = {name: _rung(params, name, rung) for name, rung in params.rungs.items()}
     ordered: dict[str, LadderRung] = {}
+
+    def add(name: str) -> None:
+        if name == TEACHER or name in ordered:
+            return
+        add(written[name].parent)
+        add(written[name].taught_by)
+        ordered[name] = written[name]
+
     for name in written:
-        for step in reversed(_ancestry(name, written)):
-            ordered.setdefault(step, written[step])
+        add(name)
     return tuple(ordered.values())
 
 
@@ -90,8 +101,10 @@ def _ancestry(name: str, rungs: dict[str, LadderRung]) -> list[str]:
 def _rung(params: Params, name: str, rung: Rung) -> LadderRung:
     return LadderRung(
         name=name,
-        stage="weights_activations" if isinstance(rung, ActivationRung) else "weights",
+        stage=params.stage_of(name),
         parent=rung.init_from,
+        taught_by=rung.taught_by,
+        phases=max(1, len(rung.phases)),
         weight_bits=rung.bits,
         embedding_bits=rung.embedding_bits or rung.bits,
         activation_bits=rung.activation_bits_or_32,
