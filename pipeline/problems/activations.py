@@ -35,7 +35,8 @@ def _quantizer(field: str, quantizer: str, bits: int | None) -> Iterator[Problem
     elif bits is not None and bits not in named.bits:
         yield Problem(
             field,
-            f"{quantizer} serves activation_bits {listed(named.bits)}, not {bits}; for {bits}: {listed(fitting)}",
+            f"{quantizer} serves activation_bits {listed(named.bits)}, not {bits}; "
+            f"for {bits}: {listed(fitting)}",
         )
 
 
