@@ -18,6 +18,7 @@ from pipeline import paths
 from pipeline.ladder import cost, layers
 from pipeline.ladder.cost import Cost
 from pipeline.ladder.plan import Plan, Row, plan
+from pipeline.ladder.repeats import SHARED, Repeat, repeats
 from pipeline.params import Params, load
 
 _WIDEST_REASON = 70
@@ -51,6 +52,7 @@ class Answer:
     """All that `bitladder plan` has to say. `seconds`: of each DVC stage that anything is known of."""
 
     planned: Plan
+    repeats: list[Repeat]
     costs: dict[str, Cost]
     measured: Measured
     stages: list[status.StageState]
@@ -80,10 +82,13 @@ def _answer(params: Params, *, ask_dvc: bool, anew: bool) -> Answer:
     measured = measure.measure(params, anew=anew, say=_say)
     costs = cost.costs(params, measured.kinds, measured.rows, copies=_copies())
     last = {stage.stage: stage.seconds for stage in stages}
-    seconds = _seconds(params, planned, costs, measured, last)
-    totals = _totals(planned, costs, stages, seconds)
+    again = repeats(params, costs, _evaluate_seconds(params, measured))
+    own = {f"repeat@{params.seed}": 0.0}  # has nothing to do
+    seconds = own | _seconds(params, planned, costs, measured, last)
+    seconds |= {repeat.stage: repeat.seconds for repeat in again if repeat.seconds is not None}
+    totals = _totals(planned, again, costs, stages, seconds)
     notes = [*_notes(params, measured), *_warnings(totals)]
-    return Answer(planned, costs, measured, stages, silence, seconds, totals, notes)
+    return Answer(planned, again, costs, measured, stages, silence, seconds, totals, notes)
 
 
 def _seconds(
@@ -121,6 +126,7 @@ def _evaluate_seconds(params: Params, measured: Measured) -> float | None:
 
 def _totals(
     planned: Plan,
+    again: Sequence[Repeat],
     costs: Mapping[str, Cost],
     stages: Sequence[status.StageState],
     seconds: Mapping[str, float],
@@ -128,8 +134,11 @@ def _totals(
     running = {stage.stage for stage in stages if stage.state != "skipped"} if stages else set(seconds)
     rows = [row for row in planned.rows if row.stage in running or not stages]
     disk = [costs[row.name].disk_mib for row in rows]
-    states = [costs[row.name].state_mib or 0.0 for row in rows]
-    peaks = {row.name: costs[row.name].peak_memory_mib or 0.0 for row in rows}
+    repeated = [repeat for repeat in again if repeat.stage in running or not stages]
+    disk += [repeat.disk_mib for repeat in repeated]
+    trained = [row.name for row in planned.rows if row in rows or (repeated and row.name != SHARED)]
+    states = [costs[name].state_mib or 0.0 for name in trained]
+    peaks = {name: costs[name].peak_memory_mib or 0.0 for name in trained}
     largest = max(peaks, key=lambda name: peaks[name]) if any(peaks.values()) else None
     known = [row for row in planned.rows if costs[row.name].seconds is not None]
     return Totals(
@@ -216,6 +225,7 @@ def _as_json(answer: Answer) -> dict[str, Any]:
     return {
         **asdict(answer.planned),
         "rows": rows,
+        "repeats": [asdict(repeat) for repeat in answer.repeats],
         "stages": stages,
         "dvc": answer.silence,
         "planned_seconds": answer.seconds,
@@ -237,6 +247,7 @@ def _as_text(answer: Answer) -> str:
         _heading(planned),
         _models(planned),
         _costs(planned.rows, answer.costs, answer.totals),
+        _repeats(answer.repeats),
         _stages(answer.stages, answer.seconds),
         f"DVC cannot tell what would run: {answer.silence}" if answer.silence else "",
         _total(answer),
@@ -287,6 +298,19 @@ def _costs(rows: Sequence[Row], costs: Mapping[str, Cost], totals: Totals) -> st
         "disk: trained and packed, with the copies that DVC and MLflow keep."
     )
     return f"{table}\n{note}"
+
+
+def _repeats(again: Sequence[Repeat]) -> str:
+    """All seeds in a sentence: each costs the same."""
+    if not again:
+        return ""
+    one, seeds = again[0], ", ".join(str(repeat.seed) for repeat in again)
+    who = f"Seeds {seeds}: each {one.models}" if len(again) > 1 else f"Seed {seeds}: {one.models}"
+    minutes = None if one.seconds is None else one.seconds / _SECONDS_FOR_MINUTES
+    return (
+        f"{who} models once more, from the teacher on: {_number(minutes, 1)} minutes, "
+        f"{_number(one.disk_mib, 1)} MiB of disk; less where some are up to date (.bitladder/seeds/)."
+    )
 
 
 def _total(answer: Answer) -> str:

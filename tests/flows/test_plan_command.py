@@ -197,3 +197,31 @@ def stages_of(settings: Params) -> list[tuple[str, str | None]]:
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([sys.executable, "-m", *arguments], check=True, capture_output=True, text=True)
+
+
+def test_other_seeds_take_their_share_and_are_said_in_one_sentence(project: Path) -> None:
+    once = as_json()
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("seeds:\n- 0\n", "seeds:\n- 0\n- 1\n- 2\n"))
+    found = as_json()
+    assert [repeat["stage"] for repeat in found["repeats"]] == ["repeat@1", "repeat@2"]
+    [minutes] = {repeat["seconds"] / 60 for repeat in found["repeats"]}
+    assert found["totals"]["whole_minutes"] == pytest.approx(once["totals"]["whole_minutes"] + 2 * minutes)
+    assert found["totals"]["disk_mib"] > once["totals"]["disk_mib"]
+    assert found["rows"] == once["rows"]
+    assert f"Seeds 1, 2: each 10 models once more, from the teacher on: {minutes:.1f} minutes" in plan.main(
+        as_json=False, ask_dvc=False
+    )
+    assert "once more" not in "".join(once["notes"])
+
+
+def test_what_only_other_seeds_train_is_counted_too(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("seeds:\n- 0\n", "seeds:\n- 0\n- 1\n"))
+    now = stages(prepare="skipped", teacher="skipped", repeat__0="runs", repeat__1="runs", evaluate="runs")
+    monkeypatch.setattr(status, "ask", lambda: now)
+    totals = as_json(ask_dvc=True)["totals"]
+    assert totals["minutes"] > 10
+    assert totals["peak_memory_mib"] == 500.0
+    assert totals["disk_mib"] > 0
+    assert totals["not_counted"] == []
