@@ -1,0 +1,254 @@
+"""`bitladder compare FILE...`: results of several tasks as one table, for the terminal, Markdown or JSON.
+
+Scores are in points, a hundred times what `bitladder results` shows, as papers print them; JSON has them as
+they are.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipeline import files
+from pipeline.reporting.comparison import (
+    MISMATCHED,
+    SQUAD,
+    TEACHER,
+    Cell,
+    Column,
+    Comparison,
+    MismatchError,
+    Row,
+    compare,
+)
+
+MIB = 2**20
+_NEEDED = ("task", "metrics", "split", "rows", "checkpoint_selected_on", "models")
+Grid = tuple[list[str], list[list[str]]]
+
+
+def main(given: Sequence[str], *, as_json: bool, as_markdown: bool) -> int:
+    """Print the table. Raises MismatchError when the files do not make one, FileNotFoundError for no file."""
+    found = compare([read(one) for one in given])
+    if as_json:
+        sys.stdout.write(json.dumps(data(found), indent=2, allow_nan=False) + "\n")
+    elif as_markdown:
+        sys.stdout.write(markdown(found))
+    else:
+        _print(found)
+    return 0
+
+
+def read(given: str) -> tuple[str, str, dict[str, Any]]:
+    """Label, file and results of `FILE` or `LABEL=FILE`."""
+    label, equals, path = given.partition("=")
+    label, path = (label, path) if equals else ("", given)
+    try:
+        results = files.read_json(Path(path))
+    except json.JSONDecodeError as error:
+        raise MismatchError(f"{path}: no JSON ({error}); expected a results.json") from None
+    if not isinstance(results, dict) or any(key not in results for key in _NEEDED):
+        raise MismatchError(f"{path}: no results; expected what `dvc repro evaluate` writes, results.json")
+    return label, path, results
+
+
+def grids(found: Comparison) -> list[tuple[str, Grid]]:
+    """Scores and gaps of GLUE's tasks and others, then of SQuAD; what has no column is left out."""
+    apart = [column for column in found.columns if column.key in SQUAD]
+    others = [column for column in found.columns if column.key not in SQUAD]
+    made = []
+    if others:
+        made.append(("score, in points", _scores(found, others)))
+        made.append(("gap to the own teacher, in points", _gaps(found, others)))
+    if apart:
+        made.append(("SQuAD: exact match and F1, gap of the F1, in points", _squad(found, apart)))
+    return made
+
+
+def notes(found: Comparison) -> list[str]:
+    """What the numbers are, a sentence each."""
+    two = [column.title for column in found.columns if "," in column.metric]
+    return [
+        *(average.says for average in found.averages),
+        *(
+            [f"{', '.join(two)}: the mean of both metrics, as GLUE has it; papers often print one."]
+            * bool(two)
+        ),
+        *_of_seeds(found),
+        *_of_selection(found.columns),
+        *(
+            f"{column.title}: {column.rows[0]} of the {column.rows[1]} rows."
+            for column in found.columns
+            if column.rows[0] != column.rows[1]
+        ),
+        "Gap: seed by seed to the teacher of that seed. MiB: the packed file, the largest of all tasks'. "
+        "A mean with an undefined score is undefined; papers count such a Matthews correlation as 0.",
+    ]
+
+
+def markdown(found: Comparison) -> str:
+    """The same tables for a README."""
+    parts = []
+    for title, (headings, rows) in grids(found):
+        aligned = ["---", *(["---:"] * (len(headings) - 1))]
+        lines = [f"| {' | '.join(map(_cell_text, cells))} |" for cells in (headings, aligned, *rows)]
+        parts.append("\n".join([f"{title[0].upper()}{title[1:]}:", "", *lines]))
+    return "\n\n".join([*parts, "\n".join(f"- {line}" for line in notes(found))]) + "\n"
+
+
+def data(found: Comparison) -> dict[str, Any]:
+    """Everything, scores as they are and not in points."""
+    return {
+        "columns": [asdict(column) | {"optimistic": column.is_optimistic} for column in found.columns],
+        "models": {
+            row.name: {
+                "bits": dict(zip(("weights", "embeddings", "activations"), row.bits, strict=True)),
+                "bytes": row.bytes,
+                "scores": {key: asdict(cell) for key, cell in row.cells.items()},
+                "averages": {
+                    average.title: {"score": row.mean(average), "gap": row.mean(average, "gap")}
+                    for average in found.averages
+                },
+            }
+            for row in found.rows
+        },
+        "averages": {average.title: list(average.columns) for average in found.averages},
+        "notes": notes(found),
+    }
+
+
+def _print(found: Comparison) -> None:
+    console = Console(highlight=False)
+    for title, (headings, rows) in grids(found):
+        table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
+        for number, heading in enumerate(headings):
+            table.add_column(Text(heading), justify="right" if number else "left", no_wrap=True)
+        for row in rows:
+            table.add_row(*map(Text, row))
+        # Off a terminal rich assumes 80 columns, which would cut numbers short.
+        needed = console.measure(table).maximum
+        console.width = max(console.width, needed) if not console.is_terminal else console.width
+        console.print(table)
+        console.print()
+    for line in notes(found):
+        console.print(Text(line))
+
+
+def _scores(found: Comparison, columns: Sequence[Column]) -> Grid:
+    headings = ["model", "W-E-A", *map(_heading, columns), *(mean.title for mean in found.averages), "MiB"]
+    return headings, [
+        [
+            row.name,
+            _bits(row),
+            *(_points(row.cells.get(column.key)) for column in columns),
+            *(_mean(row, mean.columns, row.mean(mean)) for mean in found.averages),
+            f"{max(row.bytes.values()) / MIB:.2f}",
+        ]
+        for row in found.rows
+        if any(column.key in row.cells for column in columns)
+    ]
+
+
+def _gaps(found: Comparison, columns: Sequence[Column]) -> Grid:
+    headings = ["model", *(column.title for column in columns), *(mean.title for mean in found.averages)]
+    return headings, [
+        [
+            row.name,
+            *(_gap(row.cells.get(column.key)) for column in columns),
+            *(_mean(row, mean.columns, row.mean(mean, "gap"), sign="+") for mean in found.averages),
+        ]
+        for row in found.rows
+        if not _is_teacher(row) and any(column.key in row.cells for column in columns)
+    ]
+
+
+def _squad(found: Comparison, columns: Sequence[Column]) -> Grid:
+    headings = [f"{column.title} {what}" for column in columns for what in ("EM", "F1", "gap")]
+    return ["model", "W-E-A", *headings, "MiB"], [
+        [
+            row.name,
+            _bits(row),
+            *(text for column in columns for text in _answers(row, row.cells.get(column.key))),
+            f"{max(row.bytes.values()) / MIB:.2f}",
+        ]
+        for row in found.rows
+        if any(column.key in row.cells for column in columns)
+    ]
+
+
+def _answers(row: Row, cell: Cell | None) -> list[str]:
+    if cell is None:
+        return ["-", "-", "-"]
+    gap = "-" if _is_teacher(row) else _gap(cell)
+    return [_number(cell.metrics["exact_match"]), _points(cell), gap]
+
+
+def _of_seeds(found: Comparison) -> list[str]:
+    """Over how many seeds each number is a mean."""
+    counts: dict[int, list[str]] = {}
+    for column in found.columns:
+        cells = [row.cells[column.key] for row in found.rows if column.key in row.cells]
+        counts.setdefault(min(cell.num_seeds for cell in cells), []).append(column.title)
+    said = [f"{count} for {', '.join(titles)}" for count, titles in sorted(counts.items())]
+    several = "Mean ± standard deviation over seeds. " if max(counts, default=1) > 1 else ""
+    second = " MNLI-mm and EM are those of the packed file's seed." if _has_more(found, counts) else ""
+    return [f"{several}Seeds: {'; '.join(said)}.{second}"]
+
+
+def _has_more(found: Comparison, counts: dict[int, list[str]]) -> bool:
+    keys = {column.key for column in found.columns}
+    return max(counts, default=1) > 1 and bool(keys & {MISMATCHED, *SQUAD})
+
+
+def _of_selection(columns: Sequence[Column]) -> list[str]:
+    """What checkpoints were chosen on; the peers' habit is called optimistic."""
+    held_out = [column.title for column in columns if not column.is_optimistic]
+    optimistic = [column.title for column in columns if column.is_optimistic]
+    return [
+        *([f"Checkpoints chosen on rows held out of train: {', '.join(held_out)}."] * bool(held_out)),
+        *(
+            [f"Chosen on the split that is reported, so optimistic: {', '.join(optimistic)}."]
+            * bool(optimistic)
+        ),
+    ]
+
+
+def _heading(column: Column) -> str:
+    return f"{column.title} ({column.metric})"
+
+
+def _bits(row: Row) -> str:
+    return "-".join(map(str, row.bits))
+
+
+def _is_teacher(row: Row) -> bool:
+    return row.name.split(" ")[-1] == TEACHER
+
+
+def _points(cell: Cell | None) -> str:
+    return "-" if cell is None else _number(cell.score, cell.std)
+
+
+def _gap(cell: Cell | None) -> str:
+    return "-" if cell is None else _number(cell.gap, cell.gap_std, sign="+")
+
+
+def _mean(row: Row, keys: Sequence[str], value: float | None, *, sign: str = "") -> str:
+    """A dash where the model has not been scored on all of these."""
+    return _number(value, sign=sign) if all(key in row.cells for key in keys) else "-"
+
+
+def _number(value: float | None, deviation: float | None = None, *, sign: str = "") -> str:
+    if value is None:
+        return "undefined"
+    return f"{100 * value:{sign}.1f}" + ("" if deviation is None else f" ± {100 * deviation:.1f}")
+
+
+def _cell_text(text: str) -> str:
+    return text.replace("|", "\\|")
