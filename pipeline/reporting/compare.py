@@ -29,6 +29,7 @@ from pipeline.reporting.comparison import (
 )
 
 MIB = 2**20
+_UNBOUNDED = 1000
 _NEEDED = ("task", "metrics", "split", "rows", "checkpoint_selected_on", "models")
 Grid = tuple[list[str], list[list[str]]]
 
@@ -128,12 +129,13 @@ def _print(found: Comparison) -> None:
     for title, (headings, rows) in grids(found):
         table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
         for number, heading in enumerate(headings):
-            table.add_column(Text(heading), justify="right" if number else "left", no_wrap=True)
+            table.add_column(
+                Text(heading.replace(" (", "\n(")), justify="right" if number else "left", no_wrap=True
+            )
         for row in rows:
             table.add_row(*map(Text, row))
-        # Off a terminal rich assumes 80 columns, which would cut numbers short.
-        needed = console.measure(table).maximum
-        console.width = max(console.width, needed) if not console.is_terminal else console.width
+        # Wider than the terminal is still better than numbers cut short, which is what rich would do.
+        console.width = max(console.width, Console(width=_UNBOUNDED).measure(table).maximum)
         console.print(table)
         console.print()
     for line in notes(found):

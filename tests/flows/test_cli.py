@@ -16,7 +16,20 @@ from pipeline.files import IntegrityError
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = (ROOT / "params.yaml").read_text(encoding="utf-8")
-COMMANDS = ("plan", "run", "up", "down", "results", "lineage", "best", "sync", "inspect", "predict", "submit")
+COMMANDS = (
+    "plan",
+    "run",
+    "up",
+    "down",
+    "results",
+    "compare",
+    "lineage",
+    "best",
+    "sync",
+    "inspect",
+    "predict",
+    "submit",
+)
 HEAVY = {"torch", "transformers", "mlflow", "prefect", "datasets", "nlpaug", "sklearn", "dvc", "pydantic"}
 
 Bitladder = Callable[..., int]

@@ -233,6 +233,7 @@ def test_the_command_prints_a_terminal_table_markdown_and_json(
         given.append(str(tmp_path / f"{found['task']}.json"))
     assert compare.main(given, as_json=False, as_markdown=False) == 0
     shown = capsys.readouterr().out
+    assert "…" not in shown
     assert "GLUE, 9: mean of 9 numbers, MNLI-m and -mm (BinaryBERT's and BiBERT's)." in " ".join(
         shown.split()
     )
