@@ -10,7 +10,7 @@ from typing import Any
 import made_up
 import pytest
 
-from flows import measure, memory, plan, status
+from flows import measure, memory, plan, planned, status
 from flows.measured import Measured
 from flows.status import StageState
 from pipeline.ladder.cost import Rehearsed, Rows
@@ -98,7 +98,7 @@ def test_the_model_that_needs_most_memory_is_named_and_too_much_is_a_warning(
 
 def test_too_little_disk_is_a_warning(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "WARNING" not in plan.main(as_json=False, ask_dvc=False)
-    monkeypatch.setattr(plan.shutil, "disk_usage", lambda _: SimpleNamespace(free=2**20))
+    monkeypatch.setattr(planned.shutil, "disk_usage", lambda _: SimpleNamespace(free=2**20))
     assert "MiB of disk are needed, 1 MiB are free" in plan.main(as_json=False, ask_dvc=False)
 
 
@@ -108,7 +108,7 @@ def test_too_little_disk_is_a_warning(project: Path, monkeypatch: pytest.MonkeyP
 def test_a_cache_that_links_keeps_no_copy(project: Path, kinds: str, copies: int) -> None:
     Path(".dvc").mkdir()
     Path(".dvc/config").write_text(f"[cache]\n    type = {kinds}\n")
-    assert plan._copies() == copies
+    assert planned._copies() == copies
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_the_caches_own_type_counts_and_the_local_file_goes_first(
     Path(".dvc").mkdir()
     Path(".dvc/config").write_text(shared)
     Path(".dvc/config.local").write_text(local)
-    assert plan._copies() == copies
+    assert planned._copies() == copies
 
 
 def test_what_was_assumed_is_said(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
