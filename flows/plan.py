@@ -1,4 +1,4 @@
-"""`bitladder plan`: what is known (flows.planned) of the ladder that params.yaml describes, as text or JSON."""
+"""`bitladder plan`: what is known (flows.planned) of the ladder in params.yaml, shown as text or JSON."""
 
 import json
 from collections.abc import Mapping, Sequence
