@@ -170,6 +170,7 @@ def _lineage(rung: str, contents: Contents) -> str:
     lines = [" → ".join(names), "", *parts]
     lines += [
         f"- parent: {own.parent}, sha256 {own.parent_digest}",
+        f"- taught by: {own.teacher}, sha256 {own.teacher_digest}",
         f"- trained weights: sha256 {own.digest}",
     ]
     return "\n".join([*lines, f"- this file: sha256 {contents.results['models'][rung]['digest']}"])

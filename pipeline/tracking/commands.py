@@ -138,11 +138,16 @@ def _chain_row(step: Step) -> tuple[str, ...]:
 
 
 def _first_weights(step: Step) -> str:
-    """Parts with the same origin on one line: `embeddings, pooler, head copied from ...`."""
+    """Parts with the same origin on one line, `embeddings, head copied from ...`; then a rung that taught."""
     origins: dict[str, list[str]] = {}
     for selector, origin in record.origins([Part(**value) for value in step.init]).items():
         origins.setdefault(str(origin), []).append(selector)
-    return "\n".join(f"{', '.join(selectors)} {origin}" for origin, selectors in origins.items())
+    lines = [f"{', '.join(selectors)} {origin}" for origin, selectors in origins.items()]
+    return "\n".join([*lines, f"taught by {step.taught_by}"] if _is_taught_by_a_rung(step) else lines)
+
+
+def _is_taught_by_a_rung(step: Step) -> bool:
+    return step.taught_by not in (None, "teacher")
 
 
 def _show_choice(choice: Choice, name: str) -> None:
