@@ -32,6 +32,7 @@ from pipeline.ladder import layers
 
 STAGES = (
     "prepare",
+    "durations",
     "pretrained",
     "augment",
     "teacher",

@@ -25,7 +25,7 @@ from flows.graph import Definition
 from pipeline import files, paths
 from pipeline.data.tables import write_split
 from pipeline.params import Params, load
-from pipeline.stages import augment, prepare, pretrained
+from pipeline.stages import augment, durations, prepare, pretrained
 
 EVERYTHING = [
     "teacher",
@@ -42,7 +42,7 @@ NOT_KEPT = ("seeds", "claims", "pipeline/claim_kinds.py")
 
 @pytest.fixture(scope="module")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project as `prepare`, `pretrained` and `augment` leave it."""
+    """The project as `prepare`, `durations`, `pretrained` and `augment` leave it."""
     root = tmp_path_factory.mktemp("project")
     repeat_project.make(root)
     with chdir(root):
@@ -51,6 +51,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
             with files.publish(paths.data_dir(TASK, kind)) as folder:
                 for split in ("train", "selection", "validation"):
                     write_split(folder, split, rows)
+        durations.run(load(Path("params.yaml")))
         shutil.copytree("bert", paths.model_dir("pretrained"))
     return root
 
@@ -285,7 +286,7 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     repeat_project.compose(tmp_path, *LONG)
     monkeypatch.chdir(tmp_path)
     params = load(Path("params.yaml"))
-    for each in (prepare, pretrained, augment):
+    for each in (prepare, durations, pretrained, augment):
         each.run(params)
     return tmp_path
 
