@@ -109,7 +109,7 @@ def _circles(rungs: Mapping[str, Taught]) -> Iterator[Problem]:
     """Each circle with a teacher in it once; those of `init_from` alone are the ladder's."""
     found: set[frozenset[str]] = set()
     for name, rung in rungs.items():
-        if rung.teacher not in rungs or rung.teacher == name:
+        if rung.teacher is None or rung.teacher not in rungs or rung.teacher == name:
             continue
         way = _way(rung.teacher, name, rungs)
         if way is not None and frozenset(way) not in found:
@@ -127,7 +127,7 @@ def _way(start: str, goal: str, rungs: Mapping[str, Taught]) -> list[str] | None
             return way
         rung = rungs[way[-1]]
         for needed in (rung.parent, rung.teacher):
-            if needed in rungs and needed not in seen:
+            if needed is not None and needed in rungs and needed not in seen:
                 seen.add(needed)
                 ways.append([*way, needed])
     return None

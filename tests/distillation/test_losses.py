@@ -154,6 +154,7 @@ def test_padding_has_no_direction_and_gets_no_gradient() -> None:
     student = [tuple(x.requires_grad_(True) for x in layer) for layer in heads(0)]
     before = losses.directions(student, heads(1), MASK_BS)
     before.backward()
+    before = before.detach()
     for x in (x for layer in student for x in layer):
         assert torch.equal(x.grad == 0, is_padding.expand_as(x))
     filled = [tuple(x.detach().masked_fill(is_padding, 1e6) for x in layer) for layer in student]
