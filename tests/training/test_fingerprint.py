@@ -12,7 +12,10 @@ from pipeline.training.fingerprint import CLASSIFIER, LOOP, ROOT, differences
 
 # They carry parameters, names and bytes from one place to another; what they carry is a fact itself.
 CARRIERS = {"pipeline", "pipeline.data", "pipeline.data.tables", "pipeline.evaluation", "pipeline.problems"}
-CARRIERS |= {f"pipeline.{name}" for name in ("files", "params", "parts", "paths", "record")}
+CARRIERS |= {
+    f"pipeline.{name}"
+    for name in ("claim_kinds", "equal_steps", "files", "params", "parts", "paths", "record")
+}
 
 
 @pytest.mark.parametrize(
