@@ -54,6 +54,7 @@ class Record:
     Attributes:
         name: `pretrained`, `teacher` or the rung's name; also its folder under `models/`.
         parent: the model its first weights came from (`init_from`); None at the root.
+        teacher: the model it was distilled from (`taught_by`); None for what no model taught.
         digest: sha256 of its own `model.safetensors`.
         bits: of `weights`, `embeddings` and `activations`; 32 means left in full precision.
         quantizers: the quantizer's name by part, empty in full precision.
