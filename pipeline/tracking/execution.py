@@ -65,15 +65,20 @@ class Model:
 
 @dataclass(frozen=True)
 class Execution:
-    """Every model of the ladder, parents before children, and what they were evaluated on."""
+    """Every model of the ladder, parents before children, what they were evaluated on, and what was claimed.
+
+    `claims`: as metrics/results.json has them.
+    """
 
     task: str
     models: tuple[Model, ...]
     evaluated_on: str | None
+    claims: tuple[dict[str, Any], ...] = ()
 
     @property
     def key(self) -> str:
-        return files.digest([self.task, *sorted((model.name, model.key) for model in self.models)])
+        models = sorted((model.name, model.key) for model in self.models)
+        return files.digest([self.task, *models, *self.claims])
 
 
 def read(params: Params) -> Execution:
@@ -86,7 +91,8 @@ def read(params: Params) -> Execution:
     found = [
         _model(name, params.deliver, evaluated) for name in names(params) if paths.model_dir(name).is_dir()
     ]
-    return Execution(params.task.name, _parents_first(found), evaluated_on(params))
+    claims = files.read_json(RESULTS).get("claims", []) if evaluated else []
+    return Execution(params.task.name, _parents_first(found), evaluated_on(params), tuple(claims))
 
 
 def results(task: str) -> dict[str, Any]:
