@@ -17,6 +17,7 @@ class Named:
         bits: the widths it serves.
         default: those of them at which it is taken where no name is said.
         source: where it is from.
+        keeps: how many numbers of 32 bits it keeps of each weight, beside the weight.
     """
 
     rule: str
@@ -24,6 +25,7 @@ class Named:
     bits: tuple[int, ...]
     default: tuple[int, ...] = ()
     source: str = ""
+    keeps: int = 0
 
 
 ACTIVATIONS = {
@@ -40,7 +42,7 @@ WEIGHTS = {
     "bwn": Named("sign times mean magnitude", "bwn", (1,), (1,), "arXiv:1603.05279"),
     "bwn_zero_mean": Named("sign, the mean removed", "bwn_zero_mean", (1,), (), "arXiv:2203.06390"),
     "twn": Named("ternary, threshold 0.7 mean magnitude", "twn", (2,), (2,), "arXiv:1605.04711"),
-    "lat": Named("ternary, error weighted by Adam's second moment", "lat", (2,), (), "arXiv:1802.08635"),
+    "lat": Named("ternary, error weighted by Adam's second moment", "lat", (2,), (), "arXiv:1802.08635", 1),
     "lsq": Named("evenly spaced, learned step", "lsq", (2, 4, 8), (), "arXiv:1902.08153, 2101.05938"),
     "min_max": Named("evenly spaced, to the largest", "min_max", (2, 4, 8), (4, 8), "arXiv:1910.06188"),
 }

@@ -17,6 +17,7 @@ from pipeline.ladder import estimate
 from pipeline.ladder.estimate import MIB, Shape
 from pipeline.ladder.rung import climb
 from pipeline.params import Distillation, Duration, Optimization, Params, Rung
+from pipeline.quantizer_names import WEIGHTS
 
 STATES = 3
 TENSORS_PER_STATE = 4
@@ -240,7 +241,8 @@ def _full_bytes(params: Params, name: str, shape: Shape) -> int:
     """Of one set of a model's weights, as they are trained."""
     labels, rung = params.task.num_labels, params.rungs.get(name)
     width, split = (rung.width, rung.split) if rung else (1.0, False)
-    return estimate.full_bytes(shape, num_labels=labels, width=width, split=split)
+    keeps = WEIGHTS[rung.weight_quantizer].keeps if rung and rung.weight_quantizer else 0
+    return estimate.full_bytes(shape, num_labels=labels, width=width, split=split, keeps=keeps)
 
 
 def _duration(params: Params, name: str) -> Duration:

@@ -90,14 +90,17 @@ def _shifts(shape: Shape, rung: LadderRung) -> int:
     return shape.shifts(rung.width, shifted_heads=heads, after_relu=after_relu)
 
 
-def full_bytes(shape: Shape, *, num_labels: int, width: float = 1.0, split: bool = False) -> int:
+def full_bytes(
+    shape: Shape, *, num_labels: int, width: float = 1.0, split: bool = False, keeps: int = 0
+) -> int:
     """Expected bytes of `models/<name>/model.safetensors`: every latent parameter in full precision.
 
-    A split model has every table and matrix twice, its biases once.
+    A split model has every table and matrix twice, its biases once. `keeps`: numbers that a quantizer keeps of
+    each weight.
     """
     tensors = sum(rows * columns for rows, columns in shape.tables() + shape.matrices(width))
     side = shape.side_parameters(width) + shape.head_parameters(num_labels)
-    return (tensors * (2 if split else 1) + side) * _FULL_BYTES
+    return (tensors * (2 if split else 1) * (1 + keeps) + side) * _FULL_BYTES
 
 
 def shape_of(params: Params) -> Shape | None:

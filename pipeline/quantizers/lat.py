@@ -17,6 +17,7 @@ plain squared error (which TWN's threshold approximates). So it is for entries o
 looked up. Adam's bias correction is left out: but for eps it is one factor on all of d, which changes
 nothing. BinaryBERT's quantizer of this name leaves v out altogether."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -58,13 +59,26 @@ def best_scale(magnitude_RN: Tensor, weighting_RN: Tensor) -> Tensor:
 
     Keeping the k largest lowers the error by (sum of d |w|)^2 / (sum of d), both over those k.
     """
-    sorted_RN, order_RN = magnitude_RN.sort(dim=1, descending=True, stable=True)
-    weighting_RN = weighting_RN.gather(1, order_RN)
+    magnitude_RN, weighting_RN = _largest_first(magnitude_RN, weighting_RN)
     # float64: differences between two k are small against sums over a whole matrix.
     kept_RN = weighting_RN.cumsum(dim=1, dtype=torch.float64)
-    weighted_RN = (weighting_RN * sorted_RN).cumsum(dim=1, dtype=torch.float64)
+    weighted_RN = (weighting_RN * magnitude_RN).cumsum(dim=1, dtype=torch.float64)
     best_R1 = (weighted_RN.square() / kept_RN).argmax(dim=1, keepdim=True)
     return (weighted_RN.gather(1, best_R1) / kept_RN.gather(1, best_R1)).to(magnitude_RN.dtype)
+
+
+def _largest_first(magnitude_RN: Tensor, weighting_RN: Tensor) -> tuple[Tensor, Tensor]:
+    """Both, float32 and not negative, by falling magnitude.
+
+    They are sorted as one whole number, magnitude before weighting: the bits of positive floats are in their
+    order. On a CPU torch always finds the places too, which would take longer than everything else here.
+    """
+    pair_RN = (magnitude_RN.view(torch.int32).to(torch.int64) << 32) | weighting_RN.view(torch.int32)
+    if pair_RN.device.type == "cpu":
+        pair_RN = torch.from_numpy(np.sort(pair_RN.numpy(), axis=1)).flip(1)
+    else:
+        pair_RN = pair_RN.sort(dim=1, descending=True).values
+    return (pair_RN >> 32).to(torch.int32).view(torch.float32), pair_RN.to(torch.int32).view(torch.float32)
 
 
 def build(layout: Layout) -> LossAwareTernary:

@@ -118,3 +118,12 @@ def test_the_weight_itself_is_left_as_it_was() -> None:
     before = weight.clone()
     split(weight, "matrix")
     assert torch.equal(weight, before)
+
+
+@given(matrices(), st.integers(1, 3))
+def test_groups_are_split_as_rows_of_their_own(weight: Tensor, groups: int) -> None:
+    size, weight = weight.shape[1], weight.repeat(1, groups)
+    first, second = (
+        quantize_weight(half, 1, "group", group_size=size).values_OI for half in split(weight, "group", size)
+    )
+    assert torch.equal(first + second, quantize_weight(weight, 2, "group", group_size=size).values_OI)

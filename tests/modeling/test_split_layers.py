@@ -1,6 +1,7 @@
 """A split layer computes the sum of its two binary halves; after ternary weight splitting, what the ternary
 layer computed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,9 @@ ACTIVATIONS = pytest.mark.parametrize("bits", [32, 8, 4, 1])
 ROWS_OR_MATRIX = pytest.mark.parametrize("granularity", ["row", "matrix"])
 
 
-def classifier(precision: Precision, *, width: float = 0.5) -> nn.Module:
+def classifier(precision: Precision, *, width: float = 0.5, neurons: int = 46) -> nn.Module:
     """Of half the width unless said, with activations calibrated."""
-    wanted = config(intermediate_size=46)
+    wanted = config(intermediate_size=neurons)
     setattr(wanted, WIDTH_KEY, width)
     torch.manual_seed(0)
     model = build_bert(wanted, precision).eval()
@@ -103,3 +104,14 @@ def test_it_is_packed_as_it_was_trained(tmp_path: Path, bits: int, split: bool) 
     loaded = checkpoint.load_bert(trained)
     assert torch.equal(logits(load_unpublished(packed), batch()), logits(loaded, batch()))
     assert torch.equal(logits(loaded, batch()), logits(model, batch()))
+
+
+@ACTIVATIONS
+def test_groups_split_too(bits: int) -> None:
+    """Rows of 32, 16 and 24 numbers, at half the width."""
+    precision = Precision(2, 2, bits, "group", group_size=8)
+    ternary = classifier(precision, neurons=48)
+    binary = classifier(replace(precision, weights=1, embeddings=1, split=True), neurons=48)
+    checkpoint.load_strictly(binary, split_state(ternary.state_dict(), "group", 8), source="the split")
+    difference = (logits(ternary, batch()) - logits(binary, batch())).abs().max()
+    assert difference < (5e-6 if bits == 32 else 0.2)  # as above

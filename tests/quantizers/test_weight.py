@@ -159,4 +159,6 @@ def test_every_width_has_one_usual_quantizer_and_every_name_a_source_and_a_file_
         assert set(named.default) <= set(named.bits)
         assert named.source.startswith("arXiv:")
         for bits in named.bits:
-            assert isinstance(build(name, Layout(bits, 2, 3)), WeightQuantizer)
+            made = build(name, Layout(bits, 2, 3))
+            assert isinstance(made, WeightQuantizer)
+            assert sum(buffer.numel() for buffer in made.buffers()) == named.keeps * 2 * 3
