@@ -40,7 +40,7 @@ class LearnedStep(ActivationQuantizer):
 
     @torch.no_grad()
     def calibrate(self, x: Tensor) -> None:
-        """The step of least squared error among 48, from the one that covers the whole range down to 1/228 of it.
+        """The step of least squared error among 48, from the one that covers the whole range to 1/228 of it.
 
         They fall by a ninth each: at 2 bits the best one lies far below a range that a few outliers stretch.
         """

@@ -18,7 +18,7 @@ from pipeline.quantizers.quantizer import Granularity
 
 FUSED = choose(name="fused")
 BFLOAT16 = choose("bfloat16", name="fused")
-WIDTHS = list(itertools.product([1, 2, 4, 8], [8, 4, 1]))
+WIDTHS = list(itertools.product([1, 2, 4, 8], [8, 4, 2, 1]))
 SHAPES = ((2, 7, 45), (3, 45))
 # Layers this small go through oneDNN only where the test says that they are worth it.
 every_threshold = pytest.mark.parametrize("worth", [0, kernels.WORTH_ONEDNN])
@@ -106,8 +106,8 @@ def test_with_bfloat16_gradients_the_forward_is_the_same_and_the_gradients_nearl
     made, x = layer(1, activations, signed=False), inputs(False)
     rounded, exact = everything(made, x, BFLOAT16), everything(made, x, FUSED)
     assert torch.equal(rounded.pop("y"), exact.pop("y"))
-    # bfloat16 keeps 8 bits of each factor.
-    assert_close(rounded, exact, 2e-2)
+    # bfloat16 keeps 8 bits of each factor; the terms of a step's gradient nearly cancel.
+    assert_close(rounded, exact, 5e-2)
 
 
 @pytest.mark.parametrize(("bits", "activations"), WIDTHS)
