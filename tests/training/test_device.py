@@ -27,7 +27,15 @@ from pipeline.training.phases import LossTerms, Phase
 from pipeline.training.teaching import against_teacher
 
 PRECISIONS = (Precision(1, 1), Precision(2, 2), Precision(4, 8), Precision(1, 1, 8), Precision(1, 1, 1))
-ALL_TERMS = Objective(logits=1.0, hidden_states=1.0, attention_scores=1.0, labels=1.0, regression=False)
+ALL_TERMS = Objective(
+    logits=1.0,
+    hidden_states=1.0,
+    attention_scores=1.0,
+    labels=1.0,
+    regression=False,
+    directions=1.0,
+    temperature=2.0,
+)
 LABELLED: Batch = {**rows(), "labels": torch.tensor([0, 1, 1, 0, 1])}
 READING = (
     torch.ops.aten._local_scalar_dense.default,  # float(), int(), bool(), item(), if

@@ -23,7 +23,7 @@ def test_every_glue_task_trains_a_teacher_and_a_rung(
 ) -> None:
     """Single sentences and pairs, two and three classes, and scores."""
     monkeypatch.chdir(tmp_path)
-    params = ladder_project.make(task, "weights_activations.w1a8.init_from=teacher")
+    params = ladder_project.make(task, "weights_activations.w1a8.init_from=teacher", "claims=[]")
     teacher, rung = fit_teacher(params), fit_rung(params, "w1a8", stage="weights_activations")
     for trained in (teacher, rung):
         folder = paths.model_dir(trained.name)
