@@ -54,7 +54,7 @@ def attention_scores(student: tuple[Tensor, ...], teacher: tuple[Tensor, ...], m
 def directions(
     student: Sequence[tuple[Tensor, ...]], teacher: Sequence[tuple[Tensor, ...]], mask_BS: Tensor
 ) -> Tensor:
-    """Direction-matching distillation (BiBERT, arXiv:2203.06390): how a sequence's tokens resemble each other.
+    """Direction-matching distillation (BiBERT, arXiv:2203.06390): how a head's tokens resemble each other.
 
     Of queries, keys and values [B, H, S, D] of every layer, each head's matrix of products of its tokens
     [S, S] is scaled to length 1; the distance is the squared one of two such matrices, from 0 (the same
