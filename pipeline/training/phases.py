@@ -1,7 +1,7 @@
 """The parts of a training, one after the other, each with its own loss, learning rate and optimizer.
 
 BinaryBERT (Bai et al., ACL 2021, arXiv:2012.15701) trains in two: on hidden states and attention scores at
-2.5 times the learning rate, then on logits. Most trainings have one phase. Steps are counted over all of them.
+2.5 times the learning rate, then on logits. Most trainings have one phase. Steps are counted over all.
 """
 
 from collections.abc import Callable, Sequence
