@@ -54,3 +54,13 @@ def test_other_kernels_and_buckets_are_other_trainings(
     monkeypatch.setenv("BITLADDER_KERNELS", "plain")
     changed = differences(before, fingerprint.of_rung(bucketed, "w1", {}, processes=1))
     assert [line.split(":")[0] for line in changed] == ["kernels", "training.bucket_batches"]
+
+
+def test_a_rung_that_is_equal_to_another_is_known_by_its_steps(tmp_path: Path) -> None:
+    """The other rungs' names are no fact of its training, what they make of its length is."""
+    equal = "+weights_activations.w1a8_direct.duration={equal_to: w1a8}"
+    before, after = (
+        fingerprint.of_rung(params(tmp_path, equal, *more), "w1a8_direct", {}, processes=1)
+        for more in ((), ("+weights.w2.duration={steps: 250}",))
+    )
+    assert differences(before, after) == ["weights_activations.w1a8_direct.duration.steps: 500 then, 650 now"]
