@@ -23,7 +23,7 @@ def test_lineage_as_json_is_the_whole_proof(
     assert [step["name"] for step in shown["chain"]] == ["w1a8", "w1", "w8", "teacher", "pretrained"]
     assert set(shown["chain"][0]) == {
         *("name", "stage", "parent", "bits", "score", "mib", "digest"),
-        *("init", "data", "logged_model_id", "run_id"),
+        *("init", "data", "logged_model_id", "run_id", "taught_by"),
     }
 
 
