@@ -94,11 +94,13 @@ def combined(by_examples: float, num_examples: int, differences: Sequence[float]
     if len(differences) < 2:
         return by_examples, num_examples - 1
     by_seeds = statistics.stdev(differences) / math.sqrt(len(differences))
-    error = math.hypot(by_examples, by_seeds)
-    if error == 0:
-        return error, num_examples - 1
-    parts = by_examples**4 / (num_examples - 1) + by_seeds**4 / (len(differences) - 1)
-    return error, error**4 / parts
+    larger = max(by_examples, by_seeds)
+    if larger == 0:
+        return 0.0, num_examples - 1
+    # Of the larger one, for fourth powers of very small errors are zero.
+    examples, seeds = by_examples / larger, by_seeds / larger
+    parts = examples**4 / (num_examples - 1) + seeds**4 / (len(differences) - 1)
+    return math.hypot(by_examples, by_seeds), (examples**2 + seeds**2) ** 2 / parts
 
 
 def measured(better: str, worse: str, models: Models, without: Without) -> Measured | None:
