@@ -95,8 +95,8 @@ def full_bytes(
 ) -> int:
     """Expected bytes of `models/<name>/model.safetensors`: every latent parameter in full precision.
 
-    A split model has every table and matrix twice, its biases once. `keeps`: numbers that a quantizer keeps of
-    each weight.
+    A split model has every table and matrix twice, its biases once. `keeps`: numbers that a quantizer keeps
+    of each weight.
     """
     tensors = sum(rows * columns for rows, columns in shape.tables() + shape.matrices(width))
     side = shape.side_parameters(width) + shape.head_parameters(num_labels)
