@@ -14,7 +14,8 @@ from typing import Any
 
 from pipeline import files, paths
 from pipeline.ladder import cost, estimate
-from pipeline.params import Params, Rung
+from pipeline.params import Params
+from pipeline.rungs import Rung
 
 PIECES = ("rows", "lengths", "augment")
 CODE = (

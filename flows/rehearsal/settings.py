@@ -6,7 +6,8 @@ from typing import Any
 
 from pipeline.ladder import estimate
 from pipeline.ladder.cost import optimization_of, terms_of
-from pipeline.params import Duration, Params, Rung
+from pipeline.params import Params
+from pipeline.rungs import Duration, Rung
 
 SECONDS_OF_STEPS, SECONDS_OF_SCORING = 2.5, 10.0
 FEWEST_STEPS, MOST_STEPS = 3, 24

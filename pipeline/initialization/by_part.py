@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping
 
-from pipeline import params
+from pipeline import rungs
 from pipeline.initialization.assemble import Origin, Source
 from pipeline.initialization.partially_random import Draw
 from pipeline.parts import choose
 
 
 def origins(
-    wanted: Mapping[str, params.Origin],
+    wanted: Mapping[str, rungs.Origin],
     num_layers: int,
     *,
     parent: Source,
@@ -24,7 +24,7 @@ def origins(
     Raises:
         ValueError: a selector names no part of a model with so many layers, or two contradict each other.
     """
-    plain = params.Origin()
+    plain = rungs.Origin()
     return {
         part: _origin(wanted[selector] if selector else plain, parent, teacher, std=std, seed=seed)
         for part, selector in choose(wanted, num_layers).items()
@@ -32,7 +32,7 @@ def origins(
 
 
 def _origin(
-    wanted: params.Origin, parent: Source, teacher: Callable[[], Source], *, std: float, seed: int
+    wanted: rungs.Origin, parent: Source, teacher: Callable[[], Source], *, std: float, seed: int
 ) -> Origin:
     if wanted.is_drawn:
         own_seed = seed if wanted.seed is None else wanted.seed

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pipeline.ladder import estimate
 from pipeline.ladder.estimate import MIB, Shape
 from pipeline.ladder.rung import climb
-from pipeline.params import Distillation, Duration, Optimization, Params, Rung
+from pipeline.params import Optimization, Params
 from pipeline.quantizer_names import WEIGHTS
+from pipeline.rungs import Distillation, Duration, Rung
 
 STATES = 3
 TENSORS_PER_STATE = 4

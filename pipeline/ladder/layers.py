@@ -8,10 +8,11 @@ later stage refuses before its own work.
 from collections.abc import Iterator
 
 from pipeline.ladder.estimate import Shape, shape_of
-from pipeline.params import Params, ParamsError, Rung
+from pipeline.params import Params, ParamsError
 from pipeline.problems.initialization import selector_problems
 from pipeline.problems.problem import Problem
 from pipeline.problems.quantizers import SIZES, group_problems, row_sizes
+from pipeline.rungs import Rung
 
 
 def check(params: Params) -> None:

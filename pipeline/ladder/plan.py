@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from pipeline.ladder import estimate
 from pipeline.ladder.rung import TEACHER, LadderRung, climb
-from pipeline.params import Duration, Params
+from pipeline.params import Params
+from pipeline.rungs import Duration
 
 FULL = 32
 PRETRAINED = "pretrained"

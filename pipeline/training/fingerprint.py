@@ -15,7 +15,8 @@ import torch
 
 from pipeline import files
 from pipeline.modeling import kernels
-from pipeline.params import Optimization, Params, Rung, Task
+from pipeline.params import Optimization, Params, Task
+from pipeline.rungs import Rung
 from pipeline.training.device import device
 
 Facts = dict[str, str]

@@ -17,9 +17,10 @@ from pipeline.initialization.by_part import origins
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.modeling import checkpoint, kernels
 from pipeline.modeling.bert import Bert, build_bert
-from pipeline.params import Params, Rung
+from pipeline.params import Params
 from pipeline.quantizers.choose import Precision, activation_quantizer_name, weight_quantizer_name
 from pipeline.record import Part, Record, Stage
+from pipeline.rungs import Rung
 from pipeline.training import fingerprint, parallel, parents, split
 from pipeline.training.device import choose_threads, device, move, seed_everything
 from pipeline.training.fit_teacher import note_threshold

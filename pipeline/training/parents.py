@@ -16,7 +16,7 @@ from pipeline.modeling import checkpoint
 from pipeline.modeling.bert import precision_of
 from pipeline.modeling.outputs import logits_of
 from pipeline.modeling.width import HEADS_KEY, WIDTH_KEY, num_kept, width_of
-from pipeline.params import Rung
+from pipeline.rungs import Rung
 from pipeline.training.device import device, move
 
 BATCH_ROWS = 16

@@ -19,7 +19,8 @@ from pipeline.modeling.bert import Bert
 from pipeline.modeling.kernels import Kernels
 from pipeline.modeling.traces import of_heads, trace
 from pipeline.modeling.width import heads_of
-from pipeline.params import Distillation, Params, Rung
+from pipeline.params import Params
+from pipeline.rungs import Distillation, Rung
 from pipeline.training.device import move
 from pipeline.training.phases import LossTerms, Phase, share_out
 

@@ -14,7 +14,8 @@ from flows.rehearsal.rows import is_prepared, lay_out
 from flows.rehearsal.training import train
 from pipeline import paths, record
 from pipeline.data.tables import read_split
-from pipeline.params import Params, Phase
+from pipeline.params import Params
+from pipeline.rungs import Phase
 from pipeline.stages import prepare
 
 FEW = ("training.teacher.batch_size=4", "training.rung.batch_size=4", "task.max_length=24")

@@ -5,8 +5,8 @@ import torch
 from pipeline.initialization.assemble import Source
 from pipeline.initialization.by_part import origins
 from pipeline.initialization.partially_random import Draw
-from pipeline.params import Origin
 from pipeline.parts import every_part
+from pipeline.rungs import Origin
 
 PARENT = Source("w1", {"head": torch.zeros(1)}, "1" * 64)
 TEACHER = Source("teacher", {}, "0" * 64)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pipeline.ladder import cost
 from pipeline.ladder.cost import Cost, Rehearsed, Rows, costs, training_seconds, undisturbed
 from pipeline.ladder.plan import plan
-from pipeline.params import Duration, Model, Params, Phase, load
+from pipeline.params import Model, Params, load
+from pipeline.rungs import Duration, Phase
 from pipeline.training.parallel import World
 from pipeline.training.resume import States
 

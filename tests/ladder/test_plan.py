@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.ladder.plan import plan, said
-from pipeline.params import Duration, Phase, load
+from pipeline.params import load
+from pipeline.rungs import Duration, Phase
 
 DEFAULT = load(Path(__file__).parents[2] / "params.yaml")
 

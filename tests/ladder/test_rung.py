@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.ladder.rung import TEACHER, ancestry, climb
-from pipeline.params import ActivationRung, Duration, Origin, Params, Rung, load
+from pipeline.params import Params, load
+from pipeline.rungs import ActivationRung, Duration, Origin, Rung
 
 DEFAULT = load(Path(__file__).parents[2] / "params.yaml")
 

@@ -13,9 +13,9 @@ from pipeline.training.fingerprint import CLASSIFIER, LOOP, ROOT, differences
 # They carry parameters, names and bytes from one place to another; what they carry is a fact itself.
 CARRIERS = {"pipeline", "pipeline.data", "pipeline.data.tables", "pipeline.evaluation", "pipeline.problems"}
 CARRIERS |= {
-    f"pipeline.{name}"
-    for name in ("claim_kinds", "equal_steps", "files", "params", "parts", "paths", "record")
+    f"pipeline.{name}" for name in ("claim_kinds", "equal_steps", "files", "params", "parts", "paths")
 }
+CARRIERS |= {f"pipeline.{name}" for name in ("record", "rungs", "sections")}
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from pipeline.modeling.bert import BODY
 from pipeline.modeling.bert import precision_of as precision_in
 from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
 from pipeline.modeling.traces import Trace, trace
-from pipeline.params import Distillation, Duration, Params, Phase
+from pipeline.params import Params
 from pipeline.quantizers.choose import Precision
+from pipeline.rungs import Distillation, Duration, Phase
 from pipeline.training import split, teaching
 from pipeline.training.fit_rung import calibration_rows, fit_rung, precision_of
 from pipeline.training.teaching import lessons, objective

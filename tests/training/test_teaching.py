@@ -16,8 +16,9 @@ from pipeline.distillation.objective import WHOLE, Objective, total
 from pipeline.modeling import checkpoint, kernels
 from pipeline.modeling.layers import QuantizedLinear
 from pipeline.modeling.width import HEADS_KEY
-from pipeline.params import Distillation, Params, Phase
+from pipeline.params import Params
 from pipeline.quantizers.choose import Precision
+from pipeline.rungs import Distillation, Phase
 from pipeline.training import fit_rung as module
 from pipeline.training import parents, teaching
 from pipeline.training.fit_rung import fit_rung
