@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping
 
 from pipeline.claim_kinds import KINDS, Facts
+from pipeline.parts import lies_within
 from pipeline.problems.ladder import TEACHER, places
 from pipeline.problems.problem import Problem, did_you_mean, listed
 from pipeline.problems.values import Values
+from pipeline.quantizer_names import WEIGHTS
 
 _DRAWN = ("distribution", "std", "seed")
 Place = tuple[str, str]
@@ -77,9 +79,13 @@ def _facts(values: Values, place: Place) -> Facts:
         data=tuple(values.text(*rung, "data") for rung in way),
         activation_bits=tuple(_activations(values, rung) for rung in way),
         drawn=tuple(selector for rung in way for selector in _drawn(values, rung)),
+        kept=tuple(selector for rung in way for selector in _kept(values, rung)),
+        weight_quantizer=_weight_quantizer(values, place),
+        width=1.0 if (width := values.number(*place, "width")) is None else width,
         split=values.raw(*place, "split") is True,
         taught_by_teacher=values.text(*place, "taught_by") == TEACHER,
         has_phases=bool(values.raw(*place, "phases")),
+        has_own_losses=bool(values.raw(*place, "phases")) or values.written(*place, "distillation"),
     )
 
 
@@ -94,6 +100,20 @@ def _way(values: Values, place: Place) -> list[Place]:
 
 def _activations(values: Values, place: Place) -> int | None:
     return values.whole(*place, "activation_bits") if place[0] == "weights_activations" else 32
+
+
+def _weight_quantizer(values: Values, place: Place) -> str | None:
+    named, bits = values.text(*place, "weight_quantizer"), values.whole(*place, "bits")
+    return named or next((name for name, one in WEIGHTS.items() if bits in one.default), None)
+
+
+def _kept(values: Values, place: Place) -> list[str]:
+    drawn = _drawn(values, place)
+    return [
+        selector
+        for selector in values.names(*place, "init")
+        if selector not in drawn and any(lies_within(selector, wider) for wider in drawn)
+    ]
 
 
 def _drawn(values: Values, place: Place) -> list[str]:

@@ -20,12 +20,23 @@ PHASES = [
 MORE = {
     "r": {**BINARY, "init": {"encoder": "random"}},
     "rr": {**BINARY, "init": {"encoder": "random", "embeddings": {"std": 0.1}}},
+    "last": {**BINARY, "init": {"encoder.last-2": "random"}},
+    "most": {**BINARY, "init": {"encoder": "random", "encoder.ffn1": "copy"}},
+    "head": {**BINARY, "init": {"encoder": "random", "head": "random"}},
+    "norms": {**BINARY, "init": {"encoder": "random", "embeddings.norm": "random"}},
     "p": BINARY,
     "p_augmented": {**BINARY, "data": "augmented"},
     "p_phases": {**BINARY, "phases": PHASES},
     "p_taught": {**BINARY, "taught_by": "p"},
     "t": TERNARY,
     "t_augmented": {**TERNARY, "data": "augmented"},
+    "t_lat": {**TERNARY, "data": "augmented", "weight_quantizer": "lat"},
+    "t_lsq": {**TERNARY, "data": "augmented", "weight_quantizer": "lsq"},
+    "t_phases": {**TERNARY, "data": "augmented", "phases": PHASES},
+    "t_logits": {**TERNARY, "data": "augmented", "distillation": PHASES[0]["distillation"]},
+    "t_half": {**TERNARY, "data": "augmented", "width": 0.5},
+    "t_stepped": {**TERNARY, "data": "augmented", "init_from": "w2"},
+    "t_taught": {**TERNARY, "data": "augmented", "taught_by": "t"},
     "together8": {**TERNARY, "bits": 8},
     "together2": {**TERNARY, "init_from": "together8"},
     "stepped2": {**TERNARY, "init_from": "w2"},
@@ -82,8 +93,9 @@ def test_turned_round_it_is_refused(of_claims: Refusals, kind: str) -> None:
         (("stepped", "w1a8_direct", "w1a8"), "claims[0]: stepped needs better with more rungs"),
         (
             ("random_encoder_against_pretrained", "r", "rr"),
-            "better with a random encoder alone, worse without",
+            "better with init: {encoder: random} and nothing else drawn, worse with nothing drawn",
         ),
+        (("ternary_without_augmentation", "t", "stepped2"), "worse 2-2-8 from the teacher in one rung"),
     ],
 )
 def test_what_proves_nothing_is_refused(
@@ -91,6 +103,27 @@ def test_what_proves_nothing_is_refused(
 ) -> None:
     [found] = of_claims(*claimed(claim))
     assert problem in found
+
+
+@pytest.mark.parametrize("drawn", ["last", "most", "head"])
+def test_a_random_encoder_is_all_of_it_and_nothing_else(of_claims: Refusals, drawn: str) -> None:
+    [problem] = of_claims(*claimed(("random_encoder_against_pretrained", drawn, "p")))
+    assert "nothing else drawn" in problem
+
+
+def test_both_random_is_all_of_the_embeddings_too(of_claims: Refusals) -> None:
+    [problem] = of_claims(*claimed(("random_encoder_against_random", "r", "norms")))
+    assert "worse with all of embeddings and encoder drawn" in problem
+
+
+def test_lat_is_ternarybert_too(of_claims: Refusals) -> None:
+    assert of_claims(*claimed(("ternary_without_augmentation", "t", "t_lat"))) == []
+
+
+@pytest.mark.parametrize("other", ["t_lsq", "t_phases", "t_logits", "t_half", "t_stepped", "t_taught"])
+def test_what_is_not_its_recipe_is_not_called_ternarybert(of_claims: Refusals, other: str) -> None:
+    [problem] = of_claims(*claimed(("ternary_without_augmentation", "t", other)))
+    assert "worse 2-2-8 from the teacher in one rung, by twn" in problem
 
 
 def test_a_rung_that_is_not_delivered_has_no_score(of_claims: Refusals) -> None:
