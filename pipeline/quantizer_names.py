@@ -31,7 +31,7 @@ class Named:
 ACTIVATIONS = {
     "per_token": Named("evenly spaced to each token's largest magnitude", "per_token", (8,), (8,)),
     "min_max_ema": Named("evenly spaced to a moving average", "min_max_ema", (8,), (), "arXiv:1910.06188"),
-    "lsq": Named("learned step", "learned_step", (2, 4, 8), (2, 4), "arXiv:1902.08153, 2004.09576"),
+    "lsq": Named("learned step", "activation_lsq", (2, 4, 8), (2, 4), "arXiv:1902.08153, 2004.09576"),
     "elastic": Named("binary, learned step and shift", "elastic", (1,), (1,), "arXiv:2205.13016"),
     "sign": Named("binary, nothing learned", "sign", (1,), (), "arXiv:2203.06390"),
 }
@@ -43,7 +43,7 @@ WEIGHTS = {
     "bwn_zero_mean": Named("sign, the mean removed", "bwn_zero_mean", (1,), (), "arXiv:2203.06390"),
     "twn": Named("ternary, threshold 0.7 mean magnitude", "twn", (2,), (2,), "arXiv:1605.04711"),
     "lat": Named("ternary, error weighted by Adam's second moment", "lat", (2,), (), "arXiv:1802.08635", 1),
-    "lsq": Named("evenly spaced, learned step", "lsq", (2, 4, 8), (), "arXiv:1902.08153, 2101.05938"),
+    "lsq": Named("evenly spaced, learned step", "weight_lsq", (2, 4, 8), (), "arXiv:1902.08153, 2101.05938"),
     "min_max": Named("evenly spaced, to the largest", "min_max", (2, 4, 8), (4, 8), "arXiv:1910.06188"),
 }
 

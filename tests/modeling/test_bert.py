@@ -20,9 +20,9 @@ from pipeline.modeling.attention import activation_quantizers
 from pipeline.modeling.bert import build_bert, precision_of, quantize
 from pipeline.modeling.kernels import PLAIN, use
 from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
+from pipeline.quantizers.activation_lsq import ActivationLsq
 from pipeline.quantizers.choose import Precision, quantize_weight
 from pipeline.quantizers.elastic import ElasticBinary
-from pipeline.quantizers.learned_step import LearnedStep
 from pipeline.quantizers.per_token import PerToken
 
 EVERY_PRECISION = (None, *WEIGHTS_ONLY, *WITH_ACTIVATIONS)
@@ -140,8 +140,8 @@ def test_tables_at_32_bits_stay_plain_beside_quantized_linears() -> None:
     ("bits", "centred", "not_negative", "probabilities"),
     [
         (8, PerToken, PerToken, PerToken),
-        (4, LearnedStep, LearnedStep, LearnedStep),
-        (2, LearnedStep, LearnedStep, LearnedStep),
+        (4, ActivationLsq, ActivationLsq, ActivationLsq),
+        (2, ActivationLsq, ActivationLsq, ActivationLsq),
         (1, *[ElasticBinary] * 3),
     ],
 )

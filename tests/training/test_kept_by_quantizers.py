@@ -17,7 +17,7 @@ from pipeline.packing.writing import pack
 from pipeline.params import Params
 from pipeline.quantizers.choose import Precision
 from pipeline.quantizers.lat import LossAwareTernary
-from pipeline.quantizers.lsq import LearnedStep
+from pipeline.quantizers.weight_lsq import WeightLsq
 from pipeline.training import loop
 from pipeline.training.fit_rung import fit_rung
 from pipeline.training.optimizer import adamw, show_second_moments
@@ -124,7 +124,7 @@ def test_steps_are_learned_and_stay_as_they_were_trained(project: Params) -> Non
     model = checkpoint.load_bert(paths.model_dir("w2"))
     moved = []
     for quantizer, weight in weight_quantizers(model):
-        assert isinstance(quantizer, LearnedStep)
+        assert isinstance(quantizer, WeightLsq)
         assert quantizer.log_step.shape == (weight.numel() // 8, 1)
         trained = quantizer.log_step.detach().clone()
         # Not rounded with the side parameters: packed is the scale, which is rounded by itself.

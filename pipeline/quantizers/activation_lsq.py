@@ -1,5 +1,6 @@
-"""2, 4 or 8 bits with a learned step (LSQ, Esser et al., arXiv:1902.08153), and a learned offset where values
-are neither centred nor from zero on by nature (LSQ+, Bhalgat et al., arXiv:2004.09576).
+"""`activation_quantizer: lsq`: 2, 4 or 8 bits with a learned step (LSQ, Esser et al., arXiv:1902.08153), and a
+learned offset where values are neither centred nor from zero on by nature (LSQ+, Bhalgat et al.,
+arXiv:2004.09576).
 
 2 bits have the codes -2..1, as in LSQ, or 0..3; 4 and 8 bits leave the most negative code out, so that zero
 is in the middle. Codes are int8, so that 8 bits without a sign are 0..127.
@@ -15,16 +16,16 @@ from pipeline.quantizers.step_gradient import dot, scale_gradient
 from pipeline.quantizers.straight_through import straight_through
 
 
-def build(bits: int, *, signed: bool, shift_shape: tuple[int, ...] | None) -> "LearnedStep":
+def build(bits: int, *, signed: bool, shift_shape: tuple[int, ...] | None) -> "ActivationLsq":
     """Signed, or from the lowest value on where it may be shifted, or from zero on."""
     if not signed:
-        return LearnedStep(0, min(2**bits - 1, 127), has_offset=shift_shape is not None)
+        return ActivationLsq(0, min(2**bits - 1, 127), has_offset=shift_shape is not None)
     high = 2 ** (bits - 1) - 1
-    return LearnedStep(-2 if bits == 2 else -high, high, has_offset=False)
+    return ActivationLsq(-2 if bits == 2 else -high, high, has_offset=False)
 
 
-class LearnedStep(ActivationQuantizer):
-    """LSQ: `step * clamp(round((x - offset) / step), low, high) + offset`, step and offset learned.
+class ActivationLsq(ActivationQuantizer):
+    """`step * clamp(round((x - offset) / step), low, high) + offset`, step and offset learned.
 
     Args:
         low, high: the smallest and the largest code.

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pipeline.quantizers.lsq import LARGEST, SMALLEST, LearnedStep, build
 from pipeline.quantizers.quantizer import half_precision
 from pipeline.quantizers.weight import Layout
+from pipeline.quantizers.weight_lsq import LARGEST, SMALLEST, WeightLsq, build
 
 BITS = st.sampled_from([2, 4, 8])
 
 
-def calibrated(weight_OI: Tensor, bits: int, step: float | None = None) -> LearnedStep:
+def calibrated(weight_OI: Tensor, bits: int, step: float | None = None) -> WeightLsq:
     quantizer = build(Layout(bits, *weight_OI.shape))
     quantizer.calibrate(weight_OI)
     if step is not None:
@@ -85,7 +85,7 @@ def test_the_step_is_positive_and_finite_wherever_the_optimizer_takes_it(
     assert (scale_O1 <= LARGEST).all()
 
 
-def _error(weight_OI: Tensor, quantizer: LearnedStep) -> Tensor:
+def _error(weight_OI: Tensor, quantizer: WeightLsq) -> Tensor:
     return (quantizer.quantize(weight_OI).values_OI - weight_OI).square().sum(dim=1)
 
 

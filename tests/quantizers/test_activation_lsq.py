@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pipeline.quantizers.learned_step import LearnedStep, build
+from pipeline.quantizers.activation_lsq import ActivationLsq, build
 
 NEAR_ONE = st.floats(-3, 2, width=32)
 CODES = st.sampled_from(
@@ -26,8 +26,10 @@ CODES = st.sampled_from(
 )
 
 
-def learned_step(low: int, high: int, has_offset: bool, *, log_step: float, offset: float = 0) -> LearnedStep:
-    quantizer = LearnedStep(low, high, has_offset=has_offset)
+def learned_step(
+    low: int, high: int, has_offset: bool, *, log_step: float, offset: float = 0
+) -> ActivationLsq:
+    quantizer = ActivationLsq(low, high, has_offset=has_offset)
     quantizer.log_step.data.fill_(log_step)
     if quantizer.offset is not None:
         quantizer.offset.data.fill_(offset)
@@ -79,7 +81,7 @@ def test_calibration_finds_a_step_no_worse_than_the_range_divided_evenly(
 ) -> None:
     low, high, has_offset = codes
     x = x.abs() if low == 0 else x
-    quantizer = LearnedStep(low, high, has_offset=has_offset)
+    quantizer = ActivationLsq(low, high, has_offset=has_offset)
     quantizer.calibrate(x)
     widest = (x - x.min() if has_offset else x).abs().max().clamp(min=1e-6) / high
     even = learned_step(

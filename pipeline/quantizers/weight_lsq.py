@@ -1,5 +1,5 @@
-"""Evenly spaced weights whose step is learned (LSQ, Esser et al., arXiv:1902.08153), as KDLSQ-BERT uses for
-BERT (arXiv:2101.05938).
+"""`weight_quantizer: lsq`: evenly spaced weights whose step is learned (LSQ, Esser et al., arXiv:1902.08153),
+as KDLSQ-BERT uses for BERT (arXiv:2101.05938).
 
     value = s * clamp(round(w / s), -Q, Q)        Q = 1, 7, 127 for 2, 4, 8 bits
 
@@ -28,7 +28,7 @@ SMALLEST, LARGEST = 2**-24, 65504.0  # of the positive numbers of half precision
 FRACTIONS = 40
 
 
-class LearnedStep(WeightQuantizer):
+class WeightLsq(WeightQuantizer):
     """Attributes:
     log_step: of what shares a scale, [R, 1].
     """
@@ -71,5 +71,5 @@ def _positive_half(step_R1: Tensor) -> Tensor:
     return half_precision(step_R1.clamp(SMALLEST, LARGEST))
 
 
-def build(layout: Layout) -> LearnedStep:
-    return LearnedStep(layout)
+def build(layout: Layout) -> WeightLsq:
+    return WeightLsq(layout)
