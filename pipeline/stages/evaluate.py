@@ -2,7 +2,8 @@
 
 Writes `metrics/results.json` (everything), `metrics/table.csv` (a row per model) and `metrics/curves.csv`
 (every rung's training curve). The validation splits scored here chose nothing, unless params.yaml asks for
-the peers' habit (`evaluation.selection`). Means over seeds are made of these scores and those of `repeat`.
+the peers' habit (`evaluation.selection`). Means over seeds are made of these scores and those of `repeat`;
+`score` is always that of `seed`, whose file is packed.
 """
 
 import csv
@@ -13,7 +14,10 @@ from typing import Any
 
 from pipeline import files, paths, record
 from pipeline.data.progress import say
+from pipeline.evaluation.results import FORMAT, KEY
 from pipeline.evaluation.seeds import over_seeds
+from pipeline.ladder.rung import climb
+from pipeline.ladder.unusual import unusual
 from pipeline.params import Params, Task
 from pipeline.record import Record
 
@@ -22,6 +26,8 @@ TEACHER = "teacher"
 RESULTS = paths.RESULTS
 TABLE, CURVES = (paths.METRICS / name for name in ("table.csv", "curves.csv"))
 _COLUMNS = ("parent", "weight_bits", "embedding_bits", "activation_bits", "mib", "ratio", "score", "gap")
+_OF_SEEDS = ("mean", "std", "num_seeds")
+_HEADINGS = ("rung", *_COLUMNS, *_OF_SEEDS, "selected_on")
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,10 @@ def run(params: Params, rung: str | None = None) -> None:
     _compare_with_teacher(models)
     for name, found in over_seeds({params.seed: models, **other_seeds(params)}).items():
         models[name]["seeds"] = found
+    for name, words in _unusual(params).items():
+        models[name]["unusual"] = words
     results = {
+        KEY: FORMAT,
         **_setting(params, splits, models),
         "rows_read": read,
         "models": models,
@@ -80,9 +89,12 @@ def folder_of(name: str) -> Path:
 
 
 def table_csv(models: Mapping[str, Mapping[str, Any]]) -> str:
-    """A row per model; what is undefined is empty."""
-    rows = [[name, *(_cell(model[column]) for column in _COLUMNS)] for name, model in models.items()]
-    return files.csv_text(["rung", *_COLUMNS], rows)
+    """A row per model: one seed's score and gap, then over how many seeds which mean; undefined is empty."""
+    rows = [
+        [name, *(_cell(value) for value in (*_own(model), *_over_seeds(model), model["selected_on"]))]
+        for name, model in models.items()
+    ]
+    return files.csv_text(list(_HEADINGS), rows)
 
 
 def curves_csv(rungs: Sequence[str]) -> str:
@@ -135,6 +147,22 @@ def ladder_to(name: str) -> list[Record]:
     return ladder
 
 
+def _own(model: Mapping[str, Any]) -> list[Any]:
+    return [model[column] for column in _COLUMNS]
+
+
+def _over_seeds(model: Mapping[str, Any]) -> list[Any]:
+    """Of a model that not every seed has, its one score."""
+    alone = {"mean": model["score"], "std": None, "num_seeds": 1}
+    return [(model.get("seeds") or alone)[column] for column in _OF_SEEDS]
+
+
+def _unusual(params: Params) -> dict[str, list[str]]:
+    """What tables say of each model beside its bits."""
+    rungs = {rung.name: unusual(rung) for rung in climb(params)}
+    return {TEACHER: [], **{name: rungs[name] for name in params.deliver}}
+
+
 def _models_of(params: Params, seed: int) -> dict[str, Any]:
     path = paths.seed_results(seed)
     found = files.read_json(path) if path.is_file() else {}
@@ -185,6 +213,7 @@ def _evaluate(params: Params, name: str, splits: Mapping[str, Any]) -> tuple[dic
         "selected_on": own.selected_on,
         "steps": own.steps,
         "total_steps": sum(above.steps for above in ladder if above.name != TEACHER),
+        "augmented_steps": sum(above.steps for above in ladder if above.data.get("kind") == "augmented"),
         "ancestors": [str(above.parent) for above in ladder],
     }
     return entry, answers.rows_NK

@@ -87,6 +87,38 @@ def test_it_says_what_was_scored_and_what_chose_the_checkpoints(results: dict[st
     assert results["majority_score"] == pytest.approx(2 / 3)
 
 
+def test_with_other_seeds_there_are_means_of_every_split_and_metric(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = tiny_project.make("mnli").model_copy(update={"deliver": ["w1"], "claims": []})
+    own = evaluated(found)["models"]
+    other = {
+        name: {
+            **model,
+            "scores": {split: {"accuracy": one["accuracy"] + 0.2} for split, one in model["scores"].items()},
+        }
+        for name, model in own.items()
+    }
+    files.write_json(paths.seed_results(1), {"task": "mnli", "models": other})
+    evaluate.run(found.model_copy(update={"seeds": [0, 1]}))
+    for model in files.read_json(evaluate.RESULTS)["models"].values():
+        for split, scores in model["scores"].items():
+            assert model["seeds"]["metrics"][split]["accuracy"]["mean"] == pytest.approx(
+                scores["accuracy"] + 0.1
+            )
+
+
+def test_what_is_unusual_of_a_rung_is_said_and_of_the_teacher_nothing(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = tiny_project.make()
+    lat = found.rungs["w2"].model_copy(update={"weight_quantizer": "lat"})
+    changed = {"deliver": ["w2", "w1"], "claims": [], "weights": {**found.weights, "w2": lat}}
+    models = evaluated(found.model_copy(update=changed))["models"]
+    said = {name: model["unusual"] for name, model in models.items()}
+    assert said == {"teacher": [], "w2": ["lat"], "w1": []}
+
+
 def test_both_claims_of_the_default_ladder_are_stated(results: dict[str, Any]) -> None:
     assert [(claim["claim"], *claim["rungs"]) for claim in results["claims"]] == [
         ("stepped", "w1a8", "w1a8_direct"),
@@ -134,8 +166,16 @@ def test_a_regression_has_no_accuracy_and_no_majority_and_its_claims_are_judged_
 
 
 def test_an_undefined_score_is_an_empty_cell() -> None:
-    model = dict.fromkeys(evaluate._COLUMNS) | {"mib": 0.5}
-    assert evaluate.table_csv({"w1": model}).splitlines()[1] == "w1,,,,,0.5,,,"
+    model = dict.fromkeys(evaluate._COLUMNS) | {"mib": 0.5, "selected_on": "selection"}
+    assert evaluate.table_csv({"w1": model}).splitlines()[1] == "w1,,,,,0.5,,,,,,1,selection"
+
+
+def test_the_table_has_the_means_that_others_show_and_says_over_how_many_seeds() -> None:
+    seeds = {"mean": 0.75, "std": 0.05, "num_seeds": 3}
+    model = dict.fromkeys(evaluate._COLUMNS) | {"score": 0.8, "selected_on": "validation", "seeds": seeds}
+    [row] = csv.DictReader(evaluate.table_csv({"w1": model}).splitlines())
+    assert (row["score"], row["mean"], row["std"], row["num_seeds"]) == ("0.8", "0.75", "0.05", "3")
+    assert row["selected_on"] == "validation"
 
 
 def test_a_changed_packed_file_is_not_scored(tmp_path: Path, monkeypatch: Any) -> None:
