@@ -33,6 +33,7 @@ SCORES = "evaluate"
 ROOT = Path(__file__).parents[1]
 OWN = (paths.DATA, paths.MODELS, paths.PACKED)
 FINISHED = paths.WORK / "finished"
+ONLY_SHOWN = ("seeds", "unusual")
 PUBLISHED = ("task", "kind", "metrics", "split", "rows", "checkpoint_selected_on")
 
 
@@ -141,7 +142,7 @@ def variables() -> dict[str, str]:
 def _results(folder: Path, seed: int) -> dict[str, Any]:
     results = files.read_json(folder / paths.RESULTS)
     models = {
-        name: {key: value for key, value in model.items() if key != "seeds"}
+        name: {key: value for key, value in model.items() if key not in ONLY_SHOWN}
         for name, model in results["models"].items()
     }
     return {"seed": seed, **{key: results[key] for key in PUBLISHED}, "models": models}
