@@ -4,7 +4,7 @@ A claim names two rungs of equal bits, one of which should win. Without torch, s
 rungs is refused before anything is trained; how it is judged is in `pipeline.evaluation.claims`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -131,6 +131,11 @@ KINDS = {
         lambda better, worse: better.num_rungs < worse.num_rungs,
     ),
 }
+
+
+def qualified(verdict: str, unequal: Sequence[str]) -> str:
+    """`holds (unequal steps and data)`: a verdict, and what else the two rungs differ in."""
+    return f"{verdict} (unequal {' and '.join(unequal)})" if unequal else verdict
 
 
 def _is_binary(rung: Facts) -> bool:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.claim_kinds import KINDS
+from pipeline.claim_kinds import KINDS, Kind
 from pipeline.evaluation.left_out import standard_error
 from pipeline.evaluation.metrics import Array
 from pipeline.params import Claim
@@ -45,7 +45,7 @@ class Measured:
     """Two rungs by one measure.
 
     Attributes:
-        measure: the task's score; accuracy of one seed where a score is undefined.
+        measure: the task's score; accuracy where a score is undefined.
         better, worse: means over seeds.
         differences: by seed.
         error: standard error of the mean difference; of the examples alone with one seed.
@@ -105,12 +105,28 @@ def combined(by_examples: float, num_examples: int, differences: Sequence[float]
 
 def measured(better: str, worse: str, models: Models, without: Without) -> Measured | None:
     """By the score, over all seeds that both have; else by accuracy; None where that is undefined too."""
+    names = (better, worse)
     for measure in (SCORE, ACCURACY):
-        first, second = (_by_seed(models[name], measure) for name in (better, worse))
-        left_out = [without.get(name, {}).get(measure) for name in (better, worse)]
-        seeds = [seed for seed in first if seed in second]
-        if seeds and all(_is_defined(one) for one in (*first.values(), *second.values(), *left_out)):
-            return _measured(measure, {seed: (first[seed], second[seed]) for seed in seeds}, *left_out)
+        if undefined(measure, names, models, without) is None:
+            first, second = (_by_seed(models[name], measure) for name in names)
+            by_seed = {seed: (first[seed], second[seed]) for seed in first if seed in second}
+            return _measured(measure, by_seed, *(without[name][measure] for name in names))
+    return None
+
+
+def undefined(measure: str, names: Sequence[str], models: Models, without: Without) -> str | None:
+    """Where a measure cannot judge these rungs, as in `undefined for w1 of seed 2`; None where it can."""
+    for name in names:
+        scores = _by_seed(models[name], measure)
+        missing = [seed for seed, value in scores.items() if not _is_defined(value)]
+        if missing and len(scores) == 1:
+            return f"undefined for {name}"
+        if missing:
+            return f"undefined for {name} of seed{'s' * (len(missing) > 1)} {', '.join(missing)}"
+        if (left_out := without.get(name, {}).get(measure)) is None:
+            return f"not known of {name} by example"
+        if not _is_defined(left_out):
+            return f"undefined for {name} without one example"
     return None
 
 
@@ -123,10 +139,8 @@ def _measured(measure: str, by_seed: Mapping[str, Any], better_N: Any, worse_N: 
 
 
 def _by_seed(model: Mapping[str, Any], measure: str) -> dict[str, float | None]:
-    """Accuracies are known of the published seed only."""
-    if measure == SCORE and model.get("seeds"):
-        return dict(model["seeds"]["scores"])
-    return {str(model["seed"]): model[measure]}
+    key = {SCORE: "scores", ACCURACY: "accuracies"}[measure]
+    return dict(model["seeds"][key]) if model.get("seeds") else {str(model["seed"]): model[measure]}
 
 
 def _is_defined(value: Any) -> bool:
@@ -135,18 +149,36 @@ def _is_defined(value: Any) -> bool:
 
 def _claim(claim: Claim, models: Models, without: Without) -> dict[str, Any]:
     names = (claim.better, claim.worse)
-    found = measured(*names, models, without)
-    steps = {name: models[name]["total_steps"] for name in names}
-    words = KINDS[claim.claim].statement.format(better=claim.better, worse=claim.worse)
+    kind = KINDS[claim.claim]
+    words = kind.statement.format(better=claim.better, worse=claim.worse)
+    steps, augmented = (_each(names, models, key) for key in ("total_steps", "augmented_steps"))
+    unequal = _unequal(kind, steps, augmented)
+    clauses = [_training(steps)]
+    clauses += [_data(steps, augmented)] if "data" in unequal else []
+    clauses += [_sizes(_each(names, models, "mib"))] if kind.is_about_size else []
     return {
         "claim": claim.claim,
-        "statement": f"{words} ({_training(steps)})",
+        "statement": f"{words} ({'; '.join(clauses)})",
         "rungs": list(names),
-        **_figures(names, found),
+        **_figures(names, measured(*names, models, without)),
+        "score_is": undefined(SCORE, names, models, without),
         "num_examples": models[claim.better]["num_examples"],
         "total_steps": steps,
-        "equal_steps": len(set(steps.values())) == 1,
+        "augmented_steps": augmented,
+        "equal_steps": "steps" not in unequal,
+        "unequal": unequal,
     }
+
+
+def _each(names: Sequence[str], models: Models, key: str) -> dict[str, Any]:
+    return {name: models[name][key] for name in names}
+
+
+def _unequal(kind: Kind, steps: Mapping[str, int], augmented: Mapping[str, int]) -> list[str]:
+    """What the two differ in beside what is claimed: steps in all, share of them on augmented rows."""
+    (first, second), (of_first, of_second) = steps.values(), augmented.values()
+    has_other_data = of_first * second != of_second * first and not kind.is_about_data
+    return ["steps"] * (first != second) + ["data"] * has_other_data
 
 
 def _figures(names: Sequence[str], found: Measured | None) -> dict[str, Any]:
@@ -170,3 +202,12 @@ def _training(steps: Mapping[str, int]) -> str:
     if len(set(steps.values())) == 1:
         return f"both after {next(iter(steps.values()))} steps"
     return ", ".join(f"{name} after {count} steps" for name, count in steps.items()) + ": not equal training"
+
+
+def _data(steps: Mapping[str, int], augmented: Mapping[str, int]) -> str:
+    said = [f"{name} {augmented[name] or 'none'} of {count}" for name, count in steps.items()]
+    return f"not equal data: of their steps on augmented rows, {', '.join(said)}"
+
+
+def _sizes(mib: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {size:.3f} MiB" for name, size in mib.items())

@@ -123,7 +123,7 @@ def data_rows(data: Mapping[str, Any] | None) -> list[tuple[str, str, str, str, 
 def _claim(claim: Mapping[str, Any], score_name: str) -> dict[str, str]:
     return {
         "statement": claim["statement"],
-        "verdict": claim["verdict"],
+        "verdict": verdicts.verdict(claim),
         "figures": verdicts.figures(claim, score_name),
         "rests_on": verdicts.rests_on(claim),
         "steps": verdicts.steps(claim),

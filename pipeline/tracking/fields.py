@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import paths
+from pipeline.claim_kinds import qualified
 from pipeline.evaluation.selection import is_optimistic
 from pipeline.record import Record, origins
 from pipeline.tracking.execution import WEIGHTS, Model, finite
@@ -93,8 +94,12 @@ def tags(model: Model, evaluated_on: str | None) -> dict[str, str]:
 
 
 def verdicts(claims: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Of an execution's claims, by kind and pair: holds, does not hold, within noise, not judged."""
-    return {legal_key(f"claim/{_pair(claim)}"): str(claim["verdict"]) for claim in claims}
+    """Of an execution's claims, by kind and pair: holds, does not hold, within noise, not judged; and
+    what else the rungs differ in.
+    """
+    return {
+        legal_key(f"claim/{_pair(claim)}"): qualified(claim["verdict"], claim["unequal"]) for claim in claims
+    }
 
 
 def margins(claims: Sequence[Mapping[str, Any]]) -> list[tuple[str, float]]:

@@ -22,6 +22,7 @@ def model(
     *,
     accuracy: float | None = None,
     steps: int = 400,
+    augmented: int = 0,
     seeds: list[float | None] | None = None,
 ) -> dict[str, Any]:
     """As in results.json; `seeds`: the score of each, the first of them the published one."""
@@ -30,11 +31,15 @@ def model(
         "accuracy": score if accuracy is None else accuracy,
         "num_examples": 1000,
         "total_steps": steps,
+        "augmented_steps": augmented,
+        "mib": 13.5,
         "seed": 0,
     }
     if seeds is None:
         return found
-    return {**found, "seeds": {"scores": {str(seed): value for seed, value in enumerate(seeds)}}}
+    scores = {str(seed): value for seed, value in enumerate(seeds)}
+    accuracies = {seed: 0.5 if value is None else value for seed, value in scores.items()}
+    return {**found, "seeds": {"scores": scores, "accuracies": accuracies}}
 
 
 def without(right: float) -> dict[str, Any]:
@@ -87,6 +92,7 @@ def test_it_says_what_it_rests_on() -> None:
     assert (claim["num_seeds"], claim["num_examples"]) == (1, 1000)
     assert claim["total_steps"] == {"w1a8": 2000, "w1a8_direct": 400}
     assert claim["equal_steps"] is False
+    assert claim["unequal"] == ["steps"]
     assert "w1a8 after 2000 steps, w1a8_direct after 400 steps: not equal training" in claim["statement"]
     assert "not what another seed would give" in claim["rule"]
     assert claim["margin"] == pytest.approx(1.962 * claim["standard_error"], rel=1e-3)
@@ -95,6 +101,7 @@ def test_it_says_what_it_rests_on() -> None:
 def test_equal_steps_are_said_once() -> None:
     claim = judged(0.95, 0.85)
     assert claim["equal_steps"] is True
+    assert claim["unequal"] == []
     assert claim["statement"].endswith("(both after 400 steps)")
 
 
@@ -128,10 +135,51 @@ def test_the_same_on_every_seed_leaves_the_examples_as_doubt() -> None:
     assert claim["standard_error"] == pytest.approx(math.sqrt(0.1 * 0.9 / 999))
 
 
-def test_a_model_that_collapsed_for_one_seed_is_judged_by_the_accuracy_of_the_published_one() -> None:
+def test_a_model_that_collapsed_for_one_seed_is_judged_by_the_accuracies_of_all_seeds() -> None:
     claim = over_seeds([0.95, 0.93], [0.85, None])
-    assert (claim["measure"], claim["num_seeds"]) == ("accuracy", 1)
-    assert claim["verdict"] == "holds"
+    assert (claim["measure"], claim["num_seeds"]) == ("accuracy", 2)
+    assert claim["differences"] == {"0": pytest.approx(0.10), "1": pytest.approx(0.43)}
+    assert claim["score_is"] == "undefined for w1a8_direct of seed 1"
+
+
+def test_a_score_that_one_example_alone_defines_is_judged_by_accuracy_and_says_so() -> None:
+    """Matthews correlation of a model that gave the other answer once."""
+    models = {"w1a8": model(0.95), "w1a8_direct": model(0.85)}
+    left = {"w1a8": without(0.95), "w1a8_direct": without(0.85)}
+    left["w1a8"]["score"] = np.where(np.arange(1000) == 7, np.nan, left["w1a8"]["score"])
+    [claim] = claims([STEPPED], models, left)
+    assert (claim["measure"], claim["score_is"]) == ("accuracy", "undefined for w1a8 without one example")
+
+
+def test_ways_that_saw_other_shares_of_augmented_rows_differ_in_data() -> None:
+    claim = judged(0.95, 0.85, steps=500, augmented=100)
+    assert claim["unequal"] == ["steps", "data"]
+    assert (
+        "not equal data: of their steps on augmented rows, w1a8 100 of 500, w1a8_direct none of 400"
+        in (claim["statement"])
+    )
+
+
+def test_twice_the_steps_on_the_same_data_is_the_same_data() -> None:
+    models = {"w1a8": model(0.9, steps=800, augmented=800), "w1a8_direct": model(0.8, augmented=400)}
+    [claim] = claims([STEPPED], models, {"w1a8": without(0.9), "w1a8_direct": without(0.8)})
+    assert claim["unequal"] == ["steps"]
+
+
+def test_a_claim_about_the_data_does_not_call_it_unequal() -> None:
+    models = {"a": model(0.9, augmented=400), "b": model(0.8)}
+    [claim] = claims(
+        [Claim(claim="augmentation", better="a", worse="b")], models, {"a": without(0.9), "b": without(0.8)}
+    )
+    assert claim["unequal"] == []
+
+
+def test_splitting_is_compared_with_both_sizes() -> None:
+    models = {"a": model(0.9), "b": {**model(0.8), "mib": 16.4}}
+    [claim] = claims(
+        [Claim(claim="no_splitting", better="a", worse="b")], models, {"a": without(0.9), "b": without(0.8)}
+    )
+    assert claim["statement"].endswith("(both after 400 steps; a 13.500 MiB, b 16.400 MiB)")
 
 
 def test_an_undefined_score_is_judged_by_accuracy() -> None:
@@ -139,6 +187,7 @@ def test_an_undefined_score_is_judged_by_accuracy() -> None:
     left = {"w1a8": without(0.95), "w1a8_direct": without(0.85)}
     [claim] = claims([STEPPED], models, left)
     assert (claim["measure"], claim["values"]) == ("accuracy", {"w1a8": 0.95, "w1a8_direct": 0.85})
+    assert claim["score_is"] == "undefined for w1a8_direct"
 
 
 def test_what_has_no_defined_measure_is_not_judged() -> None:

@@ -58,6 +58,8 @@ CLAIM: dict[str, Any] = {
     "num_seeds": 3,
     "total_steps": {"a": 9, "b": 9},
     "equal_steps": True,
+    "unequal": [],
+    "score_is": None,
     "verdict": "holds",
     "rule": "holds if",
 }

@@ -17,6 +17,8 @@ CLAIM: dict[str, Any] = {
     "num_seeds": 1,
     "total_steps": {"a": 1900, "b": 9},
     "equal_steps": False,
+    "unequal": ["steps"],
+    "score_is": "undefined for b of seed 2",
     "verdict": "holds",
     "rule": "holds if",
 }
@@ -25,15 +27,32 @@ UNDEFINED = {**CLAIM, "measure": None, "values": None, "difference": None, "marg
 
 def test_it_says_that_accuracy_stands_in() -> None:
     expected = (
-        "accuracy (matthews correlation is undefined) 0.9000 against 0.8000, difference +0.1000 ± 0.0400"
+        "accuracy (matthews correlation is undefined for b of seed 2) 0.9000 against 0.8000, difference "
+        "+0.1000 ± 0.0400"
     )
     assert verdicts.figures(CLAIM, "matthews correlation").startswith(expected)
     assert verdicts.figures(CLAIM, "accuracy").startswith("accuracy 0.9000 against")
 
 
 def test_what_is_undefined_says_so() -> None:
-    assert verdicts.figures(UNDEFINED, "accuracy") == "Score and accuracy are undefined"
+    expected = "F1 is undefined for b of seed 2, and accuracy does not serve either"
+    assert verdicts.figures(UNDEFINED, "F1") == expected
     assert verdicts.lines({"claims": [UNDEFINED]}, "accuracy")[1:] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "holds (unequal steps)"),
+        ({"unequal": ["steps", "data"]}, "holds (unequal steps and data)"),
+        ({"unequal": []}, "holds"),
+        ({"measure": None, "verdict": "not judged"}, "not judged"),
+    ],
+)
+def test_a_verdict_says_what_else_the_rungs_differ_in(changes: dict[str, Any], said: str) -> None:
+    claim = {**CLAIM, **changes}
+    assert verdicts.verdict(claim) == said
+    assert verdicts.lines({"claims": [claim]}, "F1")[0].startswith(f"{said}: a beats b")
 
 
 @pytest.mark.parametrize(
