@@ -1,5 +1,5 @@
-"""`activation_quantizer: lsq`: 2, 4 or 8 bits with a learned step (LSQ, Esser et al., arXiv:1902.08153), and a
-learned offset where values are neither centred nor from zero on by nature (LSQ+, Bhalgat et al.,
+"""`activation_quantizer: lsq`: 2, 4 or 8 bits with a learned step (LSQ, Esser et al., arXiv:1902.08153), and
+a learned offset where values are neither centred nor from zero on by nature (LSQ+, Bhalgat et al.,
 arXiv:2004.09576).
 
 2 bits have the codes -2..1, as in LSQ, or 0..3; 4 and 8 bits leave the most negative code out, so that zero
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.quantizers.activation import ActivationQuantizer, Codes
-from pipeline.quantizers.step_gradient import dot, scale_gradient
+from pipeline.quantizers.step_gradient import dot, positive_step, scale_gradient
 from pipeline.quantizers.straight_through import straight_through
 
 
@@ -58,7 +58,7 @@ class ActivationLsq(ActivationQuantizer):
 
     def forward(self, x: Tensor) -> Tensor:
         shifted = x if self.offset is None else x - self.offset
-        step = self.log_step.exp()
+        step = positive_step(self.log_step)
         # LSQ's gradient scale, so that one step's updates stay as small as one weight's.
         step = scale_gradient(step, self._gradient_scale(x))
         ratio = (shifted / step).clamp(self.low, self.high)
@@ -67,7 +67,7 @@ class ActivationLsq(ActivationQuantizer):
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> Codes:
-        step = self.log_step.exp()
+        step = positive_step(self.log_step)
         integers = self._ratio(x, step).clamp_(self.low, self.high).round_().to(torch.int8)
         return Codes(integers, step, self.offset)
 

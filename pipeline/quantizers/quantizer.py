@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 Granularity = Literal["row", "matrix", "group"]
+SMALLEST_HALF, LARGEST_HALF = 2**-24, 65504.0  # of the positive numbers of half precision
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from pipeline.quantizers.quantizer import half_precision
-from pipeline.quantizers.step_gradient import scale_gradient
+from pipeline.quantizers.quantizer import LARGEST_HALF, SMALLEST_HALF, half_precision
+from pipeline.quantizers.step_gradient import positive_step, scale_gradient
 from pipeline.quantizers.straight_through import straight_through
 from pipeline.quantizers.weight import Layout, WeightQuantizer, nearest
 
-SMALLEST, LARGEST = 2**-24, 65504.0  # of the positive numbers of half precision
 FRACTIONS = 40
 
 
@@ -44,7 +43,7 @@ class WeightLsq(WeightQuantizer):
         widest_R1 = rows_RN.abs().amax(dim=1, keepdim=True) / largest
         best_R1, least_R1 = torch.zeros_like(widest_R1), torch.full_like(widest_R1, math.inf)
         for numerator in range(1, FRACTIONS + 1):
-            step_R1 = half_precision(widest_R1 * numerator / FRACTIONS).clamp_(SMALLEST, LARGEST)
+            step_R1 = half_precision(widest_R1 * numerator / FRACTIONS).clamp_(SMALLEST_HALF, LARGEST_HALF)
             values_RN = nearest(rows_RN, step_R1, largest) * step_R1
             error_R1 = (values_RN - rows_RN).square().mean(dim=1, keepdim=True)
             best_R1 = torch.where(error_R1 < least_R1, step_R1, best_R1)
@@ -52,23 +51,19 @@ class WeightLsq(WeightQuantizer):
         self.log_step.copy_(best_R1.log())
 
     def round(self, rows_RN: Tensor, which_R: Tensor | None) -> tuple[Tensor, Tensor]:
-        step_R1 = _positive_half(self._log_step(which_R).exp())
+        step_R1 = half_precision(positive_step(self._log_step(which_R)))
         return nearest(rows_RN, step_R1, self.layout.largest), step_R1
 
     def smooth(self, rows_RN: Tensor, which_R: Tensor | None) -> Tensor:
         largest = self.layout.largest
-        step_R1 = self._log_step(which_R).exp()
-        step_R1 = straight_through(step_R1, _positive_half(step_R1.detach()))
+        step_R1 = positive_step(self._log_step(which_R))
+        step_R1 = straight_through(step_R1, half_precision(step_R1.detach()))
         step_R1 = scale_gradient(step_R1, 1 / math.sqrt(rows_RN.shape[1] * largest))
         ratio_RN = (rows_RN / step_R1).clamp(-largest, largest)
         return straight_through(ratio_RN, ratio_RN.detach().round()) * step_R1
 
     def _log_step(self, which_R: Tensor | None) -> Tensor:
         return self.log_step if which_R is None else self.log_step[which_R]
-
-
-def _positive_half(step_R1: Tensor) -> Tensor:
-    return half_precision(step_R1.clamp(SMALLEST, LARGEST))
 
 
 def build(layout: Layout) -> WeightLsq:

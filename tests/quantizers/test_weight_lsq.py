@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pipeline.quantizers.quantizer import half_precision
+from pipeline.quantizers.quantizer import LARGEST_HALF, SMALLEST_HALF, half_precision
 from pipeline.quantizers.weight import Layout
-from pipeline.quantizers.weight_lsq import LARGEST, SMALLEST, WeightLsq, build
+from pipeline.quantizers.weight_lsq import WeightLsq, build
 
 BITS = st.sampled_from([2, 4, 8])
 
@@ -81,8 +81,8 @@ def test_the_step_is_positive_and_finite_wherever_the_optimizer_takes_it(
     quantizer = calibrated(weight_OI, bits)
     torch.nn.init.constant_(quantizer.log_step, log_step)
     scale_O1 = quantizer.quantize(weight_OI).scale_OG
-    assert (scale_O1 >= SMALLEST).all()
-    assert (scale_O1 <= LARGEST).all()
+    assert (scale_O1 >= SMALLEST_HALF).all()
+    assert (scale_O1 <= LARGEST_HALF).all()
 
 
 def _error(weight_OI: Tensor, quantizer: WeightLsq) -> Tensor:
