@@ -35,7 +35,7 @@ from pipeline.quantizers.quantizer import LARGEST_HALF, SMALLEST_HALF
 from pipeline.stages import augment, prepare, pretrained, teacher, weights
 from pipeline.training import fit_rung
 from pipeline.training.state import Shares
-from pipeline.training.teaching import against_teacher, objective
+from pipeline.training.teaching import against_teacher, load_teacher, objective
 
 SHORT = (
     "augmentation={contextual: 0, embedding: 0, swap: 1, delete: 0, spelling: 0, word_fraction: 0.5}",
@@ -239,9 +239,15 @@ def test_a_regression_learns_from_the_teachers_logits(stsb: Params) -> None:
     assert student.classifier.weight.grad.abs().sum() > 0
 
 
-def test_the_teacher_has_no_dropout(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", [None, Precision(1, 1, 8)], ids=str)
+def test_the_teacher_has_no_dropout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: Precision | None
+) -> None:
     """BinaryBERT leaves its teacher in training mode while it teaches."""
-    taught = checkpoint.load_bert(saved(tmp_path / "teacher", None))
+    monkeypatch.chdir(tmp_path)
+    paths.MODELS.mkdir()
+    saved(paths.model_dir("teacher"), precision)
+    taught = load_teacher("teacher", kernels.choose())
     assert taught.config.hidden_dropout_prob > 0
     student = classifier(Precision(1, 1))
     terms = against_teacher(taught, LOGITS_ALONE)
