@@ -1,7 +1,7 @@
 """What a table shows of a model: of several seeds the means and their spread, else the one score and gap.
 
-The spread is the standard deviation over seeds, of the gap that of gaps taken seed by seed. Everything else
-of a model, its size and its other metrics too, is that of the packed file, which is one seed's.
+The spread is the standard deviation over seeds, of the gap that of gaps taken seed by seed. The same of each
+metric of each split. Everything else of a model, as its size, is that of the packed file, so of one seed.
 """
 
 from collections.abc import Mapping
@@ -14,6 +14,13 @@ Model = Mapping[str, Any]
 
 def num_seeds(model: Model) -> int:
     return int((model.get("seeds") or {}).get("num_seeds", 1))
+
+
+def by_seed(model: Model) -> dict[str, float | None]:
+    """Every score that the mean is of."""
+    if num_seeds(model) == 1:
+        return {str(model["seed"]): model["score"]}
+    return dict(model["seeds"]["scores"])
 
 
 def score(model: Model) -> float | None:
@@ -33,13 +40,38 @@ def spread(model: Model) -> float | None:
     return found
 
 
+def gap_spread(model: Model) -> float | None:
+    found: float | None = model["seeds"]["gap_std"] if num_seeds(model) > 1 else None
+    return found
+
+
 def score_cell(model: Model) -> str:
     return _cell(score(model), spread(model))
 
 
 def gap_cell(model: Model) -> str:
-    deviation = model["seeds"]["gap_std"] if num_seeds(model) > 1 else None
-    return _cell(gap(model), deviation, sign="+")
+    return _cell(gap(model), gap_spread(model), sign="+")
+
+
+def metric(model: Model, split: str, name: str) -> tuple[float | None, float | None]:
+    """One metric on one split, and its spread."""
+    if num_seeds(model) == 1:
+        return model["scores"][split][name], None
+    found = model["seeds"]["metrics"][split][name]
+    return found["mean"], found["std"]
+
+
+def metric_gap(model: Model, teacher: Model, split: str, name: str) -> tuple[float | None, float | None]:
+    """One metric less the teacher's, and its spread."""
+    if num_seeds(model) == 1:
+        own, best = (one["scores"][split][name] for one in (model, teacher))
+        return None if own is None or best is None else own - best, None
+    found = model["seeds"]["metrics"][split][name]
+    return found["gap_mean"], found["gap_std"]
+
+
+def metric_cell(model: Model, split: str, name: str) -> str:
+    return _cell(*metric(model, split, name))
 
 
 def over_seeds(models: Mapping[str, Model]) -> dict[str, dict[str, Any]]:

@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline import files
+from pipeline.evaluation.results import check
 from pipeline.reporting.comparison import (
-    MISMATCHED,
     SQUAD,
     TEACHER,
     Cell,
@@ -30,12 +30,18 @@ from pipeline.reporting.comparison import (
 
 MIB = 2**20
 _UNBOUNDED = 1000
-_NEEDED = ("task", "metrics", "split", "rows", "checkpoint_selected_on", "models")
+_NEEDED = ("task", "metrics", "split", "rows", "models")
 Grid = tuple[list[str], list[list[str]]]
 
 
 def main(given: Sequence[str], *, as_json: bool, as_markdown: bool) -> int:
-    """Print the table. Raises MismatchError when the files do not make one, FileNotFoundError for no file."""
+    """Print the table.
+
+    Raises:
+        MismatchError: the files do not make one.
+        OtherFormatError: another version wrote one of them.
+        FileNotFoundError: one is not there.
+    """
     found = compare([read(one) for one in given])
     if as_json:
         sys.stdout.write(json.dumps(data(found), indent=2, allow_nan=False) + "\n")
@@ -56,6 +62,7 @@ def read(given: str) -> tuple[str, str, dict[str, Any]]:
         raise MismatchError(f"{path}: no JSON ({error}); expected a results.json") from None
     if not isinstance(results, dict) or any(key not in results for key in _NEEDED):
         raise MismatchError(f"{path}: no results; expected what `dvc repro evaluate` writes, results.json")
+    check(results, path)
     return label, path, results
 
 
@@ -82,7 +89,7 @@ def notes(found: Comparison) -> list[str]:
             * bool(two)
         ),
         *_of_seeds(found),
-        *_of_selection(found.columns),
+        *_of_selection(found),
         *(
             f"{column.title}: {column.rows[0]} of the {column.rows[1]} rows."
             for column in found.columns
@@ -106,12 +113,15 @@ def markdown(found: Comparison) -> str:
 def data(found: Comparison) -> dict[str, Any]:
     """Everything, scores as they are and not in points."""
     return {
-        "columns": [asdict(column) | {"optimistic": column.is_optimistic} for column in found.columns],
+        "columns": [asdict(column) for column in found.columns],
         "models": {
             row.name: {
                 "bits": dict(zip(("weights", "embeddings", "activations"), row.bits, strict=True)),
+                "unusual": list(row.unusual),
                 "bytes": row.bytes,
-                "scores": {key: asdict(cell) for key, cell in row.cells.items()},
+                "scores": {
+                    key: asdict(cell) | {"optimistic": cell.is_optimistic} for key, cell in row.cells.items()
+                },
                 "averages": {
                     average.title: {"score": row.mean(average), "gap": row.mean(average, "gap")}
                     for average in found.averages
@@ -188,37 +198,56 @@ def _answers(row: Row, cell: Cell | None) -> list[str]:
     if cell is None:
         return ["-", "-", "-"]
     gap = "-" if _is_teacher(row) else _gap(cell)
-    return [_number(cell.metrics["exact_match"]), _points(cell), gap]
+    exact = _number(cell.metrics["exact_match"], cell.metrics_std["exact_match"])
+    return [exact, _points(cell), gap]
 
 
 def _of_seeds(found: Comparison) -> list[str]:
-    """Over how many seeds each number is a mean."""
-    counts: dict[int, list[str]] = {}
+    """Over how many seeds the numbers of each column are means."""
+    columns: dict[str, list[str]] = {}
     for column in found.columns:
-        cells = [row.cells[column.key] for row in found.rows if column.key in row.cells]
-        counts.setdefault(min(cell.num_seeds for cell in cells), []).append(column.title)
-    said = [f"{count} for {', '.join(titles)}" for count, titles in sorted(counts.items())]
-    several = "Mean ± standard deviation over seeds. " if max(counts, default=1) > 1 else ""
-    second = " MNLI-mm and EM are those of the packed file's seed." if _has_more(found, counts) else ""
-    return [f"{several}Seeds: {'; '.join(said)}.{second}"]
+        counts = [cell.num_seeds for _, cell in _cells(found, column)]
+        fewest, most = min(counts), max(counts)
+        columns.setdefault(str(most) if fewest == most else f"{fewest} to {most}", []).append(column.title)
+    said = [f"{count} for {', '.join(titles)}" for count, titles in sorted(columns.items())]
+    several = "Mean ± standard deviation over seeds. " if _has_spread(found) else ""
+    return [f"{several}Seeds: {'; '.join(said)}."]
 
 
-def _has_more(found: Comparison, counts: dict[int, list[str]]) -> bool:
-    keys = {column.key for column in found.columns}
-    return max(counts, default=1) > 1 and bool(keys & {MISMATCHED, *SQUAD})
+def _has_spread(found: Comparison) -> bool:
+    return any(
+        deviation is not None
+        for row in found.rows
+        for cell in row.cells.values()
+        for deviation in (cell.std, cell.gap_std, *cell.metrics_std.values())
+    )
 
 
-def _of_selection(columns: Sequence[Column]) -> list[str]:
-    """What checkpoints were chosen on; the peers' habit is called optimistic."""
-    held_out = [column.title for column in columns if not column.is_optimistic]
-    optimistic = [column.title for column in columns if column.is_optimistic]
+def _of_selection(found: Comparison) -> list[str]:
+    """What checkpoints were chosen on; the peers' habit is called optimistic, row by row."""
+    held_out, optimistic = (_where(found, is_so) for is_so in (False, True))
     return [
-        *([f"Checkpoints chosen on rows held out of train: {', '.join(held_out)}."] * bool(held_out)),
-        *(
-            [f"Chosen on the split that is reported, so optimistic: {', '.join(optimistic)}."]
-            * bool(optimistic)
-        ),
+        *([f"Checkpoints chosen on rows held out of train: {held_out}."] * bool(held_out)),
+        *([f"Chosen on the split that is reported, so optimistic: {optimistic}."] * bool(optimistic)),
     ]
+
+
+def _where(found: Comparison, optimistic: bool) -> str:
+    """`CoLA, RTE`, and of a column that has both kinds its rows: `QNLI (w1, w2)`."""
+    titles: dict[str, list[str]] = {}
+    for column in found.columns:
+        cells = _cells(found, column)
+        rows = [name for name, cell in cells if cell.is_optimistic == optimistic]
+        if rows:
+            titles.setdefault("" if len(rows) == len(cells) else f" ({', '.join(rows)})", []).append(
+                column.title
+            )
+    return "; ".join(f"{', '.join(each)}{rows}" for rows, each in titles.items())
+
+
+def _cells(found: Comparison, column: Column) -> list[tuple[str, Cell]]:
+    """A column from above to below, with the names of the rows."""
+    return [(row.name, row.cells[column.key]) for row in found.rows if column.key in row.cells]
 
 
 def _heading(column: Column) -> str:
@@ -226,7 +255,7 @@ def _heading(column: Column) -> str:
 
 
 def _bits(row: Row) -> str:
-    return "-".join(map(str, row.bits))
+    return ", ".join(["-".join(map(str, row.bits)), *row.unusual])
 
 
 def _is_teacher(row: Row) -> bool:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.evaluation import metrics
 from pipeline.evaluation.selection import is_optimistic
 from pipeline.reporting import averaged
 from pipeline.reporting.table import in_order
@@ -51,7 +50,12 @@ class MismatchError(ValueError):
 
 @dataclass(frozen=True)
 class Cell:
-    """A model on a column's split; None is undefined. `metrics`: one by one, of the packed file."""
+    """A model on a column's split, means over its seeds; None is undefined.
+
+    Attributes:
+        metrics, metrics_std: one by one, with their spread, which one seed does not have.
+        selected_on: what its checkpoint was chosen on.
+    """
 
     score: float | None
     gap: float | None
@@ -59,6 +63,12 @@ class Cell:
     gap_std: float | None
     num_seeds: int
     metrics: Mapping[str, float | None]
+    metrics_std: Mapping[str, float | None]
+    selected_on: str
+
+    @property
+    def is_optimistic(self) -> bool:
+        return is_optimistic(self.selected_on)
 
 
 @dataclass(frozen=True)
@@ -77,12 +87,7 @@ class Column:
     metric: str
     split: str
     rows: tuple[int, int]
-    selected_on: str
     file: str
-
-    @property
-    def is_optimistic(self) -> bool:
-        return is_optimistic(self.selected_on)
 
 
 @dataclass(frozen=True)
@@ -96,10 +101,11 @@ class Average:
 
 @dataclass
 class Row:
-    """One model: its bits, its file's bytes by task, its numbers by column."""
+    """One model: its bits, what else is unusual of it, its file's bytes by task, its numbers by column."""
 
     name: str
     bits: tuple[int, int, int]
+    unusual: tuple[str, ...] = ()
     bytes: dict[str, int] = field(default_factory=dict)
     cells: dict[str, Cell] = field(default_factory=dict)
 
@@ -122,7 +128,7 @@ def compare(sources: Sequence[tuple[str, str, Mapping[str, Any]]]) -> Comparison
 
     Raises:
         MismatchError: two results of a task under one label, of different splits or metrics, or a model whose
-            bits differ from task to task.
+            bits, or what is unusual of it, differ from task to task.
     """
     columns: dict[str, Column] = {}
     rows: dict[str, Row] = {}
@@ -187,7 +193,6 @@ def _columns(file: str, results: Mapping[str, Any]) -> list[Column]:
             else ", ".join(_METRICS[name] for name in results["metrics"]),
             split=split,
             rows=(results["rows"][split], results.get("rows_read", results["rows"])[split]),
-            selected_on=results["checkpoint_selected_on"],
             file=file,
         )
         for key, split in zip(keys, splits, strict=False)
@@ -209,35 +214,46 @@ def _fill(
     models = results["models"]
     for name, model in models.items():
         shown, bits = _name(label, name, one_teacher), tuple(model[key] for key in BITS)
-        row = rows.setdefault(shown, Row(shown, bits))
-        if row.bits != bits:
+        row = rows.setdefault(shown, Row(shown, bits, tuple(model["unusual"])))
+        own, known = _said(bits, model["unusual"]), _said(row.bits, row.unusual)
+        if own != known:
             raise MismatchError(
-                f"{column.file}: {shown} has {_said(bits)} bits, {_said(row.bits)} elsewhere; name ladders "
-                f"apart, as in bit={column.file}"
+                f"{column.file}: {shown} has {own}; elsewhere {known}; name ladders apart, as in "
+                f"bit={column.file}"
             )
         row.bytes[column.task] = model["bytes"]
         row.cells[column.key] = _cell(model, models[TEACHER], column, column.split == results["split"])
 
 
 def _cell(model: Mapping[str, Any], teacher: Mapping[str, Any], column: Column, is_first: bool) -> Cell:
-    """Of the first split, over seeds; of MNLI's second one, the packed file's alone."""
-    found = model["scores"][column.split]
-    if is_first:
-        seeds = model["seeds"] if averaged.num_seeds(model) > 1 else {}
-        std, gap_std = seeds.get("std"), seeds.get("gap_std")
-        return Cell(
-            averaged.score(model), averaged.gap(model), std, gap_std, averaged.num_seeds(model), found
-        )
-    own, best = metrics.mean_score(found), metrics.mean_score(teacher["scores"][column.split])
-    return Cell(own, None if own is None or best is None else own - best, None, None, 1, found)
+    """Of the first split the task's score; of MNLI's second one its only metric."""
+    found = {name: averaged.metric(model, column.split, name) for name in model["scores"][column.split]}
+    only = next(iter(found))
+    score, std = (averaged.score(model), averaged.spread(model)) if is_first else found[only]
+    gap, gap_std = (
+        (averaged.gap(model), averaged.gap_spread(model))
+        if is_first
+        else averaged.metric_gap(model, teacher, column.split, only)
+    )
+    return Cell(
+        *(score, gap, std, gap_std, averaged.num_seeds(model)),
+        metrics={name: value for name, (value, _) in found.items()},
+        metrics_std={name: deviation for name, (_, deviation) in found.items()},
+        selected_on=model["selected_on"],
+    )
 
 
 def _share_a_teacher(sources: Sequence[tuple[str, str, Mapping[str, Any]]]) -> bool:
-    """Whether all ladders descend from the same teacher of each task."""
-    digests: dict[str, set[str]] = {}
+    """Whether all ladders descend from the same teacher of each task, and know as much of it.
+
+    A teacher of three seeds here and of one there has two rows: each ladder's gaps are to its own row.
+    """
+    known: dict[str, list[Any]] = {}
     for _, _, results in sources:
-        digests.setdefault(results["task"], set()).add(results["models"][TEACHER]["digest"])
-    return all(len(found) == 1 for found in digests.values())
+        teacher = results["models"][TEACHER]
+        found = (teacher["digest"], teacher["selected_on"], averaged.by_seed(teacher))
+        known.setdefault(results["task"], []).append(found)
+    return all(found == same[0] for same in known.values() for found in same)
 
 
 def _name(label: str, name: str, one_teacher: bool) -> str:
@@ -264,5 +280,5 @@ def _place(key: str) -> tuple[int, str]:
     return (known.index(key) if key in known else len(known), key)
 
 
-def _said(bits: Iterable[int]) -> str:
-    return "-".join(map(str, bits))
+def _said(bits: Iterable[int], unusual: Iterable[str]) -> str:
+    return ", ".join(["-".join(map(str, bits)) + " bits", *unusual])

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -11,13 +11,15 @@ from rich.text import Text
 
 from pipeline import files, paths
 from pipeline.evaluation import selection
+from pipeline.evaluation.results import check
 from pipeline.reporting import averaged, verdicts
-from pipeline.reporting.numbers import number
 
 RESULTS = paths.RESULTS
 HEADINGS = ("rung", "W", "E", "A", "from", "score", "gap", "MiB", "ratio", "seconds")
-_LEFT = ("rung", "from")
+UNUSUAL = "besides"
+_LEFT = ("rung", "from", UNUSUAL)
 _MIN_WIDTH = 120
+_UNBOUNDED = 1000
 
 
 class NoResultsError(RuntimeError):
@@ -25,15 +27,22 @@ class NoResultsError(RuntimeError):
 
 
 def main(as_json: bool) -> int:
-    """Print the results. Raises NoResultsError when there are none, saying which command makes them."""
+    """Print the results.
+
+    Raises:
+        NoResultsError: there are none; it says which command makes them.
+        OtherFormatError: another version wrote them.
+    """
     results = read_results()
     if as_json:
         sys.stdout.write(json.dumps(results, indent=2, sort_keys=True, allow_nan=False) + "\n")
         return 0
     console = Console(highlight=False)
-    # Off a terminal rich assumes 80 columns, which would cut names short.
-    console.width = max(console.width, _MIN_WIDTH) if not console.is_terminal else console.width
-    console.print(results_table(results, read_seconds(results)))
+    table = results_table(results, read_seconds(results))
+    if not console.is_terminal:  # rich assumes 80 columns there, which would cut names short
+        widest = Console(width=_UNBOUNDED).measure(table).maximum
+        console.width = max(console.width, _MIN_WIDTH, widest)
+    console.print(table)
     for line in counted(results):
         console.print(Text(line))
     console.print(Text("Seconds: training, where it was timed here."))
@@ -47,6 +56,7 @@ def read_results() -> dict[str, Any]:
     if not RESULTS.is_file():
         raise NoResultsError(f"{RESULTS}: not there; `dvc repro evaluate` makes it")
     found: dict[str, Any] = files.read_json(RESULTS)
+    check(found, RESULTS)
     return found
 
 
@@ -65,16 +75,19 @@ def results_table(results: Mapping[str, Any], seconds: Mapping[str, float] | Non
     """A row per model, as `rows` orders them."""
     table = Table(title=Text(title(results)), title_justify="left", box=None, pad_edge=False)
     for heading in headings(results):
-        table.add_column(heading, justify="left" if heading in _LEFT else "right", no_wrap=True)
+        justify: Literal["left", "right"] = "left" if heading in _LEFT else "right"
+        table.add_column(heading, justify=justify, no_wrap=heading != UNUSUAL)
     for row in rows(results, seconds or {}):
         table.add_row(*map(Text, row))
     return table
 
 
 def headings(results: Mapping[str, Any]) -> tuple[str, ...]:
-    """HEADINGS; for questions with exact match after the score, which is their F1."""
-    after = HEADINGS.index("score") + 1
-    return (*HEADINGS[:after], "EM", *HEADINGS[after:]) if _has_questions(results) else HEADINGS
+    """HEADINGS; for questions with exact match after the score, their F1; what is unusual, if anything is."""
+    before = HEADINGS.index("score")
+    besides = (UNUSUAL,) if _has_unusual(results) else ()
+    exact = ("EM",) if _has_questions(results) else ()
+    return (*HEADINGS[:before], *besides, HEADINGS[before], *exact, *HEADINGS[before + 1 :])
 
 
 def rows(results: Mapping[str, Any], seconds: Mapping[str, float]) -> list[list[str]]:
@@ -85,8 +98,9 @@ def rows(results: Mapping[str, Any], seconds: Mapping[str, float]) -> list[list[
             name,
             *(str(models[name][key]) for key in ("weight_bits", "embedding_bits", "activation_bits")),
             models[name]["parent"] or "-",
+            *([", ".join(models[name]["unusual"])] if _has_unusual(results) else []),
             averaged.score_cell(models[name]),
-            *([number(models[name]["accuracy"])] if _has_questions(results) else []),
+            *([_exact_match(models[name], results)] if _has_questions(results) else []),
             "-" if name == "teacher" else averaged.gap_cell(models[name]),
             f"{models[name]['mib']:.3f}",
             f"{models[name]['ratio']:.1f}",
@@ -132,6 +146,7 @@ def counted(results: Mapping[str, Any]) -> list[str]:
         "W, E, A: bits of weights, embeddings, activations. MiB: the written model.safetensors, all of it; "
         "ratio: the teacher's against it.",
         *_of_seeds(results),
+        *([f"{UNUSUAL.capitalize()}: what is not usual at these bits."] * _has_unusual(results)),
         *_of_questions(results),
     ]
 
@@ -153,12 +168,19 @@ def _has_questions(results: Mapping[str, Any]) -> bool:
     return results.get("kind") == "question_answering"
 
 
+def _has_unusual(results: Mapping[str, Any]) -> bool:
+    return any(model["unusual"] for model in results["models"].values())
+
+
+def _exact_match(model: Mapping[str, Any], results: Mapping[str, Any]) -> str:
+    return averaged.metric_cell(model, results["split"], "exact_match")
+
+
 def _of_seeds(results: Mapping[str, Any]) -> list[str]:
     if results["num_seeds"] == 1:
         return []
     published = results["models"]["teacher"]["seed"]
-    others = "EM, files and sizes are" if _has_questions(results) else "Files and sizes are"
-    return [f"{others} those of seed {published}; the gap is to the teacher of the same seed."]
+    return [f"Files and sizes are those of seed {published}; the gap is to the teacher of the same seed."]
 
 
 def _of_questions(results: Mapping[str, Any]) -> list[str]:

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import files
+from pipeline.evaluation.results import FORMAT, OtherFormatError
+from pipeline.evaluation.seeds import over_seeds
 from pipeline.reporting import compare, comparison
 from pipeline.reporting.comparison import EIGHT, MismatchError, averages
 
@@ -29,9 +31,12 @@ def model(
         "activation_bits": 32,
         "score": None if None in known else statistics.fmean(known),  # type: ignore[type-var]
         "scores": {split: scores},
+        "accuracy": scores.get("accuracy"),
         "bytes": bits * 2**20,
         "digest": str(bits),
         "seed": 0,
+        "selected_on": "selection",
+        "unusual": [],
     }
 
 
@@ -52,15 +57,34 @@ def results(task: str, teacher: float = 0.9, rung: float | None = 0.8) -> dict[s
     for found in models.values():
         found["gap"] = None if found["score"] is None else found["score"] - teacher
     return {
+        "format": FORMAT,
         "task": task,
         "kind": "classification",
         "metrics": names,
         "split": split,
         "rows": splits,
         "rows_read": splits,
-        "checkpoint_selected_on": "selection",
         "models": models,
     }
+
+
+def seeds(task: str, teachers: list[float], rungs: list[float]) -> dict[str, Any]:
+    """Results of seed 0 with means over as many seeds as there are scores."""
+    every = [results(task, *scores) for scores in zip(teachers, rungs, strict=True)]
+    for name, found in over_seeds({seed: one["models"] for seed, one in enumerate(every)}).items():
+        every[0]["models"][name]["seeds"] = found
+    return every[0]
+
+
+def as_peers_do(found: dict[str, Any]) -> dict[str, Any]:
+    """The same with checkpoints chosen on the split that is reported."""
+    for model in found["models"].values():
+        model["selected_on"] = found["split"]
+    return found
+
+
+def said(found: comparison.Comparison) -> str:
+    return " ".join(compare.notes(found))
 
 
 def table(*found: dict[str, Any]) -> comparison.Comparison:
@@ -102,7 +126,9 @@ def test_a_published_row_gives_its_published_averages() -> None:
         "mrpc": 79.9,
         "rte": 62.1,
     }
-    cells = {key: comparison.Cell(value, None, None, None, 1, {}) for key, value in row.items()}
+    cells = {
+        key: comparison.Cell(value, None, None, None, 1, {}, {}, "selection") for key, value in row.items()
+    }
     eight, nine = averages(row)
     bit = comparison.Row("w1a1", (1, 1, 1), cells=cells)
     assert bit.mean(eight) == pytest.approx(73.5, abs=0.05)
@@ -137,19 +163,26 @@ def test_a_mean_with_an_undefined_score_is_undefined_and_with_a_missing_one_a_da
 
 
 def test_seeds_are_shown_as_mean_and_spread() -> None:
-    found = results("rte")
-    found["models"]["w1"]["seeds"] = {
-        "scores": {"0": 0.8, "1": 0.7},
-        "mean": 0.75,
-        "std": 0.0707,
-        "num_seeds": 2,
-        "gap_mean": -0.15,
-        "gap_std": 0.02,
-    }
-    shown = table(found)
+    shown = table(seeds("rte", [0.9, 0.9], [0.8, 0.7]))
     [(_, (_, rows)), (_, (_, gaps))] = compare.grids(shown)
     assert rows[1][2] == "75.0 ± 7.1"
-    assert gaps == [["w1", "-15.0 ± 2.0"]]
+    assert gaps == [["w1", "-15.0 ± 7.1"]]
+    assert "Mean ± standard deviation over seeds. Seeds: 2 for RTE." in said(shown)
+
+
+def test_the_mismatched_half_of_mnli_is_a_mean_over_seeds_too() -> None:
+    found = table(seeds("mnli", [0.9, 0.9], [0.8, 0.7]))
+    cell = found.rows[1].cells["mnli-mm"]
+    assert (cell.score, cell.gap, cell.num_seeds) == (pytest.approx(0.65), pytest.approx(-0.15), 2)
+    assert cell.std == cell.gap_std == pytest.approx(0.05 * 2**0.5)
+    assert "Seeds: 2 for MNLI-m, MNLI-mm." in said(found)
+
+
+def test_a_column_of_models_with_one_and_with_three_seeds_says_both() -> None:
+    ladders = [("", "a", seeds("rte", [0.9, 0.8, 0.7], [0.8, 0.7, 0.6])), ("bit", "b", results("rte"))]
+    found = comparison.compare(ladders)
+    assert "Mean ± standard deviation over seeds. Seeds: 1 to 3 for RTE." in said(found)
+    assert "±" not in said(table(results("rte")))
 
 
 def test_a_metric_of_two_is_said_to_be_their_mean_and_each_is_in_the_json() -> None:
@@ -163,10 +196,25 @@ def test_a_metric_of_two_is_said_to_be_their_mean_and_each_is_in_the_json() -> N
 
 
 def test_what_checkpoints_were_chosen_on_is_said_task_by_task() -> None:
-    peers = {**results("rte"), "checkpoint_selected_on": "validation"}
-    notes = " ".join(compare.notes(table(results("cola"), peers)))
+    notes = said(table(results("cola"), as_peers_do(results("rte"))))
     assert "held out of train: CoLA." in notes
     assert "Chosen on the split that is reported, so optimistic: RTE." in notes
+
+
+@pytest.mark.parametrize("peers_first", [True, False])
+def test_held_out_beside_optimistic_results_of_a_task_are_told_apart_row_by_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], peers_first: bool
+) -> None:
+    files.write_json(tmp_path / "ours.json", results("rte"))
+    files.write_json(tmp_path / "theirs.json", as_peers_do(results("rte", rung=0.85)))
+    given = [f"{tmp_path}/ours.json", f"peers={tmp_path}/theirs.json"]
+    compare.main(given[::-1] if peers_first else given, as_json=True, as_markdown=False)
+    shown = json.loads(capsys.readouterr().out)
+    optimistic = {name: row["scores"]["rte"]["optimistic"] for name, row in shown["models"].items()}
+    assert optimistic == {"teacher": False, "w1": False, "peers teacher": True, "peers w1": True}
+    notes = " ".join(shown["notes"])
+    assert "held out of train: RTE (teacher, w1)." in notes
+    assert "so optimistic: RTE (peers teacher, peers w1)." in notes
 
 
 def test_a_drawn_part_of_a_split_is_said() -> None:
@@ -206,6 +254,18 @@ def test_ladders_told_apart_share_their_teacher() -> None:
     assert [row.name for row in found.rows] == ["teacher", "w1", "bit teacher", "bit w1"]
 
 
+def test_a_shared_teacher_of_more_seeds_here_than_there_has_two_rows_and_gaps_add_up() -> None:
+    several, one = seeds("rte", [0.9, 0.8, 0.7], [0.8, 0.7, 0.6]), results("rte", rung=0.7)
+    for sources in ([("", "a", several), ("bit", "b", one)], [("bit", "b", one), ("", "a", several)]):
+        rows = {row.name: row.cells["rte"] for row in comparison.compare(sources).rows}
+        assert rows.keys() == {"teacher", "w1", "bit teacher", "bit w1"}
+        for label in ("", "bit "):
+            score, gap = rows[f"{label}w1"].score, rows[f"{label}w1"].gap
+            assert score is not None
+            assert gap is not None
+            assert score - gap == pytest.approx(rows[f"{label}teacher"].score)
+
+
 def test_two_files_of_a_task_are_refused() -> None:
     with pytest.raises(MismatchError, match=r"rte\.json: results of rte, as rte\.json; name ladders apart"):
         table(results("rte"), results("rte"))
@@ -214,8 +274,20 @@ def test_two_files_of_a_task_are_refused() -> None:
 def test_a_name_with_other_bits_is_refused() -> None:
     other = results("cola")
     other["models"]["w1"]["activation_bits"] = 8
-    with pytest.raises(MismatchError, match="w1 has 1-1-8 bits, 1-1-32 elsewhere"):
+    with pytest.raises(MismatchError, match="w1 has 1-1-8 bits; elsewhere 1-1-32 bits"):
         table(results("rte"), other)
+
+
+def test_rungs_of_equal_bits_are_told_apart_by_what_is_unusual() -> None:
+    found = results("rte")
+    lat = {**found["models"]["w1"], "unusual": ["lat", "relu"]}
+    found["models"]["w1_lat"] = lat
+    [(_, (_, rows)), _] = compare.grids(table(found))
+    assert [row[1] for row in rows] == ["32-32-32", "1-1-32", "1-1-32, lat, relu"]
+    other = results("cola")
+    other["models"]["w1_lat"] = {**other["models"]["w1"], "unusual": ["lat"]}
+    with pytest.raises(MismatchError, match="w1_lat has 1-1-32 bits, lat; elsewhere 1-1-32 bits, lat, relu"):
+        table(found, other)
 
 
 def test_one_column_holds_one_kind_of_number() -> None:
@@ -252,4 +324,12 @@ def test_the_command_prints_a_terminal_table_markdown_and_json(
 def test_what_is_no_results_file_is_refused(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(MismatchError, match=said):
+        compare.read(str(tmp_path / "x.json"))
+
+
+def test_results_of_another_version_are_refused_with_what_writes_them_anew(tmp_path: Path) -> None:
+    older = results("rte")
+    del older["format"]
+    files.write_json(tmp_path / "x.json", older)
+    with pytest.raises(OtherFormatError, match=r"x\.json: .*`dvc repro evaluate` writes it anew"):
         compare.read(str(tmp_path / "x.json"))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline import files
+from pipeline.evaluation.results import FORMAT, OtherFormatError
 from pipeline.reporting import table
 
 
@@ -23,10 +24,12 @@ def model(parent: str, bits: tuple[int, int], score: float | None, stage: str = 
         "gap": gap,
         "mib": bits[0] / 10,
         "ratio": 32 / bits[0],
+        "unusual": [],
     }
 
 
 RESULTS: dict[str, Any] = {
+    "format": FORMAT,
     "task": "mrpc",
     "metrics": ["accuracy", "f1"],
     "split": "validation",
@@ -158,6 +161,49 @@ def test_a_seed_without_a_score_makes_the_mean_undefined() -> None:
     results["models"]["w1"]["seeds"] |= seeds
     row = dict(zip(table.HEADINGS, table.rows(results, {})[1], strict=True))
     assert (row["score"], row["gap"]) == ("undefined", "undefined")
+
+
+def questions() -> dict[str, Any]:
+    """F1 of the teacher 0.9 and 0.8, exact match 0.1 less."""
+    results = with_seeds()
+    for model in results["models"].values():
+        model["scores"] = {"validation": {"exact_match": model["score"] - 0.1, "f1": model["score"]}}
+        own = model["seeds"]
+        exact = {"mean": own["mean"] - 0.1, "std": own["std"], "gap_mean": None, "gap_std": None}
+        model["seeds"] = {**own, "metrics": {"validation": {"exact_match": exact}}}
+    return {**results, "kind": "question_answering", "metrics": ["exact_match", "f1"]}
+
+
+def test_with_seeds_exact_match_is_a_mean_as_its_neighbour_is() -> None:
+    results = questions()
+    rows = [dict(zip(table.headings(results), row, strict=True)) for row in table.rows(results, {})]
+    assert (rows[0]["score"], rows[0]["EM"]) == ("0.8500 ± 0.0707", "0.7500 ± 0.0707")
+
+
+def test_rungs_of_equal_bits_are_told_apart(
+    tmp_path: Path, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["bwn_zero_mean", "a scale per matrix", "relu", "taught by w1a2"]
+    models = {**RESULTS["models"], "w1_lat": {**RESULTS["models"]["w1"], "unusual": words}}
+    results = {**RESULTS, "models": models}
+    rows = [dict(zip(table.headings(results), row, strict=True)) for row in table.rows(results, {})]
+    assert [row["besides"] for row in rows if row["W"] == "1"] == ["", ", ".join(words), ""]
+    monkeypatch.chdir(tmp_path)
+    files.write_json(table.RESULTS, results)
+    table.main(as_json=False)
+    assert ", ".join(words) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("older", [{}, {"format": 1}])
+def test_results_of_another_version_are_refused_with_what_writes_them_anew(
+    older: dict[str, Any], tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kept = {key: value for key, value in RESULTS.items() if key != "format"}
+    files.write_json(table.RESULTS, {**kept, **older})
+    for as_json in (False, True):
+        with pytest.raises(OtherFormatError, match=r"expected 2\); `dvc repro evaluate` writes it anew"):
+            table.main(as_json=as_json)
 
 
 def test_claims_stand_under_the_table(
