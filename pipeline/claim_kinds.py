@@ -19,6 +19,7 @@ class Facts:
         drawn: selectors of everything that was drawn at random on the way.
         kept: selectors of what within those was copied after all.
         weight_quantizer: by name, the width's own too.
+        taught_by_parent: by the rung it starts from.
         has_own_losses: other than the ladder's: phases, or a `distillation` of its own.
     """
 
@@ -31,6 +32,7 @@ class Facts:
     width: float
     split: bool
     taught_by_teacher: bool
+    taught_by_parent: bool
     has_phases: bool
     has_own_losses: bool
 
@@ -116,9 +118,9 @@ KINDS = {
         is_about_data=True,
     ),
     "multi_distilled": Kind(
-        "Taught by a rung, {better} beats {worse}, taught by the full-precision teacher",
-        "better taught by a rung, worse by the teacher",
-        lambda better, worse: not better.taught_by_teacher and worse.taught_by_teacher,
+        "By way of a rung that also teaches it, {better} beats {worse}, taught by the full-precision teacher",
+        "better started from a rung and taught by that, worse taught by the teacher",
+        lambda better, worse: better.taught_by_parent and worse.taught_by_teacher,
     ),
     "phases": Kind(
         "In phases, {better} beats {worse}, trained with one loss throughout",

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.equal_steps import Length, total_steps
+from pipeline.equal_steps import STEPS, Length, epochs, left
 from pipeline.problems.activations import activation_problems
 from pipeline.problems.claims import claim_problems
 from pipeline.problems.contradictions import contradictions
@@ -235,7 +235,9 @@ class Params(Section):
         if own.equal_to is None:
             return own
         ladder = {name: self._length(each) for name, each in self.rungs.items()}
-        return Duration(steps=total_steps(own.equal_to, ladder) - total_steps(rung.init_from, ladder))
+        amount = left(own.equal_to, rung.init_from, ladder)
+        in_steps = amount.unit == STEPS
+        return Duration(steps=int(amount.count)) if in_steps else Duration(epochs=float(amount.count))
 
     def _written_duration(self, rung: Rung) -> Duration:
         one_bit = rung.activation_bits_or_32 == 1
@@ -243,7 +245,9 @@ class Params(Section):
 
     def _length(self, rung: Rung) -> Length:
         own = self._written_duration(rung)
-        return Length(rung.init_from, own.steps, own.equal_to)
+        unit = STEPS if own.epochs is None else epochs(self.optimization_of(rung).batch_size)
+        count = own.steps if own.epochs is None else own.epochs
+        return Length(rung.init_from, count, unit, own.equal_to)
 
 
 class ParamsError(ValueError):

@@ -23,7 +23,8 @@ class Duration(Section):
     """How long to train: exactly one of `steps`, `epochs` and `equal_to`.
 
     Attributes:
-        equal_to: a rung; the steps from the teacher to the end of this rung are made as many as that one's.
+        equal_to: a rung; from the teacher to the end of this rung it takes as many steps as to that one's;
+            as many epochs, each of its rung's own rows, where both ways are in epochs.
     """
 
     steps: Count | None = None

@@ -7,6 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from flows.compose import compose, main
+from pipeline.ladder.rung import ancestry
 from pipeline.params import Params, ParamsError, load
 
 ROOT = Path(__file__).parent.parent
@@ -80,14 +81,8 @@ def test_every_task_goes_with_every_real_model(tmp_path: Path, model: str) -> No
 
 @pytest.mark.parametrize("ladder", choices("ladder"))
 def test_every_ladder_goes_with_every_budget_and_kind_of_task(tmp_path: Path, ladder: str) -> None:
-    """But one: rungs of equal steps need a budget in steps."""
-    in_steps = "equal_to" in (CONF / "ladder" / f"{ladder}.yaml").read_text(encoding="utf-8")
     for budget in choices("budget"):
-        if in_steps and budget == "paper":
-            with pytest.raises(ParamsError, match="is trained by epochs; equal steps need steps"):
-                composed(tmp_path, f"budget={budget}", f"ladder={ladder}")
-        else:
-            assert composed(tmp_path, f"budget={budget}", f"ladder={ladder}").budget.name == budget
+        assert composed(tmp_path, f"budget={budget}", f"ladder={ladder}").budget.name == budget
     for task, model in (("mnli", "bert-base"), ("stsb", "minilm"), ("squad_v2", "minilm")):
         assert composed(tmp_path, f"task={task}", f"model={model}", f"ladder={ladder}").task.name == task
 
@@ -99,6 +94,24 @@ def test_every_ladder_goes_with_every_task_and_real_model(tmp_path: Path) -> Non
         if task != "demo":
             found = composed(tmp_path, f"task={task}", f"model={model}", f"ladder={ladder}")
             assert (found.task.name, found.model.name) == (task, model)
+
+
+@pytest.mark.parametrize("ladder", ["two_stage", "claims"])
+def test_both_sides_of_their_claims_have_equal_steps(tmp_path: Path, ladder: str) -> None:
+    found = composed(tmp_path, f"ladder={ladder}")
+    total = {
+        name: sum(found.duration_of(found.rungs[one]).steps or 0 for one in way)
+        for name, way in ((name, ancestry(found, name)[:-1]) for name in found.deliver)
+    }
+    for claim in found.claims:
+        assert total[claim.better] == total[claim.worse], claim
+
+
+def test_in_epochs_the_epochs_are_equal(tmp_path: Path) -> None:
+    """Of each rung's own rows: claims between arms of unequal steps say so."""
+    found = composed(tmp_path, "budget=paper")
+    assert found.duration_of(found.rungs["w1a8_direct"]).epochs == 5 * 3
+    assert found.duration_of(found.rungs["w1a1_random"]).epochs == 6 * 3 + 20
 
 
 def test_a_ladder_delivers_every_model_that_a_claim_is_about(tmp_path: Path) -> None:

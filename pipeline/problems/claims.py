@@ -83,7 +83,8 @@ def _facts(values: Values, place: Place) -> Facts:
         weight_quantizer=_weight_quantizer(values, place),
         width=1.0 if (width := values.number(*place, "width")) is None else width,
         split=values.raw(*place, "split") is True,
-        taught_by_teacher=values.text(*place, "taught_by") == TEACHER,
+        taught_by_teacher=(taught_by := values.text(*place, "taught_by")) == TEACHER,
+        taught_by_parent=taught_by != TEACHER and taught_by == values.text(*place, "init_from"),
         has_phases=bool(values.raw(*place, "phases")),
         has_own_losses=bool(values.raw(*place, "phases")) or values.written(*place, "distillation"),
     )

@@ -27,7 +27,8 @@ MORE = {
     "p": BINARY,
     "p_augmented": {**BINARY, "data": "augmented"},
     "p_phases": {**BINARY, "phases": PHASES},
-    "p_taught": {**BINARY, "taught_by": "p"},
+    "p_taught": {**BINARY, "init_from": "p", "taught_by": "p"},
+    "p_taught_alone": {**BINARY, "taught_by": "p"},
     "t": TERNARY,
     "t_augmented": {**TERNARY, "data": "augmented"},
     "t_lat": {**TERNARY, "data": "augmented", "weight_quantizer": "lat"},
@@ -114,6 +115,11 @@ def test_a_random_encoder_is_all_of_it_and_nothing_else(of_claims: Refusals, dra
 def test_both_random_is_all_of_the_embeddings_too(of_claims: Refusals) -> None:
     [problem] = of_claims(*claimed(("random_encoder_against_random", "r", "norms")))
     assert "worse with all of embeddings and encoder drawn" in problem
+
+
+def test_multi_distilled_is_by_way_of_its_teacher(of_claims: Refusals) -> None:
+    [problem] = of_claims(*claimed(("multi_distilled", "p_taught_alone", "p")))
+    assert "better started from a rung and taught by that" in problem
 
 
 def test_lat_is_ternarybert_too(of_claims: Refusals) -> None:
