@@ -120,8 +120,8 @@ def test_a_split_rung_needs_twice_the_disk_and_a_narrow_one_less() -> None:
 
 
 def in_epochs() -> Params:
-    budget = DEFAULT.budget.model_copy(update={"rung": Duration(epochs=2.0)})
-    return DEFAULT.model_copy(update={"budget": budget})
+    two = dict.fromkeys(("rung", "binary_activations"), Duration(epochs=2.0))
+    return DEFAULT.model_copy(update={"budget": DEFAULT.budget.model_copy(update=two)})
 
 
 def test_epochs_are_counted_once_the_rows_are() -> None:
