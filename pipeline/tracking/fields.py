@@ -68,6 +68,8 @@ def tags(model: Model, evaluated_on: str | None) -> dict[str, str]:
     values: dict[str, Any] = {
         "name": own.name,
         "score": model.score,
+        "num_seeds": model.num_seeds if model.num_seeds > 1 else None,
+        "mean": model.mean,
         "mib": model.mib,
         "weight_bits": own.bits["weights"],
         "embedding_bits": own.bits["embeddings"],
