@@ -82,7 +82,10 @@ def _models(planned: Plan) -> str:
         )
         for row in planned.rows
     ]
-    note = "W, E, A: bits of weights, embeddings, activations. MiB: estimate, packed (teacher: fp32)."
+    note = (
+        "W, E, A: bits of weights, embeddings, activations. MiB: estimate, packed (teacher: fp32).\n"
+        "init: the first weights, then what is not usual at these bits."
+    )
     return f"{_aligned([header, *rows])}\n{note}"
 
 

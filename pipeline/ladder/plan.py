@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pipeline.ladder import estimate
 from pipeline.ladder.rung import TEACHER, LadderRung, climb
+from pipeline.ladder.unusual import how_quantized, how_taught
 from pipeline.params import Params
 from pipeline.rungs import Duration
 
@@ -77,10 +78,8 @@ def said(duration: Duration) -> str:
 
 
 def _said_of(rung: LadderRung) -> str:
-    """Its first weights, and what is unusual about how it is taught."""
-    phases = f"{rung.phases} phases" if rung.phases > 1 else ""
-    teacher = f"taught by {rung.taught_by}" if rung.taught_by != TEACHER else ""
-    return "; ".join(part for part in (rung.first_weights, phases, teacher) if part)
+    """Its first weights, and what is unusual about how it is quantized and taught."""
+    return "; ".join((rung.first_weights, *how_quantized(rung), *how_taught(rung)))
 
 
 def _pretrained(params: Params) -> Row:

@@ -52,3 +52,9 @@ def test_another_teacher_and_phases_are_told() -> None:
     rung = DEFAULT.rungs["w2"].model_copy(update={"taught_by": "w8", "phases": phases})
     rows = plan(DEFAULT.model_copy(update={"weights": {**DEFAULT.weights, "w2": rung}})).rows
     assert [row.init for row in rows if row.name == "w2"] == ["copied; 2 phases; taught by w8"]
+
+
+def test_rungs_of_equal_bits_are_told_apart_by_their_quantizer() -> None:
+    rung = DEFAULT.rungs["w2"].model_copy(update={"weight_quantizer": "lat", "hidden_act": "relu"})
+    rows = plan(DEFAULT.model_copy(update={"weights": {**DEFAULT.weights, "w2": rung}})).rows
+    assert [row.init for row in rows if row.name == "w2"] == ["copied; lat; relu"]
