@@ -11,6 +11,7 @@ from pipeline import files
 from pipeline.parts import every_part, layers_in, shortest
 
 RECORD = "record.json"
+SUMS_OF_TWO = "sums of two"  # of a split rung: every matrix and table is two binary ones
 Stage = Literal["pretrained", "teacher", "weights", "weights_activations"]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from pipeline.ladder.rung import TEACHER, LadderRung
 from pipeline.quantizer_names import ACTIVATIONS, WEIGHTS, usual
+from pipeline.record import SUMS_OF_TWO
 
 FULL = 32
 ATTENTION = {"bi": "Bi-Attention"}
@@ -15,7 +16,7 @@ ATTENTION = {"bi": "Bi-Attention"}
 
 def unusual(rung: LadderRung) -> list[str]:
     """`["bwn_zero_mean", "sign", "Bi-Attention"]`; nothing of a rung that has what its widths have."""
-    shape = [f"width {rung.width:g}"] * (rung.width != 1) + ["sums of two"] * rung.split
+    shape = [f"width {rung.width:g}"] * (rung.width != 1) + [SUMS_OF_TWO] * rung.split
     return [*shape, *how_quantized(rung), *how_taught(rung)]
 
 

@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from pipeline.packing.inspect import summary
-from pipeline.record import origins
+from pipeline.record import SUMS_OF_TWO, origins
 from pipeline.reporting import averaged, table, verdicts
 from pipeline.reporting.contents import Contents
 from pipeline.reporting.numbers import number
@@ -97,6 +97,7 @@ def _what(rung: str, contents: Contents) -> str:
     names = ("weight_bits", "embedding_bits", "activation_bits")
     weights, embeddings, activations = (model[name] for name in names)
     bits = f"weights {weights}, embeddings {embeddings}, activations {activations}"
+    bits += "; each weight is the sum of two 1-bit ones" if SUMS_OF_TWO in model["unusual"] else ""
     whole = "LayerNorms, biases and the head are not quantized"
     return f"Base model: {plain(base.name)}{where}. Bits: {bits}; {whole}."
 

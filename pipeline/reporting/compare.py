@@ -27,6 +27,7 @@ from pipeline.reporting.comparison import (
     Row,
     compare,
 )
+from pipeline.reporting.table import of_split
 
 MIB = 2**20
 _UNBOUNDED = 1000
@@ -95,6 +96,7 @@ def notes(found: Comparison) -> list[str]:
             for column in found.columns
             if column.rows[0] != column.rows[1]
         ),
+        *of_split(row.unusual for row in found.rows),
         "Gap: seed by seed to the teacher of that seed. MiB: the packed file, the largest of all tasks'. "
         "A mean with an undefined score is undefined; papers count such a Matthews correlation as 0.",
     ]

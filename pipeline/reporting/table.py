@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.text import Text
 from pipeline import files, paths
 from pipeline.evaluation import selection
 from pipeline.evaluation.results import check
+from pipeline.record import SUMS_OF_TWO
 from pipeline.reporting import averaged, verdicts
 
 RESULTS = paths.RESULTS
@@ -147,8 +148,15 @@ def counted(results: Mapping[str, Any]) -> list[str]:
         "ratio: the teacher's against it.",
         *_of_seeds(results),
         *([f"{UNUSUAL.capitalize()}: what is not usual at these bits."] * _has_unusual(results)),
+        *of_split(model["unusual"] for model in results["models"].values()),
         *_of_questions(results),
     ]
+
+
+def of_split(unusual: Iterable[Iterable[str]]) -> list[str]:
+    """What 1 bit means of a split rung, where there is one. `unusual`: of every model shown."""
+    note = f"{SUMS_OF_TWO.capitalize()}: split, two 1-bit codes per weight, of which W and E count one."
+    return [note] if any(SUMS_OF_TWO in words for words in unusual) else []
 
 
 def counted_rows(results: Mapping[str, Any]) -> str:

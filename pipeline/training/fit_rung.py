@@ -19,7 +19,7 @@ from pipeline.modeling import checkpoint, kernels
 from pipeline.modeling.bert import Bert, build_bert
 from pipeline.params import Params
 from pipeline.quantizers.choose import Precision, activation_quantizer_name, weight_quantizer_name
-from pipeline.record import Part, Record, Stage
+from pipeline.record import SUMS_OF_TWO, Part, Record, Stage
 from pipeline.rungs import Rung
 from pipeline.training import fingerprint, parallel, parents, split
 from pipeline.training.device import choose_threads, device, move, seed_everything
@@ -175,7 +175,7 @@ def _describe(
             "activations": activation_quantizer_name(precision),
             "granularity": precision.granularity,
             **({"group_size": str(precision.group_size)} if precision.group_size else {}),
-            **({"matrices": "sums of two"} if precision.split else {}),
+            **({"matrices": SUMS_OF_TWO} if precision.split else {}),
             **({"attention": "Bi-Attention"} if precision.attention == "bi" else {}),
         },
         init=student.init,

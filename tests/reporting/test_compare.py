@@ -290,6 +290,13 @@ def test_rungs_of_equal_bits_are_told_apart_by_what_is_unusual() -> None:
         table(found, other)
 
 
+def test_a_split_rung_has_a_footnote() -> None:
+    found = results("rte")
+    assert not any("two 1-bit codes" in note for note in compare.notes(table(found)))
+    found["models"]["w1"]["unusual"] = ["width 0.5", "sums of two"]
+    assert any("two 1-bit codes per weight" in note for note in compare.notes(table(found)))
+
+
 def test_one_column_holds_one_kind_of_number() -> None:
     fewer = {**results("rte"), "rows": {"validation": 50}}
     with pytest.raises(MismatchError, match=r"rows of RTE is \(50, 100\), a has \(100, 100\)"):

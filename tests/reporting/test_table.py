@@ -194,6 +194,14 @@ def test_rungs_of_equal_bits_are_told_apart(
     assert ", ".join(words) in capsys.readouterr().out
 
 
+def test_a_split_rung_has_a_footnote() -> None:
+    """Its W and E say 1, its file holds two codes per weight."""
+    note = "Sums of two: split, two 1-bit codes per weight, of which W and E count one."
+    split = {**RESULTS["models"]["w1"], "unusual": ["sums of two"]}
+    assert note in table.counted({**RESULTS, "models": {**RESULTS["models"], "w1_split": split}})
+    assert note not in table.counted(RESULTS)
+
+
 @pytest.mark.parametrize("older", [{}, {"format": 1}])
 def test_results_of_another_version_are_refused_with_what_writes_them_anew(
     older: dict[str, Any], tmp_path: Path, monkeypatch: Any

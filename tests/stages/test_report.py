@@ -1,6 +1,7 @@
 """The report and the cards: whole, self-contained, the same bytes twice, and nobody else's markup in them."""
 
 import re
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -141,6 +142,16 @@ def test_a_card_tells_origin_recipe_score_size_and_limits(project: Params) -> No
     assert "pretrained → teacher → w8 → w4 → w2 → w1 → w1a8\n" in text
     assert "learning_rate: 0.0003" in text
     assert files.sha256(paths.packed_dir("w1a8") / "model.safetensors") in text
+
+
+def test_the_card_of_a_split_rung_says_that_a_weight_is_two(project: Params) -> None:
+    found = contents.read(project)
+    models = found.results["models"]
+    split = {**models["w1"], "unusual": ["width 0.5", "sums of two"]}
+    split_found = replace(found, results={**found.results, "models": {**models, "w1": split}})
+    said = "weights 1, embeddings 1, activations 32; each weight is the sum of two 1-bit ones; LayerNorms"
+    assert said in card.card("w1", split_found)
+    assert said not in card.card("w1", found)
 
 
 def test_page_and_cards_tell_what_is_claimed_of_a_rung(project: Params) -> None:
