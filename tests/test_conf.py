@@ -7,6 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from flows.compose import compose, main
+from pipeline.claim_kinds import KINDS
 from pipeline.ladder.rung import ancestry
 from pipeline.params import Params, ParamsError, load
 
@@ -105,6 +106,13 @@ def test_both_sides_of_their_claims_have_equal_steps(tmp_path: Path, ladder: str
     }
     for claim in found.claims:
         assert total[claim.better] == total[claim.worse], claim
+
+
+def test_the_ladder_of_the_claims_has_equal_data_but_where_data_are_claimed(tmp_path: Path) -> None:
+    found = composed(tmp_path, "ladder=claims")
+    seen = {name: {found.rungs[one].data for one in ancestry(found, name)[:-1]} for name in found.deliver}
+    for claim in found.claims:
+        assert KINDS[claim.claim].is_about_data or seen[claim.better] == seen[claim.worse], claim
 
 
 def test_in_epochs_the_epochs_are_equal(tmp_path: Path) -> None:
