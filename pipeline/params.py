@@ -146,7 +146,8 @@ class Training(Section):
 
     Attributes:
         processes: how many processes share each batch, one per device; more than one run under torchrun.
-        gradients: precision of the products of the backward pass and of the frozen teacher's forward pass.
+        gradients: precision of the products of the backward pass, the teacher's own too, and of the frozen
+            teacher's forward pass. Pre-training is in float32.
         bucket_batches: batches in a window within which rows of like length meet; 1 mixes all lengths.
         checkpoint_every: steps between two states that a killed training can be continued from.
     """

@@ -55,6 +55,8 @@ def build_bert(config: BertConfig, precision: Precision | None = None) -> Bert:
 def quantize(model: Bert, precision: Precision) -> None:
     """Convert the layers of a full-precision BERT in place and note the precision in its config.
 
+    At 32 bits throughout there is nothing to note: the same model, in layers that compute as `kernels` say.
+
     Raises:
         ValueError: the activation quantizer cannot serve what the model's `hidden_act` puts out.
     """
@@ -71,7 +73,8 @@ def quantize(model: Bert, precision: Precision) -> None:
                 name=precision.activation_quantizer,
                 bi=precision.attention == "bi",
             )
-    setattr(model.config, PRECISION_KEY, precision.as_dict())
+    if precision != Precision():
+        setattr(model.config, PRECISION_KEY, precision.as_dict())
 
 
 def precision_of(config: BertConfig) -> Precision:

@@ -68,9 +68,10 @@ def of_teacher(params: Params, digests: Mapping[str, str], *, processes: int) ->
         "budget.teacher": params.budget.teacher.model_dump(),
         "budget.evaluations": params.budget.evaluations,
         "training.teacher": params.training.teacher.model_dump(),
+        "training.gradients": params.training.gradients,
         "training.bucket_batches": params.training.bucket_batches,
     }
-    return _facts(settings, digests, CLASSIFIER, processes)
+    return _with_kernels(_facts(settings, digests, CLASSIFIER, processes), params)
 
 
 def of_rung(params: Params, name: str, digests: Mapping[str, str], *, processes: int) -> Facts:
@@ -93,8 +94,7 @@ def of_rung(params: Params, name: str, digests: Mapping[str, str], *, processes:
         settings[f"budget.{kind}"] = params.duration_of(rung).model_dump()
     if rung.distillation is None and not rung.phases:
         settings["distillation"] = params.distillation.model_dump()
-    facts = _facts(settings, digests, CLASSIFIER, processes)
-    return {**facts, "kernels": str(kernels.choose(params.training.gradients))}
+    return _with_kernels(_facts(settings, digests, CLASSIFIER, processes), params)
 
 
 def differences(then: Facts, now: Facts) -> list[str]:
@@ -118,6 +118,10 @@ def _facts(
         "threads": str(torch.get_num_threads()),
         "processes": str(processes),
     }
+
+
+def _with_kernels(facts: Facts, params: Params) -> Facts:
+    return {**facts, "kernels": str(kernels.choose(params.training.gradients))}
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Facts:

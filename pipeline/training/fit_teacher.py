@@ -11,10 +11,11 @@ from pipeline.distillation.objective import Portion, label_loss
 from pipeline.evaluation.selection import chosen_on
 from pipeline.initialization.assemble import Source
 from pipeline.initialization.from_pretrained import longest_input, teacher_start
-from pipeline.modeling import checkpoint
-from pipeline.modeling.bert import ANSWERER, ANSWERING_KEY, CLASSIFIER, build_bert
+from pipeline.modeling import checkpoint, kernels
+from pipeline.modeling.bert import ANSWERER, ANSWERING_KEY, CLASSIFIER, build_bert, quantize
 from pipeline.modeling.outputs import logits_of
 from pipeline.params import Params, Task
+from pipeline.quantizers.choose import Precision
 from pipeline.record import Record
 from pipeline.training import fingerprint, parallel, split
 from pipeline.training.device import choose_threads, move, seed_everything
@@ -43,6 +44,9 @@ def fit_teacher(params: Params) -> Record:
     model = build_bert(config)
     state, init = teacher_start(model.state_dict(), source, std=config.initializer_range, seed=params.seed)
     checkpoint.load_strictly(model, state, source="models/pretrained")
+    if params.training.gradients != "float32":  # there transformers' own layers compute
+        quantize(model, Precision())
+        kernels.use(model, kernels.choose(params.training.gradients))
     move(model)
     num_steps = params.budget.teacher.count_steps(
         num_rows=len(data.train), batch_size=optimization.batch_size
@@ -61,6 +65,7 @@ def fit_teacher(params: Params) -> Record:
         optimization=optimization,
         states=states,
     )
+    kernels.use(model, kernels.PLAIN)  # as whoever loads it computes
     scored = split.score_on(data.selection, params.task, model)
     note_threshold(config, scored.threshold)
     draft = Record(
@@ -80,6 +85,7 @@ def fit_teacher(params: Params) -> Record:
         settings={
             **optimization.model_dump(),
             "processes": params.training.processes,
+            "gradients": params.training.gradients,
             "rows": len(data.train),
             "truncated": data.train.num_truncated,
             **split.chosen(scored),

@@ -56,6 +56,15 @@ def test_other_kernels_and_buckets_are_other_trainings(
     assert [line.split(":")[0] for line in changed] == ["kernels", "training.bucket_batches"]
 
 
+def test_other_gradients_make_another_teacher(tmp_path: Path) -> None:
+    before, after = (
+        fingerprint.of_teacher(params(tmp_path, *more), {}, processes=1)
+        for more in ((), ("training.gradients=bfloat16",))
+    )
+    changed = [line.split(":")[0] for line in differences(before, after)]
+    assert changed == ["kernels", "training.gradients"]
+
+
 def test_a_rung_that_is_equal_to_another_is_known_by_its_steps(tmp_path: Path) -> None:
     """The other rungs' names are no fact of its training, what they make of its length is."""
     equal = "+weights_activations.w1a8_direct.duration={equal_to: w1a8}"
