@@ -235,16 +235,18 @@ def _of_selection(found: Comparison) -> list[str]:
 
 
 def _where(found: Comparison, optimistic: bool) -> str:
-    """`CoLA, RTE`, and of a column that has both kinds its rows: `QNLI (w1, w2)`."""
+    """`CoLA, RTE`, and of columns that have both kinds their rows: `of QNLI the models w1, w2`."""
     titles: dict[str, list[str]] = {}
     for column in found.columns:
         cells = _cells(found, column)
         rows = [name for name, cell in cells if cell.is_optimistic == optimistic]
         if rows:
-            titles.setdefault("" if len(rows) == len(cells) else f" ({', '.join(rows)})", []).append(
-                column.title
-            )
-    return "; ".join(f"{', '.join(each)}{rows}" for rows, each in titles.items())
+            some = "" if len(rows) == len(cells) else ", ".join(rows)
+            titles.setdefault(some, []).append(column.title)
+    return "; ".join(
+        f"of {', '.join(each)} the models {rows}" if rows else ", ".join(each)
+        for rows, each in titles.items()
+    )
 
 
 def _cells(found: Comparison, column: Column) -> list[tuple[str, Cell]]:

@@ -213,8 +213,8 @@ def test_held_out_beside_optimistic_results_of_a_task_are_told_apart_row_by_row(
     optimistic = {name: row["scores"]["rte"]["optimistic"] for name, row in shown["models"].items()}
     assert optimistic == {"teacher": False, "w1": False, "peers teacher": True, "peers w1": True}
     notes = " ".join(shown["notes"])
-    assert "held out of train: RTE (teacher, w1)." in notes
-    assert "so optimistic: RTE (peers teacher, peers w1)." in notes
+    assert "held out of train: of RTE the models teacher, w1." in notes
+    assert "so optimistic: of RTE the models peers teacher, peers w1." in notes
 
 
 def test_a_drawn_part_of_a_split_is_said() -> None:
