@@ -29,7 +29,7 @@ def test_another_rungs_steps_concern_only_who_is_equal_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    before, after = digests(), digests("+weights.w1a8.duration={steps: 250}")
+    before, after = digests(), digests("+weights_activations.w1a8.duration={steps: 250}")
     changed = {name for name in before if before[name] != after[name]}
     # Of two_stage: w1a8_direct is equal to w1a8 and w1a1_random to w1a1, which has w1a8 on its way.
     assert changed == {"w1a8.json", "w1a8_direct.json", "w1a1_random.json"}
