@@ -28,8 +28,9 @@ from pipeline.modeling.bert import build_bert
 from pipeline.params import Optimization
 from pipeline.quantizers.choose import Precision
 from pipeline.training.device import seed_everything
-from pipeline.training.fit_rung import against_teacher
-from pipeline.training.loop import LossTerms, fit
+from pipeline.training.loop import fit
+from pipeline.training.phases import LossTerms, Phase
+from pipeline.training.teaching import against_teacher
 
 UNENDING = 10**6
 # A learning rate at which the second step's loss still says whether the first step's gradients were right.
@@ -156,12 +157,10 @@ def train(variant: Variant, shape: Shape, gate: Gate) -> None:
         model,
         name=variant.name,
         batches=gate,
-        loss_terms=_noting(loss_terms, gate),
+        course=[Phase(_noting(loss_terms, gate), UNENDING, OPTIMIZATION.learning_rate)],
         score=None,
-        num_steps=UNENDING,
         num_evaluations=1,
         optimization=OPTIMIZATION,
-        learning_rate=OPTIMIZATION.learning_rate,
     )
 
 

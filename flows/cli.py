@@ -118,6 +118,24 @@ def results(as_json: Json = False) -> None:
 
 
 @app.command()
+def compare(
+    results: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="A results.json per task; NAME=FILE tells ladders apart."),
+    ],
+    as_json: Json = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown for a README.")] = False,
+) -> None:
+    """Show the results of several tasks as one table.
+
+    With GLUE's two averages where all eight tasks are there, and the gap to the own teacher.
+    """
+    from pipeline.reporting import compare
+
+    raise typer.Exit(compare.main(results, as_json=as_json, as_markdown=as_markdown))
+
+
+@app.command()
 def lineage(
     rung: Annotated[str, typer.Argument(help="A rung of the ladder, such as w1a8.")], as_json: Json = False
 ) -> None:

@@ -18,6 +18,8 @@ from flows import environment, graph, prefect_server, processes, servers
 from flows.walk import Walk
 from pipeline import files, params, paths
 from pipeline.evaluation import selection
+from pipeline.evaluation.results import FORMAT, KEY
+from pipeline.reporting import averaged
 
 RESULTS = paths.RESULTS
 WHY_CACHED = {
@@ -125,18 +127,19 @@ def in_picture(walk: Walk, stage: str, future: Any) -> Any:
 
 
 def show_results() -> None:
-    """The results table as an artifact of the flow run, if there is one by now."""
+    """The results table as an artifact of the flow run, if there is one by now that this version wrote."""
     from prefect.artifacts import create_table_artifact
 
-    if not RESULTS.is_file():
+    results = files.read_json(RESULTS) if RESULTS.is_file() else {}
+    if results.get(KEY) != FORMAT:
         return
-    results = files.read_json(RESULTS)
     columns = ("weight_bits", "activation_bits", "parent", "score", "mib", "gap")
-    rows = [
-        {"model": name, **{c: found.get(c) for c in columns}} for name, found in results["models"].items()
-    ]
+    models = averaged.over_seeds(results["models"])
+    rows = [{"model": name, **{c: found[c] for c in columns}} for name, found in models.items()]
     chosen = selection.said(results.get("checkpoint_selected_on"), results["split"])
-    description = f"Packed models on {results['task']}. Checkpoints were {chosen}."
+    description = (
+        f"Packed models on {results['task']}. Scores: {averaged.said(results)}. Checkpoints were {chosen}."
+    )
     create_table_artifact(key="results", table=rows, description=description)
 
 

@@ -35,6 +35,8 @@ IMPATIENT = {
 }
 # A second thread that spins at a barrier while another program has its core makes a step ten times slower.
 PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
+# Where curves, runs and flow runs of the graph's own models go.
+WATCHERS = ("BITLADDER_SPOOL", "MLFLOW_TRACKING_URI", "PREFECT_API_URL")
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 
 
@@ -48,6 +50,11 @@ def stay_offline_unless(settings: params.Params) -> None:
     """Keep Hugging Face's libraries from the network unless the data or the model comes from the hub."""
     if "hub" not in (settings.data.source, settings.model.source):
         _set_unless_set(OFFLINE)
+
+
+def unwatched() -> dict[str, str]:
+    """This process's environment without those who watch: for work that is not the graph's own."""
+    return {name: value for name, value in os.environ.items() if name not in WATCHERS}
 
 
 def with_interpreter_first(environment: dict[str, str], interpreter: Path) -> dict[str, str]:

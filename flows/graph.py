@@ -1,8 +1,26 @@
 """DVC's own graph of stages, which is the ladder: which stage needs which, asked of DVC, never repeated."""
 
 import difflib
+from dataclasses import dataclass
 
 Graph = dict[str, list[str]]  # stage -> the stages it needs; both in the order of dvc.yaml
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A stage as dvc.yaml has it, its variables filled in.
+
+    Attributes:
+        needs: the stages that write what it reads.
+        inputs: files and folders that it reads, code included.
+        params: dotted names in params.yaml.
+        outputs: files and folders that it writes.
+    """
+
+    needs: tuple[str, ...]
+    inputs: tuple[str, ...]
+    params: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
 class UnknownStageError(ValueError):
@@ -30,6 +48,26 @@ def stages(target: str | None = None) -> Graph:
         near = ", ".join(difflib.get_close_matches(target, sorted(known), n=3)) or "none"
         raise UnknownStageError(f"no stage {target!r} in dvc.yaml; near: {near}")
     return {name: needs for name, needs in whole.items() if name in wanted}
+
+
+def definitions() -> dict[str, Definition]:
+    """Every stage with what it reads and writes, inputs first."""
+    from graphlib import TopologicalSorter
+
+    from dvc.repo import Repo
+
+    needs = _whole_graph()
+    with Repo(".") as repo:
+        found = {stage.addressing: stage for stage in repo.index.stages if stage.cmd}
+        return {
+            name: Definition(
+                needs=tuple(needs[name]),
+                inputs=tuple(dep.def_path for dep in found[name].deps if not hasattr(dep, "params")),
+                params=tuple(key for dep in found[name].deps for key in getattr(dep, "params", ())),
+                outputs=tuple(out.def_path for out in found[name].outs),
+            )
+            for name in TopologicalSorter(needs).static_order()
+        }
 
 
 def changed() -> set[str]:

@@ -15,6 +15,7 @@ from typing import Any
 from pipeline import files, paths
 from pipeline.ladder import cost, estimate
 from pipeline.params import Params
+from pipeline.rungs import Rung
 
 PIECES = ("rows", "lengths", "augment")
 CODE = (
@@ -28,6 +29,7 @@ CODE = (
     "training",
 )
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
+QUANTIZERS = ("weight_quantizer", "group_size", "activation_quantizer", "attention")
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "BITLADDER_KERNELS")
 
 
@@ -59,13 +61,11 @@ def _kind(params: Params, name: str) -> dict[str, Any]:
     own: dict[str, Any] = {"stage": name}
     if name in params.rungs:
         rung = params.rungs[name]
-        terms = rung.distillation or params.distillation
         own = {
             "stage": "rung",
-            "bits": [rung.bits, rung.embedding_bits or rung.bits, rung.activation_bits_or_32],
-            "granularity": rung.granularity,
-            "form": [rung.width, rung.split],
-            "terms": [term for term, weight in terms.model_dump().items() if weight],
+            **_form(rung),
+            "terms": [term for term, weight in cost.terms_of(params, rung).model_dump().items() if weight],
+            "teacher": _form(params.rungs[rung.taught_by]) if rung.taught_by in params.rungs else None,
         }
     return {
         **_data(params),
@@ -74,6 +74,16 @@ def _kind(params: Params, name: str) -> dict[str, Any]:
         "dropout": optimization.dropout,
         "gradients": params.training.gradients,
         "bucket_batches": params.training.bucket_batches,
+    }
+
+
+def _form(rung: Rung) -> dict[str, Any]:
+    """What a rung computes with."""
+    return {
+        "bits": [rung.bits, rung.embedding_bits or rung.bits, rung.activation_bits_or_32],
+        "granularity": rung.granularity,
+        "form": [rung.width, rung.split, rung.hidden_act],
+        "quantizers": [getattr(rung, field, None) for field in QUANTIZERS],
     }
 
 

@@ -17,15 +17,13 @@ from typing import Any
 
 import psutil
 
-from flows import kinds, measured, rehearsal
+from flows import environment, kinds, measured, rehearsal
 from flows.measured import Measured
 from pipeline import files, paths
 from pipeline.params import Params
 
 CACHE = paths.WORK / "timings" / "steps.json"
 SCRATCH = paths.WORK / "rehearsals"
-# A rehearsal is nobody's to watch.
-WATCHERS = ("BITLADDER_SPOOL", "MLFLOW_TRACKING_URI", "PREFECT_API_URL")
 Kept = dict[str, dict[str, Any]]
 
 
@@ -107,14 +105,13 @@ def _scratch() -> Iterator[Path]:
 
 def _answers(folder: Path) -> Iterator[dict[str, Any]]:
     """What the rehearsal tells, as it tells it; it ends with this process."""
-    variables = {name: value for name, value in os.environ.items() if name not in WATCHERS}
     with (folder / rehearsal.LOG).open("a") as log:
         child = subprocess.Popen(
             [sys.executable, "-m", "flows.rehearsal", str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
-            env=variables,
+            env=environment.unwatched(),
             text=True,
         )
     try:

@@ -9,10 +9,11 @@ import ctypes
 import fcntl
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -78,6 +79,20 @@ def lives(process: psutil.Process) -> bool:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
+
+
+def attend(command: Sequence[str], *, environment: Mapping[str, str], folder: Path | None = None) -> int:
+    """Run a child in a process group of its own; its exit code. Whatever ends this function ends the child.
+
+    It is told to end, not killed, so that it can save what it has.
+    """
+    child = subprocess.Popen(command, cwd=folder, env=environment, process_group=0)
+    try:
+        return child.wait()
+    finally:
+        if child.poll() is None:
+            child.terminate()
+            child.wait()
 
 
 def end_group(leader: int, *, first: signal.Signals, grace_s: float) -> None:

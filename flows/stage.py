@@ -1,10 +1,11 @@
 """One DVC stage: `python -m flows.stage NAME [RUNG]`, which is the whole command of every stage in dvc.yaml.
 
-RUNG defaults to what follows "@" in DVC_STAGE, which DVC sets, so no text of params.yaml reaches a shell.
-The work itself is `run(params, rung)` of `pipeline/stages/<name>.py`. Around it, in this order: a quiet
-environment, an end when dvc ends, one writer per output, checked parameters; then the plain function, or
-the same function inside a Prefect flow run when PREFECT_API_URL names a server. Where several processes train
-(`training.processes`), the work is to start and watch those; each is this command again, under torchrun.
+RUNG (of `repeat`: a seed) defaults to what follows "@" in DVC_STAGE, which DVC sets, so no text of
+params.yaml reaches a shell. The work itself is `run(params, rung)` of `pipeline/stages/<name>.py`; that of
+`repeat` is other stages (`flows/repeat.py`). Around it, in this order: a quiet environment, an end when dvc
+ends, one writer per output, checked parameters; then the plain function, or the same function inside a
+Prefect flow run when PREFECT_API_URL names a server. Where several processes train (`training.processes`),
+the work is to start and watch those; each is this command again, under torchrun.
 
 Exit codes: 0 done, 1 failed, 2 wrong parameters, 4 an input is not what was written, 75 another process
 writes this output, 130 and 143 stopped by a signal; an error class may carry its own in `exit_code`. Of
@@ -25,18 +26,20 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from flows import environment, live_curves, memory, processes, rank, supervise, watched
+from flows import environment, live_curves, memory, processes, rank, repeat, supervise, watched
 from pipeline import files, params, paths
 from pipeline.ladder import layers
 
 STAGES = (
     "prepare",
+    "durations",
     "pretrained",
     "augment",
     "teacher",
     "weights",
     "weights_activations",
     "pack",
+    "repeat",
     "evaluate",
     "report",
     "register",
@@ -73,8 +76,10 @@ def run(name: str, rung: str | None, address: str) -> None:
     settings = params.load(paths.PARAMS)
     layers.check(settings)
     environment.stay_offline_unless(settings)
-    stage = importlib.import_module(f"pipeline.stages.{name}")
-    work = partial(stage.run, settings, rung)
+    if name == repeat.STAGE:
+        work = partial(repeat.run, settings, rung)
+    else:
+        work = partial(importlib.import_module(f"pipeline.stages.{name}").run, settings, rung)
     if rank.is_one():
         rank.require_shared(name)
         work()

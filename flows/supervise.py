@@ -11,12 +11,11 @@ import logging
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from flows import launch, rank
+from flows import launch, processes, rank
 from pipeline import files, paths
 from pipeline.params import Params
 from pipeline.training import state_folders
@@ -81,13 +80,8 @@ def _launch(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     command = [sys.executable, "-m", "flows.launch", str(number), str(folder), "flows.stage", stage]
-    child = subprocess.Popen([*command, rung] if rung else command, env=environment, process_group=0)
-    try:
-        exit_code = child.wait()
-    finally:
-        if child.poll() is None:
-            child.terminate()  # torchrun passes it on, so that the processes can save what they have
-            child.wait()
+    # Told to end, torchrun passes it on to its processes.
+    exit_code = processes.attend([*command, rung] if rung else command, environment=environment)
     ended = _ended(folder, exit_code)
     shutil.rmtree(folder, ignore_errors=True)
     return ended

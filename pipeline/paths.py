@@ -17,6 +17,8 @@ CURVE = "curve.csv"
 SIGN_FLIPS = "sign_flips.csv"
 # What `evaluate` found, for the table, the report and MLflow.
 RESULTS = METRICS / "results.json"
+# The same of the ladder trained from each other seed; evaluate averages over them.
+SEEDS = METRICS / "seeds"
 
 # Never versioned: resume state, servers, the default tracking store, timings.
 WORK = Path(".bitladder")
@@ -35,6 +37,16 @@ def model_dir(name: str) -> Path:
 def packed_dir(rung: str) -> Path:
     """`packed/<rung>/`: the deliverable."""
     return PACKED / rung
+
+
+def seed_results(seed: int) -> Path:
+    """`metrics/seeds/<seed>.json`: the models of one seed, in the shape that results.json has them."""
+    return SEEDS / f"{seed}.json"
+
+
+def seed_dir(seed: int) -> Path:
+    """`.bitladder/seeds/<seed>/`: a project in which the ladder is trained from another seed."""
+    return WORK / "seeds" / str(seed)
 
 
 def states_dir(name: str) -> Path:

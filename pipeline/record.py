@@ -11,6 +11,7 @@ from pipeline import files
 from pipeline.parts import every_part, layers_in, shortest
 
 RECORD = "record.json"
+SUMS_OF_TWO = "sums of two"  # of a split rung: every matrix and table is two binary ones
 Stage = Literal["pretrained", "teacher", "weights", "weights_activations"]
 
 
@@ -54,6 +55,7 @@ class Record:
     Attributes:
         name: `pretrained`, `teacher` or the rung's name; also its folder under `models/`.
         parent: the model its first weights came from (`init_from`); None at the root.
+        teacher: the model it was distilled from (`taught_by`); None for what no model taught.
         digest: sha256 of its own `model.safetensors`.
         bits: of `weights`, `embeddings` and `activations`; 32 means left in full precision.
         quantizers: the quantizer's name by part, empty in full precision.

@@ -7,6 +7,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from flows.compose import compose, main
+from pipeline.claim_kinds import KINDS
+from pipeline.ladder.rung import ancestry
 from pipeline.params import Params, ParamsError, load
 
 ROOT = Path(__file__).parent.parent
@@ -21,7 +23,7 @@ IN_PAPERS = {
     },
     "binarybert": {},
     "ternarybert": {"w2a8": "w2a8_ternarybert", "w2a8_lat": "w2a8_ternarybert_lat"},
-    "bit": {name: f"{name}_bit" for name in ("w1a2", "w1a1")} | {"w1a1_single": "w1a1_bit_single"},
+    "bit": {name: f"{name}_bit" for name in ("w1a2", "w1a1")},
     "partially_random": {"w1a1": "w1a1_pretrained"},
 }
 
@@ -95,6 +97,31 @@ def test_every_ladder_goes_with_every_task_and_real_model(tmp_path: Path) -> Non
             assert (found.task.name, found.model.name) == (task, model)
 
 
+@pytest.mark.parametrize("ladder", ["two_stage", "claims"])
+def test_both_sides_of_their_claims_have_equal_steps(tmp_path: Path, ladder: str) -> None:
+    found = composed(tmp_path, f"ladder={ladder}")
+    total = {
+        name: sum(found.duration_of(found.rungs[one]).steps or 0 for one in way)
+        for name, way in ((name, ancestry(found, name)[:-1]) for name in found.deliver)
+    }
+    for claim in found.claims:
+        assert total[claim.better] == total[claim.worse], claim
+
+
+def test_the_ladder_of_the_claims_has_equal_data_but_where_data_are_claimed(tmp_path: Path) -> None:
+    found = composed(tmp_path, "ladder=claims")
+    seen = {name: {found.rungs[one].data for one in ancestry(found, name)[:-1]} for name in found.deliver}
+    for claim in found.claims:
+        assert KINDS[claim.claim].is_about_data or seen[claim.better] == seen[claim.worse], claim
+
+
+def test_in_epochs_the_epochs_are_equal(tmp_path: Path) -> None:
+    """Of each rung's own rows: claims between arms of unequal steps say so."""
+    found = composed(tmp_path, "budget=paper")
+    assert found.duration_of(found.rungs["w1a8_direct"]).epochs == 5 * 3
+    assert found.duration_of(found.rungs["w1a1_random"]).epochs == 6 * 3 + 20
+
+
 def test_a_ladder_delivers_every_model_that_a_claim_is_about(tmp_path: Path) -> None:
     for ladder in choices("ladder"):
         found = composed(tmp_path, f"ladder={ladder}")
@@ -110,8 +137,9 @@ def test_the_table_of_both_papers_has_every_rung_of_its_ladders(
     for name, rung in composed(tmp_path, f"ladder={ladder}").rungs.items():
         roots = {field: names.get(getattr(rung, field), getattr(rung, field)) for field in ROOTS}
         repeated = papers[names.get(name, name)]
+        drawn = {selector: origin for selector, origin in rung.init.items() if origin.is_drawn}
         without_steps = repeated.model_copy(update={"duration": rung.duration})
-        assert without_steps == rung.model_copy(update=roots), name
+        assert without_steps == rung.model_copy(update={**roots, "init": drawn}), name
 
 
 def test_augmentation_runs_with_a_model_that_has_no_masked_lm_head(tmp_path: Path) -> None:

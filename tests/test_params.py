@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.params import Duration, Params, load
+from pipeline.params import Params, load
+from pipeline.rungs import Duration
 
 ROOT = Path(__file__).parent.parent
 DEFAULT = ROOT / "params.yaml"

@@ -11,7 +11,8 @@ from ruamel.yaml import YAML
 
 from flows.compose import compose
 from pipeline.ladder import layers
-from pipeline.params import Origin, Params, ParamsError, load
+from pipeline.params import Params, ParamsError, load
+from pipeline.rungs import Origin
 
 RUNG = {"bits": 1, "activation_bits": 1, "init_from": "teacher", "taught_by": "teacher", "data": "plain"}
 

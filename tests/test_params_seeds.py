@@ -12,7 +12,7 @@ from pipeline.params import ParamsError
     ("overrides", "said"),
     [
         (("seeds=[1,2]",), "seeds: 1, 2 are without seed 0"),
-        (("seed=3",), "seeds: 0 are without seed 3"),
+        (("seed=3", "seeds=[0]"), "seeds: 0 are without seed 3"),
         (("seeds=[0,1,1]",), "seeds: 1 is written twice"),
         (("seeds=[]",), "seeds: "),
         (("seeds=[0,-1]",), "seeds[1]: -1 is not allowed; expected a whole number from 0 to 4294967295"),
@@ -30,3 +30,7 @@ def test_seeds_that_cannot_be_are_refused(tmp_path: Path, overrides: tuple[str, 
 def test_several_seeds_one_of_them_the_graphs_own(tmp_path: Path) -> None:
     found = params(tmp_path, "seed=1", "seeds=[0,1,2]", "evaluation.selection=validation")
     assert (found.seed, found.seeds, found.evaluation.selection) == (1, [0, 1, 2], "validation")
+
+
+def test_a_seed_given_alone_is_the_only_one(tmp_path: Path) -> None:
+    assert params(tmp_path, "seed=3").seeds == [3]

@@ -8,7 +8,6 @@ The peers: TernaryBERT and BinaryBERT (huawei-noah/Pretrained-Language-Model), B
 import math
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import made_up
@@ -24,7 +23,7 @@ from pipeline import files, paths, record
 from pipeline.data.augmentation import augment as augment_rows
 from pipeline.data.tables import read_split
 from pipeline.distillation.objective import WHOLE, Objective, total
-from pipeline.modeling import checkpoint
+from pipeline.modeling import checkpoint, kernels
 from pipeline.modeling.attention import activation_quantizers
 from pipeline.modeling.traces import trace
 from pipeline.packing import model as packed_model
@@ -32,11 +31,11 @@ from pipeline.packing import size
 from pipeline.packing.writing import pack
 from pipeline.params import Params, ParamsError, load
 from pipeline.quantizers.choose import Precision
+from pipeline.quantizers.quantizer import LARGEST_HALF, SMALLEST_HALF
 from pipeline.stages import augment, prepare, pretrained, teacher, weights
 from pipeline.training import fit_rung
-from pipeline.training.fit_rung import against_teacher, objective
-from pipeline.training.optimizer import adamw
 from pipeline.training.state import Shares
+from pipeline.training.teaching import against_teacher, load_teacher, objective
 
 SHORT = (
     "augmentation={contextual: 0, embedding: 0, swap: 1, delete: 0, spelling: 0, word_fraction: 0.5}",
@@ -52,9 +51,14 @@ ONE_BIT = {
     "weights": Precision(1, 1),
     "zero-mean weights": Precision(1, 1, weight_quantizer="bwn_zero_mean"),
     "elastic activations": Precision(1, 1, 1),
-    "signs": Precision(1, 1, 1, activation_quantizer="sign"),
+    "signs": Precision(1, 1, 1, activation_quantizer="sign", attention="bi"),
 }
 QUANTIZED_ACTIVATIONS = (8, 4, 2, 1)
+LEARNED_STEPS = (
+    *(Precision(1, 1, bits) for bits in (4, 2, 1)),
+    Precision(1, 1, 8, activation_quantizer="lsq"),
+    Precision(4, 4, weight_quantizer="lsq"),
+)
 LOGITS_ALONE = Objective(logits=1, hidden_states=0, attention_scores=0, labels=0, regression=False)
 SCORES_ALONE = Objective(logits=0, hidden_states=0, attention_scores=1, labels=0, regression=False)
 
@@ -187,24 +191,38 @@ def test_attentions_inputs_are_quantized_at_every_width_and_softmax_stays(bits: 
             assert torch.allclose(before.sum(dim=-1), torch.ones(()), atol=1e-5)
 
 
-@pytest.mark.parametrize("bits", [4, 2, 1])
-def test_steps_stay_positive_after_a_huge_update(bits: int) -> None:
-    """BinaryBERT and BiT assert that a step is positive and let the optimizer make it negative: a crash."""
-    model = classifier(Precision(1, 1, bits)).train()
+@pytest.mark.parametrize("kernels_name", kernels.NAMES)
+@pytest.mark.parametrize("log_step", [-200.0, 200.0])
+@pytest.mark.parametrize("precision", LEARNED_STEPS, ids=str)
+def test_steps_stay_positive_after_a_huge_update(
+    precision: Precision, log_step: float, kernels_name: str
+) -> None:
+    """BinaryBERT and BiT assert that a step is positive and let the optimizer make it negative: a crash.
+
+    Ours is the exponential of what is learned. In floating point that is 0 below -104 and infinite above 88.
+    """
+    model = classifier(precision)
+    kernels.use(model, kernels.choose(name=kernels_name))
     learned = [parameter for name, parameter in model.named_parameters() if name.endswith("log_step")]
     assert learned
-    optimizer = adamw(model, learning_rate=10.0, weight_decay=0.01)
     for parameter in learned:
-        parameter.grad = torch.full_like(parameter, 1e6)
-    optimizer.step()
-    assert all(float(parameter.detach().exp()) > 0 for parameter in learned)
-    assert logits(model.eval(), batch()).isfinite().all()
+        nn.init.constant_(parameter, log_step)
+    found = model(**batch()).logits
+    found.square().sum().backward()
+    assert found.isfinite().all()
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+    for quantizer, (x, rounded) in passing(model).values():
+        step = quantizer.encode(x).step
+        assert SMALLEST_HALF * 0.999 <= step <= LARGEST_HALF * 1.001
+        assert rounded.isfinite().all()
 
 
 def test_tables_may_have_bits_of_their_own(stsb: Params) -> None:
     """BiBERT reads an option for them and ignores it."""
-    bits = checkpoint.load_bert(paths.model_dir("w1")).bert.embeddings.word_embeddings.bits
-    assert (bits, record.read(paths.model_dir("w1")).bits["embeddings"]) == (8, 8)
+    table = checkpoint.load_bert(paths.model_dir("w1")).bert.embeddings.word_embeddings
+    row = table(torch.tensor([20])).detach()
+    assert row.abs().unique().numel() > row.numel() / 2
+    assert record.read(paths.model_dir("w1")).bits == {"weights": 1, "embeddings": 8, "activations": 32}
 
 
 # What a student is taught.
@@ -212,7 +230,8 @@ def test_tables_may_have_bits_of_their_own(stsb: Params) -> None:
 
 def test_a_regression_learns_from_the_teachers_logits(stsb: Params) -> None:
     """BinaryBERT and BiT take a softmax over STS-B's one logit: it is 1, and nothing is learned from it."""
-    goal = replace(objective(stsb, stsb.weights["w1"]), hidden_states=0, attention_scores=0)
+    logits_alone = stsb.distillation.model_copy(update={"hidden_states": 0.0, "attention_scores": 0.0})
+    goal = objective(logits_alone, regression=stsb.task.kind == "regression")
     student, taught = classifier(Precision(1, 1), num_labels=1), classifier(num_labels=1, seed=1)
     terms = goal.terms(trace(student, batch()), trace(taught, batch()), batch())
     total(terms).backward()
@@ -220,9 +239,15 @@ def test_a_regression_learns_from_the_teachers_logits(stsb: Params) -> None:
     assert student.classifier.weight.grad.abs().sum() > 0
 
 
-def test_the_teacher_has_no_dropout(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", [None, Precision(1, 1, 8)], ids=str)
+def test_the_teacher_has_no_dropout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: Precision | None
+) -> None:
     """BinaryBERT leaves its teacher in training mode while it teaches."""
-    taught = checkpoint.load_bert(saved(tmp_path / "teacher", None))
+    monkeypatch.chdir(tmp_path)
+    paths.MODELS.mkdir()
+    saved(paths.model_dir("teacher"), precision)
+    taught = load_teacher("teacher", kernels.choose())
     assert taught.config.hidden_dropout_prob > 0
     student = classifier(Precision(1, 1))
     terms = against_teacher(taught, LOGITS_ALONE)

@@ -17,7 +17,15 @@ WEIGHTS_ONLY = (
     Precision(1, 1),
     Precision(1, 1, 32, "matrix"),
 )
-WITH_ACTIVATIONS = (Precision(1, 1, 8), Precision(1, 1, 4), Precision(1, 1, 1), Precision(2, 4, 8, "matrix"))
+WITH_ACTIVATIONS = (
+    Precision(1, 1, 8),
+    Precision(1, 1, 4),
+    Precision(1, 1, 2),
+    Precision(1, 1, 1),
+    Precision(2, 4, 8, "matrix"),
+    Precision(1, 1, 8, activation_quantizer="min_max_ema"),
+    Precision(1, 1, 1, activation_quantizer="sign", attention="bi"),
+)
 
 
 def config(*, num_labels: int = 2, **sizes: int) -> BertConfig:

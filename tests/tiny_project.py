@@ -9,9 +9,10 @@ from tiny_rung import NOUNS, VERBS, save_rung
 
 from pipeline import files, paths, record
 from pipeline.data.tables import write_split
-from pipeline.params import Params, Rung
+from pipeline.params import Params
 from pipeline.quantizers.choose import Precision
 from pipeline.record import Part, Record
+from pipeline.rungs import Rung
 
 STEPS = 40
 

@@ -21,11 +21,12 @@ def train(settings: Params, name: str) -> Answer:
 
     from pipeline.training.clock import StepClock, now, since
 
-    short, stage = shortened(settings, name), _stage_of(settings, name)
-    work = importlib.import_module(f"pipeline.stages.{stage}").run
+    if name in settings.rungs:
+        _stand_in(settings, settings.rungs[name].taught_by)
+    short = shortened(settings, name)
     started = now()
     with StepClock() as clock:
-        work(short, name if name in settings.rungs else None)
+        _run_stage(short, name)
     answer: Answer = {
         "seconds": since(started),
         "durations": clock.durations,
@@ -40,10 +41,17 @@ def train(settings: Params, name: str) -> Answer:
     return {**answer, **_score(short, name), "widths": _widths(short, name, len(clock.ends))}
 
 
-def _stage_of(settings: Params, name: str) -> str:
-    if name in settings.rungs:
-        return "weights" if name in settings.weights else "weights_activations"
-    return name
+def _stand_in(settings: Params, teacher: str) -> None:
+    """Where a rung teaches, one with its quantizers after one step: its forward pass costs the same."""
+    if teacher in settings.rungs and not paths.model_dir(teacher).exists():
+        _run_stage(shortened(settings, teacher, steps=1, stands_in=True), teacher)
+
+
+def _run_stage(settings: Params, name: str) -> None:
+    """The model's own."""
+    is_rung = name in settings.rungs
+    stage = settings.stage_of(name) if is_rung else name
+    importlib.import_module(f"pipeline.stages.{stage}").run(settings, name if is_rung else None)
 
 
 def _score(short: Params, name: str) -> Answer:

@@ -28,6 +28,31 @@ class DataError(ValueError):
         self.problems = list(problems)
 
 
+def checked_splits(
+    tables: dict[str, tuple[str, pa.Table]], check: Callable[[str, str, pa.Table], pd.DataFrame]
+) -> dict[str, pd.DataFrame]:
+    """Check each split's (name for messages, table); raise DataError with the problems of all of them.
+
+    Args:
+        check: takes the split, its name for messages and its table, and raises DataError.
+    """
+    frames, problems = {}, []
+    for split, (source, table) in tables.items():
+        try:
+            frames[split] = check(split, source, table)
+        except DataError as error:
+            problems += error.problems
+    if problems:
+        raise DataError(problems)
+    return frames
+
+
+def refuse(source: str, problems: Sequence[str]) -> None:
+    """Raise DataError with the problems found in `source`, if there are any."""
+    if problems:
+        raise DataError([f"{source}: {problem}" for problem in problems])
+
+
 def checked(
     table: pa.Table, *, source: str, sentence_columns: Sequence[str], num_labels: int | None, training: bool
 ) -> pd.DataFrame:
@@ -44,9 +69,7 @@ def checked(
     Raises:
         DataError: with every problem found.
     """
-    problems = list(_problems(table, sentence_columns, num_labels, training))
-    if problems:
-        raise DataError([f"{source}: {problem}" for problem in problems])
+    refuse(source, list(_problems(table, sentence_columns, num_labels, training)))
     frame: pd.DataFrame = table.select([*sentence_columns, LABEL, INDEX]).to_pandas()
     return frame.astype({LABEL: np.float32 if num_labels is None else np.int64})
 
@@ -63,8 +86,7 @@ def checked_unlabelled(table: pa.Table, *, source: str, sentence_columns: Sequen
         problems += [] if name in missing else list(text_problems(name, table.column(name)))
     if INDEX not in missing and sorted(table.column(INDEX).to_pylist()) != list(range(table.num_rows)):
         problems.append(f"column {INDEX!r} does not number the {table.num_rows} rows from 0 on")
-    if problems:
-        raise DataError([f"{source}: {problem}" for problem in problems])
+    refuse(source, problems)
     frame: pd.DataFrame = table.select([*sentence_columns, INDEX]).to_pandas()
     return frame.assign(**{LABEL: -1})
 

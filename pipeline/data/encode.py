@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 Batch = dict[str, Tensor]
 
 
+def inputs_of(batch: Batch) -> Batch:
+    """What a model reads of a batch: all but the labels."""
+    return {name: tensor for name, tensor in batch.items() if name != "labels"}
+
+
 @dataclass(frozen=True)
 class Encoded:
     """A tokenized split: ids and segment ids per row (not padded), labels [N] ([N, 2] for

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.data.checks import DataError, checked, checked_unlabelled
+from pipeline.data.checks import checked, checked_splits, checked_unlabelled
 from pipeline.data.hub import fetch
 from pipeline.data.tables import read_table
 
@@ -87,19 +87,15 @@ def unlabelled_from_hub(
 def check_splits(
     tables: dict[str, tuple[str, pa.Table]], sentence_columns: Sequence[str], num_labels: int | None
 ) -> dict[str, pd.DataFrame]:
-    """Check each split's (name for messages, table); raise DataError with the problems of all of them."""
-    frames, problems = {}, []
-    for split, (source, table) in tables.items():
-        try:
-            frames[split] = checked(
-                table,
-                source=source,
-                sentence_columns=sentence_columns,
-                num_labels=num_labels,
-                training=split == TRAIN,
-            )
-        except DataError as error:
-            problems += error.problems
-    if problems:
-        raise DataError(problems)
-    return frames
+    """Check each split's (name for messages, table). Raises DataError with the problems of all of them."""
+
+    def check(split: str, source: str, table: pa.Table) -> pd.DataFrame:
+        return checked(
+            table,
+            source=source,
+            sentence_columns=sentence_columns,
+            num_labels=num_labels,
+            training=split == TRAIN,
+        )
+
+    return checked_splits(tables, check)

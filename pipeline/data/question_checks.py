@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.data.checks import DataError, text_problems
+from pipeline.data.checks import refuse, text_problems
 from pipeline.data.progress import say
 from pipeline.data.questions import CONTEXT, ID, QUESTION, STARTS, TEXTS, TITLE
 
@@ -42,8 +42,7 @@ def checked(table: pa.Table, *, source: str, unanswerable: bool) -> pd.DataFrame
         contexts = table.column(CONTEXT).to_pylist()
         placed = [_placed(context, own) for context, own in zip(contexts, answers, strict=True)]
         problems = [*_place_problems(answers, placed), *_count_problems(answers, unanswerable)]
-    if problems:
-        raise DataError([f"{source}: {problem}" for problem in problems])
+    refuse(source, problems)
     moved = sum(old != new for old, new in zip(_flat(answers), _flat(placed), strict=True))
     if moved:
         say(f"{source}: {moved} answers stood up to {_NEAR} characters from their start and were moved there")

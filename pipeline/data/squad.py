@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.data.checks import DataError
+from pipeline.data.checks import checked_splits
 from pipeline.data.hub import fetch
 from pipeline.data.question_checks import checked
 from pipeline.data.tables import read_table
@@ -52,13 +52,7 @@ def from_hub(
 
 
 def check_splits(tables: dict[str, tuple[str, pa.Table]], *, unanswerable: bool) -> dict[str, pd.DataFrame]:
-    """Check each split's (name for messages, table); raise DataError with the problems of all of them."""
-    frames, problems = {}, []
-    for split, (source, table) in tables.items():
-        try:
-            frames[split] = checked(table, source=source, unanswerable=unanswerable)
-        except DataError as error:
-            problems += error.problems
-    if problems:
-        raise DataError(problems)
-    return frames
+    """Check each split's (name for messages, table). Raises DataError with the problems of all of them."""
+    return checked_splits(
+        tables, lambda _, source, table: checked(table, source=source, unanswerable=unanswerable)
+    )

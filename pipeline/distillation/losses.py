@@ -1,9 +1,11 @@
 """Distances between a student and its teacher. Padding is masked out of every term that has tokens.
 
-Shapes: B sequences, S tokens, E hidden size, H heads, L labels. mask_BS is 1 for tokens and 0 for padding.
+Shapes: B sequences, S tokens, E hidden size, H heads, D features of a head, L labels. mask_BS is 1 for tokens
+and 0 for padding.
 For question answering logits are [B, 2, S], start and end: each is a classification over the tokens.
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -12,10 +14,16 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 
-def logits_cross_entropy(student_BL: Tensor, teacher_BL: Tensor) -> Tensor:
+def logits_cross_entropy(student_BL: Tensor, teacher_BL: Tensor, temperature: float = 1.0) -> Tensor:
     """Soft cross-entropy, mean over the batch (and over start and end): more labels do not weaken it.
 
-    arXiv:1503.02531."""
+    Both logits are divided by the temperature, and the loss is multiplied by its square: the gradient of
+    softened logits is smaller by about that, so the term's weight keeps its meaning (arXiv:1503.02531,
+    section 2).
+    """
+    if temperature != 1:
+        softened = logits_cross_entropy(student_BL / temperature, teacher_BL / temperature)
+        return temperature**2 * softened
     teacher_probabilities = functional.softmax(teacher_BL, dim=-1)
     return -(teacher_probabilities * functional.log_softmax(student_BL, dim=-1)).sum(dim=-1).mean()
 
@@ -41,6 +49,33 @@ def attention_scores(student: tuple[Tensor, ...], teacher: tuple[Tensor, ...], m
     pair_B1SS = (mask.unsqueeze(2) * mask.unsqueeze(1)).unsqueeze(1)
     elements = pair_B1SS.sum() * student[0].shape[1]
     return _sum(_distance(s, t, pair_B1SS, elements) for s, t in zip(student, teacher, strict=True))
+
+
+def directions(
+    student: Sequence[tuple[Tensor, ...]], teacher: Sequence[tuple[Tensor, ...]], mask_BS: Tensor
+) -> Tensor:
+    """Direction-matching distillation (BiBERT, arXiv:2203.06390): how a head's tokens resemble each other.
+
+    Of queries, keys and values [B, H, S, D] of every layer, each head's matrix of products of its tokens
+    [S, S] is scaled to length 1; the distance is the squared one of two such matrices, from 0 (the same
+    direction) to 4 (opposite). Summed over layers and over the three, mean over heads and sequences. A pair
+    of tokens counts when neither is padding.
+    """
+    mask = mask_BS.to(torch.float32)
+    pair_B1SS = (mask.unsqueeze(2) * mask.unsqueeze(1)).unsqueeze(1)
+    pairs_of_layers = zip(student, teacher, strict=True)
+    return _sum(
+        (_direction(own, pair_B1SS) - _direction(its, pair_B1SS)).square().sum(dim=(2, 3)).mean()
+        for layer, taught in pairs_of_layers
+        for own, its in zip(layer, taught, strict=True)
+    )
+
+
+def _direction(x_BHSD: Tensor, pair_B1SS: Tensor) -> Tensor:
+    """Products of a head's tokens, as one vector of length 1 per head and sequence (0 stays 0)."""
+    x_BHSD = x_BHSD.to(torch.float32)
+    similarity_BHSS = torch.matmul(x_BHSD, x_BHSD.transpose(2, 3)) * pair_B1SS
+    return functional.normalize(similarity_BHSS.flatten(2), dim=-1).view_as(similarity_BHSS)
 
 
 def _sum(terms: object) -> Tensor:

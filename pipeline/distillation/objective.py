@@ -32,7 +32,12 @@ WHOLE = Portion()
 
 @dataclass(frozen=True)
 class Objective:
-    """Weights of the terms; one of weight 0 is not computed. `regression`: squared errors on logits."""
+    """Weights of the terms; one of weight 0 is not computed.
+
+    Attributes:
+        regression: squared errors on logits; a temperature means nothing there.
+        temperature: of the softmax over logits.
+    """
 
     logits: float
     hidden_states: float
@@ -49,18 +54,35 @@ class Objective:
         mask_BS = batch["attention_mask"]
         terms: dict[str, Tensor] = {}
         if self.logits:
-            distance = losses.logits_squared_error if self.regression else losses.logits_cross_entropy
-            terms["logits"] = self.logits * portion.rows * distance(student.logits_BL, teacher.logits_BL)
+            terms["logits"] = self.logits * portion.rows * self._between_logits(student, teacher)
         if self.hidden_states:
             distance_hidden = losses.hidden_states(student.hidden_states, teacher.hidden_states, mask_BS)
             terms["hidden_states"] = self.hidden_states * portion.tokens * distance_hidden
         if self.attention_scores:
             distance_scores = losses.attention_scores(student.scores, teacher.scores, mask_BS)
             terms["attention_scores"] = self.attention_scores * portion.pairs * distance_scores
+        if self.directions:
+            distance_directions = losses.directions(student.heads, teacher.heads, mask_BS)
+            terms["directions"] = self.directions * portion.rows * distance_directions
         if self.labels:
             distance_labels = label_loss(student.logits_BL, batch["labels"], self.regression)
             terms["labels"] = self.labels * portion.rows * distance_labels
         return terms
+
+    @property
+    def compares_heads(self) -> bool:
+        """Whether a term needs queries, keys and values."""
+        return self.directions != 0
+
+    @property
+    def compares_attention(self) -> bool:
+        """Whether a term is between the heads of both."""
+        return self.compares_heads or self.attention_scores != 0
+
+    def _between_logits(self, student: Trace, teacher: Trace) -> Tensor:
+        if self.regression:
+            return losses.logits_squared_error(student.logits_BL, teacher.logits_BL)
+        return losses.logits_cross_entropy(student.logits_BL, teacher.logits_BL, self.temperature)
 
 
 def label_loss(logits_BL: Tensor, labels_B: Tensor, regression: bool) -> Tensor:

@@ -35,8 +35,8 @@ def score_answers(
     predicted = answers(spans, threshold if unanswerable else None)
     marks = squad.marks(predicted, windows.answers, unanswerable=unanswerable)
     scores = squad.scores(marks, windows.answers, unanswerable=unanswerable)
-    right = scores[squad.EXACT_MATCH]
-    return Scored(logits_N2S, scores, scores[squad.F1], right, threshold if unanswerable else None)
+    right, kept = scores[squad.EXACT_MATCH], threshold if unanswerable else None
+    return Scored(logits_N2S, scores, scores[squad.F1], right, kept, rows_NK=marks.f1[:, None])
 
 
 def chosen_threshold(spans: Sequence[Span], given: Sequence[Sequence[str]]) -> float:

@@ -1,80 +1,200 @@
 """What the papers claim, held against this ladder's own results.
 
-Two rungs are compared by their accuracy on the first validation split, which chose no checkpoint. The noise
-is that of drawing the validation examples: the standard error of the difference of two independent
-proportions. Both rungs answer the same examples, which makes the true noise smaller, and were trained once,
-which makes it larger: the spread over seeds is not in it.
+A claim names two rungs, one of which should have the higher score on the first validation split. Their
+difference is uncertain for two reasons:
+
+- other examples would have been answered otherwise: E, the paired jackknife error of the two models of
+  `seed` (`pipeline.evaluation.left_out`);
+- another seed would have trained otherwise: S, the standard deviation of the difference over n seeds, taken
+  seed by seed. With one seed nobody knows, and the claim says so.
+
+The standard error is sqrt(E^2 + S^2/n), rather too large than too small: what differs by example from seed to
+seed is in both. The interval is Student's t with the degrees of freedom of Welch and Satterthwaite: a spread
+over three seeds counts as no better known than it is. Each claim is judged by itself.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from pipeline.claim_kinds import KINDS, Kind
+from pipeline.evaluation.left_out import standard_error
+from pipeline.evaluation.metrics import Array
+from pipeline.params import Claim
+
 Models = Mapping[str, Mapping[str, Any]]
-BITS = ("weight_bits", "embedding_bits", "activation_bits")
+# By model: its score, and its accuracy, without each example in turn; none where the measure is undefined.
+Without = Mapping[str, Mapping[str, Array]]
+SCORE, ACCURACY = "score", "accuracy"
+CONFIDENCE = 0.95
 RULE = (
-    "holds (does not hold): the difference in accuracy is more than 2 standard errors above (below) zero; "
-    "within noise otherwise; the standard error is sqrt(p(1-p)/n + q(1-q)/n)"
+    "holds (does not hold) when the whole 95 % interval of the difference (Student's t) is above (below) "
+    "zero, else it is within noise; the interval counts the drawing of the examples, which both rungs "
+    "answered (paired jackknife), and "
 )
-# What a rung's name ends in, who of the two should win, and what that would show.
-_PAIRS = {
-    "_direct": (
-        True,
-        "Reached step by step, {better} beats {worse}, which goes from the teacher in one step",
-    ),
-    "_random": (
-        False,
-        "With a random encoder, {better} beats {worse}, whose weights descend from pre-trained ones",
-    ),
-}
+ONE_SEED = "not what another seed would give"
+SEEDS = "the spread of the difference over seeds, taken seed by seed"
 
 
-def claims(models: Models) -> list[dict[str, Any]]:
-    """One entry per pair of delivered rungs of equal bits that a claim is about. `models`: results.json's."""
-    return [_claim(models, better, worse, words) for better, worse, words in _pairs(models)]
+@dataclass(frozen=True)
+class Measured:
+    """Two rungs by one measure.
+
+    Attributes:
+        measure: the task's score; accuracy where a score is undefined.
+        better, worse: means over seeds.
+        differences: by seed.
+        error: standard error of the mean difference; of the examples alone with one seed.
+        degrees: of freedom.
+    """
+
+    measure: str
+    better: float
+    worse: float
+    differences: dict[str, float]
+    error: float
+    degrees: float
+
+    @property
+    def difference(self) -> float:
+        return statistics.fmean(self.differences.values())
+
+    @property
+    def margin(self) -> float:
+        """Half the interval."""
+        from scipy.stats import t
+
+        return float(t.ppf((1 + CONFIDENCE) / 2, self.degrees)) * self.error if self.error else 0.0
 
 
-def standard_error(p: float, q: float, num_examples: int) -> float:
-    """Of the difference of two shares, each of `num_examples`."""
-    return math.sqrt((p * (1 - p) + q * (1 - q)) / num_examples)
+def claims(declared: Sequence[Claim], models: Models, without: Without) -> list[dict[str, Any]]:
+    """One entry per declared claim. `models`: results.json's."""
+    return [
+        _claim(claim, models, without) for claim in declared if {claim.better, claim.worse} <= models.keys()
+    ]
 
 
-def verdict(difference: float, error: float) -> str:
-    if abs(difference) <= 2 * error:
+def named(declared: Sequence[Claim]) -> set[str]:
+    """The rungs that some claim is about."""
+    return {name for claim in declared for name in (claim.better, claim.worse)}
+
+
+def verdict(difference: float, margin: float) -> str:
+    if abs(difference) <= margin:
         return "within noise"
     return "holds" if difference > 0 else "does not hold"
 
 
-def _pairs(models: Models) -> Iterator[tuple[str, str, str]]:
-    for name in models:
-        for ending, (base_wins, words) in _PAIRS.items():
-            base = name.removesuffix(ending)
-            if base != name and base in models and _bits(models[base]) == _bits(models[name]):
-                yield (base, name, words) if base_wins else (name, base, words)
+def combined(by_examples: float, num_examples: int, differences: Sequence[float]) -> tuple[float, float]:
+    """Standard error of the mean of the differences by seed, and its degrees of freedom."""
+    if len(differences) < 2:
+        return by_examples, num_examples - 1
+    by_seeds = statistics.stdev(differences) / math.sqrt(len(differences))
+    larger = max(by_examples, by_seeds)
+    if larger == 0:
+        return 0.0, num_examples - 1
+    # Of the larger one, for fourth powers of very small errors are zero.
+    examples, seeds = by_examples / larger, by_seeds / larger
+    parts = examples**4 / (num_examples - 1) + seeds**4 / (len(differences) - 1)
+    return math.hypot(by_examples, by_seeds), (examples**2 + seeds**2) ** 2 / parts
 
 
-def _bits(model: Mapping[str, Any]) -> list[int]:
-    return [model[key] for key in BITS]
+def measured(better: str, worse: str, models: Models, without: Without) -> Measured | None:
+    """By the score, over all seeds that both have; else by accuracy; None where that is undefined too."""
+    names = (better, worse)
+    for measure in (SCORE, ACCURACY):
+        if undefined(measure, names, models, without) is None:
+            first, second = (_by_seed(models[name], measure) for name in names)
+            by_seed = {seed: (first[seed], second[seed]) for seed in first if seed in second}
+            return _measured(measure, by_seed, *(without[name][measure] for name in names))
+    return None
 
 
-def _claim(models: Models, better: str, worse: str, words: str) -> dict[str, Any]:
-    p, q = models[better]["accuracy"], models[worse]["accuracy"]
-    num_examples = models[better]["num_examples"]
-    known = p is not None and q is not None
-    error = standard_error(p, q, num_examples) if known else None
-    steps = {name: models[name]["total_steps"] for name in (better, worse)}
+def undefined(measure: str, names: Sequence[str], models: Models, without: Without) -> str | None:
+    """Where a measure cannot judge these rungs, as in `undefined for w1 of seed 2`; None where it can."""
+    for name in names:
+        scores = _by_seed(models[name], measure)
+        missing = [seed for seed, value in scores.items() if not _is_defined(value)]
+        if missing and len(scores) == 1:
+            return f"undefined for {name}"
+        if missing:
+            return f"undefined for {name} of seed{'s' * (len(missing) > 1)} {', '.join(missing)}"
+        if (left_out := without.get(name, {}).get(measure)) is None:
+            return f"not known of {name} by example"
+        if not _is_defined(left_out):
+            return f"undefined for {name} without one example"
+    return None
+
+
+def _measured(measure: str, by_seed: Mapping[str, Any], better_N: Any, worse_N: Any) -> Measured:
+    differences = {seed: better - worse for seed, (better, worse) in by_seed.items()}
+    by_examples = standard_error(better_N, worse_N)
+    error, degrees = combined(by_examples, len(better_N), list(differences.values()))
+    better, worse = (statistics.fmean(each) for each in zip(*by_seed.values(), strict=True))
+    return Measured(measure, better, worse, differences, error, degrees)
+
+
+def _by_seed(model: Mapping[str, Any], measure: str) -> dict[str, float | None]:
+    key = {SCORE: "scores", ACCURACY: "accuracies"}[measure]
+    return dict(model["seeds"][key]) if model.get("seeds") else {str(model["seed"]): model[measure]}
+
+
+def _is_defined(value: Any) -> bool:
+    return value is not None and bool(np.isfinite(value).all())
+
+
+def _claim(claim: Claim, models: Models, without: Without) -> dict[str, Any]:
+    names = (claim.better, claim.worse)
+    kind = KINDS[claim.claim]
+    words = kind.statement.format(better=claim.better, worse=claim.worse)
+    steps, augmented = (_each(names, models, key) for key in ("total_steps", "augmented_steps"))
+    unequal = _unequal(kind, steps, augmented)
+    clauses = [_training(steps)]
+    clauses += [_data(steps, augmented)] if "data" in unequal else []
+    clauses += [_sizes(_each(names, models, "mib"))] if kind.is_about_size else []
     return {
-        "statement": f"{words.format(better=better, worse=worse)} ({_training(steps)})",
-        "rungs": [better, worse],
-        "accuracy": {better: p, worse: q},
-        "difference": p - q if known else None,
-        "standard_error": error,
-        "num_examples": num_examples,
-        "num_seeds": 1,
+        "claim": claim.claim,
+        "statement": f"{words} ({'; '.join(clauses)})",
+        "rungs": list(names),
+        **_figures(names, measured(*names, models, without)),
+        "score_is": undefined(SCORE, names, models, without),
+        "num_examples": models[claim.better]["num_examples"],
         "total_steps": steps,
-        "equal_steps": len(set(steps.values())) == 1,
-        "verdict": verdict(p - q, error) if error is not None else "not judged",
-        "rule": RULE,
+        "augmented_steps": augmented,
+        "equal_steps": "steps" not in unequal,
+        "unequal": unequal,
+    }
+
+
+def _each(names: Sequence[str], models: Models, key: str) -> dict[str, Any]:
+    return {name: models[name][key] for name in names}
+
+
+def _unequal(kind: Kind, steps: Mapping[str, int], augmented: Mapping[str, int]) -> list[str]:
+    """What the two differ in beside what is claimed: steps in all, share of them on augmented rows."""
+    (first, second), (of_first, of_second) = steps.values(), augmented.values()
+    has_other_data = of_first * second != of_second * first and not kind.is_about_data
+    return ["steps"] * (first != second) + ["data"] * has_other_data
+
+
+def _figures(names: Sequence[str], found: Measured | None) -> dict[str, Any]:
+    if found is None:
+        unknown = dict.fromkeys(("measure", "values", "difference", "standard_error", "margin"))
+        return {**unknown, "differences": {}, "num_seeds": 0, "verdict": "not judged", "rule": "undefined"}
+    return {
+        "measure": found.measure,
+        "values": dict(zip(names, (found.better, found.worse), strict=True)),
+        "difference": found.difference,
+        "standard_error": found.error,
+        "margin": found.margin,
+        "differences": found.differences,
+        "num_seeds": len(found.differences),
+        "verdict": verdict(found.difference, found.margin),
+        "rule": RULE + (ONE_SEED if len(found.differences) == 1 else SEEDS),
     }
 
 
@@ -82,3 +202,12 @@ def _training(steps: Mapping[str, int]) -> str:
     if len(set(steps.values())) == 1:
         return f"both after {next(iter(steps.values()))} steps"
     return ", ".join(f"{name} after {count} steps" for name, count in steps.items()) + ": not equal training"
+
+
+def _data(steps: Mapping[str, int], augmented: Mapping[str, int]) -> str:
+    said = [f"{name} {augmented[name] or 'none'} of {count}" for name, count in steps.items()]
+    return f"not equal data: of their steps on augmented rows, {', '.join(said)}"
+
+
+def _sizes(mib: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {size:.3f} MiB" for name, size in mib.items())

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from pipeline.data.encode import Encoded
+from pipeline.data.encode import Encoded, inputs_of
 from pipeline.evaluation import metrics
 from pipeline.evaluation.metrics import Array, Scores
 from pipeline.modeling.outputs import PADDING, logits_of
@@ -27,6 +27,7 @@ class Scored:
     score: their mean (F1 alone for question answering), None when one is undefined.
     right: share of the rows that are answered exactly right; None for a regression.
     threshold: margin over which "no answer" was said, where questions may have none.
+    rows_NK: what the score is made of, example by example: prediction and label, or a question's F1.
     """
 
     logits_NL: Array
@@ -34,6 +35,7 @@ class Scored:
     score: float | None
     right: float | None = None
     threshold: float | None = None
+    rows_NK: Array | None = None
 
 
 @torch.no_grad()
@@ -44,7 +46,7 @@ def logits(model: Any, split: Encoded) -> Array:
     device = next(iter(model.parameters())).device
     outputs = []
     for batch in split.batches(BATCH_SIZE):
-        inputs = {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
+        inputs = {name: tensor.to(device) for name, tensor in inputs_of(batch).items()}
         outputs.append(logits_of(model(**inputs), inputs["attention_mask"]).float().cpu())
     model.train(was_training)
     widest = max(output.shape[-1] for output in outputs)
@@ -58,8 +60,8 @@ def score(model: Any, split: Encoded, metric_names: list[str], *, regression: bo
     if not np.isfinite(logits_NL).all():
         return Scored(logits_NL, dict.fromkeys(metric_names), None)
     predicted_N = metrics.predictions(logits_NL, regression=regression)
-    scores = metrics.compute(metric_names, predicted_N, split.labels.numpy())
-    right = (
-        None if regression else metrics.compute(["accuracy"], predicted_N, split.labels.numpy())["accuracy"]
-    )
-    return Scored(logits_NL, scores, metrics.mean_score(scores), right)
+    labels_N = split.labels.numpy()
+    scores = metrics.compute(metric_names, predicted_N, labels_N)
+    right = None if regression else metrics.compute(["accuracy"], predicted_N, labels_N)["accuracy"]
+    rows_N2 = np.stack([predicted_N, labels_N], axis=1)
+    return Scored(logits_NL, scores, metrics.mean_score(scores), right, rows_NK=rows_N2)

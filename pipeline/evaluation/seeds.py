@@ -3,20 +3,22 @@
 The spread is the sample standard deviation (n - 1), which one seed does not have. A score that is undefined
 for one seed leaves mean and spread undefined: to leave that seed out would drop the trainings that collapsed.
 The gap to the teacher is taken seed by seed, each student's to the teacher that was trained with its seed, so
-that what a seed does to the teacher is not counted as the student's.
+that what a seed does to the teacher is not counted as the student's. The same of each metric on each split.
 """
 
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-Models = Mapping[str, Mapping[str, Any]]  # by name, as in results.json; here `score` and `gap` are read
+Models = Mapping[str, Mapping[str, Any]]  # by name, as in results.json: its scores and its gap are read
+TEACHER = "teacher"
 
 
 def over_seeds(models_by_seed: Mapping[int, Models]) -> dict[str, dict[str, Any]]:
     """Of each model that every seed has: `scores` by seed, `mean`, `std`, `num_seeds`, `gap_mean`, `gap_std`.
 
-    The seeds in `scores` are text, as keys of JSON are. What is undefined is None.
+    `metrics` has means and spreads of every metric, by split; `accuracies` the share that is right, by seed.
+    The seeds are text, as keys of JSON are. What is undefined is None.
     """
     every = list(models_by_seed.values())
     shared = [name for name in (every[0] if every else {}) if all(name in models for models in every)]
@@ -41,12 +43,30 @@ def _of_model(name: str, models_by_seed: Mapping[int, Models]) -> dict[str, Any]
     gaps = [models_by_seed[seed][name]["gap"] for seed in seeds]
     return {
         "scores": {str(seed): score for seed, score in zip(seeds, scores, strict=True)},
-        "mean": mean(scores),
-        "std": spread(scores),
+        "accuracies": {str(seed): models_by_seed[seed][name]["accuracy"] for seed in seeds},
         "num_seeds": len(seeds),
-        "gap_mean": mean(gaps),
-        "gap_std": spread(gaps),
+        **_means(scores, gaps),
+        "metrics": {
+            split: {metric: _of_metric(name, models_by_seed, split, metric) for metric in metrics}
+            for split, metrics in models_by_seed[seeds[0]][name]["scores"].items()
+        },
     }
+
+
+def _of_metric(name: str, models_by_seed: Mapping[int, Models], split: str, metric: str) -> dict[str, Any]:
+    scores, teachers = (
+        [models[one]["scores"][split][metric] for models in models_by_seed.values()]
+        for one in (name, TEACHER)
+    )
+    gaps = [
+        None if score is None or teacher is None else score - teacher
+        for score, teacher in zip(scores, teachers, strict=True)
+    ]
+    return _means(scores, gaps)
+
+
+def _means(scores: Sequence[float | None], gaps: Sequence[float | None]) -> dict[str, float | None]:
+    return {"mean": mean(scores), "std": spread(scores), "gap_mean": mean(gaps), "gap_std": spread(gaps)}
 
 
 def _defined(values: Sequence[float | None]) -> list[float]:

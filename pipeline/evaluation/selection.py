@@ -1,4 +1,4 @@
-"""What checkpoints (and SQuAD 2.0's margin for "no answer") are chosen on, and what that makes of their score.
+"""What checkpoints (and SQuAD 2.0's margin for "no answer") are chosen on, and what that does to their score.
 
 Held out: on rows taken out of train, so that the reported split chose nothing. Validation: on the first
 reported split itself, as the peers' scripts do; of several checkpoints the one that suits that split wins, so

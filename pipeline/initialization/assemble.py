@@ -36,8 +36,8 @@ def assemble(
 ) -> tuple[dict[str, Tensor], list[Part]]:
     """Return first values for the tensors of `wanted` (names and shapes) and a note per part that it has.
 
-    Activation steps and shifts are not weights: they are left unset, for `step_sizes.calibrate`. The parent's
-    would be steps between other levels.
+    What quantizers keep is not BERT's: it is left unset, for `step_sizes.calibrate`. The parent's steps would
+    be steps between other levels.
 
     Raises:
         ValueError: a weight to be copied is missing from its source or has another shape there.
@@ -56,13 +56,13 @@ def note(part: str, origin: Origin) -> Part:
     return Part(part, "drawn", distribution=origin.distribution, std=origin.std, seed=origin.seed)
 
 
-def is_activation(name: str) -> bool:
-    """Whether a tensor belongs to an activation quantizer rather than to BERT."""
-    return name.rsplit(".", 1)[-1] in ("log_step", "offset", "shift")
+def of_quantizer(name: str) -> bool:
+    """Whether a tensor belongs to a quantizer, of weights or activations, rather than to BERT."""
+    return not {"activation", "products", "quantizer"}.isdisjoint(name.split("."))
 
 
 def _first(name: str, tensor: Tensor, origins: Mapping[str, Origin]) -> Tensor:
-    if is_activation(name):
+    if of_quantizer(name):
         return tensor.clone()
     origin = origins[part_of(name)]
     return _copied(name, tensor, origin) if isinstance(origin, Source) else draw(name, tensor.shape, origin)

@@ -11,14 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.modeling.attention import activation_quantizers
+from pipeline.modeling.layers import weight_quantizers
 from pipeline.modeling.traces import trace
 from pipeline.quantizers.activation import ActivationQuantizer
 
 
 @torch.no_grad()
 def calibrate(model: Any, batch: dict[str, Tensor]) -> int:
-    """Calibrate all activation quantizers of `model` on one batch; return how many there are."""
+    """Calibrate weight quantizers, then all activation quantizers on one batch; return how many of these
+    there are. Where none of them keeps anything, as by default at 8 bits, the model is not run.
+    """
+    calibrate_weights(model)
     quantizers = activation_quantizers(model)
+    if not any(quantizer.state_dict() for quantizer in quantizers.values()):
+        return len(quantizers)
     hooks = [
         quantizer.register_forward_pre_hook(_calibrate_first(name, batch["attention_mask"].bool()))
         for name, quantizer in quantizers.items()
@@ -31,6 +37,13 @@ def calibrate(model: Any, batch: dict[str, Tensor]) -> int:
         for hook in hooks:
             hook.remove()
     return len(quantizers)
+
+
+@torch.no_grad()
+def calibrate_weights(model: nn.Module) -> None:
+    """Set what weight quantizers learn from the weights that the model has now."""
+    for quantizer, weight in weight_quantizers(model):
+        quantizer.calibrate(weight)
 
 
 def _calibrate_first(name: str, mask_BS: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:

@@ -16,7 +16,7 @@ became zero has one sign; such a row is torn apart in another way: which half ge
 turns, from weight to weight in order of size (ours). Scales are half precision here, so that s is the rounded
 one; u and v are stretched, by less than one part in 1000, until their means are half of it.
 
-Shapes: R rows, N columns; a scale per matrix treats the whole matrix as one row.
+Shapes: R rows of N weights that share a scale: rows of the matrix, groups within them, or the matrix as one.
 """
 
 from collections.abc import Mapping
@@ -24,22 +24,25 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from pipeline.quantizers.choose import quantize_weight
 from pipeline.quantizers.quantizer import Granularity
-from pipeline.quantizers.ternary import ternarize
 
 _SMALLEST_SHARE = 0.1  # of a survivor that either half keeps
 
 
-def split(weight_OI: Tensor, granularity: Granularity) -> tuple[Tensor, Tensor]:
+def split(
+    weight_OI: Tensor, granularity: Granularity, group_size: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Latent weights of the two binary matrices, [O, I] each; their sum is `weight_OI`, nearly.
 
-    `binarize(u).values_OI + binarize(v).values_OI` is `ternarize(weight_OI).values_OI` exactly, as long as
-    half of the scale is a half-precision number, which it is from 2^-13 on.
+    BWN of u plus BWN of v is TWN of `weight_OI` exactly, as long as half of the scale is a half-precision
+    number, which it is from 2^-13 on.
     """
-    rows_RN = weight_OI if granularity == "row" else weight_OI.reshape(1, -1)
-    ternary = ternarize(weight_OI, granularity)
+    ternary = quantize_weight(weight_OI, 2, granularity, group_size=group_size)
+    scale_R1 = ternary.scale_OG.reshape(-1, 1)
+    rows_RN = weight_OI.reshape(len(scale_R1), -1)
     zero_RN = (ternary.codes_OI == 0).view_as(rows_RN)
-    first_RN, second_RN = _split_rows(rows_RN.double(), zero_RN, ternary.scale_O1.double() / 2)
+    first_RN, second_RN = _split_rows(rows_RN.double(), zero_RN, scale_R1.double() / 2)
     return first_RN.to(weight_OI.dtype).view_as(weight_OI), second_RN.to(weight_OI.dtype).view_as(weight_OI)
 
 
@@ -95,7 +98,9 @@ def _stretched(part_RN: Tensor, mean_R1: Tensor) -> Tensor:
     return part_RN * (mean_R1 / own_R1).nan_to_num(0.0)
 
 
-def split_state(state: Mapping[str, Tensor], granularity: Granularity) -> dict[str, Tensor]:
+def split_state(
+    state: Mapping[str, Tensor], granularity: Granularity, group_size: int | None = None
+) -> dict[str, Tensor]:
     """The latent tensors of a ternary model under the names of one whose layers are split.
 
     Matrices and tables become `<layer>.first.weight` and `<layer>.second.weight`; a linear's bias goes whole
@@ -107,7 +112,9 @@ def split_state(state: Mapping[str, Tensor], granularity: Granularity) -> dict[s
         if kind not in ("weight", "bias") or not _is_split(layer):
             found[name] = tensor
         elif kind == "weight":
-            found[f"{layer}.first.weight"], found[f"{layer}.second.weight"] = split(tensor, granularity)
+            found[f"{layer}.first.weight"], found[f"{layer}.second.weight"] = split(
+                tensor, granularity, group_size
+            )
         else:
             found[f"{layer}.first.{kind}"] = tensor
     return found

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pipeline.ladder import estimate
 from pipeline.ladder.estimate import MIB, Shape
 from pipeline.ladder.rung import climb
-from pipeline.params import Duration, Optimization, Params
+from pipeline.params import Optimization, Params
+from pipeline.quantizer_names import WEIGHTS
+from pipeline.rungs import Distillation, Duration, Rung
 
 STATES = 3
 TENSORS_PER_STATE = 4
@@ -121,6 +123,18 @@ def num_steps(params: Params, name: str, rows: Rows | None) -> int | None:
     return duration.count_steps(num_rows=num_rows or 0, batch_size=optimization_of(params, name).batch_size)
 
 
+def num_phases(params: Params, name: str) -> int:
+    """Each phase's end is scored and written down, which costs as much again where it was not due anyway."""
+    return max(1, len(params.rungs[name].phases)) if name in params.rungs else 1
+
+
+def terms_of(params: Params, rung: Rung) -> Distillation:
+    """The greatest weight that each term has in any of a rung's phases: what a step costs at most."""
+    losses = [phase.distillation for phase in rung.phases] or [rung.distillation or params.distillation]
+    weights = [loss.model_dump() for loss in losses]
+    return Distillation(**{term: max(weight[term] for weight in weights) for term in weights[0]})
+
+
 def count_states(steps: int, *, every: int) -> int:
     """States that a training writes: at intervals, and at its last step (`pipeline.training.resume`)."""
     return math.ceil(steps / every)
@@ -197,14 +211,14 @@ def _seconds(
 ) -> float | None:
     if kind is None or rows is None or steps is None:
         return None
-    states = count_states(steps, every=params.training.checkpoint_every)
+    states = count_states(steps, every=params.training.checkpoint_every) + num_phases(params, name) - 1
     if name == "pretrained":  # nothing is scored, and its rehearsal read all there is to read
         return kind.other_seconds + steps * kind.seconds_per_step + states * kind.seconds_per_state
     return training_seconds(
         kind,
         steps=steps,
         states=states,
-        evaluations=params.budget.evaluations,
+        evaluations=params.budget.evaluations + num_phases(params, name) - 1,
         rows=rows,
         num_train=_rows_to_learn_from(params, name, rows),
     )
@@ -228,7 +242,8 @@ def _full_bytes(params: Params, name: str, shape: Shape) -> int:
     """Of one set of a model's weights, as they are trained."""
     labels, rung = params.task.num_labels, params.rungs.get(name)
     width, split = (rung.width, rung.split) if rung else (1.0, False)
-    return estimate.full_bytes(shape, num_labels=labels, width=width, split=split)
+    keeps = WEIGHTS[rung.weight_quantizer].keeps if rung and rung.weight_quantizer else 0
+    return estimate.full_bytes(shape, num_labels=labels, width=width, split=split, keeps=keeps)
 
 
 def _duration(params: Params, name: str) -> Duration:

@@ -1,9 +1,8 @@
 """How large a packed model will be, from its shape and bits alone, before anything is trained.
 
 Packed: codes of every table, encoder and pooler matrix at their bits, one half-precision scale per row (or
-per matrix), biases and LayerNorms in half precision, the head in full. An estimate for `bitladder plan`: a
-size that is claimed is measured on the written file.
-"""
+per matrix, or group), biases and LayerNorms in half precision, the head in full. An estimate for `bitladder
+plan`: a size that is claimed is measured on the written file."""
 
 import importlib.util
 import json
@@ -55,10 +54,16 @@ class Shape:
     def head_parameters(self, num_labels: int) -> int:
         return (self.hidden_size + 1) * num_labels
 
-    def shifts(self, width: float = 1.0) -> int:
-        """Learned shifts of 1-bit activations: one per channel of each linear's input and of Q, K, V."""
-        products = 3 * round(width * self.hidden_size) * self.num_hidden_layers
-        return sum(columns for _, columns in self.matrices(width)) + products
+    def shifts(self, width: float = 1.0, *, shifted_heads: int = 3, after_relu: bool = False) -> int:
+        """Learned shifts of elastic activations: one per channel of each linear's input and of Q, K, V.
+
+        Args:
+            shifted_heads: how many of Q, K and V have some.
+            after_relu: what ReLU puts out has none.
+        """
+        products = shifted_heads * round(width * self.hidden_size) * self.num_hidden_layers
+        unshifted = round(width * self.intermediate_size) * self.num_hidden_layers if after_relu else 0
+        return sum(columns for _, columns in self.matrices(width)) + products - unshifted
 
 
 def packed_bytes(shape: Shape, rung: LadderRung, *, num_labels: int) -> int:
@@ -66,20 +71,36 @@ def packed_bytes(shape: Shape, rung: LadderRung, *, num_labels: int) -> int:
     linears = shape.matrices(rung.width)
     tables = sum(_codes(rows, columns, rung.embedding_bits) for rows, columns in shape.tables())
     matrices = sum(_codes(rows, columns, rung.weight_bits) for rows, columns in linears)
-    scales = sum(1 if rung.granularity == "matrix" else rows for rows, _ in shape.tables() + linears)
+    scales = sum(_scales(rows, columns, rung) for rows, columns in shape.tables() + linears)
     quantized = (tables + matrices + scales * _HALF_BYTES) * (2 if rung.split else 1)
-    side = shape.side_parameters(rung.width) + (shape.shifts(rung.width) if rung.activation_bits == 1 else 0)
+    side = shape.side_parameters(rung.width) + _shifts(shape, rung)
     return quantized + side * _HALF_BYTES + shape.head_parameters(num_labels) * _FULL_BYTES
 
 
-def full_bytes(shape: Shape, *, num_labels: int, width: float = 1.0, split: bool = False) -> int:
+def _scales(rows: int, columns: int, rung: LadderRung) -> int:
+    if rung.granularity == "matrix":
+        return 1
+    return rows * (columns // rung.group_size if rung.group_size else 1)
+
+
+def _shifts(shape: Shape, rung: LadderRung) -> int:
+    if rung.activation_quantizer != "elastic":
+        return 0
+    heads, after_relu = 1 if rung.attention == "bi" else 3, rung.hidden_act == "relu"
+    return shape.shifts(rung.width, shifted_heads=heads, after_relu=after_relu)
+
+
+def full_bytes(
+    shape: Shape, *, num_labels: int, width: float = 1.0, split: bool = False, keeps: int = 0
+) -> int:
     """Expected bytes of `models/<name>/model.safetensors`: every latent parameter in full precision.
 
-    A split model has every table and matrix twice, its biases once.
+    A split model has every table and matrix twice, its biases once. `keeps`: numbers that a quantizer keeps
+    of each weight.
     """
     tensors = sum(rows * columns for rows, columns in shape.tables() + shape.matrices(width))
     side = shape.side_parameters(width) + shape.head_parameters(num_labels)
-    return (tensors * (2 if split else 1) + side) * _FULL_BYTES
+    return (tensors * (2 if split else 1) * (1 + keeps) + side) * _FULL_BYTES
 
 
 def shape_of(params: Params) -> Shape | None:

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from pipeline.ladder import estimate
-from pipeline.ladder.rung import TEACHER, climb
-from pipeline.params import Duration, Params
+from pipeline.ladder.rung import TEACHER, LadderRung, climb
+from pipeline.ladder.unusual import how_quantized, how_taught
+from pipeline.params import Params
+from pipeline.rungs import Duration
 
 FULL = 32
 PRETRAINED = "pretrained"
@@ -55,7 +57,7 @@ def plan(params: Params) -> Plan:
             activation_bits=rung.activation_bits,
             data=rung.data,
             duration=said(rung.duration),
-            init=rung.first_weights,
+            init=_said_of(rung),
             mib=_mib(estimate.packed_bytes(shape, rung, num_labels=labels) if shape else None),
         )
         for rung in climb(params)
@@ -73,6 +75,11 @@ def said(duration: Duration) -> str:
     """`400 steps` or `3 epochs`."""
     count, unit = (duration.steps, "step") if duration.steps is not None else (duration.epochs, "epoch")
     return f"{count:g} {unit}" + ("" if count == 1 else "s")
+
+
+def _said_of(rung: LadderRung) -> str:
+    """Its first weights, and what is unusual about how it is quantized and taught."""
+    return "; ".join((rung.first_weights, *how_quantized(rung), *how_taught(rung)))
 
 
 def _pretrained(params: Params) -> Row:

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.params import ActivationRung, Duration, Params, Rung
+from pipeline.params import Params
 from pipeline.parts import lies_within
+from pipeline.quantizer_names import ACTIVATIONS, WEIGHTS, usual
+from pipeline.rungs import ActivationRung, Duration, Rung
 
 TEACHER = "teacher"
 Stage = Literal["weights", "weights_activations"]
@@ -17,7 +19,13 @@ class LadderRung:
 
     Attributes:
         parent: the rung, or the teacher, that its first weights come from (`init_from`).
+        taught_by: the rung, or the teacher, that it is distilled from.
+        phases: trainings one after the other; 1 where there is one loss.
         activation_bits: 32 means untouched.
+        weight_quantizer: its name.
+        activation_quantizer: its name; None where they are untouched.
+        attention: softmax or bi.
+        hidden_act: None for the teacher's.
         data: plain or augmented training rows.
         drawn: the parts drawn at random instead of copied from the parent, by selector.
         copied: the parts among those that are copied after all, and those copied from the teacher instead.
@@ -26,10 +34,17 @@ class LadderRung:
     name: str
     stage: Stage
     parent: str
+    taught_by: str
+    phases: int
     weight_bits: int
     embedding_bits: int
     activation_bits: int
+    activation_quantizer: str | None
+    attention: Literal["softmax", "bi"]
+    hidden_act: Literal["gelu", "relu"] | None
     granularity: Literal["row", "matrix", "group"]
+    group_size: int | None
+    weight_quantizer: str
     width: float
     split: bool
     data: str
@@ -52,12 +67,19 @@ class LadderRung:
 
 
 def climb(params: Params) -> tuple[LadderRung, ...]:
-    """Every rung, parents before children, otherwise in the order written."""
+    """Every rung after its parent and whoever teaches it, otherwise in the order written."""
     written = {name: _rung(params, name, rung) for name, rung in params.rungs.items()}
     ordered: dict[str, LadderRung] = {}
+
+    def add(name: str) -> None:
+        if name == TEACHER or name in ordered:
+            return
+        add(written[name].parent)
+        add(written[name].taught_by)
+        ordered[name] = written[name]
+
     for name in written:
-        for step in reversed(_ancestry(name, written)):
-            ordered.setdefault(step, written[step])
+        add(name)
     return tuple(ordered.values())
 
 
@@ -80,12 +102,19 @@ def _ancestry(name: str, rungs: dict[str, LadderRung]) -> list[str]:
 def _rung(params: Params, name: str, rung: Rung) -> LadderRung:
     return LadderRung(
         name=name,
-        stage="weights_activations" if isinstance(rung, ActivationRung) else "weights",
+        stage=params.stage_of(name),
         parent=rung.init_from,
+        taught_by=rung.taught_by,
+        phases=max(1, len(rung.phases)),
         weight_bits=rung.bits,
         embedding_bits=rung.embedding_bits or rung.bits,
         activation_bits=rung.activation_bits_or_32,
+        activation_quantizer=_activation_quantizer(rung),
+        attention=rung.attention if isinstance(rung, ActivationRung) else "softmax",
+        hidden_act=rung.hidden_act,
         granularity=rung.granularity,
+        group_size=rung.group_size,
+        weight_quantizer=rung.weight_quantizer or usual(WEIGHTS, rung.bits),
         width=rung.width,
         split=rung.split,
         data=rung.data,
@@ -93,6 +122,12 @@ def _rung(params: Params, name: str, rung: Rung) -> LadderRung:
         drawn=_drawn(rung),
         copied=tuple(_copied(rung)),
     )
+
+
+def _activation_quantizer(rung: Rung) -> str | None:
+    if not isinstance(rung, ActivationRung):
+        return None
+    return rung.activation_quantizer or usual(ACTIVATIONS, rung.activation_bits)
 
 
 def _drawn(rung: Rung) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 It hands out the scores before mask and softmax, for distillation, and takes their gradient back; of [S, S]
 tensors it keeps the probabilities and their int8 codes. The plain code in attention.py gives the same.
+Without a softmax (Bi-Attention) the masked scores themselves are rounded.
 
 Shapes: B sequences, H heads, S tokens, D features of a head; heads_3BHSD are query, key and value.
 """
@@ -28,15 +29,19 @@ def attend(
     scale: float,
     quantizer: ActivationQuantizer | None,
     kernels: Kernels,
+    softmax: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """The context [B, S, H, D] and the scores [B, H, S, S].
 
     Args:
         mask: added to the scores, broadcast.
         quantizer: of the probabilities; None for none.
+        softmax: make probabilities of the scores; else they take their place.
     """
     learned = () if quantizer is None else quantizer.learned()
-    found = _Attend.apply(heads_3BHSD, mask, scale, quantizer, kernels, *learned)  # type: ignore[no-untyped-call]
+    found = _Attend.apply(  # type: ignore[no-untyped-call]
+        heads_3BHSD, mask, scale, quantizer, kernels, softmax, *learned
+    )
     return cast("tuple[Tensor, Tensor]", found)
 
 
@@ -66,12 +71,18 @@ class _Attend(torch.autograd.Function):
         scale: float,
         quantizer: ActivationQuantizer | None,
         kernels: Kernels,
+        softmax: bool,
         *learned: Tensor,
     ) -> tuple[Tensor, Tensor]:
         query, key, value = heads_3BHSD.flatten(1, 2)
         rows, num_heads, length, _ = heads_3BHSD.shape[1:]
-        scores = _times(query, key.transpose(1, 2), scale).view(rows, num_heads, length, length)
-        probabilities = torch.softmax(scores if mask is None else scores + mask, dim=-1, dtype=torch.float32)
+        if softmax:
+            scores = _times(query, key.transpose(1, 2), scale)
+        else:  # sums of signs are exact, as long as no factor is drawn into them
+            scores = torch.bmm(query, key.transpose(1, 2)).mul_(scale)
+        scores = scores.view(rows, num_heads, length, length)
+        masked = scores if mask is None else scores + mask
+        probabilities = torch.softmax(masked, dim=-1, dtype=torch.float32) if softmax else masked
         codes = None
         rounded_probabilities = probabilities
         if quantizer is not None:
@@ -79,7 +90,7 @@ class _Attend(torch.autograd.Function):
             codes = quantizer.encode(probabilities)
             rounded_probabilities = codes.values()
         context = torch.bmm(rounded_probabilities.flatten(0, 1).to(value.dtype), value)
-        ctx.scale, ctx.quantizer, ctx.kernels = scale, quantizer, kernels
+        ctx.scale, ctx.quantizer, ctx.kernels, ctx.softmax = scale, quantizer, kernels, softmax
         ctx.set_materialize_grads(False)
         kept = (None, None, None) if codes is None else (codes.integers, codes.step, codes.offset)
         ctx.save_for_backward(heads_3BHSD, probabilities, *kept)
@@ -110,7 +121,7 @@ class _Attend(torch.autograd.Function):
         # In the order of the projection that the heads come from, [B, S, 3, H, D]: it can be read as rows.
         rows_BS3HD = of_heads.permute(1, 3, 0, 2, 4)
         in_rows = torch.empty(rows_BS3HD.shape, device=of_heads.device).copy_(rows_BS3HD)
-        return in_rows.permute(2, 0, 3, 1, 4), None, None, None, None, *of_learned
+        return in_rows.permute(2, 0, 3, 1, 4), None, None, None, None, None, *of_learned
 
 
 def _through_context(
@@ -127,6 +138,8 @@ def _through_context(
         seen = codes.values()
         of_probabilities, *of_learned = ctx.quantizer.gradients(probabilities, codes, of_probabilities)
     torch.bmm(seen.to(value.dtype).flatten(0, 1).transpose(1, 2), of_context, out=of_value)
+    if not ctx.softmax:
+        return of_probabilities, of_learned
     of_masked = torch._softmax_backward_data(of_probabilities, probabilities, -1, torch.float32)
     return of_masked, of_learned
 

@@ -23,7 +23,7 @@ from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
 from pipeline.modeling.split import SplitEmbedding, SplitLinear
 from pipeline.modeling.width import narrow, width_of
 from pipeline.quantizers.activation import activation_quantizer
-from pipeline.quantizers.choose import FULL, Precision
+from pipeline.quantizers.choose import FULL, Precision, weight_quantizer
 
 TABLES = ("word_embeddings", "position_embeddings", "token_type_embeddings")
 PRECISION_KEY = "bitladder_precision"
@@ -53,7 +53,13 @@ def build_bert(config: BertConfig, precision: Precision | None = None) -> Bert:
 
 
 def quantize(model: Bert, precision: Precision) -> None:
-    """Convert the layers of a full-precision BERT in place and note the precision in its config."""
+    """Convert the layers of a full-precision BERT in place and note the precision in its config.
+
+    At 32 bits throughout there is nothing to note: the same model, in layers that compute as `kernels` say.
+
+    Raises:
+        ValueError: the activation quantizer cannot serve what the model's `hidden_act` puts out.
+    """
     for name, layer in list(model.bert.named_modules()):
         if isinstance(layer, nn.Linear):
             _convert_linear(model.bert, name, layer, precision)
@@ -61,8 +67,14 @@ def quantize(model: Bert, precision: Precision) -> None:
             assert isinstance(layer, nn.Embedding)
             _convert_table(model.bert, name, layer, precision)
         elif isinstance(layer, BertSelfAttention):
-            attention.QuantizedSelfAttention.convert(layer, bits=precision.activations)
-    setattr(model.config, PRECISION_KEY, precision.as_dict())
+            attention.QuantizedSelfAttention.convert(
+                layer,
+                bits=precision.activations,
+                name=precision.activation_quantizer,
+                bi=precision.attention == "bi",
+            )
+    if precision != Precision():
+        setattr(model.config, PRECISION_KEY, precision.as_dict())
 
 
 def precision_of(config: BertConfig) -> Precision:
@@ -73,23 +85,27 @@ def precision_of(config: BertConfig) -> Precision:
 
 def _convert_table(bert: nn.Module, name: str, layer: nn.Embedding, precision: Precision) -> None:
     if precision.split:
-        bert.set_submodule(name, SplitEmbedding(layer, granularity=precision.granularity))
+        bert.set_submodule(name, SplitEmbedding(layer, precision=precision))
         return
-    QuantizedEmbedding.convert(layer, bits=precision.embeddings, granularity=precision.granularity)
+    shape = (layer.num_embeddings, layer.embedding_dim)
+    QuantizedEmbedding.convert(layer, quantizer=weight_quantizer(precision, shape, is_table=True))
 
 
 def _convert_linear(bert: nn.Module, name: str, layer: nn.Linear, precision: Precision) -> None:
-    # What comes out of GELU is nearly never negative; every other linear reads centred values.
-    signed = not (name.endswith("output.dense") and "attention" not in name)
-    activation = (
-        None
-        if precision.activations == FULL
-        else activation_quantizer(precision.activations, signed=signed, shift_shape=(layer.in_features,))
-    )
+    activation = None
+    if precision.activations != FULL:
+        # GELU puts out hardly a negative value, ReLU none; the other linears read centred values.
+        is_second = name.endswith("output.dense") and "attention" not in name
+        from_zero = is_second and cast("Any", bert).config.hidden_act == "relu"
+        activation = activation_quantizer(
+            precision.activations,
+            signed=not is_second,
+            shift_shape=None if from_zero else (layer.in_features,),
+            name=precision.activation_quantizer,
+        )
     if precision.split:
-        split = SplitLinear(layer, granularity=precision.granularity, activation=activation)
+        split = SplitLinear(layer, precision=precision, activation=activation)
         bert.set_submodule(name, split)
         return
-    QuantizedLinear.convert(
-        layer, bits=precision.weights, granularity=precision.granularity, activation=activation
-    )
+    quantizer = weight_quantizer(precision, (layer.out_features, layer.in_features))
+    QuantizedLinear.convert(layer, quantizer=quantizer, activation=activation)

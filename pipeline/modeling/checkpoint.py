@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers.models.bert.configuration_bert import BertConfig
 
 from pipeline import files, paths
+from pipeline.modeling.attention import activation_quantizers
 from pipeline.modeling.bert import BODY, Bert, build_bert, precision_of
 from pipeline.quantizers.choose import Precision
 from pipeline.quantizers.quantizer import half_precision
@@ -96,16 +97,20 @@ def load_strictly(model: nn.Module, state: dict[str, Tensor], *, source: str) ->
 
 @torch.no_grad()
 def round_side_parameters(model: Bert) -> None:
-    """Round LayerNorms, biases, steps and shifts to half precision, as they are packed.
+    """Round LayerNorms, biases, steps and shifts of activations to half precision, as they are packed.
 
     Done once, before the checkpoint is scored, so that the packed model's logits are the trained rung's own.
     """
+    # A weight quantizer's step is not packed, but the scale that it makes, which is half precision already.
     kept = {
         f"{name}.weight" for name, part in model.named_modules() if isinstance(part, nn.Linear | nn.Embedding)
     }
     for name, parameter in model.named_parameters():
-        if name not in kept and name.startswith(BODY):
+        if name not in kept and name.startswith(BODY) and ".quantizer." not in name:
             parameter.copy_(half_precision(parameter))
+    for quantizer in activation_quantizers(model).values():
+        for measured in quantizer.buffers():
+            measured.copy_(half_precision(measured))
 
 
 def _canonical(name: str) -> str:

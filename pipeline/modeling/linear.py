@@ -2,17 +2,18 @@
 
     y = (codes @ weight_codes.T) * step * scale + bias          codes, weight_codes: int8
 
-where codes * step (+ offset) is what the activation's quantizer makes of x, and weight_codes * scale the
-quantized weight. The product is exact, so this is *the* arithmetic of a rung: training, evaluation and the
-packed model call the same `multiply`. For the backward pass int8 codes are kept, not floats.
+(where groups of inputs have scales of their own, a sum of such products). codes * step (+ offset) is what
+the activation's quantizer makes of x, and weight_codes * scale the quantized weight. The product is exact,
+so this is *the* arithmetic of a rung: training, evaluation and the packed model call the same `multiply`.
+For the backward pass int8 codes are kept, not floats.
 
-Gradients are straight through: the latent weight gets its quantized value's, x and the quantizer's parameters
-what `ActivationQuantizer.gradients` says. The plain layer's autograd gives the same.
+The gradient of the quantized weight goes to what `WeightQuantizer.receiver` gives, that of x and of the
+activation quantizer's parameters is what `ActivationQuantizer.gradients` says. The plain layer's autograd
+gives the same.
 
 Shapes: M tokens, I input features, O output features; x is [..., I].
 """
 
-from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -27,53 +28,53 @@ from pipeline.modeling.kernels import (
     weight_gradient,
 )
 from pipeline.quantizers.activation import ActivationQuantizer, Codes
-
-
-@dataclass(frozen=True)
-class CodedWeight:
-    """A quantized weight.
-
-    Attributes:
-        codes_OI: int8.
-        scale_O: float32, one per row, or [1] for the whole matrix.
-        largest: the largest magnitude of a code.
-    """
-
-    codes_OI: Tensor
-    scale_O: Tensor
-    largest: int
-
-    def values_OI(self) -> Tensor:
-        return self.codes_OI.to(torch.float32).mul_(self.scale_O.unsqueeze(1))
+from pipeline.quantizers.quantizer import Quantized
 
 
 def multiply(
-    codes: Codes, weight: CodedWeight, bias_O: Tensor | None, *, largest: int, kernels: Kernels
+    codes: Codes, weight: Quantized, bias_O: Tensor | None, *, largest: int, kernels: Kernels
 ) -> Tensor:
     """The layer's output [..., O], float32. largest: the largest magnitude of an activation's code."""
     integers_MI = codes.integers.flatten(0, -2)
-    y_MO = integer_product(integers_MI, weight.codes_OI, largest=largest * weight.largest, kernels=kernels)
-    if codes.step.dim():
-        y_MO.mul_(codes.step.flatten().unsqueeze(1)).mul_(weight.scale_O)
+    if weight.num_groups > 1:
+        y_MO, scale_O = _by_group(integers_MI, weight, largest=largest, kernels=kernels), None
     else:
-        y_MO.mul_(codes.step * weight.scale_O)
+        scale_O = weight.scale_OG.squeeze(1)
+        bound = largest * weight.largest
+        y_MO = integer_product(integers_MI, weight.codes_OI, largest=bound, kernels=kernels)
+    if codes.step.dim():
+        y_MO.mul_(codes.step.flatten().unsqueeze(1))
+        y_MO = y_MO if scale_O is None else y_MO.mul_(scale_O)
+    else:
+        y_MO.mul_(codes.step if scale_O is None else codes.step * scale_O)
     if codes.offset is not None:
-        y_MO.add_(weight.codes_OI.sum(dim=1) * weight.scale_O * codes.offset)
+        y_MO.add_(weight.sums_O1.squeeze(1) * codes.offset)
     if bias_O is not None:
         y_MO.add_(bias_O)
     return y_MO.view(*codes.integers.shape[:-1], -1)
 
 
+def _by_group(integers_MI: Tensor, weight: Quantized, *, largest: int, kernels: Kernels) -> Tensor:
+    """The sum over groups of inputs, in their order, of their exact product times their scale [M, O]."""
+    size, bound = weight.codes_OI.shape[1] // weight.num_groups, largest * weight.largest
+    y_MO = integers_MI.new_zeros((len(integers_MI), len(weight.codes_OI)), dtype=torch.float32)
+    for group in range(weight.num_groups):
+        inputs = slice(group * size, (group + 1) * size)
+        factors = integers_MI[:, inputs].contiguous(), weight.codes_OI[:, inputs].contiguous()
+        y_MO += integer_product(*factors, largest=bound, kernels=kernels).mul_(weight.scale_OG[:, group])
+    return y_MO
+
+
 def coded_linear(
     x: Tensor,
-    weight: CodedWeight,
+    weight: Quantized,
     bias_O: Tensor | None,
     *,
     quantizer: ActivationQuantizer,
     kernels: Kernels,
     latent_OI: Tensor,
 ) -> Tensor:
-    """`multiply` of what `quantizer`, which has seen x, makes of it; `latent_OI` gets the weight's gradient."""
+    """`multiply` of x as `quantizer`, which was shown it, rounds it; `latent_OI` gets the gradient."""
     found = _CodedLinear.apply(  # type: ignore[no-untyped-call]
         x, weight, quantizer, kernels, latent_OI, bias_O, *quantizer.learned()
     )
@@ -93,7 +94,7 @@ class _CodedLinear(torch.autograd.Function):
     def forward(
         ctx: Any,
         x: Tensor,
-        weight: CodedWeight,
+        weight: Quantized,
         quantizer: ActivationQuantizer,
         kernels: Kernels,
         latent_OI: Tensor,
@@ -103,19 +104,21 @@ class _CodedLinear(torch.autograd.Function):
         codes = quantizer.encode(x)
         ctx.quantizer, ctx.kernels, ctx.largest = quantizer, kernels, weight.largest
         seen = x if quantizer.gradient_needs_x else None
-        ctx.save_for_backward(codes.integers, codes.step, codes.offset, weight.codes_OI, weight.scale_O, seen)
+        ctx.save_for_backward(
+            codes.integers, codes.step, codes.offset, weight.codes_OI, weight.scale_OG, seen
+        )
         return multiply(codes, weight, bias_O, largest=quantizer.largest, kernels=kernels)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
-        integers, step, offset, codes_OI, scale_O, x = ctx.saved_tensors
-        codes, weight = Codes(integers, step, offset), CodedWeight(codes_OI, scale_O, ctx.largest)
+        integers, step, offset, codes_OI, scale_OG, x = ctx.saved_tensors
+        codes, weight = Codes(integers, step, offset), Quantized(codes_OI, scale_OG, ctx.largest)
         gradient_MO = gradients[0].reshape(-1, gradients[0].shape[-1])
         bias_O = gradient_MO.sum(dim=0) if ctx.needs_input_grad[5] else None
         gradient_MO = gradient_MO.to(ctx.kernels.gradients)  # once, for two products
         latent_OI = weight_gradient(gradient_MO, codes.values().flatten(0, -2), ctx.kernels)
-        values = input_gradient(gradient_MO, weight.values_OI(), ctx.kernels).view_as(integers)
+        values = input_gradient(gradient_MO, weight.values_OI, ctx.kernels).view_as(integers)
         of_x, *of_learned = ctx.quantizer.gradients(x, codes, values)
         return of_x, None, None, None, latent_OI, bias_O, *of_learned
 

@@ -12,12 +12,9 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear, coded_weight
-from pipeline.modeling.linear import coded_linear
+from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear, coded
 from pipeline.quantizers.activation import ActivationQuantizer
-from pipeline.quantizers.quantizer import Granularity
-
-BITS = 1
+from pipeline.quantizers.choose import Precision, weight_quantizer
 
 
 class SplitLinear(nn.Module):
@@ -27,12 +24,13 @@ class SplitLinear(nn.Module):
     second: QuantizedLinear
 
     def __init__(
-        self, layer: nn.Linear, *, granularity: Granularity, activation: ActivationQuantizer | None
+        self, layer: nn.Linear, *, precision: Precision, activation: ActivationQuantizer | None
     ) -> None:
         super().__init__()
         other = nn.Linear(layer.in_features, layer.out_features, bias=False)
         for half in (layer, other):
-            QuantizedLinear.convert(half, bits=BITS, granularity=granularity, activation=None)
+            quantizer = weight_quantizer(precision, (layer.out_features, layer.in_features))
+            QuantizedLinear.convert(half, quantizer=quantizer, activation=None)
         self.add_module("first", layer)
         self.add_module("second", other)
         self.activation = activation
@@ -40,7 +38,7 @@ class SplitLinear(nn.Module):
     def forward(self, input: Tensor) -> Tensor:
         if self.activation is not None and self.first.kernels.fused:
             self.activation.show(input)
-            return _coded(self.first, input, self.activation) + _coded(self.second, input, self.activation)
+            return coded(self.first, input, self.activation) + coded(self.second, input, self.activation)
         x = input if self.activation is None else self.activation(input)
         return cast("Tensor", self.first(x) + self.second(x))
 
@@ -48,19 +46,13 @@ class SplitLinear(nn.Module):
 class SplitEmbedding(nn.Module):
     """Two binary tables and the sum of what is looked up in them."""
 
-    def __init__(self, layer: nn.Embedding, *, granularity: Granularity) -> None:
+    def __init__(self, layer: nn.Embedding, *, precision: Precision) -> None:
         super().__init__()
         other = nn.Embedding(layer.num_embeddings, layer.embedding_dim, layer.padding_idx)
         for half in (layer, other):
-            QuantizedEmbedding.convert(half, bits=BITS, granularity=granularity)
+            shape = (layer.num_embeddings, layer.embedding_dim)
+            QuantizedEmbedding.convert(half, quantizer=weight_quantizer(precision, shape, is_table=True))
         self.first, self.second = layer, other
 
     def forward(self, input: Tensor) -> Tensor:
         return cast("Tensor", self.first(input) + self.second(input))
-
-
-def _coded(half: QuantizedLinear, x: Tensor, quantizer: ActivationQuantizer) -> Tensor:
-    weight = coded_weight(half.weight, half.bits, half.granularity)
-    return coded_linear(
-        x, weight, half.bias, quantizer=quantizer, kernels=half.kernels, latent_OI=half.weight
-    )

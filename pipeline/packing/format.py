@@ -19,6 +19,7 @@ from pipeline.packing import stored_codes
 from pipeline.packing.registration import MODEL_TYPE as MODEL_TYPE
 from pipeline.packing.stored_codes import FIVE_TRITS
 from pipeline.packing.tensors import Entry, FormatError, parse_json
+from pipeline.quantizer_names import ACTIVATIONS, serving
 
 FORMAT = 1
 WEIGHTS = paths.WEIGHTS
@@ -40,16 +41,36 @@ class _Fields(BaseModel):
 
 
 class PrecisionFields(_Fields):
-    """Bits of encoder and pooler matrices, of tables and of activations; scales per row or matrix.
+    """Bits of encoder and pooler matrices, of tables and of activations; scales per row, matrix
+    or group of `group_size` neighbours within a row.
 
-    With `split` every matrix and table is a sum of two of 1 bit.
+    With `split` every matrix and table is a sum of two of 1 bit. `activation_quantizer` and `attention` stand
+    where they are not the usual ones.
     """
 
     weights: Literal[1, 2, 4, 8]
     embeddings: Literal[1, 2, 4, 8, 32]
-    activations: Literal[1, 4, 8, 32]
-    granularity: Literal["row", "matrix"]
+    activations: Literal[1, 2, 4, 8, 32]
+    granularity: Literal["row", "matrix", "group"]
+    group_size: Annotated[int, _size(2**18)] | None = None
     split: Literal[True] | None = None
+    activation_quantizer: str | None = None
+    attention: Literal["bi"] | None = None
+
+    @model_validator(mode="after")
+    def _weights_fit_together(self) -> "PrecisionFields":
+        if (self.granularity == "group") != (self.group_size is not None):
+            raise ValueError("group_size is there where granularity is group, and only there")
+        return self
+
+    @model_validator(mode="after")
+    def _activations_fit_together(self) -> "PrecisionFields":
+        name = self.activation_quantizer
+        if name is not None and name not in serving(ACTIVATIONS, self.activations):
+            raise ValueError(f"no activation quantizer {name!r} serves activations {self.activations}")
+        if self.attention is not None and self.activations != 1:
+            raise ValueError(f"bi attends by signs, and activations have {self.activations} bits")
+        return self
 
 
 class AnsweringFields(_Fields):
@@ -108,9 +129,13 @@ class ConfigFields(_Fields):
             raise ValueError(
                 f"hidden_size {self.hidden_size} is no multiple of {self.num_attention_heads} heads"
             )
-        if self.bitladder_width is not None:
-            num_kept(self.num_attention_heads, self.bitladder_width, "heads")
-            num_kept(self.intermediate_size, self.bitladder_width, "neurons")
+        width = self.bitladder_width or 1
+        heads = num_kept(self.num_attention_heads, width, "heads")
+        inner = num_kept(self.intermediate_size, width, "neurons")
+        group_size = self.bitladder_precision.group_size or 1
+        for inputs in (self.hidden_size, heads * (self.hidden_size // self.num_attention_heads), inner):
+            if inputs % group_size:
+                raise ValueError(f"group_size {group_size} does not divide {inputs} inputs")
         precision = self.bitladder_precision
         if self.bitladder_trits_per_byte and 2 not in (precision.weights, precision.embeddings):
             raise ValueError("bitladder_trits_per_byte is there, and nothing has 2 bits")

@@ -13,49 +13,47 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.modeling.kernels import product
-from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear, largest_code
-from pipeline.modeling.linear import CodedWeight, multiply
+from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
+from pipeline.modeling.linear import multiply
 from pipeline.modeling.split import SplitLinear
 from pipeline.packing.bits import num_bytes, unpack
 from pipeline.quantizers.activation import Codes
-from pipeline.quantizers.quantizer import Granularity
+from pipeline.quantizers.quantizer import Quantized
+from pipeline.quantizers.weight import Layout
 
 
 class Packed(nn.Module):
-    """Codes [O, B] and their scales, [O] by row or [1] by matrix. Both are zero until they are loaded.
+    """Codes [O, B] and their scales: [O] by row, [1] by matrix, [O, G] by group. Both are zero until they are
+    loaded.
 
-    `bits` are those of a code, `stored` those that it takes in a byte: see packing/bits.py.
+    `stored` are the bits that a code takes in a byte: see packing/bits.py.
     """
 
     codes: Tensor
     scale: Tensor
 
-    def __init__(
-        self, num_rows: int, num_columns: int, *, bits: int, stored: float, granularity: Granularity
-    ) -> None:
+    def __init__(self, layout: Layout, *, stored: float) -> None:
         super().__init__()
-        self.stored = stored
-        self.num_rows, self.num_columns, self.bits, self.granularity = (
-            num_rows,
-            num_columns,
-            bits,
-            granularity,
-        )
-        self.register_buffer(
-            "codes", torch.zeros(num_rows, num_bytes(num_columns, stored), dtype=torch.uint8)
-        )
-        self.register_buffer("scale", torch.zeros(num_rows if granularity == "row" else 1))
+        self.layout, self.bits, self.stored, self.num_columns = layout, layout.bits, stored, layout.num_inputs
+        bytes_per_row = num_bytes(layout.num_inputs, stored)
+        self.register_buffer("codes", torch.zeros(layout.num_outputs, bytes_per_row, dtype=torch.uint8))
+        self.register_buffer("scale", torch.zeros(layout.scale_shape))
+
+    def quantized(self, bytes_OB: Tensor, scale: Tensor) -> Quantized:
+        """What these of its codes and scales stand for."""
+        codes_OI = unpack(bytes_OB, self.stored, self.num_columns)
+        return Quantized(codes_OI, scale.reshape(-1, self.layout.num_groups), self.layout.largest)
 
     def extra_repr(self) -> str:
-        return f"{self.num_rows}, {self.num_columns}, bits={self.bits}, granularity={self.granularity!r}"
+        return str(self.layout)
 
 
 class PackedLinear(Packed):
     """`x @ (codes * scale).T + bias`, the input quantized first where the trained layer did so."""
 
     def __init__(self, layer: QuantizedLinear, *, stored: float) -> None:
-        rows, columns = layer.out_features, layer.in_features
-        super().__init__(rows, columns, bits=layer.bits, stored=stored, granularity=layer.granularity)
+        assert layer.quantizer is not None
+        super().__init__(layer.quantizer.layout, stored=stored)
         self.bias = layer.bias
         self.activation = layer.activation
         self.kernels = layer.kernels
@@ -65,11 +63,10 @@ class PackedLinear(Packed):
         if self.kernels.fused and quantizer is not None:
             return self.multiplied(quantizer.encode(input), largest=quantizer.largest)
         x = input if quantizer is None else quantizer(input)
-        return product(x, self.weight().values_OI(), self.bias, self.kernels)
+        return product(x, self.weight().values_OI, self.bias, self.kernels)
 
-    def weight(self) -> CodedWeight:
-        codes_OI = unpack(self.codes, self.stored, self.num_columns)
-        return CodedWeight(codes_OI, self.scale, largest_code(self.bits))
+    def weight(self) -> Quantized:
+        return self.quantized(self.codes, self.scale)
 
     def multiplied(self, codes: Codes, *, largest: int) -> Tensor:
         """The layer's output for an input that is quantized already."""
@@ -81,9 +78,7 @@ class PackedSplitLinear(nn.Module):
 
     def __init__(self, layer: SplitLinear) -> None:
         super().__init__()
-        self.first, self.second = (
-            PackedLinear(half, stored=half.bits) for half in (layer.first, layer.second)
-        )
+        self.first, self.second = (PackedLinear(half, stored=1) for half in (layer.first, layer.second))
         self.activation = layer.activation
 
     def forward(self, input: Tensor) -> Tensor:
@@ -100,10 +95,10 @@ class PackedEmbedding(Packed):
     """A table of which only the rows that are looked up are unpacked."""
 
     def __init__(self, layer: QuantizedEmbedding, *, stored: float) -> None:
-        rows, columns = layer.num_embeddings, layer.embedding_dim
-        super().__init__(rows, columns, bits=layer.bits, stored=stored, granularity=layer.granularity)
+        super().__init__(layer.quantizer.layout, stored=stored)
 
     def forward(self, input: Tensor) -> Tensor:
-        found = functional.embedding(input, self.codes)
-        rows = unpack(found, self.stored, self.num_columns, self.scale.dtype)
-        return rows * (self.scale if self.granularity == "matrix" else self.scale[input].unsqueeze(-1))
+        entries_E = input.flatten()
+        scale = self.scale if self.layout.granularity == "matrix" else self.scale[entries_E]
+        values_EI = self.quantized(functional.embedding(entries_E, self.codes), scale).values_OI
+        return values_EI.view(*input.shape, -1)

@@ -73,9 +73,9 @@ class PackedBert(BertPreTrainedModel):
             if isinstance(layer, SplitLinear):
                 self.set_submodule(name, PackedSplitLinear(layer))
             elif isinstance(layer, QuantizedLinear):
-                self.set_submodule(name, PackedLinear(layer, stored=_stored(layer.bits, config)))
+                self.set_submodule(name, PackedLinear(layer, stored=_stored(layer, config)))
             elif isinstance(layer, QuantizedEmbedding):
-                self.set_submodule(name, PackedEmbedding(layer, stored=_stored(layer.bits, config)))
+                self.set_submodule(name, PackedEmbedding(layer, stored=_stored(layer, config)))
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *arguments: Any, **options: Any) -> Any:
@@ -145,8 +145,9 @@ def entries(model: nn.Module) -> dict[str, Entry]:
     return {name: format.stored(name, tensors.entry(tensor)) for name, tensor in model.state_dict().items()}
 
 
-def _stored(bits: int, config: BitladderBertConfig) -> float:
-    return format.stored_bits(bits, config.bitladder_trits_per_byte)
+def _stored(layer: QuantizedLinear | QuantizedEmbedding, config: BitladderBertConfig) -> float:
+    assert layer.quantizer is not None
+    return format.stored_bits(layer.quantizer.layout.bits, config.bitladder_trits_per_byte)
 
 
 def _class_of(folder: Path) -> type[PackedBert]:

@@ -83,13 +83,13 @@ def _window_logits(model: "PackedBert", rows: "Encoded", folder: str) -> list[An
     """[2, S] of each window."""
     import torch
 
+    from pipeline.data.encode import inputs_of
     from pipeline.modeling.outputs import logits_of
 
     found = []
     with torch.inference_mode():
         for batch in rows.batches(WINDOWS_AT_ONCE):
-            inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
-            logits_B2S = logits_of(model(**inputs), inputs["attention_mask"])
+            logits_B2S = logits_of(model(**inputs_of(batch)), batch["attention_mask"])
             if not bool(torch.isfinite(logits_B2S).all()):
                 raise ValueError(f"{folder}: the model's output is not finite")
             found += list(logits_B2S.numpy())

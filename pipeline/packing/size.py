@@ -32,7 +32,8 @@ TABLES = {
 MATRICES = (*TABLES.values(), "encoder", "pooler")
 SIDE = "norms and biases"
 HEAD = "head"
-ADDED = ("scales", "activation steps")
+# The last two are in trained rungs alone, from quantizers that learn or observe.
+ADDED = ("scales", "activation steps", "weight steps", "curvature")
 _FULL = 4  # bytes of a parameter in 32 bits
 
 
@@ -121,10 +122,12 @@ def part_of(name: str) -> str:
     kind = name.rsplit(".", 1)[-1]
     if name.startswith(("classifier.", "qa_outputs.", "cls.")):
         return HEAD
+    if not {"activation", "products"}.isdisjoint(name.split(".")):
+        return "activation steps"
     if kind == "scale":
         return "scales"
-    if kind in ("log_step", "offset", "shift"):
-        return "activation steps"
+    if ".quantizer." in name:
+        return "curvature" if kind == "curvature" else "weight steps"
     if kind == "bias" or "LayerNorm" in name:
         return SIDE
     for module, part in TABLES.items():

@@ -5,6 +5,7 @@ parameters (LayerNorms, biases, steps, shifts) were rounded to half precision wh
 for which that is not so would make the packed model another model, and is refused by name.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ from pipeline.modeling.width import width_of
 from pipeline.packing import format, tensors
 from pipeline.packing.bits import pack as pack_codes
 from pipeline.packing.tensors import Entry
-from pipeline.quantizers.choose import FULL, quantize_weight
+from pipeline.quantizers.choose import FULL
 
 TRITS_PER_BYTE = 5
 _KEPT = (
@@ -64,7 +65,8 @@ def packed_config(model: Bert) -> dict[str, object]:
         "attn_implementation": format.ATTENTION,
         "dtype": "float32",
         "bitladder_format": format.FORMAT,
-        "bitladder_precision": precision.as_dict(),
+        # Codes and scales say all of the weights; which quantizer found them is in the record.
+        "bitladder_precision": replace(precision, weight_quantizer=None).as_dict(),
         "bitladder_width": None if width_of(config) == 1 else width_of(config),
         "bitladder_trits_per_byte": TRITS_PER_BYTE if has_trits else None,
         "id2label": id2label,
@@ -81,31 +83,42 @@ def packed_tensors(model: nn.Module) -> dict[str, Tensor]:
     state = model.state_dict()
     for name, layer in model.named_modules():
         if isinstance(layer, QuantizedLinear | QuantizedEmbedding):
-            latent_OI = state.pop(f"{name}.weight")
-            packed |= _packed_matrix(name, latent_OI, layer)
+            latent = {key: state.pop(key) for key in list(state) if key.startswith(_latent(name))}
+            packed |= _packed_matrix(name, latent, layer)
     for name, tensor in state.items():
         packed[name] = _side_parameter(name, tensor)
     return packed
 
 
+def _latent(name: str) -> tuple[str, str]:
+    """What the tensors begin with of which a layer's codes and scales are made."""
+    return f"{name}.weight", f"{name}.quantizer."
+
+
 def _packed_matrix(
-    name: str, latent_OI: Tensor, layer: QuantizedLinear | QuantizedEmbedding
+    name: str, latent: dict[str, Tensor], layer: QuantizedLinear | QuantizedEmbedding
 ) -> dict[str, Tensor]:
-    if not bool(torch.isfinite(latent_OI).all()):
-        raise ValueError(f"{name}.weight: holds NaN or infinity")
-    quantized = quantize_weight(latent_OI, layer.bits, layer.granularity)
+    for key, tensor in latent.items():
+        _check_finite(key, tensor)
+    assert layer.quantizer is not None
+    layout, quantized = layer.quantizer.layout, layer.quantizer.quantize(layer.weight)
+    scale = quantized.scale_OG.reshape(layout.scale_shape)
     return {
         f"{name}{format.CODES}": pack_codes(
-            quantized.codes_OI, format.stored_bits(layer.bits, TRITS_PER_BYTE)
+            quantized.codes_OI, format.stored_bits(layout.bits, TRITS_PER_BYTE)
         ),
-        f"{name}{format.SCALE}": _exactly_half(f"{name}{format.SCALE}", quantized.scale_O1.flatten()),
+        f"{name}{format.SCALE}": _exactly_half(f"{name}{format.SCALE}", scale),
     }
 
 
-def _side_parameter(name: str, tensor: Tensor) -> Tensor:
+def _check_finite(name: str, tensor: Tensor) -> None:
     if not bool(torch.isfinite(tensor).all()):
         unset = "; the step was never set" if name.endswith("log_step") else ""
         raise ValueError(f"{name}: holds NaN or infinity{unset}")
+
+
+def _side_parameter(name: str, tensor: Tensor) -> Tensor:
+    _check_finite(name, tensor)
     own = Entry("F32", tuple(tensor.shape))
     return _exactly_half(name, tensor) if format.stored(name, own) != own else tensor.float()
 

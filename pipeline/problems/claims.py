@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping
 
 from pipeline.claim_kinds import KINDS, Facts
-from pipeline.problems.ladder import SECTIONS, TEACHER
+from pipeline.parts import lies_within
+from pipeline.problems.ladder import TEACHER, places
 from pipeline.problems.problem import Problem, did_you_mean, listed
 from pipeline.problems.values import Values
+from pipeline.quantizer_names import WEIGHTS
 
 _DRAWN = ("distribution", "std", "seed")
 Place = tuple[str, str]
@@ -14,7 +16,7 @@ Entry = tuple[str | None, str | None, str | None]
 
 def claim_problems(values: Values) -> Iterator[Problem]:
     """Every problem of every claim; what is missing or no text is left to the field's own problem."""
-    places = {name: (section, name) for section in SECTIONS for name in values.names(section)}
+    rungs = places(values)
     entries = _entries(values)
     for number, (kind, better, worse) in enumerate(entries):
         where = f"claims[{number}]"
@@ -23,16 +25,16 @@ def claim_problems(values: Values) -> Iterator[Problem]:
                 f"{where}.claim", f"no claim {kind!r}; {did_you_mean(kind, KINDS)}known: {listed(KINDS)}"
             )
         found = [
-            *_rung(values, f"{where}.better", better, places),
-            *_rung(values, f"{where}.worse", worse, places),
+            *_rung(values, f"{where}.better", better, rungs),
+            *_rung(values, f"{where}.worse", worse, rungs),
         ]
         yield from found
         if (kind, better, worse) in entries[:number]:
             yield Problem(where, f"{kind} of {better} and {worse} is written twice; once is enough")
         elif better is not None and better == worse:
             yield Problem(f"{where}.worse", f"{worse} cannot beat itself; name another rung")
-        elif kind in KINDS and better in places and worse in places:
-            yield from _pair(values, where, kind, places[better], places[worse])
+        elif kind in KINDS and better in rungs and worse in rungs:
+            yield from _pair(values, where, kind, rungs[better], rungs[worse])
 
 
 def _entries(values: Values) -> list[Entry]:
@@ -43,11 +45,11 @@ def _entries(values: Values) -> list[Entry]:
     return [(kind, better, worse) for kind, better, worse in cells]
 
 
-def _rung(values: Values, field: str, name: str | None, places: Mapping[str, Place]) -> Iterator[Problem]:
+def _rung(values: Values, field: str, name: str | None, rungs: Mapping[str, Place]) -> Iterator[Problem]:
     delivered = values.texts("deliver")
     if name is None or name in delivered:
         return
-    if name in places:
+    if name in rungs:
         yield Problem(field, f"{name} is not delivered, so it gets no score; add it to deliver")
     else:
         yield Problem(
@@ -77,23 +79,42 @@ def _facts(values: Values, place: Place) -> Facts:
         data=tuple(values.text(*rung, "data") for rung in way),
         activation_bits=tuple(_activations(values, rung) for rung in way),
         drawn=tuple(selector for rung in way for selector in _drawn(values, rung)),
+        kept=tuple(selector for rung in way for selector in _kept(values, rung)),
+        weight_quantizer=_weight_quantizer(values, place),
+        width=1.0 if (width := values.number(*place, "width")) is None else width,
         split=values.raw(*place, "split") is True,
-        taught_by_teacher=values.text(*place, "taught_by") == TEACHER,
+        taught_by_teacher=(taught_by := values.text(*place, "taught_by")) == TEACHER,
+        taught_by_parent=taught_by != TEACHER and taught_by == values.text(*place, "init_from"),
         has_phases=bool(values.raw(*place, "phases")),
+        has_own_losses=bool(values.raw(*place, "phases")) or values.written(*place, "distillation"),
     )
 
 
 def _way(values: Values, place: Place) -> list[Place]:
     """The rung and its ancestors below the teacher, as far as they can be read."""
-    places = {name: (section, name) for section in SECTIONS for name in values.names(section)}
+    rungs = places(values)
     way = [place]
-    while (parent := places.get(values.text(*way[-1], "init_from") or "")) and parent not in way:
+    while (parent := rungs.get(values.text(*way[-1], "init_from") or "")) and parent not in way:
         way.append(parent)
     return way
 
 
 def _activations(values: Values, place: Place) -> int | None:
     return values.whole(*place, "activation_bits") if place[0] == "weights_activations" else 32
+
+
+def _weight_quantizer(values: Values, place: Place) -> str | None:
+    named, bits = values.text(*place, "weight_quantizer"), values.whole(*place, "bits")
+    return named or next((name for name, one in WEIGHTS.items() if bits in one.default), None)
+
+
+def _kept(values: Values, place: Place) -> list[str]:
+    drawn = _drawn(values, place)
+    return [
+        selector
+        for selector in values.names(*place, "init")
+        if selector not in drawn and any(lies_within(selector, wider) for wider in drawn)
+    ]
 
 
 def _drawn(values: Values, place: Place) -> list[str]:

@@ -1,4 +1,4 @@
-"""Fields that are right one by one and wrong together: task, data, model, losses, augmentation."""
+"""Fields that are right one by one and wrong together: task, data, model, augmentation."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -177,13 +177,6 @@ def _architecture(values: Values) -> Iterator[Problem]:
         yield Problem("task.max_length", f"{length} tokens, but the model has {positions} positions")
 
 
-def _distillation(values: Values) -> Iterator[Problem]:
-    for place in [("distillation",), *((*rung, "distillation") for rung in _rungs(values))]:
-        weights = [values.number(*place, term) for term in values.names(*place)]
-        if weights and not any(weight is None or weight != 0 for weight in weights):
-            yield Problem(".".join(place), "every weight is 0, so nothing would be learned; raise one")
-
-
 def _augmented(values: Values) -> Iterator[Problem]:
     counts = [values.whole("augmentation", method) for method in _METHODS]
     users = [rung for rung in _rungs(values) if values.text(*rung, "data") == "augmented"]
@@ -210,6 +203,5 @@ _CHECKS: tuple[Callable[[Values], Iterator[Problem]], ...] = (
     _demo_task,
     _model,
     _architecture,
-    _distillation,
     _augmented,
 )

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
-from pipeline.equal_steps import Length, UnequalError, steps_of
+from pipeline.equal_steps import STEPS, Length, MixedError, UnequalError, epochs, length_of
 from pipeline.problems.ladder import SECTIONS, TEACHER
 from pipeline.problems.problem import Problem, did_you_mean, listed
 from pipeline.problems.values import Values
 
 _WAYS = ("steps", "epochs", "equal_to")
+_REMEDY = "as long as another needs steps on both ways, or epochs: take a budget in steps (budget=hours)"
 _BUDGET = ("pretraining", "teacher", "rung", "binary_activations")
 Place = tuple[str, ...]
 
@@ -17,8 +18,9 @@ def duration_problems(values: Values) -> Iterator[Problem]:
     ladder = _ladder(values)
     for place in [*(("budget", kind) for kind in _BUDGET), *((*rung, "duration") for rung in _rungs(values))]:
         yield from _one_way(values, place)
-    for section, name in _rungs(values):
-        yield from _equal(values, (section, name), ladder)
+    for rung in _rungs(values):
+        yield from _equal(values, rung, ladder)
+    yield from _mixed(values, ladder)
     yield from _evaluations(values, ladder)
 
 
@@ -29,9 +31,7 @@ def _one_way(values: Values, place: Place) -> Iterator[Problem]:
         shown = listed(given) + ": " if given else ""
         yield Problem(".".join(place), f"exactly one of steps, epochs and equal_to is needed, {shown}{found}")
     elif place[0] == "budget" and given == ["equal_to"]:
-        yield Problem(
-            f"{'.'.join(place)}.equal_to", "only a rung's own duration can be; give steps or epochs"
-        )
+        yield Problem(f"{'.'.join(place)}.equal_to", "for a rung's own duration only; give steps or epochs")
 
 
 def _equal(values: Values, rung: tuple[str, str], ladder: dict[str, Length]) -> Iterator[Problem]:
@@ -44,14 +44,35 @@ def _equal(values: Values, rung: tuple[str, str], ladder: dict[str, Length]) -> 
         yield Problem(where, f"no rung {other!r}; {did_you_mean(other, known)}known: {listed(known)}")
     elif _leads_to_the_teacher(other, ladder):
         try:
-            steps_of(rung[1], ladder)
+            length_of(rung[1], ladder)
+        except MixedError:
+            return
         except UnequalError as error:
             yield Problem(where, str(error))
 
 
+def _mixed(values: Values, ladder: dict[str, Length]) -> Iterator[Problem]:
+    """Said once for the ladder: the budget makes it so for all of them."""
+    found: dict[str, Problem] = {}
+    for rung in _rungs(values):
+        try:
+            if ladder[rung[1]].equal_to in ladder and _leads_to_the_teacher(rung[1], ladder):
+                length_of(rung[1], ladder)
+        except MixedError as error:
+            found[rung[1]] = Problem(".".join((*rung, "duration", "equal_to")), f"{error}; {_REMEDY}")
+        except UnequalError:
+            continue
+    if found:
+        first, *others = found
+        so = f"; so it is with {listed(others)}" if others else ""
+        yield Problem(found[first].field, f"{found[first].sentence}{so}")
+
+
 def _evaluations(values: Values, ladder: dict[str, Length]) -> Iterator[Problem]:
     evaluations = values.whole("budget", "evaluations")
-    lengths = {("budget", kind): values.whole("budget", kind, "steps") for kind in _BUDGET[1:]}
+    lengths: dict[Place, int | None] = {
+        ("budget", kind): values.whole("budget", kind, "steps") for kind in _BUDGET[1:]
+    }
     lengths |= {(*rung, "duration"): _steps(values, rung, ladder) for rung in _rungs(values)}
     for place, steps in lengths.items():
         if evaluations and steps and evaluations > steps:
@@ -65,28 +86,37 @@ def _steps(values: Values, rung: tuple[str, str], ladder: dict[str, Length]) -> 
     if own is not None or not values.written(*rung, "duration", "equal_to"):
         return own
     try:
-        return steps_of(rung[1], ladder) if _leads_to_the_teacher(rung[1], ladder) else None
+        amount = length_of(rung[1], ladder)
     except UnequalError:
         return None
+    return int(amount.count) if amount.unit == STEPS else None
 
 
 def _ladder(values: Values) -> dict[str, Length]:
-    return {
-        rung[1]: Length(
-            values.text(*rung, "init_from") or "",
-            values.whole(*_duration(values, rung), "steps"),
-            values.text(*_duration(values, rung), "equal_to"),
-        )
-        for rung in _rungs(values)
-    }
+    return {rung[1]: _length(values, rung) for rung in _rungs(values)}
+
+
+def _length(values: Values, rung: tuple[str, str]) -> Length:
+    place = _duration(values, rung)
+    parent, other = values.text(*rung, "init_from") or "", values.text(*place, "equal_to")
+    in_epochs = values.number(*place, "epochs")
+    if in_epochs is None:
+        return Length(parent, values.whole(*place, "steps"), equal_to=other)
+    batch_size = values.whole("training", _kind(values, rung), "batch_size") or 0
+    return Length(parent, in_epochs, epochs(batch_size), other)
 
 
 def _duration(values: Values, rung: tuple[str, str]) -> Place:
     """Where the rung's duration stands: as `Params.duration_of`."""
     if values.written(*rung, "duration"):
         return (*rung, "duration")
+    return ("budget", _kind(values, rung))
+
+
+def _kind(values: Values, rung: tuple[str, str]) -> str:
+    """Which section of `budget` and `training` it is trained by."""
     one_bit = rung[0] == "weights_activations" and values.whole(*rung, "activation_bits") == 1
-    return ("budget", "binary_activations" if one_bit else "rung")
+    return "binary_activations" if one_bit else "rung"
 
 
 def _leads_to_the_teacher(name: str, ladder: dict[str, Length]) -> bool:

@@ -5,8 +5,8 @@ for, and what would have been right. Unknown keys get the nearest known one, or 
 """
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -130,10 +130,18 @@ def _unknown_key(root: type[BaseModel], location: tuple[int | str, ...]) -> str:
     *parents, key = (str(part) for part in location)
     known = list(_section_at(root, parents).model_fields)
     elsewhere = [place for place, section in _sections(root) if key.replace("-", "_") in section.model_fields]
-    suggestion = did_you_mean(key, known)
+    at_hand = _at_hand(elsewhere, parents)
+    suggestion = "" if at_hand else did_you_mean(key, known)
     if not suggestion and elsewhere:
-        suggestion = f"it belongs under {' or '.join(elsewhere)}; "
+        suggestion = f"it belongs under {' or '.join(at_hand or elsewhere)}; "
     return f"unknown key; {suggestion}known: {listed(known)}"
+
+
+def _at_hand(places: Iterable[str], parents: Sequence[str]) -> list[str]:
+    """Those of the places that are of the same entry of a mapping, as of the same rung, by its name."""
+    entry = ".".join(parents[:2])
+    named = [place.replace(f"{parents[0]}.<name>", entry) for place in places] if len(parents) > 1 else []
+    return [place for place in named if place.startswith(f"{entry}.")]
 
 
 def _section_at(root: type[BaseModel], location: list[str]) -> type[BaseModel]:
@@ -146,11 +154,12 @@ def _section_at(root: type[BaseModel], location: list[str]) -> type[BaseModel]:
 
 
 def _sections(root: type[BaseModel], place: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
-    """Every section below, with its dotted place; a mapping of names shows as `<name>`."""
+    """Every section below, with its dotted place; a mapping of names shows as `<name>`, a list as `[n]`."""
     for name, field in root.model_fields.items():
         inside, below = _without_none(field.annotation), f"{place}{name}"
         if get_args(inside) and _is_section(get_args(inside)[-1]):
-            inside, below = get_args(inside)[-1], f"{below}.<name>"
+            of_list = get_origin(inside) is list
+            inside, below = get_args(inside)[-1], f"{below}[n]" if of_list else f"{below}.<name>"
         if _is_section(inside):
             yield below, inside
             yield from _sections(inside, f"{below}.")

@@ -32,6 +32,11 @@ class Entry:
         return Problem(f"{self.section}.{self.name}.{field}", sentence)
 
 
+def places(values: Values) -> dict[str, tuple[str, str]]:
+    """Where each rung stands, by its name: (section, name)."""
+    return {name: (section, name) for section in SECTIONS for name in values.names(section)}
+
+
 def ladder_problems(values: Values) -> Iterator[Problem]:
     """Every problem of the two sections of rungs and of `deliver`."""
     entries = [_entry(values, section, name) for section in SECTIONS for name in values.names(section)]

@@ -6,7 +6,7 @@ sums of two binary ones, starts from a ternary one (ternary weight splitting), o
 
 from collections.abc import Iterator
 
-from pipeline.problems.ladder import SECTIONS, TEACHER
+from pipeline.problems.ladder import TEACHER, places
 from pipeline.problems.problem import Problem
 from pipeline.problems.values import Values
 
@@ -15,7 +15,7 @@ Place = tuple[str, str]
 
 def width_problems(values: Values) -> Iterator[Problem]:
     """Every problem of every rung's width and split; a parent that is missing is the ladder's problem."""
-    rungs = {name: (section, name) for section in SECTIONS for name in values.names(section)}
+    rungs = places(values)
     for place in rungs.values():
         parent = values.text(*place, "init_from") or ""
         if parent == TEACHER or parent in rungs:
@@ -82,4 +82,5 @@ def _bits(values: Values, place: Place) -> tuple[int | None, int | None]:
 
 
 def _granularity(values: Values, place: Place) -> str:
-    return values.text(*place, "granularity") or "row"
+    group_size = values.whole(*place, "group_size")
+    return (values.text(*place, "granularity") or "row") + (f" of {group_size}" if group_size else "")

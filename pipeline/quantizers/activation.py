@@ -7,8 +7,9 @@
 Each says the same thing three times. `forward` is the reference, in plain autograd. `encode` gives the whole
 numbers that integer products multiply; `gradients` gives what autograd makes of `forward`, in fewer passes.
 
-Steps are positive by construction: what is learned is their logarithm. They are set once, from data, by
-`initialization/step_sizes.py`, and are saved with the weights. An unset step is NaN: none is used unnoticed.
+Steps are positive by construction: what is learned is their logarithm (`step_gradient.positive_step`). They
+are set once, from data, by `initialization/step_sizes.py`, and are saved with the weights. An unset step is
+NaN: none is used unnoticed.
 
 Shapes: x is [..., C] and a shift per channel [C]; in attention products [B, heads, S, C] and [heads, 1, C].
 """

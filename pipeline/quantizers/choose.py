@@ -1,17 +1,17 @@
-"""Which quantizer serves which width, and what a whole model's widths are.
+"""Which quantizer serves which matrix, and what a whole model's widths are.
 
-Adding a weight quantizer is one file beside this one and one line here.
+Adding a weight quantizer is one file beside this one and one line in `quantizer_names`: docs/quantizers.md.
 """
 
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from typing import Any, Literal
 
 from torch import Tensor
 
-from pipeline.quantizers.binary import binarize
+from pipeline.quantizer_names import ACTIVATIONS, WEIGHTS, serving_or_usual, usual
 from pipeline.quantizers.quantizer import Granularity, Quantized
-from pipeline.quantizers.ternary import ternarize
-from pipeline.quantizers.uniform import quantize_uniform
+from pipeline.quantizers.weight import Layout, WeightQuantizer
 
 FULL = 32
 
@@ -44,23 +44,45 @@ class Precision:
         return {n: value for n, value in asdict(self).items() if n in always or value != usual[n]}
 
 
-def quantize_weight(weight_OI: Tensor, bits: int, granularity: Granularity) -> Quantized:
-    """Quantize to 1 (BWN), 2 (TWN), 4 or 8 bits (uniform)."""
-    if bits == 1:
-        return binarize(weight_OI, granularity)
-    if bits == 2:
-        return ternarize(weight_OI, granularity)
-    return quantize_uniform(weight_OI, bits, granularity)
+def weight_quantizer(
+    precision: Precision, shape_OI: tuple[int, int], *, is_table: bool = False
+) -> WeightQuantizer | None:
+    """The quantizer of one matrix or table of a model; None at 32 bits.
+
+    Raises:
+        ValueError: groups of the precision's size do not fill a row.
+    """
+    bits = precision.embeddings if is_table else precision.weights
+    if bits == FULL:
+        return None
+    layout = Layout(bits, *shape_OI, precision.granularity, precision.group_size)
+    return build(weight_quantizer_name(precision, is_table=is_table), layout)
 
 
-def weight_quantizer_name(bits: int) -> str:
-    return {1: "binary (BWN)", 2: "ternary (TWN)", FULL: "none"}.get(bits, f"uniform symmetric, {bits} bits")
+def weight_quantizer_name(precision: Precision, *, is_table: bool = False) -> str:
+    """Which one a model's matrices or tables have: that of its precision where it serves their width."""
+    bits = precision.embeddings if is_table else precision.weights
+    return "none" if bits == FULL else serving_or_usual(WEIGHTS, precision.weight_quantizer, bits)
 
 
-def activation_quantizer_name(bits: int) -> str:
-    return {
-        1: "elastic binary, learned step and shift",
-        4: "learned step (LSQ)",
-        8: "symmetric per token, largest magnitude",
-        FULL: "none",
-    }[bits]
+def build(name: str, layout: Layout) -> WeightQuantizer:
+    """A weight quantizer by its name in `quantizer_names`."""
+    made = import_module(f"pipeline.quantizers.{WEIGHTS[name].module}").build(layout)
+    assert isinstance(made, WeightQuantizer)
+    return made
+
+
+def quantize_weight(
+    weight_OI: Tensor, bits: int, granularity: Granularity, *, group_size: int | None = None
+) -> Quantized:
+    """By what is usual at this width: BWN at 1, TWN at 2, min-max at 4 and 8 bits. They keep nothing."""
+    num_outputs, num_inputs = weight_OI.shape
+    layout = Layout(bits, num_outputs, num_inputs, granularity, group_size)
+    return build(usual(WEIGHTS, bits), layout).quantize(weight_OI)
+
+
+def activation_quantizer_name(precision: Precision) -> str:
+    """Which one a model's activations have."""
+    if precision.activations == FULL:
+        return "none"
+    return precision.activation_quantizer or usual(ACTIVATIONS, precision.activations)

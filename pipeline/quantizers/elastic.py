@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.quantizers.activation import ActivationQuantizer, Codes
-from pipeline.quantizers.step_gradient import dot, scale_gradient
+from pipeline.quantizers.step_gradient import dot, positive_step, scale_gradient
 from pipeline.quantizers.straight_through import straight_through
 
 
@@ -46,7 +46,7 @@ class ElasticBinary(ActivationQuantizer):
 
     def forward(self, x: Tensor) -> Tensor:
         shifted = x if self.shift is None else x - self.shift
-        step = scale_gradient(self.log_step.exp(), self._gradient_scale(x))
+        step = scale_gradient(positive_step(self.log_step), self._gradient_scale(x))
         # The signs do not depend on the step, so its exact derivative is known; the threshold of {0, 1} does.
         unit = step.detach() if self.signed else step
         ratio = (shifted / unit).clamp(-1.0 if self.signed else 0.0, 1.0)
@@ -56,7 +56,7 @@ class ElasticBinary(ActivationQuantizer):
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> Codes:
-        step = self.log_step.exp()
+        step = positive_step(self.log_step)
         if self.signed:
             is_high = x >= (0 if self.shift is None else self.shift)
             return Codes(is_high.to(torch.int8).mul_(2).sub_(1), step)

@@ -1,7 +1,7 @@
-"""What a weight quantizer returns: small integers and the scale that turns them back into weights.
+"""Quantized weights: small integers and the scales that turn them back into weights.
 
-Shapes: O output features (rows of a linear, entries of a table), I input features. A trailing 1 is a kept
-dimension; a matrix-wise scale has shape [1, 1].
+Shapes: O output features (rows of a linear, entries of a table), I input features, G groups of N
+neighbouring inputs in a row. A scale per row is [O, 1], per matrix [1, 1], per group [O, G].
 
 Scales are rounded to half precision *in training*, because that is how they are stored: a packed model then
 has exactly the weights that were trained, not nearly.
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 Granularity = Literal["row", "matrix", "group"]
+SMALLEST_HALF, LARGEST_HALF = 2**-24, 65504.0  # of the positive numbers of half precision
 
 
 @dataclass(frozen=True)
@@ -22,27 +23,35 @@ class Quantized:
 
     Attributes:
         codes_OI: whole numbers, int8.
-        scale_O1: [O, 1] (per row) or [1, 1] (per matrix); never negative, exactly a float16.
+        scale_OG: never negative, exactly a float16.
+        largest: the largest magnitude that a code may have.
     """
 
     codes_OI: Tensor
-    scale_O1: Tensor
+    scale_OG: Tensor
+    largest: int
+
+    @property
+    def num_groups(self) -> int:
+        """In a row; 1 where rows or the matrix share a scale."""
+        return self.scale_OG.shape[1]
 
     @property
     def values_OI(self) -> Tensor:
-        return self.codes_OI.to(self.scale_O1.dtype).mul_(self.scale_O1)
+        values_OI = self.codes_OI.to(self.scale_OG.dtype)
+        if self.num_groups == 1:
+            return values_OI.mul_(self.scale_OG)
+        values_OGN = values_OI.view(len(values_OI), self.num_groups, -1)
+        return values_OGN.mul_(self.scale_OG.unsqueeze(2)).flatten(1)
+
+    @property
+    def sums_O1(self) -> Tensor:
+        """The sum of each row's weights."""
+        codes_OGN = self.codes_OI.reshape(len(self.codes_OI), self.num_groups, -1)
+        sums_OG = codes_OGN.sum(dim=2) * self.scale_OG
+        return sums_OG.sum(dim=1, keepdim=True)
 
 
 def half_precision(values: Tensor) -> Tensor:
     """Round to the nearest float16 and keep the dtype."""
     return values.to(torch.float16).to(values.dtype)
-
-
-def mean(values_OI: Tensor, granularity: Granularity) -> Tensor:
-    """Mean per row [O, 1] or over the matrix [1, 1]."""
-    return values_OI.mean(dim=1, keepdim=True) if granularity == "row" else values_OI.mean().reshape(1, 1)
-
-
-def largest(values_OI: Tensor, granularity: Granularity) -> Tensor:
-    """Maximum per row [O, 1] or over the matrix [1, 1]."""
-    return values_OI.amax(dim=1, keepdim=True) if granularity == "row" else values_OI.amax().reshape(1, 1)

@@ -1,9 +1,24 @@
-"""Gradients of learned steps: their scale (LSQ, arXiv:1902.08153, section 2.2), and the sum they are."""
+"""Learned steps from their logarithms, and their gradients: their scale (LSQ, arXiv:1902.08153, section 2.2),
+and the sum they are."""
 
+import math
 from typing import Any, cast
 
 import torch
 from torch import Tensor
+
+from pipeline.quantizers.quantizer import LARGEST_HALF, SMALLEST_HALF
+from pipeline.quantizers.straight_through import straight_through
+
+_LOWEST, _HIGHEST = math.log(SMALLEST_HALF), math.log(LARGEST_HALF)
+
+
+def positive_step(log_step: Tensor) -> Tensor:
+    """The step, a positive number of half precision's range however far the optimizer went.
+
+    Outside that range the gradient is that of the step at its end, by which it finds back. NaN stays NaN.
+    """
+    return straight_through(log_step, log_step.detach().clamp(_LOWEST, _HIGHEST)).exp()
 
 
 def dot(first: Tensor, second: Tensor) -> Tensor:

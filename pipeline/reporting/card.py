@@ -6,9 +6,10 @@ from html import escape
 from typing import Any
 
 from pipeline.packing.inspect import summary
-from pipeline.record import origins
-from pipeline.reporting import table
+from pipeline.record import SUMS_OF_TWO, origins
+from pipeline.reporting import averaged, table, verdicts
 from pipeline.reporting.contents import Contents
+from pipeline.reporting.numbers import number
 
 _PAPERS = (
     "two-stage progressive quantization: Le et al., SustaiNLP 2022, aclanthology.org/2022.sustainlp-1.2",
@@ -43,6 +44,7 @@ def card(rung: str, contents: Contents) -> str:
         _use(rung, contents),
         "## Scores",
         _scores(rung, contents),
+        *_claims(rung, contents),
         "## Size",
         "\n".join(f"- {line}" for line in summary(contents.sizes[rung])),
         "## Lineage",
@@ -95,6 +97,7 @@ def _what(rung: str, contents: Contents) -> str:
     names = ("weight_bits", "embedding_bits", "activation_bits")
     weights, embeddings, activations = (model[name] for name in names)
     bits = f"weights {weights}, embeddings {embeddings}, activations {activations}"
+    bits += "; each weight is the sum of two 1-bit ones" if SUMS_OF_TWO in model["unusual"] else ""
     whole = "LayerNorms, biases and the head are not quantized"
     return f"Base model: {plain(base.name)}{where}. Bits: {bits}; {whole}."
 
@@ -123,8 +126,8 @@ def _scores(rung: str, contents: Contents) -> str:
     lines = ["| split | metric | this model | teacher |", "| --- | --- | ---: | ---: |"]
     for split, scores in model["scores"].items():
         lines += [
-            f"| {split} | {metric.replace('_', ' ')} | {table.number(value)} | "
-            f"{table.number(teacher['scores'][split][metric])} |"
+            f"| {split} | {metric.replace('_', ' ')} | {number(value)} | "
+            f"{number(teacher['scores'][split][metric])} |"
             for metric, value in scores.items()
         ]
     agreement = [
@@ -137,7 +140,28 @@ def _scores(rung: str, contents: Contents) -> str:
             "It says that there is no answer when its margin for that (logits of [CLS] less those of the "
             f"best answer) is over {model['no_answer_threshold']:g}, chosen on {own.selected_on}."
         )
-    return "\n".join([*lines, "", *table.counted(contents.results)[:2], *agreement])
+    over_seeds = _over_seeds(rung, contents)
+    return "\n".join([*lines, "", *over_seeds, *table.counted(contents.results)[:2], *agreement])
+
+
+def _over_seeds(rung: str, contents: Contents) -> list[str]:
+    """The table above is of this file; the recipe's own score is a mean."""
+    model, teacher = (contents.results["models"][name] for name in (rung, "teacher"))
+    if averaged.num_seeds(model) == 1:
+        return []
+    name = table.score_name(contents.results)
+    return [
+        f"The table is of this file, seed {model['seed']}. Over {averaged.num_seeds(model)} seeds the recipe "
+        f"gets {name} {averaged.score_cell(model)}, its teachers {averaged.score_cell(teacher)}; gap "
+        f"{averaged.gap_cell(model)}."
+    ]
+
+
+def _claims(rung: str, contents: Contents) -> list[str]:
+    """What it was compared for, if it was."""
+    found = [claim for claim in contents.results["claims"] if rung in claim["rungs"]]
+    lines = verdicts.lines({"claims": found}, table.score_name(contents.results))
+    return ["## Claims", "\n".join(f"- {plain(line)}" for line in lines)] if lines else []
 
 
 def _lineage(rung: str, contents: Contents) -> str:
@@ -147,6 +171,7 @@ def _lineage(rung: str, contents: Contents) -> str:
     lines = [" → ".join(names), "", *parts]
     lines += [
         f"- parent: {own.parent}, sha256 {own.parent_digest}",
+        f"- taught by: {own.teacher}, sha256 {own.teacher_digest}",
         f"- trained weights: sha256 {own.digest}",
     ]
     return "\n".join([*lines, f"- this file: sha256 {contents.results['models'][rung]['digest']}"])

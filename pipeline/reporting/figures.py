@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, Percent
 
 Models = Mapping[str, Mapping[str, Any]]
 # By bits of the activations; distinguishable with any colour vision (Okabe and Ito).
-COLOURS = {32: "#0072B2", 8: "#009E73", 4: "#E69F00", 1: "#D55E00"}
+COLOURS = {32: "#0072B2", 8: "#009E73", 4: "#E69F00", 2: "#CC79A7", 1: "#D55E00"}
 _STYLE: dict[Any, Any] = {
     "text.parse_math": False,
     "svg.hashsalt": "bitladder",
@@ -31,7 +31,10 @@ _LINE_HEIGHT = 15.0  # pixels between two labels
 
 
 def score_against_size(models: Models, *, score: str, constant: float | None) -> str:
-    """Every rung by the MiB of its packed file and its score; a line joins those that none beats in both."""
+    """Every rung by the MiB of its packed file and its score; a line joins those that none beats in both.
+
+    Of several seeds the score is the mean, with a bar from one standard deviation (`spread`) below to above.
+    """
     rungs = {name: m for name, m in models.items() if name != "teacher" and m["score"] is not None}
     with rc_context(_STYLE):
         figure = Figure(figsize=(9, 4.8), layout="constrained")
@@ -51,12 +54,16 @@ def score_against_size(models: Models, *, score: str, constant: float | None) ->
             if drawn:
                 label = f"activations {bits} bit"
                 sizes, scores = [model["mib"] for model in drawn], [model["score"] for model in drawn]
+                spreads = [model.get("spread") or 0.0 for model in drawn]
+                axes.errorbar(sizes, scores, spreads, fmt="none", ecolor=colour, elinewidth=1, zorder=1)
                 axes.scatter(sizes, scores, s=46, color=colour, label=label, zorder=2)
         _size_axis(axes, [model["mib"] for model in rungs.values()])
         axes.set_ylabel(score)
         axes.margins(x=0.14, y=0.1)
         if rungs:
-            axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=4, handletextpad=0.2)
+            axes.legend(
+                frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(COLOURS), handletextpad=0.2
+            )
         _name_points(figure, axes, rungs)
         return _svg(figure, "size")
 

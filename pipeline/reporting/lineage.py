@@ -1,4 +1,4 @@
-"""Which model started from which, as SVG, and where its first weights came from, in words.
+"""Which model started from which, and which was taught by a rung, as SVG; its first weights, in words.
 
 A model stands to the right of its parent. The first child goes on in its parent's row, so that a ladder is
 a straight line and its arms branch off downwards.
@@ -9,7 +9,8 @@ from html import escape
 from typing import Any
 
 from pipeline.record import Record, origins
-from pipeline.reporting.table import in_order, number
+from pipeline.reporting.numbers import number
+from pipeline.reporting.table import in_order
 
 Models = Mapping[str, Mapping[str, Any]]
 _WIDTH, _HEIGHT, _ACROSS, _DOWN = 110, 58, 20, 20
@@ -40,7 +41,11 @@ def svg(models: Models, records: Mapping[str, Record]) -> str:
     at = places(models)
     width = (max(column for column, _ in at.values()) + 1) * (_WIDTH + _ACROSS) - _ACROSS + 2
     height = (max(row for _, row in at.values()) + 1) * (_HEIGHT + _DOWN) - _DOWN + 2
+    taught = [(records[name].teacher or "", name) for name in at if name in records]
+    others = [(teacher, name) for teacher, name in taught if teacher != "teacher" and teacher in at]
+    height += _DOWN * bool(others)
     edges = [_edge(at[models[name]["parent"]], at[name]) for name in at if models[name]["parent"] in at]
+    edges += [_lesson(teacher, name, at) for teacher, name in others]
     boxes = [_box(name, models[name], at[name], drawn_parts(records.get(name))) for name in at]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="lineage" width="{width}" '
@@ -59,6 +64,17 @@ def _edge(parent: tuple[int, int], child: tuple[int, int]) -> str:
     return (
         f'<path d="M{x1 + _WIDTH},{y1 + _HEIGHT // 2} H{middle} V{y2 + _HEIGHT // 2} H{x2}" '
         'fill="none" stroke="#888"/>'
+    )
+
+
+def _lesson(teacher: str, student: str, at: Mapping[str, tuple[int, int]]) -> str:
+    """An arc from below the rung that taught to below the one it taught."""
+    (x1, y1), (x2, y2) = (_corner(at[name]) for name in (teacher, student))
+    start, end = (x1 + _WIDTH // 2, y1 + _HEIGHT), (x2 + _WIDTH // 2, y2 + _HEIGHT)
+    low = max(start[1], end[1]) + _DOWN
+    return (
+        f'<path d="M{start[0]},{start[1]} C{start[0]},{low} {end[0]},{low} {end[0]},{end[1]}" fill="none" '
+        f'stroke="#27c"><title>{escape(student)} was taught by {escape(teacher)}</title></path>'
     )
 
 

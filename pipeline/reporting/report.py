@@ -16,7 +16,7 @@ from pipeline.evaluation import selection
 from pipeline.packing.inspect import summary
 from pipeline.packing.size import MIB, Sizes
 from pipeline.record import origins
-from pipeline.reporting import figures, lineage, table
+from pipeline.reporting import averaged, figures, lineage, table, verdicts
 from pipeline.reporting.contents import Contents
 
 TEMPLATE = "report.html.j2"
@@ -33,8 +33,9 @@ def page(contents: Contents) -> str:
         lstrip_blocks=True,
     )
     results, models = contents.results, contents.results["models"]
+    name, shown = table.score_name(results), averaged.over_seeds(models)
     constant = results["majority_score"]
-    score = f"{table.score_name(results)} on {results['split']}"
+    score = f"{name} on {results['split']}"
     return environment.get_template(TEMPLATE).render(
         task=results["task"],
         headline=headline(results),
@@ -44,11 +45,12 @@ def page(contents: Contents) -> str:
         selected_on=results["checkpoint_selected_on"],
         chosen=selection.said(results["checkpoint_selected_on"], results["split"]),
         # Made by us from numbers and checked names; names are escaped where they are drawn.
-        size_plot=Markup(figures.score_against_size(models, score=score, constant=constant)),  # noqa: S704
+        size_plot=Markup(figures.score_against_size(shown, score=score, constant=constant)),  # noqa: S704
         lineage=Markup(lineage.svg(models, contents.records)),  # noqa: S704
         curves=Markup(figures.training_curves(contents.curves)) if contents.curves else "",  # noqa: S704
         sign_flips=Markup(figures.sign_flips(contents.sign_flips)) if contents.sign_flips else "",  # noqa: S704
-        claims=[_claim(claim) for claim in results["claims"]],
+        claims=[_claim(claim, name) for claim in results["claims"]],
+        rules=list(dict.fromkeys(claim["rule"] for claim in results["claims"] if claim["measure"])),
         agreements=agreement_rows(contents.agreements),
         parts=sizes_table(contents.sizes),
         size_lines={rung: summary(sizes) for rung, sizes in contents.sizes.items()},
@@ -59,7 +61,8 @@ def page(contents: Contents) -> str:
 
 def headline(results: Mapping[str, Any]) -> str:
     """The smallest rung within a point of the teacher; the best one when none is."""
-    rungs = {name: m for name, m in results["models"].items() if name != "teacher" and m["gap"] is not None}
+    models = averaged.over_seeds(results["models"])
+    rungs = {name: m for name, m in models.items() if name != "teacher" and m["gap"] is not None}
     if not rungs:
         return "No rung has a defined score."
     close = {name: model for name, model in rungs.items() if model["gap"] >= -_CLOSE} or {
@@ -68,7 +71,7 @@ def headline(results: Mapping[str, Any]) -> str:
         if model["score"] == max(m["score"] for m in rungs.values())
     }
     name = min(close, key=lambda name: (close[name]["bytes"], -close[name]["score"], name))
-    model, teacher = rungs[name], results["models"]["teacher"]
+    model, teacher = rungs[name], models["teacher"]
     bits = f"{_bits(model['weight_bits'])} weights, {_bits(model['activation_bits'])} activations"
     own = f"{name} ({bits}): {table.score_name(results)} {model['score']:.4f} in {model['mib']:.3f} MiB"
     of_teacher = f"{teacher['score']:.4f} in {teacher['mib']:.3f} MiB, {model['ratio']:.1f} times as much"
@@ -117,12 +120,14 @@ def data_rows(data: Mapping[str, Any] | None) -> list[tuple[str, str, str, str, 
     ]
 
 
-def _claim(claim: Mapping[str, Any]) -> dict[str, str]:
-    difference, error = claim["difference"], claim["standard_error"]
-    numbers = "undefined" if difference is None else f"{difference:+.4f}, standard error {error:.4f}"
-    seeds = "one seed" if claim["num_seeds"] == 1 else f"{claim['num_seeds']} seeds"
-    rests_on = f"{claim['num_examples']:,} examples, {seeds}"
-    return {**claim, "numbers": numbers, "rests_on": rests_on}
+def _claim(claim: Mapping[str, Any], score_name: str) -> dict[str, str]:
+    return {
+        "statement": claim["statement"],
+        "verdict": verdicts.verdict(claim),
+        "figures": verdicts.figures(claim, score_name),
+        "rests_on": verdicts.rests_on(claim),
+        "steps": verdicts.steps(claim),
+    }
 
 
 def _bits(bits: int) -> str:

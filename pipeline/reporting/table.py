@@ -1,10 +1,9 @@
 """`bitladder results`: metrics/results.json as a table, and under it what was counted."""
 
 import json
-import math
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -12,11 +11,16 @@ from rich.text import Text
 
 from pipeline import files, paths
 from pipeline.evaluation import selection
+from pipeline.evaluation.results import check
+from pipeline.record import SUMS_OF_TWO
+from pipeline.reporting import averaged, verdicts
 
 RESULTS = paths.RESULTS
 HEADINGS = ("rung", "W", "E", "A", "from", "score", "gap", "MiB", "ratio", "seconds")
-_LEFT = ("rung", "from")
-_MIN_WIDTH = 100
+UNUSUAL = "besides"
+_LEFT = ("rung", "from", UNUSUAL)
+_MIN_WIDTH = 120
+_UNBOUNDED = 1000
 
 
 class NoResultsError(RuntimeError):
@@ -24,18 +28,28 @@ class NoResultsError(RuntimeError):
 
 
 def main(as_json: bool) -> int:
-    """Print the results. Raises NoResultsError when there are none, saying which command makes them."""
+    """Print the results.
+
+    Raises:
+        NoResultsError: there are none; it says which command makes them.
+        OtherFormatError: another version wrote them.
+    """
     results = read_results()
     if as_json:
         sys.stdout.write(json.dumps(results, indent=2, sort_keys=True, allow_nan=False) + "\n")
         return 0
     console = Console(highlight=False)
-    # Off a terminal rich assumes 80 columns, which would cut names short.
-    console.width = max(console.width, _MIN_WIDTH) if not console.is_terminal else console.width
-    console.print(results_table(results, read_seconds(results)))
+    table = results_table(results, read_seconds(results))
+    if not console.is_terminal:  # rich assumes 80 columns there, which would cut names short
+        widest = Console(width=_UNBOUNDED).measure(table).maximum
+        console.width = max(console.width, _MIN_WIDTH, widest)
+    console.print(table)
     for line in counted(results):
         console.print(Text(line))
     console.print(Text("Seconds: training, where it was timed here."))
+    claimed = verdicts.lines(results, score_name(results))
+    for line in ["", *claimed] if claimed else []:
+        console.print(Text(line))
     return 0
 
 
@@ -43,6 +57,7 @@ def read_results() -> dict[str, Any]:
     if not RESULTS.is_file():
         raise NoResultsError(f"{RESULTS}: not there; `dvc repro evaluate` makes it")
     found: dict[str, Any] = files.read_json(RESULTS)
+    check(found, RESULTS)
     return found
 
 
@@ -61,16 +76,19 @@ def results_table(results: Mapping[str, Any], seconds: Mapping[str, float] | Non
     """A row per model, as `rows` orders them."""
     table = Table(title=Text(title(results)), title_justify="left", box=None, pad_edge=False)
     for heading in headings(results):
-        table.add_column(heading, justify="left" if heading in _LEFT else "right", no_wrap=True)
+        justify: Literal["left", "right"] = "left" if heading in _LEFT else "right"
+        table.add_column(heading, justify=justify, no_wrap=heading != UNUSUAL)
     for row in rows(results, seconds or {}):
         table.add_row(*map(Text, row))
     return table
 
 
 def headings(results: Mapping[str, Any]) -> tuple[str, ...]:
-    """HEADINGS; for questions with exact match after the score, which is their F1."""
-    after = HEADINGS.index("score") + 1
-    return (*HEADINGS[:after], "EM", *HEADINGS[after:]) if _has_questions(results) else HEADINGS
+    """HEADINGS; for questions with exact match after the score, their F1; what is unusual, if anything is."""
+    before = HEADINGS.index("score")
+    besides = (UNUSUAL,) if _has_unusual(results) else ()
+    exact = ("EM",) if _has_questions(results) else ()
+    return (*HEADINGS[:before], *besides, HEADINGS[before], *exact, *HEADINGS[before + 1 :])
 
 
 def rows(results: Mapping[str, Any], seconds: Mapping[str, float]) -> list[list[str]]:
@@ -81,9 +99,10 @@ def rows(results: Mapping[str, Any], seconds: Mapping[str, float]) -> list[list[
             name,
             *(str(models[name][key]) for key in ("weight_bits", "embedding_bits", "activation_bits")),
             models[name]["parent"] or "-",
-            number(models[name]["score"]),
-            *([number(models[name]["accuracy"])] if _has_questions(results) else []),
-            "-" if name == "teacher" else number(models[name]["gap"], sign="+"),
+            *([", ".join(models[name]["unusual"])] if _has_unusual(results) else []),
+            averaged.score_cell(models[name]),
+            *([_exact_match(models[name], results)] if _has_questions(results) else []),
+            "-" if name == "teacher" else averaged.gap_cell(models[name]),
             f"{models[name]['mib']:.3f}",
             f"{models[name]['ratio']:.1f}",
             f"{seconds[name]:.0f}" if name in seconds else "-",
@@ -120,15 +139,24 @@ def counted(results: Mapping[str, Any]) -> list[str]:
     """What the numbers of the table are, a sentence each."""
     split, constant = results["split"], results["majority_score"]
     chance = "" if constant is None else f" {constant_answer(results)} scores {constant:.4f}."
-    seeds = "one seed" if results["num_seeds"] == 1 else f"{results['num_seeds']} seeds"
+    what = f"{score_name(results)} on {counted_rows(results)} of {split}"
     return [
-        f"Score: {score_name(results)} on {counted_rows(results)} of {split}, {seeds}.{chance}",
+        f"Score: {what}, {averaged.said(results)}.{chance}",
         "Rungs are scored from their packed file. Checkpoints were "
         f"{selection.said(results['checkpoint_selected_on'], split)}. Gap: score less the teacher's.",
         "W, E, A: bits of weights, embeddings, activations. MiB: the written model.safetensors, all of it; "
         "ratio: the teacher's against it.",
+        *_of_seeds(results),
+        *([f"{UNUSUAL.capitalize()}: what is not usual at these bits."] * _has_unusual(results)),
+        *of_split(model["unusual"] for model in results["models"].values()),
         *_of_questions(results),
     ]
+
+
+def of_split(unusual: Iterable[Iterable[str]]) -> list[str]:
+    """What 1 bit means of a split rung, where there is one. `unusual`: of every model shown."""
+    note = f"{SUMS_OF_TWO.capitalize()}: split, two 1-bit codes per weight, of which W and E count one."
+    return [note] if any(SUMS_OF_TWO in words for words in unusual) else []
 
 
 def counted_rows(results: Mapping[str, Any]) -> str:
@@ -148,6 +176,21 @@ def _has_questions(results: Mapping[str, Any]) -> bool:
     return results.get("kind") == "question_answering"
 
 
+def _has_unusual(results: Mapping[str, Any]) -> bool:
+    return any(model["unusual"] for model in results["models"].values())
+
+
+def _exact_match(model: Mapping[str, Any], results: Mapping[str, Any]) -> str:
+    return averaged.metric_cell(model, results["split"], "exact_match")
+
+
+def _of_seeds(results: Mapping[str, Any]) -> list[str]:
+    if results["num_seeds"] == 1:
+        return []
+    published = results["models"]["teacher"]["seed"]
+    return [f"Files and sizes are those of seed {published}; the gap is to the teacher of the same seed."]
+
+
 def _of_questions(results: Mapping[str, Any]) -> list[str]:
     if not _has_questions(results):
         return []
@@ -158,11 +201,6 @@ def _of_questions(results: Mapping[str, Any]) -> list[str]:
             f"{selection.said(results['checkpoint_selected_on'], results['split'])} (results --json has it)."
         )
     return lines
-
-
-def number(value: float | None, *, sign: str = "") -> str:
-    """Four digits; what is undefined says so."""
-    return "undefined" if value is None or not math.isfinite(value) else f"{value:{sign}.4f}"
 
 
 def _narrowness(model: Mapping[str, Any]) -> tuple[int, int]:

@@ -1,12 +1,12 @@
 """Stage `evaluate`: scores of every delivered rung, from its packed file, and of the teacher; sizes; claims.
 
 Writes `metrics/results.json` (everything), `metrics/table.csv` (a row per model) and `metrics/curves.csv`
-(every rung's training curve). The validation splits scored here chose nothing: checkpoints were chosen on
-the selection split, which is held out of train.
+(every rung's training curve). The validation splits scored here chose nothing, unless params.yaml asks for
+the peers' habit (`evaluation.selection`). Means over seeds are made of these scores and those of `repeat`;
+`score` is always that of `seed`, whose file is packed.
 """
 
 import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,10 @@ from typing import Any
 
 from pipeline import files, paths, record
 from pipeline.data.progress import say
+from pipeline.evaluation.results import FORMAT, KEY
+from pipeline.evaluation.seeds import over_seeds
+from pipeline.ladder.rung import climb
+from pipeline.ladder.unusual import unusual
 from pipeline.params import Params, Task
 from pipeline.record import Record
 
@@ -22,6 +26,8 @@ TEACHER = "teacher"
 RESULTS = paths.RESULTS
 TABLE, CURVES = (paths.METRICS / name for name in ("table.csv", "curves.csv"))
 _COLUMNS = ("parent", "weight_bits", "embedding_bits", "activation_bits", "mib", "ratio", "score", "gap")
+_OF_SEEDS = ("mean", "std", "num_seeds")
+_HEADINGS = ("rung", *_COLUMNS, *_OF_SEEDS, "selected_on")
 
 
 @dataclass(frozen=True)
@@ -32,12 +38,14 @@ class Answers:
         score: of the first split.
         accuracy: share of its rows that are exactly right (of questions, exact match), None for a regression.
         threshold: margin over which a question has no answer, as the model was published with it.
+        rows_NK: what the score is made of, by example; see `Scored`.
     """
 
     scores: dict[str, dict[str, float | None]]
     score: float | None
     accuracy: float | None
     threshold: float | None = None
+    rows_NK: Any = None
 
 
 def run(params: Params, rung: str | None = None) -> None:
@@ -46,17 +54,33 @@ def run(params: Params, rung: str | None = None) -> None:
 
     splits = _read_splits(params.task)
     read = _rows_read(params.task, splits)
-    models = {name: _evaluate(params, name, splits) for name in (TEACHER, *params.deliver)}
+    scored = {name: _evaluate(params, name, splits) for name in (TEACHER, *params.deliver)}
+    models = {name: entry for name, (entry, _) in scored.items()}
+    rows = {name: rows_NK for name, (_, rows_NK) in scored.items()}
     _compare_with_teacher(models)
+    for name, found in over_seeds({params.seed: models, **other_seeds(params)}).items():
+        models[name]["seeds"] = found
+    for name, words in _unusual(params).items():
+        models[name]["unusual"] = words
     results = {
+        KEY: FORMAT,
         **_setting(params, splits, models),
         "rows_read": read,
         "models": models,
-        "claims": claims(models),
+        "claims": claims(params.claims, models, _without_each(params, rows)),
     }
     files.write_json(RESULTS, results)
     files.write_text(TABLE, table_csv(models))
     files.write_text(CURVES, curves_csv(params.deliver))
+
+
+def other_seeds(params: Params) -> dict[int, dict[str, Any]]:
+    """Models of every seed but the graph's own, as `repeat` left them, in the shape of results.json's.
+
+    Raises:
+        IntegrityError: a seed's are not there or of another task.
+    """
+    return {seed: _models_of(params, seed) for seed in params.seeds if seed != params.seed}
 
 
 def folder_of(name: str) -> Path:
@@ -65,9 +89,12 @@ def folder_of(name: str) -> Path:
 
 
 def table_csv(models: Mapping[str, Mapping[str, Any]]) -> str:
-    """A row per model; what is undefined is empty."""
-    rows = [[name, *(_cell(model[column]) for column in _COLUMNS)] for name, model in models.items()]
-    return _csv(["rung", *_COLUMNS], rows)
+    """A row per model: one seed's score and gap, then over how many seeds which mean; undefined is empty."""
+    rows = [
+        [name, *(_cell(value) for value in (*_own(model), *_over_seeds(model), model["selected_on"]))]
+        for name, model in models.items()
+    ]
+    return files.csv_text(list(_HEADINGS), rows)
 
 
 def curves_csv(rungs: Sequence[str]) -> str:
@@ -76,7 +103,7 @@ def curves_csv(rungs: Sequence[str]) -> str:
     for rung in rungs:
         with (paths.model_dir(rung) / paths.CURVE).open(newline="", encoding="utf-8") as file:
             rows += [[rung, row["step"], row["loss"], row["score"]] for row in csv.DictReader(file)]
-    return _csv(["rung", "step", "loss", "score"], rows)
+    return files.csv_text(["rung", "step", "loss", "score"], rows)
 
 
 def most_frequent(frame: Any, task: Task) -> tuple[float | None, float | None]:
@@ -110,9 +137,40 @@ def majority_score(labels: Sequence[int], task: Task) -> float | None:
 
 
 def ladder_to(name: str) -> list[Record]:
-    """Records from the teacher down to a rung, its own last; for the teacher its own alone."""
-    own = _record(name)
-    return [own] if name == TEACHER or own.parent is None else [*ladder_to(own.parent), own]
+    """Records from the teacher down to a delivered rung, its own last; for the teacher its own alone.
+
+    Its ancestors' are those of training: what an earlier ladder packed under their names may lie there still.
+    """
+    ladder = [record.read(folder_of(name))]
+    while ladder[0].name != TEACHER and ladder[0].parent is not None:
+        ladder.insert(0, record.read(paths.model_dir(ladder[0].parent)))
+    return ladder
+
+
+def _own(model: Mapping[str, Any]) -> list[Any]:
+    return [model[column] for column in _COLUMNS]
+
+
+def _over_seeds(model: Mapping[str, Any]) -> list[Any]:
+    """Of a model that not every seed has, its one score."""
+    alone = {"mean": model["score"], "std": None, "num_seeds": 1}
+    return [(model.get("seeds") or alone)[column] for column in _OF_SEEDS]
+
+
+def _unusual(params: Params) -> dict[str, list[str]]:
+    """What tables say of each model beside its bits."""
+    rungs = {rung.name: unusual(rung) for rung in climb(params)}
+    return {TEACHER: [], **{name: rungs[name] for name in params.deliver}}
+
+
+def _models_of(params: Params, seed: int) -> dict[str, Any]:
+    path = paths.seed_results(seed)
+    found = files.read_json(path) if path.is_file() else {}
+    if found.get("task") != params.task.name:
+        what = f"of task {found['task']!r}" if "task" in found else "not there"
+        raise files.IntegrityError(f"{path}: {what}; `dvc repro repeat@{seed}` makes it")
+    models: dict[str, Any] = found["models"]
+    return models
 
 
 def _read_splits(task: Task) -> dict[str, Any]:
@@ -130,13 +188,14 @@ def _rows_read(task: Task, splits: Mapping[str, Any]) -> dict[str, int]:
     return {name: len(frame) for name, frame in splits.items()} | read
 
 
-def _evaluate(params: Params, name: str, splits: Mapping[str, Any]) -> dict[str, Any]:
+def _evaluate(params: Params, name: str, splits: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """The model's entry in results.json, and `Answers.rows_NK`."""
     digests = files.verify(folder_of(name))
     ladder, answers = ladder_to(name), _score(params.task, name, splits)
     own = ladder[-1]
     size_bytes = (folder_of(name) / WEIGHTS).stat().st_size
     say(f"evaluate {name}: score {'undefined' if answers.score is None else f'{answers.score:.4f}'}")
-    return {
+    entry = {
         "stage": own.stage,
         "parent": own.parent,
         "weight_bits": own.bits["weights"],
@@ -154,8 +213,10 @@ def _evaluate(params: Params, name: str, splits: Mapping[str, Any]) -> dict[str,
         "selected_on": own.selected_on,
         "steps": own.steps,
         "total_steps": sum(above.steps for above in ladder if above.name != TEACHER),
+        "augmented_steps": sum(above.steps for above in ladder if above.data.get("kind") == "augmented"),
         "ancestors": [str(above.parent) for above in ladder],
     }
+    return entry, answers.rows_NK
 
 
 def _score(task: Task, name: str, splits: Mapping[str, Any]) -> Answers:
@@ -174,7 +235,32 @@ def _score(task: Task, name: str, splits: Mapping[str, Any]) -> Answers:
     }
     first = found[task.validation_splits[0]]
     scores = {split: scored.scores for split, scored in found.items()}
-    return Answers(scores, first.score, first.right, threshold)
+    return Answers(scores, first.score, first.right, threshold, first.rows_NK)
+
+
+def _without_each(params: Params, rows: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Of the rungs that a claim is about, each measure without each example in turn. `rows`: rows_NK."""
+    from pipeline.evaluation import claims, left_out
+
+    wanted = {name: rows[name] for name in claims.named(params.claims) if rows.get(name) is not None}
+    return {
+        name: {
+            measure: left_out.scores_without_each(rows_NK, score)
+            for measure, score in _measures(params.task).items()
+        }
+        for name, rows_NK in wanted.items()
+    }
+
+
+def _measures(task: Task) -> dict[str, Any]:
+    """How each measure comes from `rows_NK`."""
+    from pipeline.evaluation import claims, left_out
+
+    if task.kind == "question_answering":
+        return {claims.SCORE: left_out.of_marks}
+    score = {claims.SCORE: left_out.of_predictions(task.metrics)}
+    right = {claims.ACCURACY: left_out.of_predictions(["accuracy"])}
+    return score | right if task.kind == "classification" else score
 
 
 def _compare_with_teacher(models: dict[str, dict[str, Any]]) -> None:
@@ -197,26 +283,12 @@ def _setting(params: Params, splits: Mapping[str, Any], models: Mapping[str, Any
         "rows": {name: len(frame) for name, frame in splits.items()},
         "majority": {name: share for name, (share, _) in majorities.items()},
         "majority_score": majorities[task.validation_splits[0]][1],
-        "num_seeds": len({model["seed"] for model in models.values()}),
+        "num_seeds": len(params.seeds),
         "checkpoint_selected_on": ", ".join(sorted({str(model["selected_on"]) for model in models.values()})),
     }
-
-
-def _record(name: str) -> Record:
-    """Of a delivered rung from its packed folder; of one that others only start from, as it was trained."""
-    packed = paths.packed_dir(name)
-    return record.read(packed if (packed / record.RECORD).is_file() else paths.model_dir(name))
 
 
 def _cell(value: Any) -> Any:
     if isinstance(value, float):
         return f"{value:.6g}"
     return "" if value is None else value
-
-
-def _csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()

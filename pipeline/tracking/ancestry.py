@@ -1,9 +1,9 @@
 """From a rung back to the teacher and the pre-trained model, as MLflow knows it, checked against the records.
 
 MLflow: a logged model was made by a run, that run has its parent as model input, and so on. Files:
-record.json names the parent and its digest. Each is complete by itself; a lineage is proved when both say
-the same at every step and the files, packed ones too, are what their manifests promise. Whatever differs is
-told by name.
+record.json names the parent, the teacher and their digests. Each is complete by itself; a lineage is proved
+when both say the same at every step and the files, packed ones too, are what their manifests promise. What
+differs is told by name.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -33,6 +33,7 @@ class Step:
     name: str
     stage: str
     parent: str | None
+    taught_by: str | None
     bits: dict[str, int]
     score: float | None
     mib: float | None
@@ -113,6 +114,7 @@ def _check(lineage: Lineage, model: "LoggedModel", parent: "LoggedModel | None")
         return
     lineage.chain.append(_step(model, own))
     lineage.disagreements += [f"{name}: {text}" for text in _differences(model, own, parent)]
+    lineage.disagreements += [f"{name}: {text}" for text in _taught_by_another(own)]
     try:
         files.verify(paths.model_dir(name))
     except files.IntegrityError as error:
@@ -126,6 +128,7 @@ def _differences(model: "LoggedModel", own: Record, parent: "LoggedModel | None"
         "stage": own.stage,
         "init_from": own.parent,
         "init_from_digest": own.parent_digest,
+        "teacher": own.teacher,
         "teacher_digest": own.teacher_digest,
         "weight_bits": str(own.bits["weights"]),
         "embedding_bits": str(own.bits["embeddings"]),
@@ -142,6 +145,14 @@ def _differences(model: "LoggedModel", own: Record, parent: "LoggedModel | None"
         for key, file, mlflow in found + walked
         if file != mlflow
     ]
+
+
+def _taught_by_another(own: Record) -> list[str]:
+    """Where the model that taught is not the one that lies there now."""
+    teacher = _record(own.teacher) if own.teacher else None
+    if teacher is None or teacher.digest == own.teacher_digest:
+        return []
+    return [f"taught by {own.teacher} {own.teacher_digest}, which is {teacher.digest} on disk"]
 
 
 def _packed_differences(client: "MlflowClient", model: "LoggedModel") -> list[str]:
@@ -178,6 +189,7 @@ def _step(model: "LoggedModel", own: Record) -> Step:
         name=own.name,
         stage=own.stage,
         parent=own.parent,
+        taught_by=own.teacher,
         bits=own.bits,
         score=execution.finite(result.get("score")),
         mib=execution.finite(result.get("mib")),

@@ -138,23 +138,31 @@ def _chain_row(step: Step) -> tuple[str, ...]:
 
 
 def _first_weights(step: Step) -> str:
-    """Parts with the same origin on one line: `embeddings, pooler, head copied from ...`."""
+    """Parts with the same origin on one line, `embeddings, head copied from ...`; then a rung that taught."""
     origins: dict[str, list[str]] = {}
     for selector, origin in record.origins([Part(**value) for value in step.init]).items():
         origins.setdefault(str(origin), []).append(selector)
-    return "\n".join(f"{', '.join(selectors)} {origin}" for origin, selectors in origins.items())
+    lines = [f"{', '.join(selectors)} {origin}" for origin, selectors in origins.items()]
+    return "\n".join([*lines, f"taught by {step.taught_by}"] if _is_taught_by_a_rung(step) else lines)
+
+
+def _is_taught_by_a_rung(step: Step) -> bool:
+    return step.taught_by not in (None, "teacher")
 
 
 def _show_choice(choice: Choice, name: str) -> None:
     console = _console()
     table = Table(title=f"Versions of {escape(name)}", title_justify="left")
-    for column in ("rung", "version", "W-E-A bits", "score", "MiB", "digest", "verdict"):
-        table.add_column(column, justify="right" if column in {"score", "MiB"} else "left", overflow="fold")
+    for column in ("rung", "version", "W-E-A bits", "score", "seeds", "MiB", "digest", "verdict"):
+        right = column in {"score", "seeds", "MiB"}
+        table.add_column(column, justify="right" if right else "left", overflow="fold")
     for one in choice.ranked:
         table.add_row(*_candidate_row(one, "chosen" if one == choice.best else "competed"))
     for one, objection in choice.excluded:
         table.add_row(*_candidate_row(one, objection))
     console.print(table)
+    if any(one.num_seeds > 1 for one in (*choice.ranked, *(one for one, _ in choice.excluded))):
+        console.print("Score: of several seeds their mean, which is what ranks; the file is one seed's.")
     if choice.best is None:
         console.print(escape(f"Nothing chosen: {choice.reason}. The alias {ALIAS} stays where it was."))
         return
@@ -169,7 +177,8 @@ def _candidate_row(one: Candidate, verdict: str) -> list[str]:
         one.rung,
         one.version,
         bits,
-        _decimal(one.score, 4),
+        _decimal(one.counted, 4),
+        str(one.num_seeds),
         _decimal(one.mib, 2),
         fields.short(one.digest),
     ]
@@ -182,6 +191,8 @@ def _choice_json(choice: Choice, name: str, wanted: Criteria) -> dict[str, Any]:
         "rung": chosen.rung if chosen else None,
         "version": chosen.version if chosen else None,
         "score": chosen.score if chosen else None,
+        "mean": chosen.mean if chosen else None,
+        "num_seeds": chosen.num_seeds if chosen else None,
         "mib": chosen.mib if chosen else None,
         "digest": chosen.digest if chosen else None,
         "reason": choice.reason,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import files, paths, record
+from pipeline.evaluation.results import check
 from pipeline.params import Params
 from pipeline.record import Record
 
@@ -58,6 +59,20 @@ class Model:
         return finite((self.result or {}).get("score"))
 
     @property
+    def num_seeds(self) -> int:
+        """How many trainings, each from its own seed, `mean` is of."""
+        return int(self._seeds.get("num_seeds", 1))
+
+    @property
+    def mean(self) -> float | None:
+        """Of the scores of several seeds; None with one, or where the score of one is undefined."""
+        return finite(self._seeds.get("mean")) if self.num_seeds > 1 else None
+
+    @property
+    def _seeds(self) -> dict[str, Any]:
+        return (self.result or {}).get("seeds") or {}
+
+    @property
     def mib(self) -> float | None:
         """Size of the weights file that `evaluate` measured."""
         return finite((self.result or {}).get("mib"))
@@ -65,15 +80,20 @@ class Model:
 
 @dataclass(frozen=True)
 class Execution:
-    """Every model of the ladder, parents before children, and what they were evaluated on."""
+    """Every model of the ladder, parents before children, what they were evaluated on, and what was claimed.
+
+    `claims`: as metrics/results.json has them.
+    """
 
     task: str
     models: tuple[Model, ...]
     evaluated_on: str | None
+    claims: tuple[dict[str, Any], ...] = ()
 
     @property
     def key(self) -> str:
-        return files.digest([self.task, *sorted((model.name, model.key) for model in self.models)])
+        models = sorted((model.name, model.key) for model in self.models)
+        return files.digest([self.task, *models, *self.claims])
 
 
 def read(params: Params) -> Execution:
@@ -81,12 +101,13 @@ def read(params: Params) -> Execution:
 
     Raises:
         IntegrityError: a folder, a packed copy, a result or a parent is not what the records say.
+        OtherFormatError: the results are those of another version.
     """
     evaluated = results(params.task.name)
     found = [
         _model(name, params.deliver, evaluated) for name in names(params) if paths.model_dir(name).is_dir()
     ]
-    return Execution(params.task.name, _parents_first(found), evaluated_on(params))
+    return Execution(params.task.name, _parents_first(found), evaluated_on(params), tuple(_claims(evaluated)))
 
 
 def results(task: str) -> dict[str, Any]:
@@ -145,6 +166,14 @@ def finite(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) else None
+
+
+def _claims(evaluated: dict[str, Any]) -> list[dict[str, Any]]:
+    if not evaluated:
+        return []
+    found = files.read_json(RESULTS)
+    check(found, RESULTS)
+    return list(found.get("claims", []))
 
 
 def _content(path: Path) -> str | None:

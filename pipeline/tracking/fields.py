@@ -7,6 +7,7 @@ cut visibly here, and a number that is not finite never becomes a metric: its na
     training/<column of curve.csv>   by step, while training
     trained/<split>/<metric>         the trained model, as its record says
     eval/score, eval/<split>/<metric>, eval/gap    the packed model (the teacher as it is)
+    eval/seeds/mean, std, gap_mean, gap_std, num_seeds    over several seeds, where there are
     size/mib, size/bytes, size/ratio               the written weights file
     sign_flips/<tensor>              by step: share of latent weights whose sign changed since initialization
     trained/sign_flips               the same of the trained model, mean over tensors
@@ -14,12 +15,13 @@ cut visibly here, and a number that is not finite never becomes a metric: its na
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline import paths
+from pipeline.claim_kinds import qualified
 from pipeline.evaluation.selection import is_optimistic
 from pipeline.record import Record, origins
 from pipeline.tracking.execution import WEIGHTS, Model, finite
@@ -66,6 +68,8 @@ def tags(model: Model, evaluated_on: str | None) -> dict[str, str]:
     values: dict[str, Any] = {
         "name": own.name,
         "score": model.score,
+        "num_seeds": model.num_seeds if model.num_seeds > 1 else None,
+        "mean": model.mean,
         "mib": model.mib,
         "weight_bits": own.bits["weights"],
         "embedding_bits": own.bits["embeddings"],
@@ -89,6 +93,25 @@ def tags(model: Model, evaluated_on: str | None) -> dict[str, str]:
         "schema_version": SCHEMA_VERSION,
     }
     return {f"bitladder.{key}": cut(value) for key, value in flatten(values) if value is not None}
+
+
+def verdicts(claims: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Of an execution's claims, by kind and pair: holds, does not hold, within noise, not judged; and
+    what else the rungs differ in.
+    """
+    return {
+        legal_key(f"claim/{_pair(claim)}"): qualified(claim["verdict"], claim["unequal"]) for claim in claims
+    }
+
+
+def margins(claims: Sequence[Mapping[str, Any]]) -> list[tuple[str, float]]:
+    """The difference that each claim was judged by, and half its 95 % interval."""
+    found = [
+        (legal_key(f"claim/{_pair(claim)}/{what}"), finite(claim[what]))
+        for claim in claims
+        for what in ("difference", "margin")
+    ]
+    return [(key, value) for key, value in found if value is not None]
 
 
 def points(model: Model) -> list[Point]:
@@ -146,10 +169,21 @@ def _evaluation(result: dict[str, Any]) -> Iterator[tuple[str, Any, int, bool]]:
     for split, scores in result.get("scores", {}).items():
         for metric, score in scores.items():
             yield legal_key(f"eval/{split}/{metric}"), score, 0, True
+    yield from _over_seeds(result.get("seeds") or {})
     places = {"gap": "eval/gap", "mib": "size/mib", "bytes": "size/bytes", "ratio": "size/ratio"}
     for name, key in places.items():
         if result.get(name) is not None:
             yield key, result[name], 0, True
+
+
+def _over_seeds(seeds: dict[str, Any]) -> Iterator[tuple[str, Any, int, bool]]:
+    if seeds.get("num_seeds", 1) > 1:
+        for name in ("mean", "std", "gap_mean", "gap_std", "num_seeds"):
+            yield f"eval/seeds/{name}", seeds[name], 0, True
+
+
+def _pair(claim: Mapping[str, Any]) -> str:
+    return f"{claim['claim']}/{'-over-'.join(claim['rungs'])}"
 
 
 def _curve(path: Path) -> Iterator[tuple[int, str, float | None]]:

@@ -1,7 +1,7 @@
 """Everything an execution knows, written to MLflow once.
 
     experiment bitladder/<task>
-      run "execution-...": settings, the score of every rung, results.json
+      run "execution-...": settings, the score of every rung, the verdict on each claim, results.json
         a run per model: params, metrics by step, final scores, data digests; its parent as model input
           its logged model (model_files.py), and a registered version if it is delivered (versions.py)
 
@@ -120,12 +120,13 @@ def _describe_execution(client: "MlflowClient", run: "Run", found: Execution, pa
         mode="json", include={"task", "model", "budget", "seed", "seeds", "evaluation"}
     )
     known = {key: fields.cut(value) for key, value in fields.flatten(settings) if value is not None}
-    _log_params(client, run, {**known, "models": " ".join(model.name for model in found.models)})
+    known["models"] = " ".join(model.name for model in found.models)
+    _log_params(client, run, {**known, **fields.verdicts(found.claims)})
     scores = [(f"score/{model.name}", model.score) for model in found.models]
+    numbers = [(key, value) for key, value in scores if value is not None] + fields.margins(found.claims)
     at = run.info.start_time
-    client.log_batch(
-        run.info.run_id, metrics=[Metric(key, score, at, 0) for key, score in scores if score is not None]
-    )
+    for batch in _batches([Metric(key, value, at, 0) for key, value in numbers]):
+        client.log_batch(run.info.run_id, metrics=batch)
     if execution.RESULTS.is_file():
         client.log_artifact(run.info.run_id, str(execution.RESULTS))
 

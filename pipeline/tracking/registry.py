@@ -1,9 +1,10 @@
 """Which registered rung is best, why, and the alias `champion` that says so in the registry.
 
-The choice is a function of written evidence alone: score, size, bits, digest. Never of time, and never of
-a version's number, which is a matter of who published first. A score that is missing or not finite does
-not compete; neither does one from other validation data, nor one that a later evaluation of the same
-weights replaced, nor that of a rung which was trained again since.
+The choice is a function of written evidence alone: score, size, bits, digest. The score is the mean where
+there are several seeds: a recipe is not as good as its luckiest training. Never of time, and never of a
+version's number, which is a matter of who published first. A score that is missing or not finite does not
+compete; neither does one from other validation data, nor one that a later evaluation of the same weights
+replaced, nor that of a rung which was trained again since.
 """
 
 from collections.abc import Mapping
@@ -25,7 +26,13 @@ ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class Candidate:
-    """One registered version, as its tags describe it. `mib` is the size of the weights file."""
+    """One registered version, as its tags describe it.
+
+    Attributes:
+        score: of this file, which is one seed's.
+        mib: size of the weights file.
+        mean: over `num_seeds` trainings, where there are several; None where one of them has no score.
+    """
 
     rung: str
     version: str
@@ -37,6 +44,18 @@ class Candidate:
     activation_bits: int
     evaluated_on: str | None = None
     superseded_by: str | None = None
+    mean: float | None = None
+    num_seeds: int = 1
+
+    @property
+    def counted(self) -> float | None:
+        """What it is ranked by: the mean of several seeds, else its one score; None where not finite."""
+        return finite(self.mean if self.num_seeds > 1 else self.score)
+
+    @property
+    def of_seeds(self) -> str:
+        """What `counted` is, where it is not the score of this file."""
+        return f"mean over {self.num_seeds} seeds" if self.num_seeds > 1 else ""
 
 
 @dataclass(frozen=True)
@@ -66,7 +85,7 @@ NOT_KNOWN = Today()
 
 
 def choose(candidates: list[Candidate], criteria: Criteria, today: Today = NOT_KNOWN) -> Choice:
-    """Highest score first, then the smaller file, then name and digest.
+    """Highest score (or mean over seeds) first, then the smaller file, then name and digest.
 
     Args:
         candidates: in any order; the result does not depend on it.
@@ -125,6 +144,8 @@ def _candidate(version: "ModelVersion") -> Candidate:
         activation_bits=int(tag("activation_bits")),
         evaluated_on=tag("evaluated_on"),
         superseded_by=version.tags.get(versions.SUPERSEDED),
+        mean=_number(tag("mean")),
+        num_seeds=int(tag("num_seeds") or 1),
     )
 
 
@@ -136,7 +157,7 @@ def _number(text: str | None) -> float | None:
 
 
 def _rank(one: Candidate) -> tuple[float, float, str, str, str]:
-    score, size = finite(one.score), finite(one.mib)
+    score, size = one.counted, finite(one.mib)
     worst = float("inf")
     # The version comes in only between two publications of the same weights under the same name.
     return (
@@ -149,13 +170,13 @@ def _rank(one: Candidate) -> tuple[float, float, str, str, str]:
 
 
 def _objection(one: Candidate, criteria: Criteria, today: Today) -> str | None:
-    score, size = finite(one.score), finite(one.mib)
+    score, size = one.counted, finite(one.mib)
     if one.superseded_by is not None:
         return f"the same weights were evaluated again: version {one.superseded_by}"
     if today.digests.get(one.rung, one.digest) != one.digest:
         return "trained again since"
     if score is None:
-        return "no finite score"
+        return f"no finite {one.of_seeds or 'score'}"
     if today.evaluated_on is not None and one.evaluated_on != today.evaluated_on:
         return "scored on other validation data than today's"
     if criteria.weight_bits != ANY and one.weight_bits != criteria.weight_bits:
@@ -167,17 +188,23 @@ def _objection(one: Candidate, criteria: Criteria, today: Today) -> str | None:
     if criteria.max_mib is not None and size is not None and size > criteria.max_mib:
         return f"{size:.4g} MiB, at most {criteria.max_mib} wanted"
     if criteria.min_score is not None and score < criteria.min_score:
-        return f"score {score}, at least {criteria.min_score} wanted"
+        return f"{_said(one)}, at least {criteria.min_score} wanted"
     return None
 
 
 def _reason(ranked: tuple[Candidate, ...], criteria: Criteria) -> str:
     if not ranked:
         return f"no registered rung has a finite score and {criteria.describe()}"
-    best, tied = ranked[0], [one for one in ranked[1:] if one.score == ranked[0].score]
-    text = f"score {best.score:.4f} is the highest of {len(ranked)} with {criteria.describe()}"
+    best, tied = ranked[0], [one for one in ranked[1:] if one.counted == ranked[0].counted]
+    text = f"{_said(best, 4)} is the highest of {len(ranked)} with {criteria.describe()}"
     if not tied:
         return text
     if any(one.mib == best.mib for one in tied):
         return f"{text}; equal scores and sizes: first by name"
     return f"{text}; {', '.join(one.rung for one in tied)} equal it but are larger"
+
+
+def _said(one: Candidate, places: int | None = None) -> str:
+    """`score 0.9`, or `score 0.9 (mean over 3 seeds)`."""
+    score = one.counted if places is None else f"{one.counted:.{places}f}"
+    return f"score {score}" + (f" ({one.of_seeds})" if one.of_seeds else "")

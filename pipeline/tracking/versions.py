@@ -94,6 +94,9 @@ def _supersede(
 def _summary(model: Model) -> str:
     bits = "-".join(str(model.record.bits[part]) for part in ("weights", "embeddings", "activations"))
     score = "undefined" if model.score is None else f"{model.score:.4f}"
+    if model.num_seeds > 1:
+        mean = "undefined" if model.mean is None else f"{model.mean:.4f}"
+        score = f"{mean} (mean over {model.num_seeds} seeds; this file {score})"
     size = "unknown" if model.mib is None else f"{model.mib:.2f} MiB"
     return f"{model.name} ({bits} bits) from {model.record.parent}: score {score}, size {size}"
 

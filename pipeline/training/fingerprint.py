@@ -15,7 +15,8 @@ import torch
 
 from pipeline import files
 from pipeline.modeling import kernels
-from pipeline.params import Optimization, Params, Rung, Task
+from pipeline.params import Optimization, Params, Task
+from pipeline.rungs import Rung
 from pipeline.training.device import device
 
 Facts = dict[str, str]
@@ -67,9 +68,10 @@ def of_teacher(params: Params, digests: Mapping[str, str], *, processes: int) ->
         "budget.teacher": params.budget.teacher.model_dump(),
         "budget.evaluations": params.budget.evaluations,
         "training.teacher": params.training.teacher.model_dump(),
+        "training.gradients": params.training.gradients,
         "training.bucket_batches": params.training.bucket_batches,
     }
-    return _facts(settings, digests, CLASSIFIER, processes)
+    return _with_kernels(_facts(settings, digests, CLASSIFIER, processes), params)
 
 
 def of_rung(params: Params, name: str, digests: Mapping[str, str], *, processes: int) -> Facts:
@@ -78,12 +80,11 @@ def of_rung(params: Params, name: str, digests: Mapping[str, str], *, processes:
     What a rung says itself replaces what the ladder says, which is then no fact of this training.
     """
     rung, optimization = params.rungs[name], params.optimization_of(params.rungs[name])
-    stage = "weights" if name in params.weights else "weights_activations"
     kind = "rung" if optimization is params.training.rung else "binary_activations"
     settings = {
         "seed": params.seed,
         "task": _task(params.task),
-        f"{stage}.{name}": _in_steps(params, rung).model_dump(),
+        f"{params.stage_of(name)}.{name}": _in_steps(params, rung).model_dump(),
         "budget.evaluations": params.budget.evaluations,
         "training.gradients": params.training.gradients,
         "training.bucket_batches": params.training.bucket_batches,
@@ -91,10 +92,9 @@ def of_rung(params: Params, name: str, digests: Mapping[str, str], *, processes:
     }
     if rung.duration is None:
         settings[f"budget.{kind}"] = params.duration_of(rung).model_dump()
-    if rung.distillation is None:
+    if rung.distillation is None and not rung.phases:
         settings["distillation"] = params.distillation.model_dump()
-    facts = _facts(settings, digests, CLASSIFIER, processes)
-    return {**facts, "kernels": str(kernels.choose(params.training.gradients))}
+    return _with_kernels(_facts(settings, digests, CLASSIFIER, processes), params)
 
 
 def differences(then: Facts, now: Facts) -> list[str]:
@@ -118,6 +118,10 @@ def _facts(
         "threads": str(torch.get_num_threads()),
         "processes": str(processes),
     }
+
+
+def _with_kernels(facts: Facts, params: Params) -> Facts:
+    return {**facts, "kernels": str(kernels.choose(params.training.gradients))}
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Facts:

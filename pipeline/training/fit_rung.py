@@ -1,31 +1,34 @@
-"""Train one rung: start from its parent, quantize, and distil from the frozen full-precision teacher."""
+"""Train one rung: start from its parent, quantize, and distil from a frozen teacher.
+
+The full-precision teacher gives config and tokenizer whoever teaches.
+"""
 
 from dataclasses import dataclass, replace
+from functools import cache, partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pipeline import files, paths
-from pipeline.data.encode import Batch
-from pipeline.distillation.objective import Objective, Portion
 from pipeline.evaluation.selection import chosen_on
 from pipeline.initialization.assemble import assemble
 from pipeline.initialization.by_part import origins
 from pipeline.initialization.step_sizes import calibrate
-from pipeline.modeling import checkpoint, frozen, kernels
+from pipeline.modeling import checkpoint, kernels
 from pipeline.modeling.bert import Bert, build_bert
-from pipeline.modeling.traces import of_heads, trace
-from pipeline.modeling.width import heads_of
-from pipeline.params import Params, Rung
+from pipeline.params import Params
 from pipeline.quantizers.choose import Precision, activation_quantizer_name, weight_quantizer_name
-from pipeline.record import Part, Record, Stage
+from pipeline.record import SUMS_OF_TWO, Part, Record, Stage
+from pipeline.rungs import Rung
 from pipeline.training import fingerprint, parallel, parents, split
 from pipeline.training.device import choose_threads, device, move, seed_everything
 from pipeline.training.fit_teacher import note_threshold
-from pipeline.training.loop import Fitted, LossTerms, fit
+from pipeline.training.loop import Fitted, fit
 from pipeline.training.outcome import publish
 from pipeline.training.resume import States, open_states
 from pipeline.training.sign_flips import since
+from pipeline.training.teaching import Lesson, course, lessons, load_teacher
 
 CALIBRATION_ROWS = 128
 
@@ -50,30 +53,29 @@ class Student:
 def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
     """Train and publish `models/<name>`. Raises ValueError when the parent's weights do not fit."""
     world = parallel.join(params.training.processes)
-    rung, teacher_folder = params.rungs[name], paths.model_dir("teacher")
-    teacher_digest = files.verify(teacher_folder)[checkpoint.WEIGHTS]
-    choose_threads(checkpoint.load_config(teacher_folder).hidden_size)
-    states = _states(params, name, teacher_digest, world)
-    data = split.load(params.task, rung.data, teacher_folder)
+    rung, full_precision = params.rungs[name], paths.model_dir("teacher")
+    digests = _digests(rung)
+    choose_threads(checkpoint.load_config(full_precision).hidden_size)
+    states = _states(params, name, digests, world)
+    data = split.load(params.task, rung.data, full_precision)
 
     seed_everything(params.seed)
-    teacher = checkpoint.load_bert(teacher_folder).requires_grad_(False)
-    move(teacher)
-    student = start(params, rung, data)
     chosen = kernels.choose(params.training.gradients)
+    teacher = load_teacher(rung.taught_by, chosen)
+    student = start(params, rung, data)
     kernels.use(student.model, chosen)
-    frozen.convert(teacher, chosen)
-    fitted = _train(params, name, student, teacher, data, states)
+    taken = lessons(params, rung, _num_steps(params, rung, data))
+    fitted = _train(params, name, student, taken, teacher, data, states)
     checkpoint.round_side_parameters(student.model)
     draft = replace(
-        _describe(params, rung, student, data),
+        _describe(params, rung, student, taken, data),
         name=name,
         stage=stage,
-        teacher_digest=teacher_digest,
+        teacher_digest=digests["teacher"],
         steps=fitted.num_steps,
         best_step=fitted.best_step,
     )
-    record = publish(student.model, student.model.config, draft, fitted.curve, tokenizer_from=teacher_folder)
+    record = publish(student.model, student.model.config, draft, fitted.curve, tokenizer_from=full_precision)
     states.clear()
     return record
 
@@ -83,13 +85,14 @@ def start(params: Params, rung: Rung, data: split.TaskData) -> Student:
     rows = data.train.batch(calibration_rows(len(data.train), seed=params.seed))
     config = checkpoint.load_config(paths.model_dir("teacher"))
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = params.optimization_of(rung).dropout
+    config.hidden_act = rung.hidden_act or config.hidden_act
     parent = parents.shaped(rung, rows, config, regression=params.task.kind == "regression")
     model = build_bert(config, precision_of(rung))
     chosen = origins(
         rung.init,
         config.num_hidden_layers,
         parent=parent,
-        teacher=parents.source("teacher"),
+        teacher=cache(partial(parents.source, "teacher")),
         std=config.initializer_range,
         seed=params.seed,
     )
@@ -100,20 +103,34 @@ def start(params: Params, rung: Rung, data: split.TaskData) -> Student:
     return Student(model, first, init, parent.digest)
 
 
-def _states(params: Params, name: str, teacher_digest: str, world: parallel.World) -> States:
+def _digests(rung: Rung) -> dict[str, str]:
+    """sha256 of the weights that go into a rung, by what they are to it."""
+    roles = {"parent": rung.init_from, "teacher": rung.taught_by}
+    if rung.taught_by != "teacher":  # its config and tokenizer are used, and what `copy_from` says
+        roles["full-precision teacher"] = "teacher"
+    return {role: files.verify(paths.model_dir(name))[checkpoint.WEIGHTS] for role, name in roles.items()}
+
+
+def _states(params: Params, name: str, digests: dict[str, str], world: parallel.World) -> States:
     """Raises OtherTrainingError where a stopped training of this rung was another one."""
-    rung = params.rungs[name]
-    digests = {
-        **split.digests(params.task, rung.data),
-        "parent": files.verify(paths.model_dir(rung.init_from))[checkpoint.WEIGHTS],
-        "teacher": teacher_digest,
-    }
-    facts = fingerprint.of_rung(params, name, digests, processes=world.size)
+    everything = {**split.digests(params.task, params.rungs[name].data), **digests}
+    facts = fingerprint.of_rung(params, name, everything, processes=world.size)
     return open_states(name, facts, every=params.training.checkpoint_every, world=world)
 
 
+def _num_steps(params: Params, rung: Rung, data: split.TaskData) -> int:
+    batch_size = params.optimization_of(rung).batch_size
+    return params.duration_of(rung).count_steps(num_rows=len(data.train), batch_size=batch_size)
+
+
 def _train(
-    params: Params, name: str, student: Student, teacher: nn.Module, data: split.TaskData, states: States
+    params: Params,
+    name: str,
+    student: Student,
+    taken: list[Lesson],
+    teacher: nn.Module,
+    data: split.TaskData,
+    states: States,
 ) -> Fitted:
     rung = params.rungs[name]
     optimization = params.optimization_of(rung)
@@ -123,26 +140,22 @@ def _train(
         batches=data.train.shuffled(
             optimization.batch_size, seed=params.seed, bucket_batches=params.training.bucket_batches
         ),
-        loss_terms=against_teacher(teacher, objective(params, rung)),
+        course=course(taken, teacher, regression=params.task.kind == "regression"),
         score=lambda trained: split.score_on(data.selection, params.task, trained).score,
-        num_steps=params.duration_of(rung).count_steps(
-            num_rows=len(data.train), batch_size=optimization.batch_size
-        ),
         num_evaluations=params.budget.evaluations,
         optimization=optimization,
-        learning_rate=rung.learning_rate or optimization.learning_rate,
         states=states,
         sign_flips=since(student.first),
     )
 
 
-def _describe(params: Params, rung: Rung, student: Student, data: split.TaskData) -> Record:
+def _describe(
+    params: Params, rung: Rung, student: Student, taken: list[Lesson], data: split.TaskData
+) -> Record:
     """The record of a trained student, less its name and what only training and publishing know."""
     scored = split.score_on(data.selection, params.task, student.model)
     note_threshold(student.model.config, scored.threshold)
     precision, optimization = precision_of(rung), params.optimization_of(rung)
-    bits = precision.as_dict()
-    granularity, split_in_two = bits.pop("granularity"), bits.pop("split", False)
     return Record(
         name="",
         stage="weights",
@@ -150,14 +163,20 @@ def _describe(params: Params, rung: Rung, student: Student, data: split.TaskData
         digest="",
         parent=rung.init_from,
         parent_digest=student.parent_digest,
-        teacher="teacher",
-        bits=bits,
+        teacher=rung.taught_by,
+        bits={
+            "weights": precision.weights,
+            "embeddings": precision.embeddings,
+            "activations": precision.activations,
+        },
         quantizers={
-            "weights": weight_quantizer_name(precision.weights),
-            "embeddings": weight_quantizer_name(precision.embeddings),
-            "activations": activation_quantizer_name(precision.activations),
-            "granularity": granularity,
-            **({"matrices": "sums of two"} if split_in_two else {}),
+            "weights": weight_quantizer_name(precision),
+            "embeddings": weight_quantizer_name(precision, is_table=True),
+            "activations": activation_quantizer_name(precision),
+            "granularity": precision.granularity,
+            **({"group_size": str(precision.group_size)} if precision.group_size else {}),
+            **({"matrices": SUMS_OF_TWO} if precision.split else {}),
+            **({"attention": "Bi-Attention"} if precision.attention == "bi" else {}),
         },
         init=student.init,
         data=data.digests,
@@ -171,7 +190,8 @@ def _describe(params: Params, rung: Rung, student: Student, data: split.TaskData
             "gradients": params.training.gradients,
             "bucket_batches": params.training.bucket_batches,
             "learning_rate": rung.learning_rate or optimization.learning_rate,
-            "distillation": (rung.distillation or params.distillation).model_dump(),
+            **_said(taken),
+            "hidden_act": student.model.config.hidden_act,
             **({"width": rung.width} if rung.width != 1 else {}),
             "rows": len(data.train),
             "truncated": data.train.num_truncated,
@@ -194,10 +214,11 @@ def precision_of(rung: Rung) -> Precision:
     )
 
 
-def objective(params: Params, rung: Rung) -> Objective:
-    """The rung's own distillation weights, or those of the whole ladder."""
-    weights = rung.distillation or params.distillation
-    return Objective(**weights.model_dump(), regression=params.task.kind == "regression")
+def _said(taken: list[Lesson]) -> dict[str, Any]:
+    """The loss, or each phase with its own, for the record."""
+    if len(taken) == 1:
+        return {"distillation": taken[0].distillation.model_dump()}
+    return {"phases": [lesson.as_dict() for lesson in taken]}
 
 
 def calibration_rows(num_rows: int, *, seed: int) -> list[int]:
@@ -205,14 +226,3 @@ def calibration_rows(num_rows: int, *, seed: int) -> list[int]:
     generator = torch.Generator().manual_seed(seed)
     rows: list[int] = torch.randperm(num_rows, generator=generator)[:CALIBRATION_ROWS].tolist()
     return rows
-
-
-def against_teacher(teacher: nn.Module, goal: Objective) -> LossTerms:
-    """The terms of a student's loss, the teacher's forward pass included."""
-
-    def terms(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, Tensor]:
-        with torch.no_grad():
-            taught = of_heads(trace(teacher, batch), heads_of(model))  # type: ignore[arg-type]
-        return goal.terms(trace(model, batch), taught, batch, portion)  # type: ignore[arg-type]
-
-    return terms

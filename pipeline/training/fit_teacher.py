@@ -6,20 +6,22 @@ from torch import Tensor, nn
 from transformers.models.bert.configuration_bert import BertConfig
 
 from pipeline import files, paths
-from pipeline.data.encode import Batch
+from pipeline.data.encode import Batch, inputs_of
 from pipeline.distillation.objective import Portion, label_loss
 from pipeline.evaluation.selection import chosen_on
 from pipeline.initialization.assemble import Source
 from pipeline.initialization.from_pretrained import longest_input, teacher_start
-from pipeline.modeling import checkpoint
-from pipeline.modeling.bert import ANSWERER, ANSWERING_KEY, CLASSIFIER, build_bert
+from pipeline.modeling import checkpoint, kernels
+from pipeline.modeling.bert import ANSWERER, ANSWERING_KEY, CLASSIFIER, build_bert, quantize
 from pipeline.modeling.outputs import logits_of
 from pipeline.params import Params, Task
+from pipeline.quantizers.choose import Precision
 from pipeline.record import Record
 from pipeline.training import fingerprint, parallel, split
 from pipeline.training.device import choose_threads, move, seed_everything
-from pipeline.training.loop import LossTerms, fit
+from pipeline.training.loop import fit
 from pipeline.training.outcome import publish
+from pipeline.training.phases import LossTerms, Phase
 from pipeline.training.resume import States, open_states
 
 
@@ -42,23 +44,28 @@ def fit_teacher(params: Params) -> Record:
     model = build_bert(config)
     state, init = teacher_start(model.state_dict(), source, std=config.initializer_range, seed=params.seed)
     checkpoint.load_strictly(model, state, source="models/pretrained")
+    if params.training.gradients != "float32":  # there transformers' own layers compute
+        quantize(model, Precision())
+        kernels.use(model, kernels.choose(params.training.gradients))
     move(model)
+    num_steps = params.budget.teacher.count_steps(
+        num_rows=len(data.train), batch_size=optimization.batch_size
+    )
     fitted = fit(
         model,
         name="teacher",
         batches=data.train.shuffled(
             optimization.batch_size, seed=params.seed, bucket_batches=params.training.bucket_batches
         ),
-        loss_terms=_against_labels(params.task.kind == "regression"),
+        course=[
+            Phase(_against_labels(params.task.kind == "regression"), num_steps, optimization.learning_rate)
+        ],
         score=lambda trained: split.score_on(data.selection, params.task, trained).score,
-        num_steps=params.budget.teacher.count_steps(
-            num_rows=len(data.train), batch_size=optimization.batch_size
-        ),
         num_evaluations=params.budget.evaluations,
         optimization=optimization,
-        learning_rate=optimization.learning_rate,
         states=states,
     )
+    kernels.use(model, kernels.PLAIN)  # as whoever loads it computes
     scored = split.score_on(data.selection, params.task, model)
     note_threshold(config, scored.threshold)
     draft = Record(
@@ -78,6 +85,7 @@ def fit_teacher(params: Params) -> Record:
         settings={
             **optimization.model_dump(),
             "processes": params.training.processes,
+            "gradients": params.training.gradients,
             "rows": len(data.train),
             "truncated": data.train.num_truncated,
             **split.chosen(scored),
@@ -122,8 +130,7 @@ def note_threshold(config: BertConfig, threshold: float | None) -> None:
 
 def _against_labels(regression: bool) -> LossTerms:
     def terms(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, Tensor]:
-        inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
-        logits = logits_of(model(**inputs), batch["attention_mask"])
+        logits = logits_of(model(**inputs_of(batch)), batch["attention_mask"])
         return {"labels": portion.rows * label_loss(logits, batch["labels"], regression)}
 
     return terms

@@ -2,32 +2,33 @@
 
 The same loop serves masked-language modelling, the teacher and every rung: they differ in the batches and in
 the loss. The checkpoint that is kept is the best on the selection split, which is held out of train; the
-validation splits are not looked at here.
+validation splits are not looked at here. Where a training has several phases, each begins with the best
+weights so far and an optimizer that has seen nothing.
 
 A training can be stopped and gone on with after every step. So a turn of the loop begins with what is due of
 the step before, an evaluation and a point of the curve: what a stopped training left undone is done first.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pipeline.data.encode import Batch
-from pipeline.distillation.objective import Portion, total
+from pipeline.distillation.objective import total
 from pipeline.params import Optimization
-from pipeline.training import live, parallel, stopping
+from pipeline.training import live, parallel, phases, stopping
 from pipeline.training.device import copied
 from pipeline.training.divergence import Divergence
-from pipeline.training.optimizer import adamw, linear_schedule, set_learning_rate
+from pipeline.training.optimizer import adamw, linear_schedule, set_learning_rate, show_second_moments
 from pipeline.training.parallel import World
+from pipeline.training.phases import Phase
 from pipeline.training.progress import Progress
 from pipeline.training.resume import States
 from pipeline.training.state import Point, Reached, Shares, capture, put_weights, restore
 
-LossTerms = Callable[[nn.Module, Batch, Portion], dict[str, Tensor]]
 POINTS_PER_CURVE = 10
 
 _log = logging.getLogger(__name__)
@@ -37,8 +38,8 @@ _log = logging.getLogger(__name__)
 class Fitted:
     """Attributes:
     curve: the points, in order.
-    num_steps: steps taken.
-    best_step: the step whose weights the model now has.
+    num_steps: steps taken, over all phases.
+    best_step: the step, counted over all phases, whose weights the model now has.
     """
 
     curve: list[Point]
@@ -51,17 +52,16 @@ def fit(
     *,
     name: str,
     batches: Callable[[int], Batch],
-    loss_terms: LossTerms,
+    course: Sequence[Phase],
     score: Callable[[nn.Module], float | None] | None,
-    num_steps: int,
     num_evaluations: int,
     optimization: Optimization,
-    learning_rate: float,
     states: States | None = None,
     sign_flips: Callable[[nn.Module], Shares] | None = None,
 ) -> Fitted:
     """Train `model` in place and leave it with the weights of its best evaluation (the last if no `score`).
 
+    Evaluations are spread evenly over all phases of the `course`; there is one at the end of each phase too.
     With `states`, go on from the newest one, write one at intervals and when a signal asks to stop. With
     `sign_flips`, every point of the curve has what that tells of the model.
 
@@ -72,12 +72,13 @@ def fit(
     """
     device = next(model.parameters()).device
     world = parallel.world()
-    optimizer = adamw(model, learning_rate=learning_rate, weight_decay=optimization.weight_decay)
-    schedule = linear_schedule(num_steps=num_steps, warmup_fraction=optimization.warmup_fraction)
-    evaluate_at = set() if score is None else _spread(num_evaluations, num_steps)
-    divergence = Divergence(name, optimizer, at_every_step=device.type != "cuda")
+    last_steps = phases.ends(course)
+    num_steps = last_steps[-1]
+    evaluate_at = set() if score is None else {*_spread(num_evaluations, num_steps), *last_steps[:-1]}
     world.draw_apart()
     newest = states.newest() if states else None
+    number = phases.number_at(newest.values["step"] if newest else 0, last_steps)
+    phase, optimizer, schedule, divergence = _begin(name, course[number], model, optimization)
     reached = restore(model, optimizer, newest, world) if newest else Reached()
     del newest
     progress = Progress(name, num_steps, rows_per_step=optimization.batch_size, first_step=reached.step)
@@ -97,7 +98,7 @@ def fit(
         while True:
             step = reached.step
             stop.leave_if(world.wants_to_stop(stop.asked is not None, step))
-            if reached.last_point < step and (step in evaluate_at or _is_point(step, num_steps)):
+            if reached.last_point < step and (step in evaluate_at or _is_point(step, last_steps)):
                 divergence.check()
                 measured = None
                 if score is not None and step in evaluate_at:
@@ -110,22 +111,30 @@ def fit(
                 spool.point(step, loss=point.loss, score=point.score)
             if step == num_steps:
                 break
+            if step == last_steps[number]:
+                number += 1
+                if reached.best_state is not None:
+                    put_weights(model, reached.best_state)
+                phase, optimizer, schedule, divergence = _begin(name, course[number], model, optimization)
+                _log.info("%s: phase %d of %d, from step %d", name, number + 1, len(course), step + 1)
 
             step += 1
             rows, portion = world.share(batches(step))
             batch = copied(rows, device)
             optimizer.zero_grad(set_to_none=True)  # first: the forward pass has their memory
-            terms = loss_terms(model, batch, portion)
+            terms = phase.loss_terms(model, batch, portion)
             total(terms).backward()  # type: ignore[no-untyped-call]
             terms = world.average(model, terms)
             norm = nn.utils.clip_grad_norm_(model.parameters(), optimization.max_grad_norm)
             divergence.see(step, terms, norm)
-            set_learning_rate(optimizer, learning_rate * schedule(step))
+            own_step = step - (last_steps[number] - phase.num_steps)
+            set_learning_rate(optimizer, phase.learning_rate * schedule(own_step))
             optimizer.step()
+            show_second_moments(model, optimizer)
             reached.step = step
             reached.losses.append(total(terms))
             progress.tick(step)
-            if states and states.is_due(step, num_steps):
+            if states and (states.is_due(step, num_steps) or step in last_steps):
                 save()
 
     progress.close()
@@ -134,6 +143,16 @@ def fit(
     world.require_same_weights(name, model)
     model.eval()
     return Fitted(reached.curve, num_steps, reached.best_step or num_steps)
+
+
+def _begin(
+    name: str, phase: Phase, model: nn.Module, optimization: Optimization
+) -> tuple[Phase, torch.optim.AdamW, Callable[[int], float], Divergence]:
+    """A phase before its first step, with all that is its own."""
+    is_on_gpu = next(model.parameters()).device.type == "cuda"
+    optimizer = adamw(model, learning_rate=phase.learning_rate, weight_decay=optimization.weight_decay)
+    schedule = linear_schedule(num_steps=phase.num_steps, warmup_fraction=optimization.warmup_fraction)
+    return phase, optimizer, schedule, Divergence(name, optimizer, at_every_step=not is_on_gpu)
 
 
 def _spool(name: str, states: States | None, world: World) -> live.Spool:
@@ -146,6 +165,7 @@ def _spread(num_evaluations: int, num_steps: int) -> set[int]:
     return {round(num_steps * (i + 1) / num_evaluations) for i in range(num_evaluations)}
 
 
-def _is_point(step: int, num_steps: int) -> bool:
-    """About ten points over a run, by steps alone: a curve does not depend on how fast the machine is."""
-    return step % max(1, num_steps // POINTS_PER_CURVE) == 0 or step == num_steps
+def _is_point(step: int, last_steps: Sequence[int]) -> bool:
+    """About ten points over a run and one at each phase's end, by steps alone: a curve does not depend on how
+    fast the machine is."""
+    return step % max(1, last_steps[-1] // POINTS_PER_CURVE) == 0 or step in last_steps

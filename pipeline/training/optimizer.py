@@ -1,4 +1,4 @@
-"""AdamW and a linear schedule.
+"""AdamW, a linear schedule, and who looks at the moments.
 
 Biases, LayerNorms, steps and shifts are not decayed: pulling a step or a norm to zero regularizes nothing.
 """
@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
+
+from pipeline.modeling.layers import weight_quantizers
 
 
 def adamw(model: nn.Module, *, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
@@ -36,6 +38,14 @@ def linear_schedule(*, num_steps: int, warmup_fraction: float) -> Callable[[int]
 def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
+
+
+@torch.no_grad()
+def show_second_moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Let weight quantizers that observe it see Adam's mean of squared gradients of their weights."""
+    for quantizer, weight in weight_quantizers(model):
+        if quantizer.observes and weight in optimizer.state:
+            quantizer.observe(optimizer.state[weight]["exp_avg_sq"])
 
 
 def _is_matrix(name: str) -> bool:

@@ -1,7 +1,5 @@
 """Publish a trained model: its folder appears whole, with its curves, the record and the manifest."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -39,8 +37,5 @@ def publish(
 
 def curve_csv(curve: Sequence[Point]) -> str:
     """Columns step, loss (mean since the row before) and score (empty where it was not measured)."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["step", "loss", "score"])
-    writer.writerows([p.step, f"{p.loss:.6g}", "" if p.score is None else f"{p.score:.6g}"] for p in curve)
-    return text.getvalue()
+    rows = [[p.step, f"{p.loss:.6g}", "" if p.score is None else f"{p.score:.6g}"] for p in curve]
+    return files.csv_text(["step", "loss", "score"], rows)

@@ -29,6 +29,7 @@ from torch.distributed import FileStore  # type: ignore[attr-defined]
 
 from pipeline.data.encode import Batch
 from pipeline.distillation.objective import WHOLE, Portion
+from pipeline.modeling.attention import activation_quantizers
 
 COLLECTIVE_TIMEOUT_S = 600.0
 TIMEOUT = "BITLADDER_COLLECTIVE_TIMEOUT_S"  # environment variable that overrides it
@@ -70,6 +71,8 @@ class World:
     def average(self, model: nn.Module, terms: dict[str, Tensor]) -> dict[str, Tensor]:
         """Replace each gradient by its mean over all processes; return the terms' values of the whole batch.
 
+        What activation quantizers measure of a batch, the largest magnitude in it, becomes that of all.
+
         Afterwards every process holds the same bits of both.
         """
         values = [value.detach().float() for value in terms.values()]
@@ -81,7 +84,15 @@ class World:
                 flat /= self.size
                 pieces = flat.split([tensor.numel() for tensor in bucket])  # type: ignore[no-untyped-call]
                 torch._foreach_copy_(bucket, [p.view_as(t) for p, t in zip(pieces, bucket, strict=True)])
+            self._measure_together(model)
         return dict(zip(terms, values, strict=True))
+
+    def _measure_together(self, model: nn.Module) -> None:
+        measured = [each for part in activation_quantizers(model).values() for each in part.buffers()]
+        if measured:
+            flat = torch.stack(measured)
+            dist.all_reduce(flat, dist.ReduceOp.MAX)
+            torch._foreach_copy_(measured, list(flat.unbind()))
 
     def draw_apart(self) -> None:
         """From here on each process draws its own dropout; process 0 goes on as it would alone."""

@@ -7,7 +7,7 @@ from torch import Tensor
 from transformers.models.bert.configuration_bert import BertConfig
 
 from pipeline import files, paths
-from pipeline.data.encode import Batch
+from pipeline.data.encode import Batch, inputs_of
 from pipeline.distillation.objective import label_loss
 from pipeline.initialization.assemble import Source
 from pipeline.initialization.narrowing import importance, most_important, narrow_state
@@ -16,7 +16,7 @@ from pipeline.modeling import checkpoint
 from pipeline.modeling.bert import precision_of
 from pipeline.modeling.outputs import logits_of
 from pipeline.modeling.width import HEADS_KEY, WIDTH_KEY, num_kept, width_of
-from pipeline.params import Rung
+from pipeline.rungs import Rung
 from pipeline.training.device import device, move
 
 BATCH_ROWS = 16
@@ -44,7 +44,7 @@ def shaped(rung: Rung, rows: Batch, config: BertConfig, *, regression: bool) -> 
     if rung.width < width_of(its_config):
         parent = _narrowed(parent, rung.width, rows, config, regression=regression)
     if rung.split and not precision_of(its_config).split:
-        halves = split_state(parent.state, rung.granularity)
+        halves = split_state(parent.state, rung.granularity, rung.group_size)
         parent = replace(parent, state=halves, through="ternary weight splitting")
     return parent
 
@@ -60,8 +60,8 @@ def _narrowed(parent: Source, width: float, rows: Batch, config: BertConfig, *, 
     ]
 
     def loss(model: Any, batch: Batch) -> Tensor:
-        inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
-        return label_loss(logits_of(model(**inputs), batch["attention_mask"]), batch["labels"], regression)
+        logits = logits_of(model(**inputs_of(batch)), batch["attention_mask"])
+        return label_loss(logits, batch["labels"], regression)
 
     found = importance(model, batches, loss)
     kept = most_important(found, num_heads=num_heads, num_neurons=num_neurons)

@@ -21,6 +21,7 @@ from pipeline.params import Architecture, Params
 from pipeline.training import fingerprint, parallel
 from pipeline.training.device import choose_threads, move, seed_everything
 from pipeline.training.loop import Fitted, fit
+from pipeline.training.phases import Phase
 from pipeline.training.resume import States, open_states
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -53,6 +54,7 @@ def pretrain(
     config = bert_config(params.model.architecture, tokenizer.get_vocab_size(), dropout=optimization.dropout)
     model = BertForMaskedLM(config)
     move(model)
+    num_steps = params.budget.pretraining.count_steps(num_rows=len(rows), batch_size=optimization.batch_size)
     fitted = fit(
         model,
         name="pretrained",
@@ -62,14 +64,10 @@ def pretrain(
             ),
             tokenizer,
         ),
-        loss_terms=_masked_words,
+        course=[Phase(_masked_words, num_steps, optimization.learning_rate)],
         score=None,
-        num_steps=params.budget.pretraining.count_steps(
-            num_rows=len(rows), batch_size=optimization.batch_size
-        ),
         num_evaluations=0,
         optimization=optimization,
-        learning_rate=optimization.learning_rate,
         states=states,
     )
     return model, tokenizer, fitted

@@ -5,14 +5,13 @@ hardly ever change sign at the learning rates that train. The shares are measure
 training curve, by matrix and table, and written beside it.
 """
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from pipeline.initialization.assemble import is_activation
+from pipeline import files
+from pipeline.initialization.assemble import of_quantizer
 from pipeline.modeling.bert import BODY
 from pipeline.training.state import Point, Shares
 
@@ -31,12 +30,8 @@ def since(first: Mapping[str, Tensor]) -> Callable[[nn.Module], Shares]:
 
 def flips_csv(curve: Sequence[Point]) -> str:
     """Columns step, tensor and share; a row per matrix or table and point of the curve."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["step", "tensor", "share"])
-    for point in curve:
-        writer.writerows([point.step, name, share] for name, share in sorted(point.sign_flips.items()))
-    return text.getvalue()
+    rows = [[point.step, name, share] for point in curve for name, share in sorted(point.sign_flips.items())]
+    return files.csv_text(["step", "tensor", "share"], rows)
 
 
 def _share(before: Tensor, now: Tensor) -> float:
@@ -46,5 +41,5 @@ def _share(before: Tensor, now: Tensor) -> float:
 def _matrices(state: Mapping[str, Tensor]) -> Iterator[str]:
     """Names of the latent matrices and tables that are quantized, in order."""
     for name in sorted(state):
-        if state[name].dim() == 2 and not is_activation(name) and name.startswith(BODY):
+        if state[name].dim() == 2 and not of_quantizer(name) and name.startswith(BODY):
             yield name

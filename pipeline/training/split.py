@@ -9,7 +9,8 @@ from pipeline.data.encode import Encoded
 from pipeline.data.tables import read_split
 from pipeline.evaluation import task as tasks
 from pipeline.evaluation.score import Scored
-from pipeline.params import DataKind, Task
+from pipeline.params import Task
+from pipeline.sections import DataKind
 
 
 @dataclass(frozen=True)

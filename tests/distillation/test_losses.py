@@ -2,11 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn import functional
 
 from pipeline.distillation import losses
 
@@ -71,6 +73,102 @@ def test_over_one_logit_cross_entropy_teaches_nothing_and_squared_error_does() -
     error.backward()
     assert float(error.detach()) == pytest.approx((2**2 + 0.5**2) / 2)
     assert student.grad.flatten().tolist() == [-2.0, 0.5]
+
+
+@given(st.floats(0.5, 20), st.integers(2, 5))
+def test_a_temperature_softens_both_and_its_square_keeps_the_terms_size(
+    temperature: float, labels: int
+) -> None:
+    """Against torch's divergence, which is less by the teacher's entropy: so the gradients are the same."""
+    student, teacher = torch.randn(2, 3, labels, generator=torch.Generator().manual_seed(labels))
+    student.requires_grad_(True)
+    own, its = (logits / temperature for logits in (student, teacher))
+    divergence = functional.kl_div(own.log_softmax(-1), its.softmax(-1), reduction="batchmean")
+    entropy = -(its.softmax(-1) * its.log_softmax(-1)).sum(-1).mean()
+    found = losses.logits_cross_entropy(student, teacher, temperature)
+    assert float(found.detach()) == pytest.approx(
+        temperature**2 * float((divergence + entropy).detach()), rel=1e-4
+    )
+    (gradient,) = torch.autograd.grad(found, student)
+    (expected,) = torch.autograd.grad(temperature**2 * divergence, student)
+    assert torch.allclose(gradient, expected, atol=1e-5)
+
+
+def test_at_a_high_temperature_the_gradient_is_that_of_centred_logits() -> None:
+    """Hinton et al., eq. 4: it does not vanish as the temperature grows."""
+    student, teacher = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    student.requires_grad_(True)
+    losses.logits_cross_entropy(student, teacher, 1e4).backward()
+    own, its = (logits - logits.mean(dim=1, keepdim=True) for logits in (student.detach(), teacher))
+    assert torch.allclose(student.grad, (own - its) / (3 * 4), atol=1e-4)
+
+
+# directions
+
+
+def heads(seed: int, *, rows: int = 2) -> list[tuple[Tensor, ...]]:
+    """Query, key and value of two layers, three heads of two features each."""
+    generator = torch.Generator().manual_seed(seed)
+    return [tuple(torch.randn(3, rows, 3, 4, 2, generator=generator)) for _ in range(2)]
+
+
+def directions_in_loops(student: list[tuple[Tensor, ...]], teacher: list[tuple[Tensor, ...]]) -> float:
+    """BiBERT's definition, one head of one sequence at a time, on its tokens alone."""
+    whole = 0.0
+    for own_layer, its_layer in zip(student, teacher, strict=True):
+        for own, its in zip(own_layer, its_layer, strict=True):
+            found = []
+            for row, num_tokens in enumerate(MASK_BS.sum(dim=1).tolist()):
+                for head in range(own.shape[1]):
+                    a, b = (x[row, head, :num_tokens].double().numpy() for x in (own, its))
+                    first, second = a @ a.T, b @ b.T
+                    apart = first / np.linalg.norm(first) - second / np.linalg.norm(second)
+                    found.append((apart**2).sum())
+            whole += sum(found) / len(found)
+    return whole
+
+
+def test_directions_are_those_of_plain_loops_over_heads_and_sequences() -> None:
+    found = losses.directions(heads(0), heads(1), MASK_BS)
+    assert float(found) == pytest.approx(directions_in_loops(heads(0), heads(1)), rel=1e-5)
+
+
+def test_directions_worked_by_hand() -> None:
+    """Tokens at a right angle against tokens in one line: I / sqrt(2) against all ones / 2."""
+    apart, alike = torch.eye(2).view(1, 1, 2, 2), torch.tensor([1.0, 0.0]).expand(1, 1, 2, 2)
+    expected = 2 * (1 / math.sqrt(2) - 1 / 2) ** 2 + 2 * (1 / 2) ** 2
+    found = losses.directions([(apart,)], [(alike,)], torch.ones(1, 2))
+    assert float(found) == pytest.approx(expected, rel=1e-6)
+    assert float(losses.directions([(apart,)], [(alike,)], torch.tensor([[1, 0]]))) == 0
+
+
+def test_only_directions_count_neither_length_nor_rotation() -> None:
+    """What the term is for: 1-bit heads have lengths of their own."""
+    turned = torch.linalg.qr(torch.randn(2, 2, generator=torch.Generator().manual_seed(5))).Q
+    others = [tuple(3 * x @ turned for x in layer) for layer in heads(0)]
+    assert float(losses.directions(others, heads(0), MASK_BS)) == pytest.approx(0, abs=1e-6)
+
+
+def test_padding_has_no_direction_and_gets_no_gradient() -> None:
+    is_padding = (MASK_BS == 0)[:, None, :, None]
+    student = [tuple(x.requires_grad_(True) for x in layer) for layer in heads(0)]
+    before = losses.directions(student, heads(1), MASK_BS)
+    before.backward()
+    before = before.detach()
+    for x in (x for layer in student for x in layer):
+        assert torch.equal(x.grad == 0, is_padding.expand_as(x))
+    filled = [tuple(x.detach().masked_fill(is_padding, 1e6) for x in layer) for layer in student]
+    assert torch.equal(losses.directions(filled, heads(1), MASK_BS), before)
+    pad = (0, 0, 0, 3)
+    wide = [[tuple(functional.pad(x, pad) for x in layer) for layer in side] for side in (filled, heads(1))]
+    after = losses.directions(*wide, functional.pad(MASK_BS, (0, 3)))
+    assert float(after) == pytest.approx(float(before), rel=1e-6)
+
+
+def test_heads_that_are_all_zero_give_no_gradient_that_is_no_number() -> None:
+    student = [tuple(torch.zeros_like(x).requires_grad_(True) for x in layer) for layer in heads(0)]
+    losses.directions(student, heads(1), MASK_BS).backward()
+    assert all(x.grad.isfinite().all() for layer in student for x in layer)
 
 
 # hidden states and attention scores

@@ -11,8 +11,8 @@ from pipeline.modeling.traces import trace
 from pipeline.quantizers.choose import Precision
 
 LABELS = torch.tensor([0, 1, 1, 0, 1])
-ALL = Objective(logits=1.0, hidden_states=1.0, attention_scores=1.0, labels=1.0, regression=False)
-NAMES = ("logits", "hidden_states", "attention_scores", "labels")
+NAMES = ("logits", "hidden_states", "attention_scores", "labels", "directions")
+ALL = Objective(**dict.fromkeys(NAMES, 1.0), regression=False)
 
 
 def terms(
@@ -21,8 +21,8 @@ def terms(
     """The terms of a student against a teacher, and the gradients of their sum by parameter."""
     student = classifier(precision, seed=1, num_labels=num_labels)
     with torch.no_grad():
-        taught = trace(classifier(seed=2, num_labels=num_labels), inputs)
-    found = objective.terms(trace(student, inputs), taught, {**inputs, "labels": LABELS})
+        taught = trace(classifier(seed=2, num_labels=num_labels), inputs, heads=True)
+    found = objective.terms(trace(student, inputs, heads=True), taught, {**inputs, "labels": LABELS})
     total(found).backward()
     gradients = {n: p.grad.clone() for n, p in student.named_parameters() if p.grad is not None}
     return {name: term.detach() for name, term in found.items()}, gradients
@@ -49,13 +49,14 @@ def test_the_total_is_the_sum() -> None:
 def test_each_term_is_the_loss_of_its_name() -> None:
     found, _ = terms(ALL, batch())
     with torch.no_grad():
-        student, teacher = (trace(classifier(seed=seed), batch()) for seed in (1, 2))
+        student, teacher = (trace(classifier(seed=seed), batch(), heads=True) for seed in (1, 2))
     mask_BS = batch()["attention_mask"]
     expected = {
         "logits": losses.logits_cross_entropy(student.logits_BL, teacher.logits_BL),
         "hidden_states": losses.hidden_states(student.hidden_states, teacher.hidden_states, mask_BS),
         "attention_scores": losses.attention_scores(student.scores, teacher.scores, mask_BS),
         "labels": label_loss(student.logits_BL, LABELS, regression=False),
+        "directions": losses.directions(student.heads, teacher.heads, mask_BS),
     }
     assert all(torch.equal(found[name], expected[name]) for name in NAMES)
 
@@ -82,11 +83,25 @@ def test_regression_learns_from_the_teachers_logits() -> None:
     assert gradients["bert.encoder.layer.0.attention.self.query.weight"].abs().max() > 0
 
 
+def test_bibert_mixes_the_teachers_answer_with_half_of_the_labels() -> None:
+    found, _ = terms(Objective(1.0, 0.0, 0.0, 0.5, regression=False), batch())
+    with torch.no_grad():
+        student, teacher = (trace(classifier(seed=seed), batch()).logits_BL for seed in (1, 2))
+    entropy = torch.nn.functional.cross_entropy(student, teacher.softmax(dim=-1))
+    labels = torch.nn.functional.cross_entropy(student, LABELS)
+    assert float(sum(found.values())) == pytest.approx(float(entropy + 0.5 * labels), rel=1e-6)
+
+
+def test_a_temperature_is_of_the_logits_alone() -> None:
+    plain, _ = terms(ALL, batch())
+    soft, _ = terms(Objective(**dict.fromkeys(NAMES, 1.0), regression=False, temperature=4.0), batch())
+    assert [name for name in NAMES if not torch.equal(plain[name], soft[name])] == ["logits"]
+
+
 def test_a_teacher_gets_no_gradient() -> None:
     teacher = classifier(seed=2).requires_grad_(False)
-    found = ALL.terms(
-        trace(classifier(seed=1), batch()), trace(teacher, batch()), {**batch(), "labels": LABELS}
-    )
+    own, its = (trace(model, batch(), heads=True) for model in (classifier(seed=1), teacher))
+    found = ALL.terms(own, its, {**batch(), "labels": LABELS})
     total(found).backward()
     assert all(parameter.grad is None for parameter in teacher.parameters())
 

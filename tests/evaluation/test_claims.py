@@ -1,92 +1,231 @@
-"""Claims are stated only when both rungs are there, and with what they rest on."""
+"""Claims are judged by paired differences, over examples and over seeds, and say what they rest on."""
 
 import math
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from pipeline.evaluation.claims import claims, standard_error, verdict
+from pipeline.claim_kinds import KINDS
+from pipeline.evaluation.claims import claims, combined, measured, verdict
+from pipeline.evaluation.left_out import of_predictions, scores_without_each
+from pipeline.params import Claim
+
+STEPPED = Claim(claim="stepped", better="w1a8", worse="w1a8_direct")
+SHARES = st.floats(-1, 1, allow_nan=False)
 
 
 def model(
-    parent: str | None, accuracy: float | None, *, activation_bits: int = 8, steps: int = 400
+    score: float | None,
+    *,
+    accuracy: float | None = None,
+    steps: int = 400,
+    augmented: int = 0,
+    seeds: list[float | None] | None = None,
 ) -> dict[str, Any]:
-    bits = {"weight_bits": 1, "embedding_bits": 1, "activation_bits": activation_bits}
-    return {
-        "parent": parent,
-        "accuracy": accuracy,
+    """As in results.json; `seeds`: the score of each, the first of them the published one."""
+    found = {
+        "score": score,
+        "accuracy": score if accuracy is None else accuracy,
         "num_examples": 1000,
         "total_steps": steps,
+        "augmented_steps": augmented,
+        "mib": 13.5,
         "seed": 0,
-        **bits,
     }
+    if seeds is None:
+        return found
+    scores = {str(seed): value for seed, value in enumerate(seeds)}
+    accuracies = {seed: 0.5 if value is None else value for seed, value in scores.items()}
+    return {**found, "seeds": {"scores": scores, "accuracies": accuracies}}
 
 
-def ladder(stepped: float | None, direct: float | None) -> dict[str, dict[str, Any]]:
-    return {"w1a8": model("w1", stepped, steps=2000), "w1a8_direct": model("teacher", direct)}
+def without(right: float) -> dict[str, Any]:
+    """Of a model that is right on the first share of 1000 examples."""
+    labels = np.arange(1000) % 2
+    rows = np.stack([np.where(np.arange(1000) < 1000 * right, labels, 1 - labels), labels], axis=1)
+    left = scores_without_each(rows, of_predictions(["accuracy"]))
+    return {"score": left, "accuracy": left}
+
+
+def judged(stepped: float, direct: float, **changes: Any) -> dict[str, Any]:
+    models = {"w1a8": model(stepped, **changes), "w1a8_direct": model(direct)}
+    [claim] = claims([STEPPED], models, {"w1a8": without(stepped), "w1a8_direct": without(direct)})
+    return claim
+
+
+def over_seeds(better: list[float | None], worse: list[float | None]) -> dict[str, Any]:
+    models = {"w1a8": model(0.95, seeds=better), "w1a8_direct": model(0.85, seeds=worse)}
+    [claim] = claims([STEPPED], models, {"w1a8": without(0.95), "w1a8_direct": without(0.85)})
+    return claim
 
 
 def test_a_clear_difference_holds() -> None:
-    [claim] = claims(ladder(0.95, 0.85))
+    claim = judged(0.95, 0.85)
     assert claim["verdict"] == "holds"
     assert claim["rungs"] == ["w1a8", "w1a8_direct"]
     assert claim["difference"] == pytest.approx(0.10)
 
 
 def test_a_clear_difference_the_other_way_does_not_hold() -> None:
-    [claim] = claims(ladder(0.85, 0.95))
-    assert claim["verdict"] == "does not hold"
+    assert judged(0.85, 0.95)["verdict"] == "does not hold"
 
 
-def test_a_small_difference_is_noise() -> None:
-    [claim] = claims(ladder(0.91, 0.90))
+def test_one_example_is_noise() -> None:
+    """1 example in 1000: its error is as large as itself."""
+    claim = judged(0.901, 0.900)
+    assert claim["standard_error"] == pytest.approx(0.001, rel=1e-3)
     assert claim["verdict"] == "within noise"
 
 
-def test_it_says_what_it_rests_on() -> None:
-    [claim] = claims(ladder(0.95, 0.85))
-    assert claim["num_seeds"] == 1
-    assert claim["num_examples"] == 1000
-    assert claim["total_steps"] == {"w1a8": 2000, "w1a8_direct": 400}
-    assert claim["equal_steps"] is False
-    assert "2000" in claim["statement"]
-    assert "standard error" in claim["rule"]
-
-
-def test_a_partially_random_rung_is_compared_with_the_pretrained_one() -> None:
-    models = {
-        "w1a1": model("w1a4", 0.70, activation_bits=1),
-        "w1a1_random": model("teacher", 0.80, activation_bits=1),
-    }
-    [claim] = claims(models)
-    assert claim["rungs"] == ["w1a1_random", "w1a1"]
+def test_pairing_sees_what_two_independent_shares_would_not() -> None:
+    """10 examples in 1000, all one way: z is 3.2 when paired, 0.8 for independent shares."""
+    claim = judged(0.91, 0.90)
+    assert claim["standard_error"] == pytest.approx(math.sqrt(0.01 * 0.99 / 999))
     assert claim["verdict"] == "holds"
 
 
-def test_without_both_rungs_nothing_is_claimed() -> None:
-    assert claims({"w1a8": model("w1", 0.9)}) == []
-    assert claims({"w1a8_direct": model("teacher", 0.9)}) == []
+def test_it_says_what_it_rests_on() -> None:
+    claim = judged(0.95, 0.85, steps=2000)
+    assert (claim["num_seeds"], claim["num_examples"]) == (1, 1000)
+    assert claim["total_steps"] == {"w1a8": 2000, "w1a8_direct": 400}
+    assert claim["equal_steps"] is False
+    assert claim["unequal"] == ["steps"]
+    assert "w1a8 after 2000 steps, w1a8_direct after 400 steps: not equal training" in claim["statement"]
+    assert "not what another seed would give" in claim["rule"]
+    assert claim["margin"] == pytest.approx(1.962 * claim["standard_error"], rel=1e-3)
 
 
-def test_rungs_of_other_precision_are_not_compared() -> None:
-    models = ladder(0.9, 0.8)
-    models["w1a8_direct"]["activation_bits"] = 4
-    assert claims(models) == []
+def test_equal_steps_are_said_once() -> None:
+    claim = judged(0.95, 0.85)
+    assert claim["equal_steps"] is True
+    assert claim["unequal"] == []
+    assert claim["statement"].endswith("(both after 400 steps)")
 
 
-def test_an_undefined_accuracy_is_not_judged() -> None:
-    [claim] = claims(ladder(None, 0.9))
+def test_with_seeds_it_is_the_mean_and_the_spread_counts() -> None:
+    claim = over_seeds([0.95, 0.93, 0.94], [0.85, 0.86, 0.90])
+    assert claim["values"] == {"w1a8": pytest.approx(0.94), "w1a8_direct": pytest.approx(0.87)}
+    assert claim["differences"] == {
+        "0": pytest.approx(0.10),
+        "1": pytest.approx(0.07),
+        "2": pytest.approx(0.04),
+    }
+    # Spread over seeds: 0.03 / sqrt(3). Over examples: 100 of 1000 differ, all one way.
+    expected = math.sqrt(0.03**2 / 3 + 0.1 * 0.9 / 999)
+    assert claim["standard_error"] == pytest.approx(expected)
+    assert claim["num_seeds"] == 3
+    assert "spread of the difference over seeds" in claim["rule"]
+
+
+def test_a_spread_over_three_seeds_is_worth_a_wide_interval() -> None:
+    """A mean difference of 3.3 standard errors: with many seeds it would hold."""
+    claim = over_seeds([0.95, 0.93, 0.94], [0.85, 0.86, 0.90])
+    assert claim["difference"] > 3.3 * claim["standard_error"]
+    assert claim["margin"] > 2.5 * claim["standard_error"]
+    wide = over_seeds([0.99, 0.80, 0.95], [0.85, 0.84, 0.84])
+    assert wide["verdict"] == "within noise"
+    assert wide["margin"] > 4 * wide["standard_error"]
+
+
+def test_the_same_on_every_seed_leaves_the_examples_as_doubt() -> None:
+    claim = over_seeds([0.95, 0.95], [0.85, 0.85])
+    assert claim["standard_error"] == pytest.approx(math.sqrt(0.1 * 0.9 / 999))
+
+
+def test_a_model_that_collapsed_for_one_seed_is_judged_by_the_accuracies_of_all_seeds() -> None:
+    claim = over_seeds([0.95, 0.93], [0.85, None])
+    assert (claim["measure"], claim["num_seeds"]) == ("accuracy", 2)
+    assert claim["differences"] == {"0": pytest.approx(0.10), "1": pytest.approx(0.43)}
+    assert claim["score_is"] == "undefined for w1a8_direct of seed 1"
+
+
+def test_a_score_that_one_example_alone_defines_is_judged_by_accuracy_and_says_so() -> None:
+    """Matthews correlation of a model that gave the other answer once."""
+    models = {"w1a8": model(0.95), "w1a8_direct": model(0.85)}
+    left = {"w1a8": without(0.95), "w1a8_direct": without(0.85)}
+    left["w1a8"]["score"] = np.where(np.arange(1000) == 7, np.nan, left["w1a8"]["score"])
+    [claim] = claims([STEPPED], models, left)
+    assert (claim["measure"], claim["score_is"]) == ("accuracy", "undefined for w1a8 without one example")
+
+
+def test_ways_that_saw_other_shares_of_augmented_rows_differ_in_data() -> None:
+    claim = judged(0.95, 0.85, steps=500, augmented=100)
+    assert claim["unequal"] == ["steps", "data"]
+    assert (
+        "not equal data: of their steps on augmented rows, w1a8 100 of 500, w1a8_direct none of 400"
+        in (claim["statement"])
+    )
+
+
+def test_twice_the_steps_on_the_same_data_is_the_same_data() -> None:
+    models = {"w1a8": model(0.9, steps=800, augmented=800), "w1a8_direct": model(0.8, augmented=400)}
+    [claim] = claims([STEPPED], models, {"w1a8": without(0.9), "w1a8_direct": without(0.8)})
+    assert claim["unequal"] == ["steps"]
+
+
+def test_a_claim_about_the_data_does_not_call_it_unequal() -> None:
+    models = {"a": model(0.9, augmented=400), "b": model(0.8)}
+    [claim] = claims(
+        [Claim(claim="augmentation", better="a", worse="b")], models, {"a": without(0.9), "b": without(0.8)}
+    )
+    assert claim["unequal"] == []
+
+
+def test_splitting_is_compared_with_both_sizes() -> None:
+    models = {"a": model(0.9), "b": {**model(0.8), "mib": 16.4}}
+    [claim] = claims(
+        [Claim(claim="no_splitting", better="a", worse="b")], models, {"a": without(0.9), "b": without(0.8)}
+    )
+    assert claim["statement"].endswith("(both after 400 steps; a 13.500 MiB, b 16.400 MiB)")
+
+
+def test_an_undefined_score_is_judged_by_accuracy() -> None:
+    models = {"w1a8": model(0.4, accuracy=0.95), "w1a8_direct": model(None, accuracy=0.85)}
+    left = {"w1a8": without(0.95), "w1a8_direct": without(0.85)}
+    [claim] = claims([STEPPED], models, left)
+    assert (claim["measure"], claim["values"]) == ("accuracy", {"w1a8": 0.95, "w1a8_direct": 0.85})
+    assert claim["score_is"] == "undefined for w1a8_direct"
+
+
+def test_what_has_no_defined_measure_is_not_judged() -> None:
+    models = {"w1a8": model(None), "w1a8_direct": model(0.9)}
+    [claim] = claims([STEPPED], models, {"w1a8_direct": without(0.9)})
     assert claim["verdict"] == "not judged"
-    assert claim["difference"] is None
+    assert claim["difference"] is claim["margin"] is None
+    assert measured("w1a8", "w1a8_direct", models, {}) is None
 
 
-def test_the_standard_error_worked_by_hand() -> None:
-    assert standard_error(0.9, 0.8, 100) == pytest.approx(math.sqrt(0.09 / 100 + 0.16 / 100))
+def test_a_claim_about_a_rung_that_was_not_evaluated_is_left_out() -> None:
+    assert claims([STEPPED], {"w1a8": model(0.9)}, {"w1a8": without(0.9)}) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_says_who_should_win(kind: str) -> None:
+    models = {"a": model(0.9), "b": model(0.8)}
+    declared = [Claim(claim=kind, better="a", worse="b")]
+    [claim] = claims(declared, models, {"a": without(0.9), "b": without(0.8)})
+    assert "a beats b" in claim["statement"]
+
+
+@given(st.floats(0, 1), st.integers(2, 10_000), st.lists(SHARES, min_size=2, max_size=6))
+@example(0.0, 2, [0.0, 1.1e-308])
+@example(5e-324, 1000, [0.0, 5e-324])
+@example(1e-200, 1000, [0.0, 1e-100])
+def test_seeds_never_make_the_examples_surer(
+    by_examples: float, num_examples: int, differences: list[float]
+) -> None:
+    error, degrees = combined(by_examples, num_examples, differences)
+    assert error >= by_examples
+    least, most = sorted((num_examples - 1, len(differences) - 1))
+    assert least * (1 - 1e-9) <= degrees <= (least + most) * (1 + 1e-9)
 
 
 @pytest.mark.parametrize(
     ("difference", "expected"),
     [(0.2, "within noise"), (0.21, "holds"), (-0.21, "does not hold"), (0.0, "within noise")],
 )
-def test_the_verdict_turns_at_two_standard_errors(difference: float, expected: str) -> None:
-    assert verdict(difference, 0.1) == expected
+def test_the_verdict_turns_at_the_margin(difference: float, expected: str) -> None:
+    assert verdict(difference, 0.2) == expected

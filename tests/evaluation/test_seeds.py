@@ -14,17 +14,33 @@ scores = st.floats(-1, 1, allow_nan=False)
 
 def models(score: float | None, teacher: float | None = 0.9) -> dict[str, dict[str, Any]]:
     gap = None if score is None or teacher is None else score - teacher
-    return {"teacher": {"score": teacher, "gap": 0.0}, "w1": {"score": score, "gap": gap}}
+    return {
+        "teacher": {"score": teacher, "accuracy": teacher, "gap": 0.0, "scores": on_both_splits(teacher)},
+        "w1": {"score": score, "accuracy": 0.5, "gap": gap, "scores": on_both_splits(score)},
+    }
+
+
+def on_both_splits(score: float | None) -> dict[str, dict[str, float | None]]:
+    """Half as much on the second one."""
+    return {"validation": {"f1": score}, "second": {"f1": None if score is None else score / 2}}
 
 
 def test_three_seeds_worked_by_hand() -> None:
     found = over_seeds({2: models(0.9, 0.9), 0: models(0.5, 0.7), 1: models(0.7, 0.8)})["w1"]
     assert found["scores"] == {"0": 0.5, "1": 0.7, "2": 0.9}
+    assert found["accuracies"] == {"0": 0.5, "1": 0.5, "2": 0.5}
     assert found["num_seeds"] == 3
     assert found["mean"] == pytest.approx(0.7)
     assert found["std"] == pytest.approx(0.2)  # squares 0.04, 0 and 0.04, divided by 2
     assert found["gap_mean"] == pytest.approx(-0.1)  # -0.2, -0.1, 0: each to its own teacher
     assert found["gap_std"] == pytest.approx(0.1)
+
+
+def test_every_metric_of_every_split_has_mean_and_spread_like_the_score() -> None:
+    found = over_seeds({2: models(0.9, 0.9), 0: models(0.5, 0.7), 1: models(0.7, 0.8)})["w1"]
+    score = {key: found[key] for key in ("mean", "std", "gap_mean", "gap_std")}
+    assert found["metrics"]["validation"]["f1"] == pytest.approx(score)
+    assert found["metrics"]["second"]["f1"] == pytest.approx({key: value / 2 for key, value in score.items()})
 
 
 @given(st.lists(scores, min_size=2, max_size=9))
@@ -51,10 +67,11 @@ def test_one_seed_has_a_mean_and_no_spread(score: float) -> None:
 def test_a_collapsed_training_is_not_left_out_of_the_mean(values: list[float]) -> None:
     by_seed = {seed: models(score) for seed, score in enumerate([*values, None])}
     found = over_seeds(by_seed)["w1"]
-    assert [found[key] for key in ("mean", "std", "gap_mean", "gap_std")] == [None] * 4
+    undefined = dict.fromkeys(("mean", "std", "gap_mean", "gap_std"))
+    assert {key: found[key] for key in undefined} == found["metrics"]["second"]["f1"] == undefined
     assert found["num_seeds"] == len(values) + 1
 
 
 def test_a_model_that_one_seed_lacks_has_no_mean() -> None:
-    assert set(over_seeds({0: models(0.5), 1: {"teacher": {"score": 0.9, "gap": 0.0}}})) == {"teacher"}
+    assert set(over_seeds({0: models(0.5), 1: {"teacher": models(0.5)["teacher"]}})) == {"teacher"}
     assert over_seeds({}) == {}

@@ -22,6 +22,7 @@ COMMANDS = (
     "up",
     "down",
     "results",
+    "compare",
     "lineage",
     "best",
     "sync",

@@ -13,7 +13,8 @@ from flows.kinds import key
 from flows.measure import CACHE, SCRATCH
 from flows.measured import Measured
 from pipeline.ladder import cost
-from pipeline.params import Duration, Params, load
+from pipeline.params import Params, load
+from pipeline.rungs import Duration
 
 DEFAULT = load(Path(__file__).parents[2] / "params.yaml")
 NAMES = ("pretrained", "teacher", *DEFAULT.rungs)

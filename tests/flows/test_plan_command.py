@@ -10,7 +10,7 @@ from typing import Any
 import made_up
 import pytest
 
-from flows import measure, memory, plan, status
+from flows import measure, memory, plan, planned, status
 from flows.measured import Measured
 from flows.status import StageState
 from pipeline.ladder.cost import Rehearsed, Rows
@@ -98,7 +98,7 @@ def test_the_model_that_needs_most_memory_is_named_and_too_much_is_a_warning(
 
 def test_too_little_disk_is_a_warning(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "WARNING" not in plan.main(as_json=False, ask_dvc=False)
-    monkeypatch.setattr(plan.shutil, "disk_usage", lambda _: SimpleNamespace(free=2**20))
+    monkeypatch.setattr(planned.shutil, "disk_usage", lambda _: SimpleNamespace(free=2**20))
     assert "MiB of disk are needed, 1 MiB are free" in plan.main(as_json=False, ask_dvc=False)
 
 
@@ -108,7 +108,7 @@ def test_too_little_disk_is_a_warning(project: Path, monkeypatch: pytest.MonkeyP
 def test_a_cache_that_links_keeps_no_copy(project: Path, kinds: str, copies: int) -> None:
     Path(".dvc").mkdir()
     Path(".dvc/config").write_text(f"[cache]\n    type = {kinds}\n")
-    assert plan._copies() == copies
+    assert planned._copies() == copies
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_the_caches_own_type_counts_and_the_local_file_goes_first(
     Path(".dvc").mkdir()
     Path(".dvc/config").write_text(shared)
     Path(".dvc/config.local").write_text(local)
-    assert plan._copies() == copies
+    assert planned._copies() == copies
 
 
 def test_what_was_assumed_is_said(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,3 +197,31 @@ def stages_of(settings: Params) -> list[tuple[str, str | None]]:
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([sys.executable, "-m", *arguments], check=True, capture_output=True, text=True)
+
+
+def test_other_seeds_take_their_share_and_are_said_in_one_sentence(project: Path) -> None:
+    once = as_json()
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("seeds:\n- 0\n", "seeds:\n- 0\n- 1\n- 2\n"))
+    found = as_json()
+    assert [repeat["stage"] for repeat in found["repeats"]] == ["repeat@1", "repeat@2"]
+    [minutes] = {repeat["seconds"] / 60 for repeat in found["repeats"]}
+    assert found["totals"]["whole_minutes"] == pytest.approx(once["totals"]["whole_minutes"] + 2 * minutes)
+    assert found["totals"]["disk_mib"] > once["totals"]["disk_mib"]
+    assert found["rows"] == once["rows"]
+    assert f"Seeds 1, 2: each 10 models once more, from the teacher on: {minutes:.1f} minutes" in plan.main(
+        as_json=False, ask_dvc=False
+    )
+    assert "once more" not in "".join(once["notes"])
+
+
+def test_what_only_other_seeds_train_is_counted_too(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("seeds:\n- 0\n", "seeds:\n- 0\n- 1\n"))
+    now = stages(prepare="skipped", teacher="skipped", repeat__0="runs", repeat__1="runs", evaluate="runs")
+    monkeypatch.setattr(status, "ask", lambda: now)
+    totals = as_json(ask_dvc=True)["totals"]
+    assert totals["minutes"] > 10
+    assert totals["peak_memory_mib"] == 500.0
+    assert totals["disk_mib"] > 0
+    assert totals["not_counted"] == []

@@ -12,9 +12,10 @@ from flows.rehearsal import settings as small
 from flows.rehearsal.data import augmentation, lengths
 from flows.rehearsal.rows import is_prepared, lay_out
 from flows.rehearsal.training import train
-from pipeline import paths
+from pipeline import paths, record
 from pipeline.data.tables import read_split
 from pipeline.params import Params
+from pipeline.rungs import Phase
 from pipeline.stages import prepare
 
 FEW = ("training.teacher.batch_size=4", "training.rung.batch_size=4", "task.max_length=24")
@@ -105,3 +106,26 @@ def test_the_stages_run_for_real_and_are_timed(
     assert sorted(path.name for path in Path("models").iterdir()) == ["pretrained", "teacher", "w1a4"]
     assert augmented["rows"][:3] == [60, 60, 240]
     json.dumps([copied, measured, augmented, teacher, rung])
+
+
+def test_a_rung_that_a_rung_teaches_is_rehearsed_with_such_a_teacher(
+    laid_out: tuple[Params, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And phases with the terms of all of them."""
+    settings, _ = laid_out
+    monkeypatch.setattr(small, "MOST_STEPS", 3)
+    weights = settings.distillation
+    phases = [
+        Phase(share=0.5, distillation=weights.model_copy(update={"logits": 0.0})),
+        Phase(share=0.5, distillation=weights.model_copy(update={"hidden_states": 0.0})),
+    ]
+    rung = settings.rungs["w1a4"].model_copy(update={"taught_by": "w1a8", "phases": phases})
+    activations = {**settings.weights_activations, "w1a4": rung}
+    settings = settings.model_copy(update={"weights_activations": activations})
+    train(settings, "pretrained")
+    train(settings, "teacher")
+    told = train(settings, "w1a4")
+    stood_in, own = (record.read(paths.model_dir(name)) for name in ("w1a8", "w1a4"))
+    assert (stood_in.steps, stood_in.teacher, stood_in.bits["activations"]) == (1, "teacher", 8)
+    assert (own.steps, own.teacher, own.teacher_digest) == (told["steps"], "w1a8", stood_in.digest)
+    assert (own.settings["distillation"]["logits"], own.settings["distillation"]["hidden_states"]) == (1, 1)

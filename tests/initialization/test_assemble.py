@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tiny_model import classifier
 from torch import Tensor
 
-from pipeline.initialization.assemble import Origin, Source, assemble, is_activation
+from pipeline.initialization.assemble import Origin, Source, assemble, of_quantizer
 from pipeline.initialization.partially_random import Draw
 from pipeline.parts import every_part, part_of
 from pipeline.quantizers.choose import Precision
@@ -30,7 +30,7 @@ def put_together(drawn: list[str], how: Origin = DRAW) -> tuple[dict[str, Tensor
 def test_copied_parts_are_the_parents_bits_and_drawn_ones_are_not(drawn: list[str]) -> None:
     state, _ = put_together(drawn)
     for name, tensor in state.items():
-        if not is_activation(name):
+        if not of_quantizer(name):
             assert torch.equal(tensor, PARENT[name]) == (part_of(name) not in drawn), name
 
 
@@ -58,7 +58,7 @@ def test_what_is_drawn_for_a_part_does_not_depend_on_which_others_are_drawn(
     drawn: list[str], part: str
 ) -> None:
     alone, among = (put_together(parts)[0] for parts in ([part], [part, *drawn]))
-    for name in (name for name in WANTED if part_of(name) == part and not is_activation(name)):
+    for name in (name for name in WANTED if part_of(name) == part and not of_quantizer(name)):
         assert torch.equal(alone[name], among[name]), name
 
 
@@ -72,7 +72,7 @@ def test_no_two_matrices_are_drawn_alike() -> None:
 
 def test_the_parents_steps_are_not_copied_they_lie_between_other_levels() -> None:
     state, _ = put_together([])
-    steps = [name for name in state if is_activation(name)]
+    steps = [name for name in state if of_quantizer(name)]
     assert any(name.endswith("log_step") for name in steps)
     assert all(torch.equal(state[name], WANTED[name]) for name in steps)
 

@@ -5,8 +5,8 @@ import torch
 from pipeline.initialization.assemble import Source
 from pipeline.initialization.by_part import origins
 from pipeline.initialization.partially_random import Draw
-from pipeline.params import Origin
 from pipeline.parts import every_part
+from pipeline.rungs import Origin
 
 PARENT = Source("w1", {"head": torch.zeros(1)}, "1" * 64)
 TEACHER = Source("teacher", {}, "0" * 64)
@@ -14,7 +14,7 @@ TEACHER = Source("teacher", {}, "0" * 64)
 
 def found(**init: object) -> dict[str, object]:
     wanted = {selector.replace("__", "."): Origin.model_validate(origin) for selector, origin in init.items()}
-    return dict(origins(wanted, 2, parent=PARENT, teacher=TEACHER, std=0.02, seed=5))
+    return dict(origins(wanted, 2, parent=PARENT, teacher=lambda: TEACHER, std=0.02, seed=5))
 
 
 def test_everything_is_the_parents_unless_said() -> None:

@@ -5,7 +5,7 @@ import torch
 from tiny_model import batch, classifier, config, other_padding, wider
 from torch import Tensor, nn
 
-from pipeline.initialization.assemble import is_activation
+from pipeline.initialization.assemble import of_quantizer
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.modeling.bert import build_bert
 from pipeline.quantizers.choose import Precision
@@ -21,7 +21,7 @@ def uncalibrated(bits: int) -> nn.Module:
 def steps(bits: int, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     model = uncalibrated(bits)
     calibrate(model, inputs)
-    return {name: tensor.clone() for name, tensor in model.state_dict().items() if is_activation(name)}
+    return {name: tensor.clone() for name, tensor in model.state_dict().items() if of_quantizer(name)}
 
 
 @BITS
@@ -30,7 +30,7 @@ def test_every_step_is_set_and_no_weight_is_touched(bits: int) -> None:
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     assert calibrate(model, batch()) == 2 * 6 + 1 + 2 * 4  # linears, the pooler, both products
     for name, tensor in model.state_dict().items():
-        if is_activation(name):
+        if of_quantizer(name):
             assert tensor.isfinite().all(), name
         else:
             assert torch.equal(tensor, before[name]), name
@@ -81,5 +81,27 @@ def test_the_model_is_left_as_it_was_and_without_hooks() -> None:
 
 
 def test_eight_bits_and_full_precision_have_nothing_to_set() -> None:
-    assert not any(is_activation(name) for name in classifier(Precision(1, 1, 8)).state_dict())
+    assert not any(of_quantizer(name) for name in classifier(Precision(1, 1, 8)).state_dict())
     assert calibrate(classifier(Precision(1, 1)), batch()) == 0
+
+
+@pytest.mark.parametrize(
+    "precision",
+    [Precision(1, 1), Precision(1, 1, 8), Precision(1, 1, 1, activation_quantizer="sign", attention="bi")],
+)
+def test_a_model_with_nothing_to_set_is_not_run(precision: Precision) -> None:
+    model = build_bert(config(), precision)
+    model.register_forward_pre_hook(lambda *_: pytest.fail("it was run"))
+    calibrate(model, batch())
+
+
+def test_the_moving_average_begins_with_the_tokens_and_not_with_the_padding() -> None:
+    precision = Precision(1, 1, 8, activation_quantizer="min_max_ema")
+    found = []
+    for rows in (batch(), other_padding(batch())):
+        torch.manual_seed(0)
+        model = build_bert(config(), precision)
+        calibrate(model, rows)
+        found.append({name: t.clone() for name, t in model.state_dict().items() if of_quantizer(name)})
+    assert all(tensor.isfinite() and tensor > 0 for tensor in found[0].values())
+    assert found[0] == found[1]

@@ -8,9 +8,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from torch import Tensor
 
 from pipeline.initialization.weight_splitting import split
-from pipeline.quantizers.binary import binarize
+from pipeline.quantizers.choose import quantize_weight
 from pipeline.quantizers.quantizer import Granularity
-from pipeline.quantizers.ternary import ternarize
 
 GRANULARITIES = st.sampled_from(["row", "matrix"])
 # From 2^-13 on half of a scale is a half-precision number. Zeros, ties and signs of one kind are drawn often.
@@ -29,7 +28,7 @@ def lopsided() -> Tensor:
 
 
 def ternary(weight: Tensor, granularity: Granularity) -> Tensor:
-    return ternarize(weight, granularity).values_OI
+    return quantize_weight(weight, 2, granularity).values_OI
 
 
 @given(matrices(), GRANULARITIES)
@@ -40,15 +39,15 @@ def ternary(weight: Tensor, granularity: Granularity) -> Tensor:
 def test_the_two_binary_matrices_add_up_to_the_ternary_one_exactly(
     weight: Tensor, granularity: Granularity
 ) -> None:
-    first, second = (binarize(half, granularity).values_OI for half in split(weight, granularity))
+    first, second = (quantize_weight(half, 1, granularity).values_OI for half in split(weight, granularity))
     assert torch.equal(first + second, ternary(weight, granularity))
 
 
 @given(matrices(), GRANULARITIES)
 def test_both_scales_are_half_of_the_ternary_one(weight: Tensor, granularity: Granularity) -> None:
-    expected = ternarize(weight, granularity).scale_O1 / 2
+    expected = quantize_weight(weight, 2, granularity).scale_OG / 2
     for half in split(weight, granularity):
-        assert torch.equal(binarize(half, granularity).scale_O1, expected)
+        assert torch.equal(quantize_weight(half, 1, granularity).scale_OG, expected)
 
 
 @given(matrices(), GRANULARITIES)
@@ -57,8 +56,8 @@ def test_signs_agree_where_the_ternary_weight_is_not_zero_and_differ_where_it_is
     weight: Tensor, granularity: Granularity
 ) -> None:
     first, second = split(weight, granularity)
-    quantized = ternarize(weight, granularity)
-    alive = (quantized.scale_O1 > 0).expand_as(weight)
+    quantized = quantize_weight(weight, 2, granularity)
+    alive = (quantized.scale_OG > 0).expand_as(weight)
     agree = (first < 0) == (second < 0)
     assert torch.equal(agree[alive], (quantized.codes_OI != 0)[alive])
 
@@ -98,7 +97,9 @@ def test_a_matrix_of_berts_size_splits_exactly_with_either_scale() -> None:
     weight = torch.randn(384, 768) * 0.03
     weight[:, ::7] += 0.02  # no symmetry of signs
     for granularity in ("row", "matrix"):
-        first, second = (binarize(half, granularity).values_OI for half in split(weight, granularity))
+        first, second = (
+            quantize_weight(half, 1, granularity).values_OI for half in split(weight, granularity)
+        )
         assert torch.equal(first + second, ternary(weight, granularity))
 
 
@@ -108,7 +109,7 @@ def test_below_half_precisions_normal_range_the_sum_is_off_by_less_than_its_smal
 ) -> None:
     torch.manual_seed(0)
     weight = torch.randn(8, 16) * size
-    first, second = (binarize(half, "row").values_OI for half in split(weight, "row"))
+    first, second = (quantize_weight(half, 1, "row").values_OI for half in split(weight, "row"))
     assert (first + second - ternary(weight, "row")).abs().max() <= 2**-24
 
 
@@ -117,3 +118,12 @@ def test_the_weight_itself_is_left_as_it_was() -> None:
     before = weight.clone()
     split(weight, "matrix")
     assert torch.equal(weight, before)
+
+
+@given(matrices(), st.integers(1, 3))
+def test_groups_are_split_as_rows_of_their_own(weight: Tensor, groups: int) -> None:
+    size, weight = weight.shape[1], weight.repeat(1, groups)
+    first, second = (
+        quantize_weight(half, 1, "group", group_size=size).values_OI for half in split(weight, "group", size)
+    )
+    assert torch.equal(first + second, quantize_weight(weight, 2, "group", group_size=size).values_OI)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pipeline.ladder import cost
 from pipeline.ladder.cost import Cost, Rehearsed, Rows, costs, training_seconds, undisturbed
 from pipeline.ladder.plan import plan
-from pipeline.params import Duration, Model, Params, load
+from pipeline.params import Model, Params, load
+from pipeline.rungs import Duration, Phase
 from pipeline.training.parallel import World
 from pipeline.training.resume import States
 
@@ -119,8 +120,8 @@ def test_a_split_rung_needs_twice_the_disk_and_a_narrow_one_less() -> None:
 
 
 def in_epochs() -> Params:
-    budget = DEFAULT.budget.model_copy(update={"rung": Duration(epochs=2.0)})
-    return DEFAULT.model_copy(update={"budget": budget})
+    two = dict.fromkeys(("rung", "binary_activations"), Duration(epochs=2.0))
+    return DEFAULT.model_copy(update={"budget": DEFAULT.budget.model_copy(update=two)})
 
 
 def test_epochs_are_counted_once_the_rows_are() -> None:
@@ -139,3 +140,16 @@ def test_a_model_that_comes_trained_takes_no_steps() -> None:
     found = costs(DEFAULT.model_copy(update={"model": model}), {"pretrained": MEASURED}, ROWS, copies=2)
     assert found["pretrained"].steps == 0
     assert found["pretrained"].seconds == pytest.approx(MEASURED.other_seconds)
+
+
+def test_each_further_phase_is_scored_and_written_once_more() -> None:
+    phases = [
+        Phase(share=0.5, distillation=DEFAULT.distillation.model_copy(update={"logits": 0.0})),
+        Phase(share=0.5, distillation=DEFAULT.distillation.model_copy(update={"directions": 2.0})),
+    ]
+    rung = DEFAULT.rungs["w2"].model_copy(update={"phases": phases})
+    changed = DEFAULT.model_copy(update={"weights": {**DEFAULT.weights, "w2": rung}})
+    one, two = (costs(params, {"w2": MEASURED}, ROWS, copies=1)["w2"] for params in (DEFAULT, changed))
+    assert two.steps == one.steps
+    assert two.seconds == pytest.approx(one.seconds + 600 * 0.01 + 2.0)
+    assert (cost.terms_of(changed, rung).logits, cost.terms_of(changed, rung).directions) == (1.0, 2.0)

@@ -66,6 +66,19 @@ def test_one_scale_per_matrix_saves_the_rows_scales() -> None:
     assert sized("row") - sized("matrix") == 2 * (rows - matrices)
 
 
+def test_groups_add_a_scale_for_every_64_weights() -> None:
+    grouped = LadderRung(**{**vars(RUNGS["w1"]), "granularity": "group", "group_size": 64})
+    weights = (30522 + 512 + 2) * 768 + 12 * (4 * 768**2 + 2 * 768 * 3072) + 768**2
+    rows = 30522 + 512 + 2 + 12 * (4 * 768 + 3072 + 768) + 768
+    more = packed_bytes(BERT_BASE, grouped, num_labels=2) - packed_bytes(BERT_BASE, RUNGS["w1"], num_labels=2)
+    assert more == 2 * (weights // 64 - rows)
+
+
+def test_a_quantizer_that_keeps_a_number_of_each_weight_doubles_tables_and_matrices() -> None:
+    bare = sum(rows * columns for rows, columns in BERT_BASE.tables() + BERT_BASE.matrices())
+    assert full_bytes(BERT_BASE, num_labels=2, keeps=1) - full_bytes(BERT_BASE, num_labels=2) == 4 * bare
+
+
 def test_bert_base_by_ternary_weight_splitting_has_a_second_word_table_and_pooler() -> None:
     def sized(**changes: object) -> int:
         rung = LadderRung(**{**vars(RUNGS["w1"]), **changes})

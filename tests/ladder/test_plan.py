@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.ladder.plan import plan, said
-from pipeline.params import Duration, load
+from pipeline.params import load
+from pipeline.rungs import Duration, Phase
 
 DEFAULT = load(Path(__file__).parents[2] / "params.yaml")
 
@@ -44,3 +45,16 @@ def test_a_model_that_comes_trained_is_not_trained() -> None:
 )
 def test_a_duration_is_said_in_words(duration: Duration, text: str) -> None:
     assert said(duration) == text
+
+
+def test_another_teacher_and_phases_are_told() -> None:
+    phases = [Phase(share=0.5, distillation=DEFAULT.distillation)] * 2
+    rung = DEFAULT.rungs["w2"].model_copy(update={"taught_by": "w8", "phases": phases})
+    rows = plan(DEFAULT.model_copy(update={"weights": {**DEFAULT.weights, "w2": rung}})).rows
+    assert [row.init for row in rows if row.name == "w2"] == ["copied; 2 phases; taught by w8"]
+
+
+def test_rungs_of_equal_bits_are_told_apart_by_their_quantizer() -> None:
+    rung = DEFAULT.rungs["w2"].model_copy(update={"weight_quantizer": "lat", "hidden_act": "relu"})
+    rows = plan(DEFAULT.model_copy(update={"weights": {**DEFAULT.weights, "w2": rung}})).rows
+    assert [row.init for row in rows if row.name == "w2"] == ["copied; lat; relu"]

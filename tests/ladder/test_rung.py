@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.ladder.rung import TEACHER, ancestry, climb
-from pipeline.params import ActivationRung, Duration, Origin, Params, Rung, load
+from pipeline.params import Params, load
+from pipeline.rungs import ActivationRung, Duration, Origin, Rung
 
 DEFAULT = load(Path(__file__).parents[2] / "params.yaml")
 
@@ -21,21 +22,23 @@ def with_rungs(
 
 @st.composite
 def ladders(draw: st.DrawFn) -> dict[str, Rung]:
-    """Rungs in any order, each from the teacher or from one drawn before it."""
+    """Rungs in any order, each from the teacher or from one drawn before it, and taught by one of those."""
     parents = [TEACHER]
     rungs = {}
     for number in range(draw(st.integers(1, 8))):
         name = f"r{number}"
-        rungs[name] = Rung(bits=1, init_from=draw(st.sampled_from(parents)), taught_by=TEACHER, data="plain")
+        parent, teacher = (draw(st.sampled_from(parents)) for _ in range(2))
+        rungs[name] = Rung(bits=1, init_from=parent, taught_by=teacher, data="plain")
         parents.append(name)
     return {name: rungs[name] for name in draw(st.permutations(list(rungs)))}
 
 
 @given(weights=ladders())
-def test_parents_come_first_and_no_rung_is_lost(weights: dict[str, Rung]) -> None:
+def test_parents_and_teachers_come_first_and_no_rung_is_lost(weights: dict[str, Rung]) -> None:
     seen = [TEACHER]
     for rung in climb(with_rungs(weights)):
         assert rung.parent in seen
+        assert rung.taught_by in seen
         seen.append(rung.name)
     assert sorted(seen) == sorted([TEACHER, *weights])
 

@@ -16,13 +16,16 @@ from pipeline.quantizers.choose import Precision
 B, H, S, D = 2, 3, 5, 4
 FUSED = choose(name="fused")
 BFLOAT16 = choose("bfloat16", name="fused")
-every_width = pytest.mark.parametrize("bits", [32, 8, 4, 1])
+WIDTHS = [(32, None), (8, None), (8, "min_max_ema"), (8, "lsq"), (4, None), (2, None), (1, None)]
+every_kind = pytest.mark.parametrize(
+    ("bits", "name", "bi"), [*((*width, False) for width in WIDTHS), (1, "elastic", True), (1, "sign", True)]
+)
 
 
-def module(bits: int) -> nn.Module:
+def module(bits: int, name: str | None = None, bi: bool = False) -> nn.Module:
     made = nn.Module()
     if bits != 32:
-        made.products = quantizers = AttentionQuantizers(bits, num_heads=H, head_size=D)
+        made.products = quantizers = AttentionQuantizers(bits, num_heads=H, head_size=D, name=name, bi=bi)
         for quantizer, x in zip((quantizers.query, quantizers.key, quantizers.value), heads(), strict=True):
             quantizer.calibrate(x)
         quantizers.probabilities.calibrate(torch.rand(B, H, S, S, generator=torch.Generator().manual_seed(1)))
@@ -76,13 +79,13 @@ def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], toleranc
         assert worst <= tolerance, f"{name}: {worst}"
 
 
-@every_width
+@every_kind
 @pytest.mark.parametrize(("scores_matter", "context_matters"), [(True, True), (False, True), (True, False)])
 def test_context_scores_and_all_gradients_are_those_of_the_plain_code(
-    bits: int, scores_matter: bool, context_matters: bool
+    bits: int, name: str | None, bi: bool, scores_matter: bool, context_matters: bool
 ) -> None:
     """Scores alone matter in the last layer where nothing but scores is distilled."""
-    made = module(bits)
+    made = module(bits, name, bi).eval()
     fused, plain = (
         everything(made, chosen, scores_matter=scores_matter, context_matters=context_matters)
         for chosen in (FUSED, PLAIN)
@@ -91,9 +94,11 @@ def test_context_scores_and_all_gradients_are_those_of_the_plain_code(
     assert_close(fused, plain, 2e-5)
 
 
-@every_width
-def test_with_bfloat16_gradients_the_forward_is_the_same_and_the_gradients_nearly(bits: int) -> None:
-    made = module(bits)
+@every_kind
+def test_with_bfloat16_gradients_the_forward_is_the_same_and_the_gradients_nearly(
+    bits: int, name: str | None, bi: bool
+) -> None:
+    made = module(bits, name, bi).eval()
     rounded_ones, exact = everything(made, BFLOAT16), everything(made, FUSED)
     for name in ("context", "scores"):
         assert torch.equal(rounded_ones.pop(name), exact.pop(name))
@@ -102,9 +107,9 @@ def test_with_bfloat16_gradients_the_forward_is_the_same_and_the_gradients_nearl
 
 
 @pytest.mark.parametrize("signed", [True, False])
-@pytest.mark.parametrize("bits", [8, 4, 1])
-def test_rounding_as_one_function_is_the_quantizer(bits: int, signed: bool) -> None:
-    quantizer = activation_quantizer(bits, signed=signed, shift_shape=(H, 1, D))
+@pytest.mark.parametrize(("bits", "name"), [*WIDTHS[1:], (1, "sign")])
+def test_rounding_as_one_function_is_the_quantizer(bits: int, name: str | None, signed: bool) -> None:
+    quantizer = activation_quantizer(bits, signed=signed, shift_shape=(H, 1, D), name=name).eval()
     quantizer.calibrate(heads()[0])
     upstream = heads()[1]
     found = []
@@ -146,7 +151,15 @@ def test_one_product_for_query_key_and_value_gives_the_bits_of_three(weights: in
     assert torch.equal(together[0], context.flatten(2))
 
 
-@pytest.mark.parametrize("precision", [Precision(1, 1, 8), Precision(2, 2, 32)])
+@pytest.mark.parametrize(
+    "precision",
+    [
+        Precision(1, 1, 8),
+        Precision(2, 2, 32),
+        Precision(1, 1, 8, activation_quantizer="min_max_ema"),
+        Precision(1, 1, 1, activation_quantizer="sign", attention="bi"),
+    ],
+)
 def test_a_whole_models_gradients_are_those_of_the_plain_code(precision: Precision) -> None:
     model, found = classifier(precision), []
     for chosen in (FUSED, PLAIN):

@@ -20,9 +20,9 @@ from pipeline.modeling.attention import activation_quantizers
 from pipeline.modeling.bert import build_bert, precision_of, quantize
 from pipeline.modeling.kernels import PLAIN, use
 from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
+from pipeline.quantizers.activation_lsq import ActivationLsq
 from pipeline.quantizers.choose import Precision, quantize_weight
 from pipeline.quantizers.elastic import ElasticBinary
-from pipeline.quantizers.learned_step import LearnedStep
 from pipeline.quantizers.per_token import PerToken
 
 EVERY_PRECISION = (None, *WEIGHTS_ONLY, *WITH_ACTIVATIONS)
@@ -115,8 +115,8 @@ def test_linears_and_tables_are_quantized_and_nothing_else(precision: Precision)
     modules = dict(model.named_modules())
     assert {name for name, part in modules.items() if isinstance(part, QuantizedLinear)} == LINEARS
     assert {name for name, part in modules.items() if isinstance(part, QuantizedEmbedding)} == TABLES
-    assert {modules[name].bits for name in LINEARS} == {precision.weights}
-    assert {modules[name].bits for name in TABLES} == {precision.embeddings}
+    assert {modules[name].quantizer.layout.bits for name in LINEARS} == {precision.weights}
+    assert {modules[name].quantizer.layout.bits for name in TABLES} == {precision.embeddings}
     assert type(model.classifier) is nn.Linear
     assert all(type(part) is nn.LayerNorm for name, part in modules.items() if name.endswith("LayerNorm"))
 
@@ -140,7 +140,8 @@ def test_tables_at_32_bits_stay_plain_beside_quantized_linears() -> None:
     ("bits", "centred", "not_negative", "probabilities"),
     [
         (8, PerToken, PerToken, PerToken),
-        (4, LearnedStep, LearnedStep, LearnedStep),
+        (4, ActivationLsq, ActivationLsq, ActivationLsq),
+        (2, ActivationLsq, ActivationLsq, ActivationLsq),
         (1, *[ElasticBinary] * 3),
     ],
 )
@@ -168,7 +169,7 @@ def test_weights_keep_their_names_and_only_steps_are_added(precision: Precision)
     plain, model = classifier().state_dict(), classifier(precision).state_dict()
     added = set(model) - set(plain)
     assert set(plain) <= set(model)
-    assert {name.rsplit(".", 1)[1] for name in added} <= {"log_step", "shift", "offset"}
+    assert {name.rsplit(".", 1)[1] for name in added} <= {"log_step", "shift", "offset", "magnitude"}
 
 
 @pytest.mark.parametrize("precision", WITH_ACTIVATIONS)
@@ -185,3 +186,34 @@ def test_the_precision_is_noted_in_the_config() -> None:
     precision = Precision(2, 4, 8, "matrix")
     assert precision_of(classifier(precision).config) == precision
     assert precision_of(classifier().config) == Precision()
+
+
+# ReLU instead of GELU
+
+
+@pytest.mark.parametrize("bits", [4, 2, 1])
+def test_what_relu_puts_out_is_quantized_from_zero_on_without_offset_or_shift(bits: int) -> None:
+    for hidden_act, shifted in (("relu", False), ("gelu", True)):
+        model = classifier(Precision(1, 1, bits), hidden_act=hidden_act)
+        for layer in model.bert.encoder.layer:
+            learned = dict(layer.output.dense.activation.named_parameters())
+            assert set(learned) == {"log_step"} | ({"offset" if bits > 1 else "shift"} if shifted else set())
+        if not shifted:
+            seen: list[float] = []
+            model.bert.encoder.layer[0].output.dense.activation.register_forward_hook(
+                lambda _, __, out, seen=seen: seen.append(float(out.min()))
+            )
+            logits(model, batch())
+            assert seen == [0.0]
+
+
+def test_the_sign_of_what_relu_puts_out_is_refused() -> None:
+    with pytest.raises(ValueError, match="every sign is the same"):
+        classifier(Precision(1, 1, 1, activation_quantizer="sign", attention="bi"), hidden_act="relu")
+
+
+def test_a_relu_model_takes_the_weights_of_a_gelu_model() -> None:
+    """Only weights are copied; what stands between them is the model's own."""
+    parent, child = classifier(), classifier(hidden_act="relu")
+    child.load_state_dict(parent.state_dict())
+    assert not torch.allclose(logits(parent, batch()), logits(child, batch()))

@@ -200,7 +200,15 @@ def test_another_kind_of_model_is_refused(saved: Saved) -> None:
 # what is packed in half precision
 
 
-@pytest.mark.parametrize("precision", [Precision(1, 1), Precision(1, 1, 4), Precision(1, 1, 1)])
+@pytest.mark.parametrize(
+    "precision",
+    [
+        Precision(1, 1),
+        Precision(1, 1, 4),
+        Precision(1, 1, 1),
+        Precision(1, 1, 8, activation_quantizer="min_max_ema"),
+    ],
+)
 def test_what_is_not_a_matrix_is_rounded_to_half_precision_and_matrices_and_head_are_not(
     precision: Precision,
 ) -> None:

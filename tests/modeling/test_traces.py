@@ -1,8 +1,11 @@
 """What one forward pass hands to distillation."""
 
+import pytest
 import torch
 from tiny_model import batch, classifier, logits
+from torch import nn
 
+from pipeline.modeling import kernels
 from pipeline.modeling.traces import of_heads, trace
 from pipeline.quantizers.choose import Precision
 
@@ -38,3 +41,43 @@ def test_a_narrow_student_is_shown_the_scores_of_the_heads_it_has() -> None:
     assert torch.equal(kept.scores[1], whole.scores[1][:, [2]])
     assert kept.logits_BL is whole.logits_BL
     assert of_heads(whole, None) is whole
+
+
+PRECISIONS = [None, Precision(1, 1), Precision(1, 1, 8), Precision(1, 1, 4), Precision(1, 1, 1)]
+
+
+@pytest.mark.parametrize("name", kernels.NAMES)
+@pytest.mark.parametrize("precision", PRECISIONS, ids=str)
+def test_queries_keys_and_values_are_what_the_linears_put_out(precision: Precision | None, name: str) -> None:
+    """Before they are rounded; also on the fast path, which multiplies by all three at once."""
+    model, inputs = classifier(precision), batch()
+    kernels.use(model, kernels.choose(name=name))
+    found = trace(model, inputs, heads=True)
+    assert len(found.heads) == 2
+    attention = model.bert.encoder.layer[1].attention.self
+    with torch.no_grad():
+        for part, x in zip((attention.query, attention.key, attention.value), found.heads[1], strict=True):
+            assert isinstance(part, nn.Linear)
+            expected = part(found.hidden_states[1])
+            assert torch.allclose(x.transpose(1, 2).flatten(2), expected, atol=1e-5)
+
+
+def test_nobody_keeps_heads_that_were_not_asked_for() -> None:
+    model = classifier()
+    assert trace(model, batch()).heads == ()
+    asked = trace(model, batch(), heads=True)
+    assert trace(model, batch()).heads == ()
+    assert torch.equal(asked.logits_BL, trace(model, batch()).logits_BL)
+
+
+def test_a_student_is_shown_the_heads_that_it_shares_with_a_narrow_teacher() -> None:
+    whole = trace(classifier(), batch(), heads=True)
+    own = [[0, 2, 3], [1, 2, 3]]
+    narrow = of_heads(whole, own)
+    kept = of_heads(narrow, [[3, 0], [2]], own)
+    assert torch.equal(kept.scores[0], whole.scores[0][:, [3, 0]])
+    for which in range(3):
+        assert torch.equal(kept.heads[1][which], whole.heads[1][which][:, [2]])
+    assert of_heads(narrow, own, own) is narrow
+    with pytest.raises(ValueError, match=r"a teacher with the heads \[1, 2, 3\] .* its heads \[0\]"):
+        of_heads(narrow, [[0], [0]], own)

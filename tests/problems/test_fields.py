@@ -20,6 +20,12 @@ from pipeline.params import load
             "budget.learning_rate",
             "it belongs under training.pretraining or training.teacher or training.rung",
         ),
+        (
+            "weights.w1.hidden_states",
+            "it belongs under weights.w1.distillation or weights.w1.phases[n].distillation; known",
+        ),
+        ("weights.w1.epochs", "it belongs under weights.w1.duration; known"),
+        ("data.share", "it belongs under weights.<name>.phases[n] or weights_activations.<name>.phases[n]"),
         ("wieghts", "did you mean 'weights'?"),
         ("zzz", "known: seed, seeds, evaluation, task, data, model, budget"),
     ],

@@ -33,7 +33,7 @@ def test_codes_fit_even_where_float16_has_no_such_small_scale(weight_OI: Tensor,
 def test_one_scale_per_row_or_per_matrix_and_exactly_a_float16(
     weight_OI: Tensor, bits: int, granularity: Granularity
 ) -> None:
-    scale = quantize_weight(weight_OI, bits, granularity).scale_O1
+    scale = quantize_weight(weight_OI, bits, granularity).scale_OG
     assert scale.shape == ((weight_OI.shape[0], 1) if granularity == "row" else (1, 1))
     assert is_float16(scale)
     assert (scale >= 0).all()
@@ -44,7 +44,7 @@ def test_values_are_codes_times_scale_in_the_shape_and_type_of_the_weights(
     weight_OI: Tensor, bits: int, granularity: Granularity
 ) -> None:
     quantized = quantize_weight(weight_OI, bits, granularity)
-    assert torch.equal(quantized.values_OI, quantized.codes_OI * quantized.scale_O1)
+    assert torch.equal(quantized.values_OI, quantized.codes_OI * quantized.scale_OG)
     assert (quantized.values_OI.shape, quantized.values_OI.dtype) == (weight_OI.shape, weight_OI.dtype)
 
 
@@ -85,14 +85,14 @@ def test_a_row_does_not_depend_on_the_others(weight_OI: Tensor, bits: int) -> No
 def test_zeros_stay_zeros(bits: int, granularity: Granularity) -> None:
     quantized = quantize_weight(torch.zeros(3, 5), bits, granularity)
     assert torch.equal(quantized.values_OI, torch.zeros(3, 5))
-    assert torch.equal(quantized.scale_O1, torch.zeros_like(quantized.scale_O1))
+    assert torch.equal(quantized.scale_OG, torch.zeros_like(quantized.scale_OG))
 
 
 @given(matrices(), st.sampled_from([2, 4, 8]), st.sampled_from([0.25, 0.5, 2.0, 4.0]))
 def test_scaling_the_weights_scales_the_result(weight_OI: Tensor, bits: int, factor: float) -> None:
     scaled = quantize_weight(weight_OI * factor, bits, "row")
     plain = quantize_weight(weight_OI, bits, "row")
-    normal = (plain.scale_O1 * factor >= 2**-14) & (plain.scale_O1 >= 2**-14)  # else a float16 loses digits
+    normal = (plain.scale_OG * factor >= 2**-14) & (plain.scale_OG >= 2**-14)  # else a float16 loses digits
     expected = torch.where(normal, plain.values_OI * factor, scaled.values_OI)
     assert torch.equal(scaled.values_OI, expected)
 

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pipeline.modeling.layers import quantized_weight
-from pipeline.quantizers.choose import FULL, quantize_weight
+from pipeline.quantizer_names import WEIGHTS, usual
+from pipeline.quantizers.choose import build, quantize_weight
 from pipeline.quantizers.straight_through import straight_through
+from pipeline.quantizers.weight import Layout
 
 
 @given(matrices(ANY))
@@ -26,12 +27,7 @@ def test_forward_is_the_values_and_backward_the_identity(latent_OI: Tensor) -> N
 def test_a_latent_weight_gets_the_gradient_of_the_quantized_one(latent_OI: Tensor, bits: int) -> None:
     latent_OI.requires_grad_(True)
     gradient_OI = torch.linspace(-3, 3, latent_OI.numel()).view_as(latent_OI)
-    output_OI = quantized_weight(latent_OI, bits, "row")
+    output_OI = build(usual(WEIGHTS, bits), Layout(bits, *latent_OI.shape))(latent_OI)
     output_OI.backward(gradient_OI)
     assert torch.equal(output_OI, quantize_weight(latent_OI.detach(), bits, "row").values_OI)
     assert torch.equal(latent_OI.grad, gradient_OI)
-
-
-def test_32_bits_are_the_latent_weight_itself() -> None:
-    latent_OI = torch.ones(2, 3, requires_grad=True)
-    assert quantized_weight(latent_OI, FULL, "row") is latent_OI

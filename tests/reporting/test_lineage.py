@@ -55,3 +55,16 @@ def test_the_drawing_names_everything_and_marks_what_was_drawn_at_random() -> No
 
 def test_a_name_is_text() -> None:
     assert "<script>" not in svg({"<script>": model(None, 1)}, {})
+
+
+def test_an_arc_joins_a_rung_to_the_rung_that_taught_it() -> None:
+    records = {
+        "w1": Record("w1", "weights", "demo", "0" * 64, teacher="w2"),
+        "w2": Record("w2", "weights", "demo", "0" * 64, teacher="teacher"),
+        "w1a8": Record("w1a8", "weights_activations", "demo", "0" * 64, teacher="elsewhere"),
+    }
+    text = svg(MODELS, records)
+    ElementTree.fromstring(text)  # noqa: S314 (made here)
+    assert text.count("was taught by") == 1
+    assert "w1 was taught by w2" in text
+    assert "was taught by" not in svg(MODELS, {})

@@ -62,6 +62,18 @@ def test_steps_add_up_along_the_ladder(results: dict[str, Any]) -> None:
     )
 
 
+def test_what_an_earlier_ladder_packed_says_nothing_of_this_ones_rung(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    earlier = tiny_project.make()
+    pack.run(earlier, "w4")
+    found = earlier.model_copy(update={"deliver": ["w2"], "claims": []})
+    monkeypatch.setattr(tiny_project, "STEPS", 3 * tiny_project.STEPS)
+    tiny_project.train("w4", found.rungs["w4"], found)
+    assert evaluated(found)["models"]["w2"]["total_steps"] == (1 + 3 + 1) * 40
+
+
 def test_ancestors_reach_the_pretrained_model(results: dict[str, Any]) -> None:
     assert results["models"]["w2"]["ancestors"] == ["pretrained", "teacher", "w8", "w4"]
     assert results["models"]["teacher"]["ancestors"] == ["pretrained"]
@@ -75,10 +87,42 @@ def test_it_says_what_was_scored_and_what_chose_the_checkpoints(results: dict[st
     assert results["majority_score"] == pytest.approx(2 / 3)
 
 
+def test_with_other_seeds_there_are_means_of_every_split_and_metric(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = tiny_project.make("mnli").model_copy(update={"deliver": ["w1"], "claims": []})
+    own = evaluated(found)["models"]
+    other = {
+        name: {
+            **model,
+            "scores": {split: {"accuracy": one["accuracy"] + 0.2} for split, one in model["scores"].items()},
+        }
+        for name, model in own.items()
+    }
+    files.write_json(paths.seed_results(1), {"task": "mnli", "models": other})
+    evaluate.run(found.model_copy(update={"seeds": [0, 1]}))
+    for model in files.read_json(evaluate.RESULTS)["models"].values():
+        for split, scores in model["scores"].items():
+            assert model["seeds"]["metrics"][split]["accuracy"]["mean"] == pytest.approx(
+                scores["accuracy"] + 0.1
+            )
+
+
+def test_what_is_unusual_of_a_rung_is_said_and_of_the_teacher_nothing(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = tiny_project.make()
+    lat = found.rungs["w2"].model_copy(update={"weight_quantizer": "lat"})
+    changed = {"deliver": ["w2", "w1"], "claims": [], "weights": {**found.weights, "w2": lat}}
+    models = evaluated(found.model_copy(update=changed))["models"]
+    said = {name: model["unusual"] for name, model in models.items()}
+    assert said == {"teacher": [], "w2": ["lat"], "w1": []}
+
+
 def test_both_claims_of_the_default_ladder_are_stated(results: dict[str, Any]) -> None:
-    assert [claim["rungs"] for claim in results["claims"]] == [
-        ["w1a8", "w1a8_direct"],
-        ["w1a1_random", "w1a1"],
+    assert [(claim["claim"], *claim["rungs"]) for claim in results["claims"]] == [
+        ("stepped", "w1a8", "w1a8_direct"),
+        ("random_encoder_against_pretrained", "w1a1_random", "w1a1"),
     ]
 
 
@@ -109,19 +153,29 @@ def test_a_task_with_two_metrics_scores_their_mean(tmp_path: Path, monkeypatch: 
         assert model["score"] == pytest.approx((found["accuracy"] + found["f1"]) / 2)
 
 
-def test_a_regression_has_no_accuracy_no_majority_and_no_verdict(tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_regression_has_no_accuracy_and_no_majority_and_its_claims_are_judged_by_score(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
     monkeypatch.chdir(tmp_path)
     deliver = ["w1a8", "w1a8_direct"]
     results = evaluated(tiny_project.make("stsb").model_copy(update={"deliver": deliver}))
     assert results["models"]["w1a8"]["accuracy"] is None
     assert results["majority"] == {"validation": None}
     assert results["majority_score"] is None
-    assert [claim["verdict"] for claim in results["claims"]] == ["not judged"]
+    assert [claim["measure"] for claim in results["claims"]] == ["score"]
 
 
 def test_an_undefined_score_is_an_empty_cell() -> None:
-    model = dict.fromkeys(evaluate._COLUMNS) | {"mib": 0.5}
-    assert evaluate.table_csv({"w1": model}).splitlines()[1] == "w1,,,,,0.5,,,"
+    model = dict.fromkeys(evaluate._COLUMNS) | {"mib": 0.5, "selected_on": "selection"}
+    assert evaluate.table_csv({"w1": model}).splitlines()[1] == "w1,,,,,0.5,,,,,,1,selection"
+
+
+def test_the_table_has_the_means_that_others_show_and_says_over_how_many_seeds() -> None:
+    seeds = {"mean": 0.75, "std": 0.05, "num_seeds": 3}
+    model = dict.fromkeys(evaluate._COLUMNS) | {"score": 0.8, "selected_on": "validation", "seeds": seeds}
+    [row] = csv.DictReader(evaluate.table_csv({"w1": model}).splitlines())
+    assert (row["score"], row["mean"], row["std"], row["num_seeds"]) == ("0.8", "0.75", "0.05", "3")
+    assert row["selected_on"] == "validation"
 
 
 def test_a_changed_packed_file_is_not_scored(tmp_path: Path, monkeypatch: Any) -> None:

@@ -1,6 +1,8 @@
 """The report and the cards: whole, self-contained, the same bytes twice, and nobody else's markup in them."""
 
 import re
+from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import tiny_project
 
 from pipeline import files, paths
 from pipeline.params import Params
-from pipeline.reporting import contents
+from pipeline.reporting import card, contents
 from pipeline.reporting.report import headline, page
 from pipeline.stages import evaluate, pack, report
 
@@ -140,6 +142,56 @@ def test_a_card_tells_origin_recipe_score_size_and_limits(project: Params) -> No
     assert "pretrained → teacher → w8 → w4 → w2 → w1 → w1a8\n" in text
     assert "learning_rate: 0.0003" in text
     assert files.sha256(paths.packed_dir("w1a8") / "model.safetensors") in text
+
+
+def test_the_card_of_a_split_rung_says_that_a_weight_is_two(project: Params) -> None:
+    found = contents.read(project)
+    models = found.results["models"]
+    split = {**models["w1"], "unusual": ["width 0.5", "sums of two"]}
+    split_found = replace(found, results={**found.results, "models": {**models, "w1": split}})
+    said = "weights 1, embeddings 1, activations 32; each weight is the sum of two 1-bit ones; LayerNorms"
+    assert said in card.card("w1", split_found)
+    assert said not in card.card("w1", found)
+
+
+def test_page_and_cards_tell_what_is_claimed_of_a_rung(project: Params) -> None:
+    report.run(project)
+    cards = {rung: (paths.REPORTS / "cards" / f"{rung}.md").read_text() for rung in DELIVER}
+    [claim] = files.read_json(evaluate.RESULTS)["claims"]
+    for text in (cards["w1a8"], cards["w1a8_direct"], unescape(html())):
+        assert claim["statement"] in text
+        assert claim["verdict"] in text
+        assert claim["rule"] in text
+    assert "## Claims" not in cards["w8"]
+
+
+def with_seeds(found: contents.Contents) -> contents.Contents:
+    """As if every model had been trained from two seeds, with scores 0.1 apart."""
+    models = {}
+    for name, model in found.results["models"].items():
+        score, gap = model["score"], model["gap"]
+        models[name] = {
+            **model,
+            "seeds": {
+                "scores": {"0": score, "1": score + 0.1},
+                "mean": score + 0.05,
+                "std": 0.0707,
+                "num_seeds": 2,
+                "gap_mean": gap,
+                "gap_std": 0.0,
+            },
+        }
+    results = {**found.results, "num_seeds": 2, "models": models}
+    return contents.Contents(**{**vars(found), "results": results})
+
+
+def test_with_seeds_page_and_cards_show_mean_and_spread(project: Params) -> None:
+    found = with_seeds(contents.read(project))
+    expected = f"{found.results['models']['w1']['score'] + 0.05:.4f} ± 0.0707"
+    assert f"<td>{expected}</td>" in page(found)
+    text = card.card("w1", found)
+    assert f"Over 2 seeds the recipe gets accuracy {expected}" in text
+    assert "The table is of this file, seed 0." in text
 
 
 def test_a_cards_metadata_is_yaml(project: Params) -> None:

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from safetensors.numpy import save_file
 
 from pipeline import files, params, paths, record
+from pipeline.evaluation.results import FORMAT
 from pipeline.parts import every_part
 from pipeline.record import Part, Record
 
@@ -102,7 +103,16 @@ class Project:
                 "gap": None if score is None else score - 0.96,
                 "digest": self.record(name).digest,
             }
-        files.write_json(self.root / paths.METRICS / "results.json", {"task": "demo", "models": models})
+        results = {"format": FORMAT, "task": "demo", "models": models}
+        files.write_json(self.root / paths.METRICS / "results.json", results)
+
+    def repeat(self, **means: float | None) -> None:
+        """Write into metrics/results.json that these models had so much on average over three seeds."""
+        results = files.read_json(self.root / paths.METRICS / "results.json")
+        for name, mean in means.items():
+            rest = dict.fromkeys(("std", "gap_mean", "gap_std"))
+            results["models"][name]["seeds"] = {"mean": mean, "num_seeds": 3, **rest}
+        files.write_json(self.root / paths.METRICS / "results.json", results)
 
     def record(self, name: str) -> Record:
         return record.read(self.root / paths.model_dir(name))

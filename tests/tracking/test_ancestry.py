@@ -64,6 +64,8 @@ def test_a_step_tells_bits_score_size_and_first_weights(registered_project: Proj
             "w8: weight_bits is 4 on disk, 8 in MLflow",
         ),
         ({"seed": 5}, "w8: record_digest is"),
+        ({"teacher": "w1"}, "w8: teacher is w1 on disk, teacher in MLflow"),
+        ({"teacher": "w1"}, "w8: taught by w1 "),
     ],
 )
 def test_a_tampered_record_is_named(

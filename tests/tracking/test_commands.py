@@ -23,7 +23,7 @@ def test_lineage_as_json_is_the_whole_proof(
     assert [step["name"] for step in shown["chain"]] == ["w1a8", "w1", "w8", "teacher", "pretrained"]
     assert set(shown["chain"][0]) == {
         *("name", "stage", "parent", "bits", "score", "mib", "digest"),
-        *("init", "data", "logged_model_id", "run_id"),
+        *("init", "data", "logged_model_id", "run_id", "taught_by"),
     }
 
 
@@ -76,6 +76,22 @@ def test_best_without_filters_asks_for_1_bit_weights_and_says_so(
     assert "1-bit weights" in shown["reason"]
     assert [one["rung"] for one in shown["candidates"]] == ["w1", "w1a8", "w1a8_direct"]
     assert [(one["rung"], one["because"]) for one in shown["excluded"]] == [("w8", "8-bit weights, wanted 1")]
+
+
+def test_best_is_the_one_with_the_best_mean_over_seeds_and_the_output_says_so(
+    registered_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registered_project.repeat(w1=0.85, w1a8=0.92, w1a8_direct=None)
+    register.run(registered_project.params)
+    assert "because its score 0.9200 (mean over 3 seeds) is the highest of 2" in capsys.readouterr().out
+    assert commands.best(Criteria(), as_json=True) == 0
+    shown = json.loads(capsys.readouterr().out)
+    found = {name: shown[name] for name in ("rung", "score", "mean", "num_seeds")}
+    assert found == {"rung": "w1a8", "score": 0.93, "mean": 0.92, "num_seeds": 3}
+    assert commands.best(Criteria(), as_json=False) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "champion = w1a8" in text
+    assert "Score: of several seeds their mean, which is what ranks" in text
 
 
 def test_a_choice_made_by_hand_outlives_register(

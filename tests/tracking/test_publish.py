@@ -155,6 +155,34 @@ def test_a_new_evaluation_of_the_same_weights_supersedes_the_older_one(registere
     assert found[int(second.versions["w1"])].tags["bitladder.superseded_by"] == first.versions["w1"]
 
 
+def test_claims_and_seeds_are_published_and_a_new_verdict_is_a_new_execution(project: Project) -> None:
+    claim = {
+        "claim": "stepped",
+        "rungs": ["w1a8", "w1a8_direct"],
+        "difference": 0.05,
+        "margin": 0.02,
+        "unequal": ["data"],
+        "verdict": "holds",
+    }
+    seeds = {"mean": 0.93, "std": 0.01, "gap_mean": -0.02, "gap_std": 0.005, "num_seeds": 3}
+    results = files.read_json(execution.RESULTS)
+    results["models"]["w1a8"]["seeds"] = {**seeds, "scores": {"0": 0.93, "1": 0.94, "2": 0.92}}
+    files.write_json(execution.RESULTS, {**results, "claims": [claim]})
+    first = published(project)
+    undefined = {**claim, "difference": None, "margin": None, "unequal": [], "verdict": "not judged"}
+    files.write_json(execution.RESULTS, {**results, "claims": [undefined]})
+    second = published(project)
+    with client() as opened:
+        runs = [opened.get_run(done.execution_run).data for done in (first, second)]
+        metrics = opened.get_run(first.runs["w1a8"]).data.metrics
+    key = "claim/stepped/w1a8-over-w1a8_direct"
+    assert [run.params[key] for run in runs] == ["holds (unequal data)", "not judged"]
+    assert (runs[0].metrics[f"{key}/difference"], runs[0].metrics[f"{key}/margin"]) == (0.05, 0.02)
+    assert not any(name.startswith("claim/") for name in runs[1].metrics)
+    assert {name: metrics[f"eval/seeds/{name}"] for name in seeds} == seeds
+    assert second.runs == first.runs
+
+
 def test_a_number_that_is_not_finite_is_a_tag_and_no_metric(project: Project) -> None:
     results = project.root / "metrics/results.json"
     results.write_text(results.read_text().replace("0.94", "NaN"))

@@ -34,6 +34,8 @@ def ladders(draw: st.DrawFn) -> list[Candidate]:
             activation_bits=draw(st.sampled_from([1, 4, 8, 32])),
             evaluated_on=draw(st.sampled_from(["today", "yesterday"])),
             superseded_by=draw(st.sampled_from([None, None, "9"])),
+            mean=draw(scores),
+            num_seeds=draw(st.sampled_from([1, 3])),
         )
         for number in range(1, draw(st.integers(0, 8)) + 1)
     ]
@@ -70,18 +72,18 @@ def test_the_best_is_eligible_unbeaten_and_independent_of_the_order(
     if best is None:
         assert not choice.ranked
         return
-    assert best.score is not None
-    assert math.isfinite(best.score)
+    assert best.counted is not None
+    assert math.isfinite(best.counted)
     assert best.superseded_by is None
     assert wanted.max_mib is None or (best.mib is not None and best.mib <= wanted.max_mib)
-    assert wanted.min_score is None or best.score >= wanted.min_score
+    assert wanted.min_score is None or best.counted >= wanted.min_score
     assert wanted.activation_bits in (None, best.activation_bits)
     assert wanted.weight_bits in (0, best.weight_bits)
     assert today.evaluated_on in (None, best.evaluated_on)
     assert today.digests.get(best.rung) in (None, best.digest)
     for other in choice.ranked:
-        assert other.score is not None
-        assert (best.score, -(best.mib or math.inf)) >= (other.score, -(other.mib or math.inf))
+        assert other.counted is not None
+        assert (best.counted, -(best.mib or math.inf)) >= (other.counted, -(other.mib or math.inf))
 
 
 def one(rung: str, score: float | None, mib: float = 1.0, **changes: object) -> Candidate:
@@ -95,6 +97,23 @@ def test_a_score_that_is_not_finite_is_never_best(score: float | None) -> None:
     assert choice.best is not None
     assert choice.best.rung == "sound"
     assert [objection for _, objection in choice.excluded] == ["no finite score"]
+
+
+def test_the_mean_over_seeds_ranks_and_the_reason_says_so() -> None:
+    lucky = one("lucky", 0.95, mean=0.85, num_seeds=3)
+    steady = one("steady", 0.90, mean=0.91, num_seeds=3)
+    choice = choose([lucky, steady, one("single", 0.88)], Criteria())
+    assert [entry.rung for entry in choice.ranked] == ["steady", "single", "lucky"]
+    assert choice.reason == "score 0.9100 (mean over 3 seeds) is the highest of 3 with 1-bit weights"
+    [(_, objection)] = choose([lucky], Criteria(min_score=0.9)).excluded
+    assert objection == "score 0.85 (mean over 3 seeds), at least 0.9 wanted"
+
+
+def test_a_recipe_that_collapsed_from_one_seed_does_not_compete() -> None:
+    collapsed = one("collapsed", 0.9, mean=None, num_seeds=3)
+    choice = choose([collapsed, one("sound", 0.1)], Criteria())
+    assert choice.best == one("sound", 0.1)
+    assert choice.excluded == ((collapsed, "no finite mean over 3 seeds"),)
 
 
 def test_ties_go_to_the_smaller_file_and_then_to_the_first_name() -> None:

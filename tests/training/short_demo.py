@@ -26,6 +26,7 @@ SHORT = (
     "weights_activations.w1a8.init_from=w1",
     "weights_activations.w1a1.init_from=w1a8",
     "weights_activations.w1a1.data=plain",
+    "claims=[]",
 )
 STAGES: dict[str, Callable[[Params], None]] = {
     "pretrained": lambda params: pretrained.run(params, None),

@@ -1,7 +1,7 @@
 """A training of milliseconds with all that a training may have: dropout, tied and idle weights, scores."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,10 +13,12 @@ from pipeline.distillation.objective import Portion
 from pipeline.params import Optimization
 from pipeline.training.loop import fit
 from pipeline.training.parallel import World
+from pipeline.training.phases import LossTerms, Phase
 from pipeline.training.resume import States, open_states
 from pipeline.training.state import Point, Tensors, weights
 
 NUM_STEPS = 7
+IN_PHASES = (3, 1, 3)  # steps of each phase, for a training that has some
 FACTS = {"seed": "0", "training.rung.learning_rate": "0.05", "code pipeline/training/loop.py": "0" * 64}
 OPTIMIZATION = Optimization(
     batch_size=4, learning_rate=0.05, warmup_fraction=0.3, weight_decay=0.1, max_grad_norm=1.0, dropout=0.3
@@ -72,10 +74,14 @@ def train(
     before_step: Callable[[int], None] = lambda step: None,
     in_score: Callable[[], None] = lambda: None,
     num_steps: int = NUM_STEPS,
+    phases: Sequence[int] = (),
     num_evaluations: int = 3,
     device: str = "cpu",
 ) -> Ended:
-    """Train from the same first weights, or from where `states` says it stopped."""
+    """Train from the same first weights, or from where `states` says it stopped.
+
+    With `phases`, of so many steps each: with a loss and a learning rate of its own.
+    """
     torch.manual_seed(0)
     model = Small().to(device)
 
@@ -83,8 +89,11 @@ def train(
         before_step(step)
         return {"x": torch.randn(4, 6, generator=torch.Generator().manual_seed(step))}
 
-    def terms(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, Tensor]:
-        return {"error": (model(batch["x"]) - batch["x"].roll(1, dims=1)).square().mean()}
+    def towards(places: int) -> LossTerms:
+        def terms(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, Tensor]:
+            return {"error": (model(batch["x"]) - batch["x"].roll(places, dims=1)).square().mean()}
+
+        return terms
 
     def score(model: nn.Module) -> float:
         in_score()
@@ -95,12 +104,10 @@ def train(
         model,
         name="w1",
         batches=batches,
-        loss_terms=terms,
+        course=[Phase(towards(n), steps, 0.05 / n) for n, steps in enumerate(phases or [num_steps], 1)],
         score=score,
-        num_steps=num_steps,
         num_evaluations=num_evaluations,
         optimization=OPTIMIZATION,
-        learning_rate=0.05,
         states=states,
     )
     assert model.table.weight is model.out.weight

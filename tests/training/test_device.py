@@ -20,13 +20,22 @@ from pipeline.quantizers.choose import Precision
 from pipeline.training import pretrain
 from pipeline.training.device import NARROW, THREADS_AT_MOST, choose_threads, copied
 from pipeline.training.divergence import Divergence
-from pipeline.training.fit_rung import against_teacher
 from pipeline.training.fit_teacher import _against_labels
-from pipeline.training.loop import LossTerms, fit
+from pipeline.training.loop import fit
 from pipeline.training.optimizer import adamw
+from pipeline.training.phases import LossTerms, Phase
+from pipeline.training.teaching import against_teacher
 
 PRECISIONS = (Precision(1, 1), Precision(2, 2), Precision(4, 8), Precision(1, 1, 8), Precision(1, 1, 1))
-ALL_TERMS = Objective(logits=1.0, hidden_states=1.0, attention_scores=1.0, labels=1.0, regression=False)
+ALL_TERMS = Objective(
+    logits=1.0,
+    hidden_states=1.0,
+    attention_scores=1.0,
+    labels=1.0,
+    regression=False,
+    directions=1.0,
+    temperature=2.0,
+)
 LABELLED: Batch = {**rows(), "labels": torch.tensor([0, 1, 1, 0, 1])}
 READING = (
     torch.ops.aten._local_scalar_dense.default,  # float(), int(), bool(), item(), if
@@ -131,12 +140,10 @@ def fit_without_waiting(model: nn.Module, terms: LossTerms, batch: Batch) -> Non
             model,
             name="w1",
             batches=batches,
-            loss_terms=terms,
+            course=[Phase(terms, 100, 0.01)],
             score=None,
-            num_steps=100,
             num_evaluations=1,
             optimization=OPTIMIZATION,
-            learning_rate=0.01,
         )
     finally:
         torch.cuda.set_sync_debug_mode("default")

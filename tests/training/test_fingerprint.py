@@ -12,7 +12,10 @@ from pipeline.training.fingerprint import CLASSIFIER, LOOP, ROOT, differences
 
 # They carry parameters, names and bytes from one place to another; what they carry is a fact itself.
 CARRIERS = {"pipeline", "pipeline.data", "pipeline.data.tables", "pipeline.evaluation", "pipeline.problems"}
-CARRIERS |= {f"pipeline.{name}" for name in ("files", "params", "parts", "paths", "record")}
+CARRIERS |= {
+    f"pipeline.{name}" for name in ("claim_kinds", "equal_steps", "files", "params", "parts", "paths")
+}
+CARRIERS |= {f"pipeline.{name}" for name in ("record", "rungs", "sections")}
 
 
 @pytest.mark.parametrize(
@@ -51,3 +54,22 @@ def test_other_kernels_and_buckets_are_other_trainings(
     monkeypatch.setenv("BITLADDER_KERNELS", "plain")
     changed = differences(before, fingerprint.of_rung(bucketed, "w1", {}, processes=1))
     assert [line.split(":")[0] for line in changed] == ["kernels", "training.bucket_batches"]
+
+
+def test_other_gradients_make_another_teacher(tmp_path: Path) -> None:
+    before, after = (
+        fingerprint.of_teacher(params(tmp_path, *more), {}, processes=1)
+        for more in ((), ("training.gradients=bfloat16",))
+    )
+    changed = [line.split(":")[0] for line in differences(before, after)]
+    assert changed == ["kernels", "training.gradients"]
+
+
+def test_a_rung_that_is_equal_to_another_is_known_by_its_steps(tmp_path: Path) -> None:
+    """The other rungs' names are no fact of its training, what they make of its length is."""
+    equal = "+weights_activations.w1a8_direct.duration={equal_to: w1a8}"
+    before, after = (
+        fingerprint.of_rung(params(tmp_path, equal, *more), "w1a8_direct", {}, processes=1)
+        for more in ((), ("+weights.w2.duration={steps: 250}",))
+    )
+    assert differences(before, after) == ["weights_activations.w1a8_direct.duration.steps: 500 then, 650 now"]

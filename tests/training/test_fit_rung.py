@@ -12,11 +12,12 @@ from pipeline.modeling.bert import BODY
 from pipeline.modeling.bert import precision_of as precision_in
 from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
 from pipeline.modeling.traces import Trace, trace
-from pipeline.params import Duration, Params
-from pipeline.quantizers.choose import Precision, quantize_weight
-from pipeline.training import fit_rung as module
-from pipeline.training import split
-from pipeline.training.fit_rung import calibration_rows, fit_rung, objective, precision_of
+from pipeline.params import Params
+from pipeline.quantizers.choose import Precision
+from pipeline.rungs import Distillation, Duration, Phase
+from pipeline.training import split, teaching
+from pipeline.training.fit_rung import calibration_rows, fit_rung, precision_of
+from pipeline.training.teaching import lessons, objective
 
 ACTIVATION_BITS = {"w1": 32, "w1a8": 8, "w1a4": 4, "w1a1": 1, "w1a1_random": 1}
 every_rung = pytest.mark.parametrize("name", ACTIVATION_BITS)
@@ -37,7 +38,8 @@ def test_after_training_weights_have_two_levels_and_activations_their_bits(ladde
     quantized = [part for part in model.modules() if isinstance(part, QuantizedLinear | QuantizedEmbedding)]
     assert len(quantized) == 2 * 6 + 1 + 3
     for part in quantized:
-        values_OI = quantize_weight(part.weight.detach(), part.bits, part.granularity).values_OI
+        assert part.quantizer is not None
+        values_OI = part.quantizer.quantize(part.weight).values_OI
         assert all(row.abs().unique().numel() == 1 for row in values_OI)
         assert part.weight.detach().abs().unique().numel() > 2, "the latent weight is not stored"
 
@@ -117,12 +119,12 @@ def test_the_teacher_is_frozen_in_eval_mode_and_the_student_is_not(
     """A peer leaves its teacher's dropout on."""
     passes: list[tuple[bool, bool, bool]] = []
 
-    def watched(model: nn.Module, batch: dict[str, Tensor]) -> Trace:
+    def watched(model: nn.Module, batch: dict[str, Tensor], *, heads: bool) -> Trace:
         learns = any(parameter.requires_grad for parameter in model.parameters())
         passes.append((model.training, learns, torch.is_grad_enabled()))
-        return trace(model, batch)
+        return trace(model, batch, heads=heads)
 
-    monkeypatch.setattr(module, "trace", watched)
+    monkeypatch.setattr(teaching, "trace", watched)
     before = files.sha256(Path("models/teacher/model.safetensors"))
     refit(own_ladder, "w1")
     teachers, students = passes[0::2], passes[1::2]
@@ -167,11 +169,26 @@ def test_the_precision_of_a_rung_follows_its_bits(ladder: Params) -> None:
     assert precision_of(other) == Precision(1, 8, 4, "matrix")
 
 
-def test_the_objective_is_the_rungs_own_or_the_ladders(ladder: Params) -> None:
-    assert objective(ladder, ladder.rungs["w1"]).attention_scores == ladder.distillation.attention_scores
-    assert objective(ladder, ladder.rungs["w1a1"]).attention_scores == 0
-    stsb = ladder.task.model_copy(update={"kind": "regression"})
-    assert objective(ladder.model_copy(update={"task": stsb}), ladder.rungs["w1"]).regression
+def test_the_loss_is_the_rungs_own_or_the_ladders(ladder: Params) -> None:
+    (of_w1,), (of_w1a1,) = (lessons(ladder, ladder.rungs[name], 9) for name in ("w1", "w1a1"))
+    assert of_w1.distillation == ladder.distillation
+    assert of_w1a1.distillation == ladder.rungs["w1a1"].distillation != ladder.distillation
+    assert (of_w1.num_steps, of_w1.learning_rate) == (9, ladder.training.rung.learning_rate)
+    assert of_w1a1.learning_rate == ladder.training.binary_activations.learning_rate
+    assert objective(of_w1.distillation, regression=True).regression
+
+
+def test_phases_share_the_steps_and_scale_the_learning_rate(ladder: Params) -> None:
+    weights = ladder.distillation
+    phases = [
+        Phase(share=0.5, distillation=weights, learning_rate_factor=2.5),
+        Phase(share=0.5, distillation=Distillation(**{**weights.model_dump(), "hidden_states": 0.0})),
+    ]
+    rung = ladder.rungs["w1"].model_copy(update={"phases": phases, "learning_rate": 0.01})
+    first, second = lessons(ladder, rung, 7)
+    assert (first.num_steps, second.num_steps) == (4, 3)
+    assert (first.learning_rate, second.learning_rate) == (0.025, 0.01)
+    assert (first.distillation.hidden_states, second.distillation.hidden_states) == (1.0, 0.0)
 
 
 def test_calibration_rows_are_different_rows_drawn_from_the_seed() -> None:

@@ -23,7 +23,7 @@ def test_every_glue_task_trains_a_teacher_and_a_rung(
 ) -> None:
     """Single sentences and pairs, two and three classes, and scores."""
     monkeypatch.chdir(tmp_path)
-    params = ladder_project.make(task, "weights_activations.w1a8.init_from=teacher")
+    params = ladder_project.make(task, "weights_activations.w1a8.init_from=teacher", "claims=[]")
     teacher, rung = fit_teacher(params), fit_rung(params, "w1a8", stage="weights_activations")
     for trained in (teacher, rung):
         folder = paths.model_dir(trained.name)
@@ -83,6 +83,37 @@ def test_the_same_seed_gives_the_same_bytes_and_another_others(own_ladder: Param
     assert fit_teacher(own_ladder).digest == first
     assert files.sha256(WEIGHTS) == first
     assert fit_teacher(own_ladder.model_copy(update={"seed": 1})).digest != first
+
+
+def trained_in(gradients: str, params: Params) -> tuple[record.Record, dict[str, torch.Tensor], str]:
+    training = params.training.model_copy(update={"gradients": gradients})
+    found = fit_teacher(params.model_copy(update={"training": training}))
+    folder = paths.model_dir("teacher")
+    return found, checkpoint.load_state(folder), (folder / "config.json").read_text(encoding="utf-8")
+
+
+def test_bfloat16_gradients_make_nearly_the_same_teacher(own_ladder: Params) -> None:
+    """The same tensors and config; the score written down is what its own layers get."""
+    (_, exact, config), (found, near, same) = (
+        trained_in(gradients, own_ladder) for gradients in ("float32", "bfloat16")
+    )
+    assert same == config
+    assert found.settings["gradients"] == "bfloat16"
+    first = checkpoint.load_state(paths.model_dir("pretrained"))
+    name = "bert.encoder.layer.0.attention.self.query.weight"
+    moved, apart = exact[name] - first[name], near[name] - exact[name]
+    assert 0 < apart.norm() < 0.5 * moved.norm()
+    data = split.load(own_ladder.task, "plain", paths.model_dir("teacher"))
+    scored = split.score_on(data.selection, own_ladder.task, checkpoint.load_bert(paths.model_dir("teacher")))
+    assert found.scores == {"selection": scored.scores}
+
+
+def test_in_float32_transformers_own_layers_train_on_any_kernels(
+    own_ladder: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fused = fit_teacher(own_ladder).digest
+    monkeypatch.setenv("BITLADDER_KERNELS", "plain")
+    assert fit_teacher(own_ladder).digest == fused
 
 
 def test_a_task_longer_than_the_position_table_is_refused(own_ladder: Params) -> None:

@@ -10,7 +10,8 @@ from pipeline.data.encode import Batch
 from pipeline.distillation.objective import WHOLE, Portion
 from pipeline.params import Optimization
 from pipeline.training.divergence import DivergedError
-from pipeline.training.loop import Fitted, LossTerms, fit
+from pipeline.training.loop import Fitted, fit
+from pipeline.training.phases import LossTerms, Phase
 
 OPTIMIZATION = Optimization(
     batch_size=4, learning_rate=0.1, warmup_fraction=0.0, weight_decay=0.0, max_grad_norm=1.0, dropout=0.0
@@ -52,12 +53,10 @@ def run(
         model,
         name="w1",
         batches=batches,
-        loss_terms=terms,
+        course=[Phase(terms, num_steps, 0.1)],
         score=None if left is None else lambda _: next(left),
-        num_steps=num_steps,
         num_evaluations=num_evaluations,
         optimization=OPTIMIZATION,
-        learning_rate=0.1,
     )
 
 
@@ -78,12 +77,10 @@ def _weights() -> dict[int, float]:
         model,
         name="watched",
         batches=batches,
-        loss_terms=squared,
+        course=[Phase(squared, 6, 0.1)],
         score=watch,
-        num_steps=6,
         num_evaluations=6,
         optimization=OPTIMIZATION,
-        learning_rate=0.1,
     )
     return seen
 

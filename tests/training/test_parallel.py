@@ -22,11 +22,20 @@ from pipeline.data.encode import Batch
 from pipeline.distillation.objective import WHOLE, Objective, Portion, total
 from pipeline.quantizers.choose import Precision
 from pipeline.training import parallel
-from pipeline.training.fit_rung import against_teacher, fit_rung
+from pipeline.training.fit_rung import fit_rung
 from pipeline.training.parallel import World, WorldError, join
 from pipeline.training.pretrain import _masked_words
+from pipeline.training.teaching import against_teacher
 
-ALL_TERMS = Objective(logits=1.0, hidden_states=0.7, attention_scores=0.3, labels=0.5, regression=False)
+ALL_TERMS = Objective(
+    logits=1.0,
+    hidden_states=0.7,
+    attention_scores=0.3,
+    labels=0.5,
+    regression=False,
+    directions=0.2,
+    temperature=2.0,
+)
 
 
 @st.composite

@@ -14,8 +14,7 @@ from pipeline.modeling import checkpoint
 from pipeline.modeling.width import HEADS_KEY
 from pipeline.packing import model as packed_model
 from pipeline.params import Params, load
-from pipeline.quantizers.binary import binarize
-from pipeline.quantizers.ternary import ternarize
+from pipeline.quantizers.choose import quantize_weight
 from pipeline.training import split as task_split
 from pipeline.training.fit_rung import start
 from pipeline.training.parents import shaped
@@ -56,8 +55,8 @@ def test_the_split_begins_with_the_sum_of_the_ternary_parent(project: Params) ->
     for layer in (QUERY, TABLE):
         first, second = (student.first[f"{layer}.{half}.weight"] for half in ("first", "second"))
         assert torch.equal(first, split(parent[f"{layer}.weight"], "row")[0])
-        both = binarize(first, "row").values_OI + binarize(second, "row").values_OI
-        assert torch.equal(both, ternarize(parent[f"{layer}.weight"], "row").values_OI)
+        both = quantize_weight(first, 1, "row").values_OI + quantize_weight(second, 1, "row").values_OI
+        assert torch.equal(both, quantize_weight(parent[f"{layer}.weight"], 2, "row").values_OI)
 
 
 def test_records_say_what_was_done_to_fit_the_parent(project: Params) -> None:

@@ -11,6 +11,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_training import (
+    IN_PHASES,
     NUM_STEPS,
     Ended,
     KilledError,
@@ -68,6 +69,58 @@ def test_killed_before_any_step_with_states_at_any_interval(
     last = (step - 1) // every * every
     assert steps_kept(states) == [kept for kept in (last - every, last) if kept > 0]
     assert go_on(every=every) == uninterrupted
+
+
+@pytest.fixture(scope="module")
+def in_phases() -> Ended:
+    return train(phases=IN_PHASES)
+
+
+def test_phases_are_felt(uninterrupted: Ended, in_phases: Ended) -> None:
+    assert [point.step for point in in_phases.curve if point.score] == [2, 3, 4, 5, 7]
+    assert in_phases != uninterrupted
+
+
+@pytest.mark.parametrize("every", [1, 2, 5, 100])
+@pytest.mark.parametrize("step", range(1, NUM_STEPS + 1))
+def test_killed_in_any_phase_and_between_phases(step: int, every: int, in_phases: Ended) -> None:
+    states = open_for(every=every)
+    with pytest.raises(KilledError):
+        train(states, phases=IN_PHASES, before_step=kill_before(step))
+    due = [kept for kept in range(1, step) if kept % every == 0 or kept in (3, 4)]
+    assert steps_kept(states) == due[-2:], "a state is written at each phase's end"
+    begun: list[int] = []
+    states = open_for(every=every)
+    assert train(states, phases=IN_PHASES, before_step=begun.append) == in_phases
+    assert begun[0] == max(due, default=0) + 1
+    states.clear()
+
+
+@pytest.mark.parametrize("step", range(1, NUM_STEPS + 1))
+def test_a_signal_ends_a_phase_after_the_step_with_a_state(step: int, in_phases: Ended) -> None:
+    with pytest.raises(SystemExit):
+        train(open_for(every=100), phases=IN_PHASES, before_step=signal_before(step))
+    begun: list[int] = []
+    states = open_for(every=100)
+    assert train(states, phases=IN_PHASES, before_step=begun.append) == in_phases
+    assert begun == list(range(step + 1, NUM_STEPS + 1))
+    states.clear()
+
+
+@pytest.mark.parametrize("evaluation", range(1, 6))
+def test_killed_in_the_evaluation_between_two_phases(evaluation: int, in_phases: Ended) -> None:
+    left = [evaluation]
+
+    def kill() -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        train(open_for(every=1), phases=IN_PHASES, in_score=kill)
+    states = open_for(every=1)
+    assert train(states, phases=IN_PHASES) == in_phases
+    states.clear()
 
 
 @in_one_folder

@@ -126,7 +126,7 @@ def refused(name: str, params: Params, monkeypatch: pytest.MonkeyPatch) -> list[
         ("pretrained", "budget.pretraining.steps=9", ["budget.pretraining.steps: 7 then, 9 now"]),
         ("teacher", "training.teacher.dropout=0.2", ["training.teacher.dropout: 0.1 then, 0.2 now"]),
         ("w1", "distillation.logits=2.0", ["distillation.logits: 1.0 then, 2.0 now"]),
-        ("w1", "seed=1", ["seed: 0 then, 1 now"]),
+        ("w1", "seed=1 seeds=[1]", ["seed: 0 then, 1 now"]),
         (
             "w1a8",
             "weights_activations.w1a8.activation_bits=4",
@@ -139,7 +139,7 @@ def test_a_changed_parameter_is_refused_by_its_name_in_params_yaml(
     name: str, override: str, lines: list[str], project: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop(name, project, monkeypatch)
-    changed = made_up_params(Path(), *SHORT, override)
+    changed = made_up_params(Path(), *SHORT, *override.split())
     assert refused(name, changed, monkeypatch) == lines
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pipeline import paths, record
-from pipeline.initialization.assemble import is_activation
+from pipeline.initialization.assemble import of_quantizer
 from pipeline.modeling import checkpoint
 from pipeline.params import Params
 from pipeline.training.sign_flips import flips_csv, since
@@ -80,7 +80,7 @@ def test_the_record_has_the_share_of_every_matrix_and_table(ladder: Params, name
     found = record.read(paths.model_dir(name)).sign_flips
     state = checkpoint.load_state(paths.model_dir(name))
     assert set(found) == {
-        key for key, t in state.items() if t.dim() == 2 and not is_activation(key) and "classifier" not in key
+        key for key, t in state.items() if t.dim() == 2 and not of_quantizer(key) and "classifier" not in key
     }
     assert all(0 <= share <= 1 for share in found.values())
 

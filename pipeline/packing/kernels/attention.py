@@ -36,7 +36,9 @@ def room_for(length: int, head_size: int) -> int:
 
 
 @compiled
-def attend(quantizers, heads_at, stride, context_at, context_stride, length, num_heads, head_size, mask_at, room):  # type: ignore[no-untyped-def]
+def attend(
+    quantizers, heads_at, stride, context_at, context_stride, length, num_heads, head_size, mask_at, room
+):  # type: ignore[no-untyped-def]
     """context [S, heads * D] of heads [S, 3 * heads * D]: queries, keys, values; addresses, strides in floats.
 
     mask_at: [L] floats, 0 for tokens, and what makes a score vanish for padding.
@@ -67,15 +69,42 @@ def attend(quantizers, heads_at, stride, context_at, context_stride, length, num
             source, target, factor = sums + row * padded * 4, scores + row * padded * 4, steps[row] * scale
             if rounding.quantizer == PER_TOKEN:
                 steps[row] = per_token(
-                    source, target, padded, columns, mask_at, factor, key_steps, value_steps, rounding.step, rounding.high
+                    source,
+                    target,
+                    padded,
+                    columns,
+                    mask_at,
+                    factor,
+                    key_steps,
+                    value_steps,
+                    rounding.step,
+                    rounding.high,
                 )
             elif rounding.quantizer == BITS:
                 steps[row] = two_levels(
-                    source, target, padded, columns, mask_at, factor, key_steps, value_steps, rounding.step, rounding.high
+                    source,
+                    target,
+                    padded,
+                    columns,
+                    mask_at,
+                    factor,
+                    key_steps,
+                    value_steps,
+                    rounding.step,
+                    rounding.high,
                 )
             else:
                 steps[row] = step_levels(
-                    source, target, padded, columns, mask_at, factor, key_steps, value_steps, rounding.step, rounding.high
+                    source,
+                    target,
+                    padded,
+                    columns,
+                    mask_at,
+                    factor,
+                    key_steps,
+                    value_steps,
+                    rounding.step,
+                    rounding.high,
                 )
         out = context_at + head * head_size * 4
         floats.multiply(
@@ -92,7 +121,9 @@ def _round(quantizer, rows_at, stride, length, head_size, head, codes, steps_at,
         source, target = rows_at + row * stride * 4, codes + row * head_size
         steps[row] = quantizer.step
         if quantizer.quantizer == BITS:
-            sums[row] = to_signs(source, quantizer.shift_at + head * head_size * 4, target, head_size, _OFFSET)
+            sums[row] = to_signs(
+                source, quantizer.shift_at + head * head_size * 4, target, head_size, _OFFSET
+            )
             continue
         if quantizer.quantizer == PER_TOKEN:
             steps[row] = max(largest_magnitude(source, head_size), SMALLEST * high) / high

@@ -55,7 +55,9 @@ _tile_14, _tile_12, _tile_11 = _tile(1, 4), _tile(1, 2), _tile(1, 1)
 
 
 @compiled
-def multiply(first, first_stride, second, second_stride, factors, product, product_stride, num_rows, num_columns, size):  # type: ignore[no-untyped-def]
+def multiply(
+    first, first_stride, second, second_stride, factors, product, product_stride, num_rows, num_columns, size
+):  # type: ignore[no-untyped-def]
     """product [M, N] = first [M, size] @ second [size, N] * factors [M]; addresses, strides in floats; N by 16."""
     row = 0
     while row < num_rows:

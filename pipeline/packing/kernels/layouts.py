@@ -62,7 +62,12 @@ def for_dot_products(codes_OI: Codes, bits: int) -> Laid:
     """1 to 8 bits, as dot_products.py reads them: [O / 16, I / 4] times 64 weights."""
     codes = _padded(codes_OI, dot_products.LANES, dot_products.GROUP)
     outputs, inputs = codes.shape
-    shape = (outputs // dot_products.LANES, dot_products.LANES, inputs // dot_products.GROUP, dot_products.GROUP)
+    shape = (
+        outputs // dot_products.LANES,
+        dot_products.LANES,
+        inputs // dot_products.GROUP,
+        dot_products.GROUP,
+    )
     blocks = codes.reshape(shape).transpose(0, 2, 1, 3).reshape(shape[0], shape[2], 64)
     multiplied = (codes > 0) if bits == 1 else codes
     # A product with set bits counts twice when it becomes one with {-1, +1}.

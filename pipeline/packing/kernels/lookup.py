@@ -68,9 +68,7 @@ def _tile(rows: int, vectors: int) -> Any:
     """The sums of `rows` rows with `vectors` times 32 outputs over one chunk, stored or added."""
 
     @instruction(
-        types.void(
-            types.uintp, types.uintp, types.intp, types.intp, types.uintp, types.intp, types.intp
-        )
+        types.void(types.uintp, types.uintp, types.intp, types.intp, types.uintp, types.intp, types.intp)
     )
     def tile(
         code: Code,

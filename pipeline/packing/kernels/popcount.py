@@ -22,9 +22,7 @@ LANES, GROUP = 8, 64  # outputs of a vector, inputs of a word
 def _tile(rows: int, vectors: int, *, differing: bool) -> Any:
     """Counts of bits that differ (or are set in both) of `rows` rows with `vectors` times 8 outputs."""
 
-    @instruction(
-        types.void(types.uintp, types.intp, types.uintp, types.intp, types.uintp, types.intp)
-    )
+    @instruction(types.void(types.uintp, types.intp, types.uintp, types.intp, types.uintp, types.intp))
     def tile(
         code: Code,
         activations: Value,

@@ -63,7 +63,9 @@ def by_popcount(codes_OI: layouts.Codes, *, signed: bool) -> Product:
         counts = np.empty((len(bits), laid.num_outputs), np.int32)
         words = laid.num_inputs // popcount.GROUP
         popcount.count(_at(bits), _at(laid.words), _at(counts), *counts.shape, words, int(signed))
-        return num_inputs - 2 * counts if signed else 2 * counts - codes_MI.sum(axis=1, dtype=np.int32)[:, None]
+        return (
+            num_inputs - 2 * counts if signed else 2 * counts - codes_MI.sum(axis=1, dtype=np.int32)[:, None]
+        )
 
     return Product(layouts.for_popcount(codes_OI), codes_OI.shape[0], compute)
 

@@ -105,7 +105,9 @@ class Code:
 
     def sum(self, x: Value) -> Value:
         """In an order that is the processor's choice."""
-        return self.call("llvm.vector.reduce.fadd.v16f32", F32, ir.Constant(F32, 0.0), x, fastmath=("reassoc",))
+        return self.call(
+            "llvm.vector.reduce.fadd.v16f32", F32, ir.Constant(F32, 0.0), x, fastmath=("reassoc",)
+        )
 
     def sum_of_ints(self, x: Value) -> Value:
         return self.call("llvm.vector.reduce.add.v16i32", I32, x)

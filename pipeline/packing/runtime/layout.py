@@ -107,9 +107,11 @@ def _linear(linear: Linear, config: dict[str, Any]) -> _Entries:
     yield f"{linear.name}.bias", Entry("F16", (linear.num_outputs,))
     if activations != 8:
         yield f"{linear.name}.activation.log_step", Entry("F16", ())
-    if activations == 1:
+    # ReLU's outputs are rounded from zero on.
+    from_zero = not linear.signed and config["hidden_act"] == "relu"
+    if activations == 1 and not from_zero:
         yield f"{linear.name}.activation.shift", Entry("F16", (linear.num_inputs,))
-    if activations == 4 and not linear.signed:
+    if activations in (2, 4) and not linear.signed and not from_zero:
         yield f"{linear.name}.activation.offset", Entry("F16", ())
 
 

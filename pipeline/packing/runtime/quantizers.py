@@ -1,6 +1,6 @@
 """The activation quantizers of a packed model, as the kernels' records say them.
 
-What each does: pipeline/quantizers/per_token.py at 8 bits, learned_step.py at 4, elastic.py at 1.
+What each does: pipeline/quantizers/per_token.py at 8 bits, activation_lsq.py at 4 and 2, elastic.py at 1.
 """
 
 from dataclasses import dataclass
@@ -55,4 +55,5 @@ def read(arrays: Arrays, name: str, bits: int, *, signed: bool = True) -> Roundi
     has_offset = f"{name}.offset" in arrays.names
     offset = arrays.floats(f"{name}.offset") if has_offset else 0
     high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
-    return Rounding(linear.STEP, -high if signed else 0, high, np.float32(step), signed, np.float32(offset))
+    low = 0 if not signed else -2 if bits == 2 else -high
+    return Rounding(linear.STEP, low, high, np.float32(step), signed, np.float32(offset))

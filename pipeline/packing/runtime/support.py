@@ -7,7 +7,7 @@ from pipeline.packing.kernels.engines import Choice
 
 PRECISION = ("weights", "embeddings", "activations", "granularity")
 _WIDEST = 8192  # inputs or outputs of a layer: kernels.linear.LARGEST, without importing numba
-_ACTIVATION_BITS = (1, 4, 8)
+_ACTIVATION_BITS = (1, 2, 4, 8)
 
 
 class UnsupportedError(RuntimeError):

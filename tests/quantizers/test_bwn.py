@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pipeline.quantizers.binary import binarize
+from pipeline.quantizers.choose import quantize_weight
 from pipeline.quantizers.quantizer import Granularity
 
 HALF = 2**-11  # what rounding a number to float16 may change, relatively
@@ -16,33 +16,33 @@ HALF = 2**-11  # what rounding a number to float16 may change, relatively
 
 @given(matrices(), GRANULARITIES)
 def test_every_row_has_exactly_two_levels(weight_OI: Tensor, granularity: Granularity) -> None:
-    quantized = binarize(weight_OI, granularity)
-    assert torch.equal(quantized.values_OI.abs(), quantized.scale_O1.expand_as(weight_OI))
+    quantized = quantize_weight(weight_OI, 1, granularity)
+    assert torch.equal(quantized.values_OI.abs(), quantized.scale_OG.expand_as(weight_OI))
     assert (quantized.codes_OI.abs() == 1).all()
 
 
 @given(matrices(), GRANULARITIES)
 def test_zero_counts_as_positive(weight_OI: Tensor, granularity: Granularity) -> None:
-    codes_OI = binarize(weight_OI, granularity).codes_OI
+    codes_OI = quantize_weight(weight_OI, 1, granularity).codes_OI
     assert torch.equal(codes_OI > 0, weight_OI >= 0)
 
 
 def test_negative_zero_counts_as_positive_too() -> None:
-    assert binarize(torch.tensor([[-0.0, 0.0, -1.0]]), "row").codes_OI.tolist() == [[1, 1, -1]]
+    assert quantize_weight(torch.tensor([[-0.0, 0.0, -1.0]]), 1, "row").codes_OI.tolist() == [[1, 1, -1]]
 
 
 def test_worked_by_hand() -> None:
     weight_OI = torch.tensor([[0.5, -1.5, 0.0, 2.0], [-3.0, -1.0, 0.0, 0.0]])
-    by_row = binarize(weight_OI, "row")
+    by_row = quantize_weight(weight_OI, 1, "row")
     assert by_row.values_OI.tolist() == [[1, -1, 1, 1], [-1, -1, 1, 1]]
-    assert by_row.scale_O1.tolist() == [[1.0], [1.0]]
-    assert binarize(weight_OI[:1] * 2, "matrix").values_OI.tolist() == [[2, -2, 2, 2]]
+    assert by_row.scale_OG.tolist() == [[1.0], [1.0]]
+    assert quantize_weight(weight_OI[:1] * 2, 1, "matrix").values_OI.tolist() == [[2, -2, 2, 2]]
 
 
 @given(st.lists(EXACT, min_size=1, max_size=5))
 def test_no_two_level_weights_are_closer(row: list[float]) -> None:
     weight_I = torch.tensor(row, dtype=torch.float64)
-    ours = (binarize(weight_I.unsqueeze(0), "row").values_OI - weight_I).square().sum()
+    ours = (quantize_weight(weight_I.unsqueeze(0), 1, "row").values_OI - weight_I).square().sum()
     best = min(_error_of_signs(weight_I, signs) for signs in product([-1.0, 1.0], repeat=len(row)))
     assert ours <= best + len(row) * (weight_I.abs().mean() * HALF) ** 2 + 1e-12
 

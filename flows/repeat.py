@@ -1,0 +1,207 @@
+"""Stage `repeat@SEED`: the whole ladder once more from another seed, for the spread that one cannot have.
+
+    .bitladder/seeds/<seed>/     a project of its own: params.yaml with that seed, models/, packed/, metrics/
+    metrics/seeds/<seed>.json    what DVC keeps of it: its models, in the shape that results.json has them
+
+Teacher, rungs, packed files and scores are made there by the stages that dvc.yaml names, each in a process of
+its own, so that all that holds for a stage holds here: locks, several processes, going on after a stop.
+Nobody is shown its curves and nothing of it is registered. A model is kept while all that dvc.yaml says it is
+made from is as it was: a changed rung is trained again with its descendants, and no other.
+
+Data and pre-trained model are those of the graph: the rows drawn, held out and augmented stay the same, and
+what differs between two seeds is training alone. So students of different seeds are compared on equal terms,
+and the spread says nothing of what another draw of rows would do.
+"""
+
+import io
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from flows import environment, graph, processes
+from flows.graph import Definition
+from pipeline import files, paths
+from pipeline.params import Params
+from pipeline.problems.reading import read_mapping
+
+STAGE = "repeat"
+MODELS = ("teacher", "weights", "weights_activations", "pack")
+SCORES = "evaluate"
+ROOT = Path(__file__).parents[1]
+OWN = (paths.DATA, paths.MODELS, paths.PACKED)
+FINISHED = paths.WORK / "finished"
+ONLY_SHOWN = ("seeds", "unusual")
+PUBLISHED = ("task", "kind", "metrics", "split", "rows", "checkpoint_selected_on")
+
+
+class RepeatError(RuntimeError):
+    """A stage did not end well; `exit_code` is its own. What it had to say it has said."""
+
+    def __init__(self, said: str, exit_code: int) -> None:
+        super().__init__(said)
+        self.exit_code = exit_code
+
+
+def run(settings: Params, seed: str | None) -> None:
+    """Bring the ladder of one seed up to date and publish its results.
+
+    Raises:
+        ValueError: the seed is not among `seeds`.
+        RepeatError: a stage failed; what was finished before it is kept.
+    """
+    number = _seed(settings, seed)
+    if number == settings.seed:  # its models are the graph's own, which evaluate scores itself
+        files.write_json(
+            paths.seed_results(number), {"seed": number, "models": {}, "see": str(paths.RESULTS)}
+        )
+        return
+    folder = paths.seed_dir(number)
+    settle(folder, settings, number)
+    definitions = graph.definitions()
+    for stage in chain(definitions):
+        key = key_of(definitions[stage], folder)
+        if is_finished(folder, stage, definitions[stage], key):
+            _say(number, f"{stage} is up to date")
+        else:
+            _say(number, stage)
+            _begin(folder, stage, definitions[stage], key)
+            work(folder, stage)
+    _say(number, SCORES)
+    work(folder, SCORES)  # minutes beside the hours of the others: done whatever has changed
+    files.write_json(paths.seed_results(number), _results(folder, number))
+
+
+def settle(folder: Path, settings: Params, seed: int) -> None:
+    """Make `folder` a project whose ladder is that of `settings` from another seed."""
+    (folder / paths.MODELS).mkdir(parents=True, exist_ok=True)
+    files.write_text(folder / paths.PARAMS, _params_text(paths.PARAMS, seed))
+    for shared in (paths.DATA, paths.model_dir("pretrained")):
+        _link(folder / shared, shared)
+    for place, names in (
+        (paths.MODELS, ("pretrained", "teacher", *settings.rungs)),
+        (paths.PACKED, settings.deliver),
+    ):
+        _forget_others(folder / place, names)
+
+
+def chain(definitions: Mapping[str, Definition]) -> list[str]:
+    """The stages that make the models, each after those it needs."""
+    return [name for name in definitions if name.partition("@")[0] in MODELS]
+
+
+def key_of(definition: Definition, folder: Path) -> str:
+    """Digest of everything that dvc.yaml says a stage is made from, as it is for the seed of `folder`."""
+    values = read_mapping(folder / paths.PARAMS)
+    return files.digest(
+        {
+            "params": {name: _value(values, name) for name in definition.params},
+            "inputs": {path: _content(_place(path, folder)) for path in definition.inputs},
+        }
+    )
+
+
+def is_finished(folder: Path, stage: str, definition: Definition, key: str) -> bool:
+    """Whether the stage's outputs are whole and were made from what `key` is the digest of."""
+    note = folder / FINISHED / f"{stage}.json"
+    if not note.is_file() or files.read_json(note)["key"] != key:
+        return False
+    try:
+        for output in definition.outputs:
+            files.verify(folder / output)
+    except files.IntegrityError:
+        return False
+    return True
+
+
+def _begin(folder: Path, stage: str, definition: Definition, key: str) -> None:
+    """Note what the outputs that appear next are made from. They appear whole, so this is noted before."""
+    for output in definition.outputs:
+        shutil.rmtree(folder / output, ignore_errors=True)
+    files.write_json(folder / FINISHED / f"{stage}.json", {"key": key})
+
+
+def work(folder: Path, stage: str) -> None:
+    """Run a stage in the seed's folder. Whatever ends this function ends the stage."""
+    name, _, rung = stage.partition("@")
+    command = [sys.executable, "-m", "flows.stage", name, *([rung] if rung else [])]
+    exit_code = processes.attend(command, environment=variables(), folder=folder)
+    if exit_code != 0:
+        code = exit_code if exit_code > 0 else 128 - exit_code
+        raise RepeatError(f"{stage} ended with exit code {code} in {folder}", code)
+
+
+def variables() -> dict[str, str]:
+    inherited = environment.unwatched()
+    found = (str(ROOT), inherited.get("PYTHONPATH", ""))
+    return {**inherited, "PYTHONPATH": os.pathsep.join(filter(None, found)), "PYTHONUNBUFFERED": "1"}
+
+
+def _results(folder: Path, seed: int) -> dict[str, Any]:
+    results = files.read_json(folder / paths.RESULTS)
+    models = {
+        name: {key: value for key, value in model.items() if key not in ONLY_SHOWN}
+        for name, model in results["models"].items()
+    }
+    return {"seed": seed, **{key: results[key] for key in PUBLISHED}, "models": models}
+
+
+def _params_text(path: Path, seed: int) -> str:
+    """params.yaml with this seed alone; folders that it names stay where they are."""
+    from ruamel.yaml import YAML
+
+    yaml, text = YAML(), io.StringIO()
+    values = yaml.load(path.read_text(encoding="utf-8"))
+    values["seed"], values["seeds"] = seed, [seed]
+    for section, key in (("data", "root"), ("model", "location")):
+        if values[section]["source"] == "path":
+            values[section][key] = str(Path(values[section][key]).absolute())
+    yaml.dump(values, text)
+    return text.getvalue()
+
+
+def _link(at: Path, to: Path) -> None:
+    target = os.path.relpath(to, at.parent)
+    if not (at.is_symlink() and os.readlink(at) == target):
+        at.unlink(missing_ok=True)
+        at.symlink_to(target)
+
+
+def _forget_others(folder: Path, names: Iterable[str]) -> None:
+    """Delete the models of rungs that are no longer there."""
+    for left in folder.glob("[!.]*"):
+        if left.name not in names:
+            shutil.rmtree(left)
+
+
+def _place(path: str, folder: Path) -> Path:
+    """Models and data of the seed, code of the project."""
+    return folder / path if any(Path(path).is_relative_to(own) for own in OWN) else Path(path)
+
+
+def _content(path: Path) -> Any:
+    """A digest that changes with the content; of a published folder, its manifest's."""
+    if path.is_file():
+        return files.sha256(path)
+    manifest = path / files.MANIFEST
+    return files.sha256(manifest) if manifest.is_file() else files.code([path.name], path.parent)
+
+
+def _value(values: Any, dotted: str) -> Any:
+    for key in dotted.split("."):
+        values = values.get(key) if isinstance(values, Mapping) else None
+    return values
+
+
+def _seed(settings: Params, text: str | None) -> int:
+    known = {str(seed): seed for seed in settings.seeds}
+    if text not in known:
+        raise ValueError(f"seeds: {text!r} is none of them; known: {', '.join(known)}")
+    return known[text]
+
+
+def _say(seed: int, text: str) -> None:
+    sys.stdout.write(f"{STAGE}@{seed}: {text}\n")
+    sys.stdout.flush()

@@ -1,0 +1,158 @@
+"""Rungs as params.yaml has them, and what one may say for itself: first weights, duration, loss, phases."""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from pipeline.sections import (
+    ActivationBits,
+    Bits,
+    Count,
+    DataKind,
+    LearningRate,
+    Positive,
+    Section,
+    Seed,
+    Weight,
+)
+
+
+class Duration(Section):
+    """How long to train: exactly one of `steps`, `epochs` and `equal_to`.
+
+    Attributes:
+        equal_to: a rung; from the teacher to the end of this rung it takes as many steps as to that one's;
+            as many epochs, each of its rung's own rows, where both ways are in epochs.
+    """
+
+    steps: Count | None = None
+    epochs: Positive | None = None
+    equal_to: str | None = None
+
+    def count_steps(self, *, num_rows: int, batch_size: int) -> int:
+        """How many steps that is. `num_rows`: of one epoch; any where the duration is given in steps."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        return max(1, round(self.epochs * math.ceil(num_rows / batch_size)))
+
+
+class Distillation(Section):
+    """Weights of the loss terms between student and teacher; 0 leaves a term out.
+
+    Attributes:
+        directions: of the similarities of queries, keys and values within a sequence (BiBERT).
+        labels: of the loss against the labels, without a teacher.
+        temperature: both logits are divided by it before their softmax.
+    """
+
+    logits: Weight
+    hidden_states: Weight
+    attention_scores: Weight
+    labels: Weight
+    directions: Weight = 0.0
+    temperature: Positive = 1.0
+
+
+class Phase(Section):
+    """A part of a rung's training with a loss of its own; the next one starts from its best weights.
+
+    Attributes:
+        share: of the rung's steps.
+        learning_rate_factor: times the rung's learning rate.
+    """
+
+    share: Annotated[float, Field(gt=0, lt=1)]
+    distillation: Distillation
+    learning_rate_factor: Positive = 1.0
+
+
+class Origin(Section):
+    """Where a part's first weights come from: copied, unless a field of the second kind says they are drawn.
+
+    `copy` is short for the parent, `random` for BERT's own initialization.
+
+    Attributes:
+        copy_from: instead of the parent.
+        distribution: that weights are drawn from; normal unless said.
+        std: its standard deviation; the model's initializer_range unless said.
+        seed: the whole file's unless said.
+    """
+
+    copy_from: Literal["teacher"] | None = None
+    distribution: Literal["normal", "uniform", "orthogonal"] | None = None
+    std: Positive | None = None
+    seed: Seed | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spelled_out(cls, value: object) -> object:
+        if value == "copy":
+            return {}
+        if value == "random":
+            return {"distribution": "normal"}
+        if isinstance(value, str):
+            raise PydanticCustomError(
+                "literal_error", "expected copy or random", {"expected": "copy, random"}
+            )
+        return value
+
+    @property
+    def is_drawn(self) -> bool:
+        return (self.distribution, self.std, self.seed) != (None, None, None)
+
+
+class Rung(Section):
+    """One trained model of the ladder.
+
+    Attributes:
+        taught_by: the model it is distilled from, `teacher` or a rung.
+        embedding_bits: `bits` unless said.
+        granularity: what shares a scale: a row, a matrix, or `group_size` neighbours within a row.
+        weight_quantizer: by name (`pipeline.quantizers`); the width's own unless said.
+        hidden_act: what stands between the two feed-forward products; the teacher's unless said.
+        phases: trainings one after the other, each with a loss of its own; replaces `distillation`.
+        width: share of the teacher's heads and feed-forward neurons, the most important ones.
+        split: every matrix is a sum of two binary ones, at first those of a ternary parent.
+        init: where each part's first weights come from, by selector (`pipeline.parts`); else from the parent.
+    """
+
+    bits: Bits
+    init_from: str
+    taught_by: str
+    data: DataKind
+    embedding_bits: Bits | None = None
+    granularity: Literal["row", "matrix", "group"] = "row"
+    group_size: Count | None = None
+    weight_quantizer: str | None = None
+    hidden_act: Literal["gelu", "relu"] | None = None
+    width: Annotated[float, Field(gt=0, le=1)] = 1.0
+    split: bool = False
+    init: dict[str, Origin] = Field(default_factory=dict)
+    learning_rate: LearningRate | None = None
+    duration: Duration | None = None
+    distillation: Distillation | None = None
+    phases: list[Phase] = Field(default_factory=list)
+
+    @property
+    def activation_bits_or_32(self) -> int:
+        return 32
+
+
+class ActivationRung(Rung):
+    """A rung whose activations are quantized too.
+
+    Attributes:
+        activation_quantizer: by name (`pipeline.quantizers`); the width's own unless said.
+        attention: softmax, or BiBERT's Bi-Attention: each score is attended to or not, by its sign.
+    """
+
+    activation_bits: ActivationBits
+    activation_quantizer: str | None = None
+    attention: Literal["softmax", "bi"] = "softmax"
+
+    @property
+    def activation_bits_or_32(self) -> int:
+        return self.activation_bits

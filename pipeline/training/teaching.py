@@ -1,0 +1,101 @@
+"""Who teaches a rung, and what: a frozen model, and the loss of each phase against it.
+
+The teacher is the full-precision model or a rung of the ladder, as in BiT's multi-distillation (Liu et al.,
+NeurIPS 2022, arXiv:2205.13016). A quantized one answers as it would be scored: its own quantizers and steps,
+in eval mode, without gradients. One peer leaves its teacher's dropout on.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline import paths
+from pipeline.data.encode import Batch
+from pipeline.distillation.objective import Objective, Portion
+from pipeline.modeling import checkpoint, frozen, kernels
+from pipeline.modeling.bert import Bert
+from pipeline.modeling.kernels import Kernels
+from pipeline.modeling.traces import of_heads, trace
+from pipeline.modeling.width import heads_of
+from pipeline.params import Params
+from pipeline.rungs import Distillation, Rung
+from pipeline.training.device import move
+from pipeline.training.phases import LossTerms, Phase, share_out
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One phase of a rung as it is taken; the record has it under `settings.phases`."""
+
+    distillation: Distillation
+    num_steps: int
+    learning_rate: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "steps": self.num_steps,
+            "learning_rate": self.learning_rate,
+            "distillation": self.distillation.model_dump(),
+        }
+
+
+def load_teacher(name: str, chosen: Kernels) -> Bert:
+    """`models/<name>`, frozen, on the device, computing with these kernels."""
+    teacher = checkpoint.load_bert(paths.model_dir(name)).requires_grad_(False)
+    move(teacher)
+    kernels.use(teacher, chosen)
+    frozen.convert(teacher, chosen)
+    return teacher
+
+
+def lessons(params: Params, rung: Rung, num_steps: int) -> list[Lesson]:
+    """The rung's phases, or the one loss of the whole of it: its own, else the ladder's.
+
+    Raises:
+        ValueError: there are fewer steps than phases.
+    """
+    learning_rate = rung.learning_rate or params.optimization_of(rung).learning_rate
+    if not rung.phases:
+        return [Lesson(rung.distillation or params.distillation, num_steps, learning_rate)]
+    steps = share_out(num_steps, [phase.share for phase in rung.phases])
+    return [
+        Lesson(phase.distillation, own_steps, phase.learning_rate_factor * learning_rate)
+        for phase, own_steps in zip(rung.phases, steps, strict=True)
+    ]
+
+
+def course(taken: list[Lesson], teacher: nn.Module, *, regression: bool) -> list[Phase]:
+    """What the loop goes through."""
+    return [
+        Phase(
+            against_teacher(teacher, objective(lesson.distillation, regression=regression)),
+            lesson.num_steps,
+            lesson.learning_rate,
+        )
+        for lesson in taken
+    ]
+
+
+def objective(distillation: Distillation, *, regression: bool) -> Objective:
+    return Objective(**distillation.model_dump(), regression=regression)
+
+
+def against_teacher(teacher: nn.Module, goal: Objective) -> LossTerms:
+    """The terms of a student's loss, the teacher's forward pass included.
+
+    A narrow student is compared with the teacher's heads that it has. They raise ValueError where the teacher
+    lacks one and a term asks for it.
+    """
+    heads = goal.compares_heads
+
+    def terms(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, Tensor]:
+        with torch.no_grad():
+            taught = trace(teacher, batch, heads=heads)  # type: ignore[arg-type]
+        if goal.compares_attention:
+            taught = of_heads(taught, heads_of(model), heads_of(teacher))
+        own = trace(model, batch, heads=heads)  # type: ignore[arg-type]
+        return goal.terms(own, taught, batch, portion)
+
+    return terms

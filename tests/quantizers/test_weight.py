@@ -1,0 +1,164 @@
+"""What every weight quantizer of `quantizer_names` promises, whatever shares a scale."""
+
+import pytest
+import torch
+from drawn import ANY, EXACT, is_float16, matrices
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from pipeline.quantizer_names import WEIGHTS, serving_or_usual
+from pipeline.quantizers.choose import FULL, Precision, build, weight_quantizer, weight_quantizer_name
+from pipeline.quantizers.quantizer import Granularity
+from pipeline.quantizers.weight import Layout, WeightQuantizer
+
+EVERY = [(name, bits) for name, named in WEIGHTS.items() for bits in named.bits]
+every_quantizer = pytest.mark.parametrize(("name", "bits"), EVERY)
+few = settings(max_examples=20)  # there are ten quantizers
+Sharing = tuple[Granularity, int | None]
+
+
+def sharings(num_inputs: int) -> list[Sharing]:
+    """Every granularity, groups of every size that divides a row."""
+    groups = [("group", size) for size in range(1, num_inputs + 1) if num_inputs % size == 0]
+    return [("row", None), ("matrix", None), *groups]  # type: ignore[list-item]
+
+
+def made(name: str, bits: int, weight_OI: Tensor, sharing: Sharing = ("row", None)) -> WeightQuantizer:
+    """Calibrated, and with a second moment seen that differs from weight to weight."""
+    num_outputs, num_inputs = weight_OI.shape
+    quantizer = build(name, Layout(bits, num_outputs, num_inputs, *sharing))
+    quantizer.calibrate(weight_OI)
+    quantizer.observe(torch.linspace(0, 2, weight_OI.numel()).view_as(weight_OI).square())
+    return quantizer
+
+
+def draw_sharing(data: st.DataObject, weight_OI: Tensor) -> Sharing:
+    return data.draw(st.sampled_from(sharings(weight_OI.shape[1])))
+
+
+@every_quantizer
+@few
+@given(weight_OI=matrices(), data=st.data())
+def test_codes_fit_into_the_bits_and_scales_are_half_precision_one_for_each_that_shares_it(
+    name: str, bits: int, weight_OI: Tensor, data: st.DataObject
+) -> None:
+    granularity, group_size = draw_sharing(data, weight_OI)
+    before = weight_OI.clone()
+    found = made(name, bits, weight_OI, (granularity, group_size)).quantize(weight_OI)
+    assert torch.equal(weight_OI, before)
+    assert found.codes_OI.dtype == torch.int8
+    assert found.codes_OI.shape == weight_OI.shape
+    assert found.codes_OI.abs().max() <= found.largest == max(1, 2 ** (bits - 1) - 1)
+    assert bits > 1 or (found.codes_OI != 0).all()
+    rows, columns = weight_OI.shape
+    shapes = {"row": (rows, 1), "matrix": (1, 1), "group": (rows, columns // (group_size or 1))}
+    assert found.scale_OG.shape == shapes[granularity]
+    assert is_float16(found.scale_OG)
+    assert (found.scale_OG >= 0).all()
+
+
+@every_quantizer
+@few
+@given(weight_OI=matrices(ANY), data=st.data())
+def test_values_are_codes_times_the_scale_of_their_group_and_finite(
+    name: str, bits: int, weight_OI: Tensor, data: st.DataObject
+) -> None:
+    found = made(name, bits, weight_OI, draw_sharing(data, weight_OI)).quantize(weight_OI)
+    rows, columns = weight_OI.shape
+    scale_OI = found.scale_OG.repeat_interleave(columns // found.num_groups, dim=1).expand(rows, columns)
+    assert torch.equal(found.values_OI, found.codes_OI * scale_OI)
+    assert found.values_OI.isfinite().all()
+    assert torch.allclose(found.sums_O1, found.values_OI.sum(dim=1, keepdim=True), rtol=1e-4, atol=1e-2)
+
+
+@every_quantizer
+@few
+@given(weight_OI=matrices(ANY))
+def test_one_group_of_the_whole_row_is_the_row(name: str, bits: int, weight_OI: Tensor) -> None:
+    whole = made(name, bits, weight_OI, ("group", weight_OI.shape[1])).quantize(weight_OI)
+    row = made(name, bits, weight_OI).quantize(weight_OI)
+    assert torch.equal(whole.codes_OI, row.codes_OI)
+    assert torch.equal(whole.scale_OG, row.scale_OG)
+
+
+@every_quantizer
+@few
+@given(weight_OI=matrices(ANY), data=st.data())
+def test_groups_are_rows_laid_side_by_side(
+    name: str, bits: int, weight_OI: Tensor, data: st.DataObject
+) -> None:
+    size = data.draw(st.sampled_from([n for n in range(1, 9) if weight_OI.shape[1] % n == 0]))
+    grouped = made(name, bits, weight_OI, ("group", size)).quantize(weight_OI)
+    rows = made(name, bits, weight_OI.reshape(-1, size)).quantize(weight_OI.reshape(-1, size))
+    assert torch.equal(grouped.values_OI, rows.values_OI.reshape(weight_OI.shape))
+
+
+@every_quantizer
+@pytest.mark.parametrize("sharing", [("row", None), ("group", 3)])
+@few
+@given(weight_OI=matrices(ANY), data=st.data())
+def test_entries_that_are_looked_up_are_quantized_as_in_the_whole_table(
+    name: str, bits: int, sharing: Sharing, weight_OI: Tensor, data: st.DataObject
+) -> None:
+    weight_OI = weight_OI.repeat(1, 3)
+    quantizer = made(name, bits, weight_OI, sharing)
+    entries = data.draw(st.lists(st.integers(0, len(weight_OI) - 1), min_size=1, max_size=5))
+    entries_E = torch.tensor(entries)
+    some = quantizer.quantize(weight_OI[entries_E], entries_E)
+    assert torch.equal(some.values_OI, quantizer.quantize(weight_OI).values_OI[entries_E])
+
+
+@every_quantizer
+@few
+@given(weight_OI=matrices(EXACT))
+def test_a_gradient_reaches_the_weights_and_everything_that_is_learned(
+    name: str, bits: int, weight_OI: Tensor
+) -> None:
+    weight_OI.requires_grad_(True)
+    quantizer = made(name, bits, weight_OI.detach())
+    values_OI = quantizer(weight_OI)
+    assert torch.equal(values_OI, quantizer.quantize(weight_OI).values_OI)
+    values_OI.backward(torch.ones_like(values_OI))
+    assert weight_OI.grad is not None
+    assert all(parameter.grad is not None for parameter in quantizer.parameters())
+
+
+@pytest.mark.parametrize("name", ["bwn", "bwn_zero_mean"])
+def test_zero_counts_as_positive(name: str) -> None:
+    weight_OI = torch.zeros(2, 3)
+    assert made(name, 1, weight_OI).quantize(weight_OI).codes_OI.eq(1).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((2, 3, 8, "group", 3), "group_size: 3 does not divide 8 inputs"),
+        ((2, 3, 8, "group"), "group_size: None with granularity group"),
+        ((2, 3, 8, "row", 4), "group_size: 4 with granularity row"),
+    ],
+)
+def test_groups_that_leave_a_rest_are_refused(arguments: tuple[object, ...], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Layout(*arguments)  # type: ignore[arg-type]
+
+
+def test_tables_have_the_named_quantizer_where_it_serves_their_width() -> None:
+    assert serving_or_usual(WEIGHTS, None, 2) == "twn"
+    named = Precision(2, 8, weight_quantizer="lat")
+    assert weight_quantizer_name(named) == "lat"
+    assert weight_quantizer_name(named, is_table=True) == "min_max"
+    assert weight_quantizer_name(Precision(2, 4, weight_quantizer="lsq"), is_table=True) == "lsq"
+    assert weight_quantizer(Precision(2, FULL), (3, 4), is_table=True) is None
+
+
+def test_every_width_has_one_usual_quantizer_and_every_name_a_source_and_a_file_that_exists() -> None:
+    for bits in (1, 2, 4, 8):
+        assert sum(bits in named.default for named in WEIGHTS.values()) == 1
+    for name, named in WEIGHTS.items():
+        assert set(named.default) <= set(named.bits)
+        assert named.source.startswith("arXiv:")
+        for bits in named.bits:
+            made = build(name, Layout(bits, 2, 3))
+            assert isinstance(made, WeightQuantizer)
+            assert sum(buffer.numel() for buffer in made.buffers()) == named.keeps * 2 * 3

@@ -1,0 +1,96 @@
+"""dvc.yaml names the code that each stage runs: what can change a result has that result made again.
+
+What a stage imports is known without running it. Quantizers are chosen by name when a model is built, so
+that no import leads to them: where a quantized model is trained or computes, all of them are named.
+"""
+
+import functools
+from pathlib import Path
+
+import grimp
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline import files
+from pipeline.training.fingerprint import CLASSIFIER
+
+ROOT = Path(__file__).parents[1]
+# They carry parameters, names, bytes and rows from one place to another, and words to who watches.
+CARRIERS = {f"pipeline.{name}" for name in ("files", "params", "paths", "record", "rungs", "sections")}
+CARRIERS |= {
+    "pipeline",
+    "pipeline.evaluation",
+    "pipeline.data",
+    "pipeline.data.progress",
+    "pipeline.data.tables",
+}
+# In full precision nothing is rounded and nothing compared with a teacher.
+OF_RUNGS = ("pipeline/distillation", "pipeline/quantizer_names.py", "pipeline/quantizers")
+# What `evaluate` does with the scores of all seeds; of another seed only the scores are kept.
+OF_ALL_SEEDS = {"pipeline/claim_kinds.py", "pipeline/ladder/rung.py", "pipeline/ladder/unusual.py"}
+TRAINED = ("weights", "weights_activations")
+CLOSED = ("prepare", "durations", "augment", *TRAINED, "pack", "evaluate", "report")
+MADE_AGAIN = ("teacher", *TRAINED, "pack", "evaluate")
+
+
+@functools.cache
+def named(stage: str) -> frozenset[str]:
+    """The code that dvc.yaml names for a stage."""
+    found = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"][stage]
+    deps = found.get("do", found)["deps"]
+    return frozenset(dep for dep in deps if dep.startswith(("pipeline/", "flows/")))
+
+
+def modules(code: frozenset[str]) -> set[str]:
+    paths = [path for path in files.code(tuple(code), ROOT) if path.endswith(".py")]
+    return {path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in paths}
+
+
+@functools.cache
+def imports() -> grimp.ImportGraph:
+    """Of pipeline, less what is imported by what only carries or only refuses."""
+    graph = grimp.build_graph("pipeline")
+    for name in carrying(graph):
+        for imported in graph.find_modules_directly_imported_by(name):
+            graph.remove_import(importer=name, imported=imported)
+    return graph
+
+
+def carrying(graph: grimp.ImportGraph) -> set[str]:
+    return {*CARRIERS, "pipeline.problems", *graph.find_descendants("pipeline.problems")}
+
+
+def imported_unnamed(stage: str) -> set[str]:
+    run, graph = f"pipeline.stages.{stage}", imports()
+    return {run, *graph.find_upstream_modules(run)} - carrying(graph) - modules(named(stage))
+
+
+@pytest.mark.parametrize("stage", CLOSED)
+def test_a_stage_names_every_module_that_it_imports(stage: str) -> None:
+    assert not imported_unnamed(stage)
+
+
+@pytest.mark.parametrize("stage", [*TRAINED, "repeat"])
+def test_what_determines_a_rungs_training_is_named(stage: str) -> None:
+    assert modules(frozenset(CLASSIFIER)) <= modules(named(stage))
+
+
+def test_what_determines_the_teachers_training_is_named() -> None:
+    of_rungs = modules(frozenset(OF_RUNGS))
+    assert modules(frozenset(CLASSIFIER)) - of_rungs <= modules(named("teacher"))
+    assert imported_unnamed("teacher") <= of_rungs
+
+
+@pytest.mark.parametrize("stage", [*TRAINED, "pack", "repeat", "evaluate"])
+def test_every_quantizer_and_which_of_them_is_usual_are_named(stage: str) -> None:
+    assert {"pipeline/quantizers", "pipeline/quantizer_names.py"} <= named(stage)
+
+
+@pytest.mark.parametrize("stage", MADE_AGAIN)
+def test_another_seed_is_made_again_with_the_stages_it_is_made_by(stage: str) -> None:
+    assert modules(named(stage) - OF_ALL_SEEDS) <= modules(named("repeat"))
+
+
+@pytest.mark.parametrize("stage", ["pretrained", *CLOSED, "teacher", "repeat"])
+def test_every_file_named_exists(stage: str) -> None:
+    assert all((ROOT / path).exists() for path in named(stage))
