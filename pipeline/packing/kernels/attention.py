@@ -1,7 +1,7 @@
 """Self-attention of one sequence, head by head, on whole numbers where it was trained on them.
 
-Scores: codes of query times codes of key, exactly, times both steps. The probabilities are rounded as the layer
-was trained; each value's own step is folded into them before they weigh its codes.
+Scores: codes of query times codes of key, exactly, times both steps. The probabilities are rounded as the
+layer was trained; each value's own step is folded into them before they weigh its codes.
 
 Shapes: S tokens, padded with empty ones to L, a multiple of 16; D features of a head, a multiple of 16.
 """
@@ -38,8 +38,8 @@ def room_for(length: int, head_size: int) -> int:
 @compiled
 def attend(
     quantizers, heads_at, stride, context_at, context_stride, length, num_heads, head_size, mask_at, room
-):  # type: ignore[no-untyped-def]
-    """context [S, heads * D] of heads [S, 3 * heads * D]: queries, keys, values; addresses, strides in floats.
+):
+    """context [S, heads * D] of heads [S, 3 * heads * D]: queries, keys, values. Strides in floats.
 
     mask_at: [L] floats, 0 for tokens, and what makes a score vanish for padding.
     """
@@ -113,7 +113,7 @@ def attend(
 
 
 @compiled
-def _round(quantizer, rows_at, stride, length, head_size, head, codes, steps_at, sums_at):  # type: ignore[no-untyped-def]
+def _round(quantizer, rows_at, stride, length, head_size, head, codes, steps_at, sums_at):
     """codes [S, D], bytes with 128 added, of rows [S, D]; for each row a step and the sum of its codes."""
     steps, sums = floats_at(steps_at, length), ints_at(sums_at, length)
     nothing, low, high = np.float32(0), quantizer.low, quantizer.high
@@ -131,7 +131,7 @@ def _round(quantizer, rows_at, stride, length, head_size, head, codes, steps_at,
 
 
 @compiled
-def _lay(codes, blocks, columns_at, length, padded, head_size):  # type: ignore[no-untyped-def]
+def _lay(codes, blocks, columns_at, length, padded, head_size):
     """Keys as dot_products wants its weights: [L / 16, D / 4, 16] words of 4 codes; 0 for padding.
 
     columns: sums of codes; made into what 128 more in the query's codes adds to a product, to be taken off.

@@ -47,12 +47,12 @@ _floats, _ints = _pointer(types.float32), _pointer(types.int32)
 
 
 @compiled
-def floats_at(address, size):  # type: ignore[no-untyped-def]
+def floats_at(address, size):
     """The float32 array of so many numbers at an address."""
     return numba.carray(_floats(address), size)
 
 
 @compiled
-def ints_at(address, size):  # type: ignore[no-untyped-def]
+def ints_at(address, size):
     """The int32 array of so many numbers at an address."""
     return numba.carray(_ints(address), size)

@@ -103,7 +103,7 @@ def _product(bits: int, expand: Callable[[Code, Value], Value]) -> Any:
     size = SIZE[bits]
 
     @compiled
-    def multiply(activations, weights, sums, num_rows, num_outputs, num_inputs):  # type: ignore[no-untyped-def]
+    def multiply(activations, weights, sums, num_rows, num_outputs, num_inputs):
         groups, vectors = num_inputs // GROUP, num_outputs // LANES
         stride, vector = groups * size, 0
         while vector < vectors:

@@ -19,7 +19,7 @@ NORMS = np.dtype([("weight_at", np.int64), ("bias_at", np.int64)], align=True)
 @compiled
 def encode(
     places, quantizers, norms, x_at, length, hidden, num_heads, neurons, mask_at, epsilon, activation, room
-):  # type: ignore[no-untyped-def]
+):
     """x [S, hidden], in place, through all layers; addresses, and room as `room_for` says.
 
     places [layers, 6], quantizers [layers, 4], norms [layers, 2] are records of linear.PLACE,

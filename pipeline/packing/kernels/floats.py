@@ -1,4 +1,4 @@
-"""Products of floats, for attention's context: values are weighted by probabilities, neither of them few bits."""
+"""Products of floats, for attention's context: probabilities weigh values, and neither has few bits."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def _tile(rows: int, vectors: int) -> Any:
         product: Value,
         product_stride: Value,
     ) -> None:
-        """product [rows, 16 * vectors] = first [rows, size] @ second [size, 16 * vectors] * factors [rows]."""
+        """product [rows, N] = first [rows, size] @ second [size, N] * factors [rows], N = 16 * vectors."""
 
         def term(at: Value, totals: list[Value]) -> list[Value]:
             row_of_second = code.at(second, code.times(second_stride, code.times(at, 4)))
@@ -57,8 +57,8 @@ _tile_14, _tile_12, _tile_11 = _tile(1, 4), _tile(1, 2), _tile(1, 1)
 @compiled
 def multiply(
     first, first_stride, second, second_stride, factors, product, product_stride, num_rows, num_columns, size
-):  # type: ignore[no-untyped-def]
-    """product [M, N] = first [M, size] @ second [size, N] * factors [M]; addresses, strides in floats; N by 16."""
+):
+    """product [M, N] = first [M, size] @ second [size, N] * factors [M], N a multiple of 16."""
     row = 0
     while row < num_rows:
         rows, column = 6 if num_rows - row >= 6 else 1, 0

@@ -5,6 +5,7 @@ bits or codes and its results are not used.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +87,8 @@ def _two_bits(blocks: Codes) -> NDArray[np.uint8]:
 
 def _four_bits(blocks: Codes) -> NDArray[np.uint8]:
     halves = (blocks + 8).astype(np.uint8)
-    return halves[..., :32] | halves[..., 32:] << 4
+    found: NDArray[np.uint8] = halves[..., :32] | halves[..., 32:] << 4
+    return found
 
 
 def _eight_bits(blocks: Codes) -> NDArray[np.uint8]:
@@ -100,15 +102,15 @@ def _bits(is_set: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return np.packbits(is_set, axis=-1, bitorder="little")
 
 
-def _padded(codes: NDArray, lanes: int, group: int) -> NDArray:
+def _padded(codes: NDArray[Any], lanes: int, group: int) -> NDArray[Any]:
     return np.pad(codes, ((0, -codes.shape[0] % lanes), (0, -codes.shape[1] % group)))
 
 
-def _laid(words: NDArray, shape: tuple[int, ...], column: NDArray[np.int32]) -> Laid:
+def _laid(words: NDArray[Any], shape: tuple[int, ...], column: NDArray[np.int32]) -> Laid:
     return Laid(aligned(words), shape[0], shape[1], column)
 
 
-def aligned(array: NDArray, multiple: int = 64) -> NDArray[np.uint8]:
+def aligned(array: NDArray[Any], multiple: int = 64) -> NDArray[np.uint8]:
     """A copy of the array's bytes whose address is a multiple: a cache line is not read twice."""
     size = array.nbytes
     room = np.empty(size + multiple, np.uint8)

@@ -54,8 +54,8 @@ ROOM = OF_ROWS + ROWS * 8
 
 
 @compiled
-def linear(place, rows_at, stride, num_rows, out_at, out_stride, other_at, other_stride, follows, room):  # type: ignore[no-untyped-def]
-    """out [M, N] = what follows of the layer's output for rows [M, K]; addresses, strides in floats, M <= ROWS."""
+def linear(place, rows_at, stride, num_rows, out_at, out_stride, other_at, other_stride, follows, room):
+    """out [M, N] = what follows of the layer's output for rows [M, K]; strides in floats, M <= ROWS."""
     steps, sums = floats_at(room + OF_ROWS, ROWS), ints_at(room + OF_ROWS + ROWS * 4, ROWS)
     size = place.num_inputs
     for row in range(num_rows):
@@ -81,7 +81,7 @@ def linear(place, rows_at, stride, num_rows, out_at, out_stride, other_at, other
 
 
 @compiled
-def _multiply(place, num_rows, room):  # type: ignore[no-untyped-def]
+def _multiply(place, num_rows, room):
     codes, sums, outputs, inputs = room + CODES, room + SUMS, place.num_outputs, place.num_inputs
     if place.product == LOOKUP:
         lookup.multiply(codes, place.weights_at, sums, room + TABLES, num_rows, outputs, inputs)
@@ -99,7 +99,7 @@ def _multiply(place, num_rows, room):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _correction(place, codes_sum):  # type: ignore[no-untyped-def]
+def _correction(place, codes_sum):
     """What makes of a kernel's sums the product with {-1, +1}: times the first, plus the second."""
     if place.product == LOOKUP or place.product == DOT_1:
         return 2, -codes_sum
@@ -111,7 +111,7 @@ def _correction(place, codes_sum):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _finish(follows, found, out, place, factor, added, step, other):  # type: ignore[no-untyped-def]
+def _finish(follows, found, out, place, factor, added, step, other):
     size, column, scale = place.num_outputs, place.column_at, place.scale_at
     shifted, bias = place.shifted_at, place.bias_at
     if follows == RESIDUAL:

@@ -1,9 +1,9 @@
 """Products of int8 activations with 1-bit weights by table look-up: no multiplication, 16 weights at a time.
 
 A 16-bit word is 16 weights of one output. For 16 activations of one row the sums over every subset are put
-into tables, of the first 6 (64 entries) and of two times 5 (32 entries each): the word's bits are three indices
-into them, and three look-ups with three additions are 16 products. A processor with AVX-512BW looks up 32
-outputs in one instruction, which makes this faster than its int8 multipliers.
+into tables, of the first 6 (64 entries) and of two times 5 (32 entries each): the word's bits are three
+indices into them, and three look-ups with three additions are 16 products. A processor with AVX-512BW looks
+up 32 outputs in one instruction, which makes this faster than its int8 multipliers.
 
 Layout. W: [N / 32, K / 16, 32] words, outputs in groups of 32; bit i of a word is input 16 k + i, set for +1.
 T: [K / 16 of a chunk, rows, 4, 32] shorts. Sums are shorts within a chunk of 256 inputs, at most
@@ -41,7 +41,7 @@ def build_tables(code: Code, activations: Value, tables: Value) -> None:
     32 entries in one instruction.
     """
 
-    def sums(first: int, bit_of_first: int, bit_of_second: int | None, high: int = 0) -> Value:
+    def sums(first: int, bit_of_first: int | None, bit_of_second: int | None, high: int = 0) -> Value:
         pair = code.splat(code.load(code.at(activations, first), I16), LANES)
         used = [_bit(i | high << 5, bit) for i in range(LANES) for bit in (bit_of_first, bit_of_second)]
         bits = code.constant(BYTES, used)
@@ -140,7 +140,7 @@ _tile_14, _tile_11 = _tile(1, _VECTORS), _tile(1, 1)
 
 
 @compiled
-def multiply(codes, weights, sums, tables, num_rows, num_outputs, num_inputs):  # type: ignore[no-untyped-def]
+def multiply(codes, weights, sums, tables, num_rows, num_outputs, num_inputs):
     """sums [M, N] int32 of codes [M, K] int8 over the set bits of weights; all are addresses.
 
     tables: room for CHUNK * 4 * TABLES bytes, on a multiple of 64. K is a multiple of 16, N of 32.

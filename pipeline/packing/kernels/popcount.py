@@ -3,8 +3,8 @@
 Layout. Activations: [M, K / 64] words, bit i of word k is input 64 k + i, set for +1 (or for 1 of {0, 1}).
 Weights: [N / 8, K / 64, 8] words, set for +1. K that is no multiple of 64 ends in zero bits in both.
 
-With activations {-1, +1} the product is K - 2 * popcount(a ^ w); with {0, 1} it is 2 * popcount(a & w) less the
-row's set bits. The tile gives the counts; the callers, who have what surrounds the product, do the rest.
+With activations {-1, +1} the product is K - 2 * popcount(a ^ w); with {0, 1} it is 2 * popcount(a & w) less
+the row's set bits. The tile gives the counts; the callers, who have what surrounds the product, do the rest.
 
 Nothing but LLVM's generic vector language: the same source is right on every processor.
 """
@@ -14,7 +14,7 @@ from typing import Any
 from numba import types
 
 from pipeline.packing.kernels.compiling import compiled
-from pipeline.packing.kernels.vector_ir import I64, INTS, WORDS, Code, Value, instruction
+from pipeline.packing.kernels.vector_ir import I64, WORDS, Code, Value, instruction
 
 LANES, GROUP = 8, 64  # outputs of a vector, inputs of a word
 
@@ -63,7 +63,7 @@ _common_14, _common_11 = _tile(1, 4, differing=False), _tile(1, 1, differing=Fal
 
 
 @compiled
-def count(bits, weights, counts, num_rows, num_outputs, num_words, differing):  # type: ignore[no-untyped-def]
+def count(bits, weights, counts, num_rows, num_outputs, num_words, differing):
     """counts [M, N] int32 of bits [M, words] and weights; all are addresses, N is a multiple of 8."""
     groups, stride, row = num_outputs // LANES, num_words * 64, 0
     while row < num_rows:

@@ -1,7 +1,7 @@
-"""From a row of whole-number scores to what weighs the values: softmax, rounded as trained, times their steps.
+"""From a row of whole-number scores to what weighs the values: softmax, rounded as trained, times steps.
 
-The row's largest exponential is 1, so its largest probability is 1 / total. At 8 bits the step of a row is that
-over 127: a code is round(127 * exponential), before the total is known, and two passes do.
+The row's largest exponential is 1, so its largest probability is 1 / total. At 8 bits the step of a row is
+that over 127: a code is round(127 * exponential), before the total is known, and two passes do.
 """
 
 import math
@@ -16,7 +16,7 @@ PER_TOKEN, STEP, TWO_LEVELS = range(3)
 
 
 def _weights(kind: int) -> Any:
-    """row = codes of softmax(row's scores) * value_steps; returns the step that the product is to be multiplied by."""
+    """row = codes of softmax(row's scores) * value_steps; returns the step to multiply the product by."""
 
     @instruction(
         types.float32(

@@ -5,6 +5,7 @@ The encoder does not come by here: it works on blocks of rows and never leaves c
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,5 +78,5 @@ def _lookup(codes_MI: NDArray[np.int8], laid: Laid) -> Whole:
     return 2 * sums - codes_MI.sum(axis=1, dtype=np.int32)[:, None]
 
 
-def _at(array: NDArray) -> int:
+def _at(array: NDArray[Any]) -> int:
     return int(array.ctypes.data)

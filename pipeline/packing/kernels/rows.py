@@ -84,7 +84,7 @@ def quantize(
     high: Value,
     added: Value,
 ) -> Value:
-    """codes = round(clamp((row - offset) / step, low, high)) + added, bytes; the sum of codes less `added`."""
+    """codes = round(clamp((row - offset) / step, low, high)) + added, bytes; their sum less `added`."""
     step, offset, low, high = (code.splat(x, LANES) for x in (step, offset, low, high))
     wide_added = code.splat(added, LANES)
 

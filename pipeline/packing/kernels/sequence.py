@@ -31,7 +31,7 @@ MODEL = np.dtype(
 
 
 @kept
-def answer(model, lookups, places, quantizers, norms, pooler, ids, segments, mask_at, x_at, out_at, room):  # type: ignore[no-untyped-def]
+def answer(model, lookups, places, quantizers, norms, pooler, ids, segments, mask_at, x_at, out_at, room):
     """out [1 or S, num_outputs]: what the head makes of the sequence, without its bias.
 
     model, lookups [3], places [layers, 6], quantizers [layers, 4], norms [layers, 2], pooler [1]: records of

@@ -70,7 +70,7 @@ def _add_floats(code: Code, stored: Value, row: Value, size: Value) -> None:
 
 
 @compiled
-def _add(table, number, row, size):  # type: ignore[no-untyped-def]
+def _add(table, number, row, size):
     stored = table.rows_at + number * table.row_bytes
     if table.bits == FULL:
         _add_floats(stored, row, size)
@@ -87,7 +87,7 @@ def _add(table, number, row, size):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def embed(tables, ids, segments, x_at, hidden, weight_at, bias_at, epsilon):  # type: ignore[no-untyped-def]
+def embed(tables, ids, segments, x_at, hidden, weight_at, bias_at, epsilon):
     """x [S, hidden] = LayerNorm(word + segment + position), in this order, as transformers adds them."""
     floats_at(x_at, len(ids) * hidden)[:] = 0
     for token in range(len(ids)):

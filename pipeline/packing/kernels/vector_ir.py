@@ -1,8 +1,8 @@
 """Write vector instructions from Python: a thin layer over llvmlite, for kernels that numba compiles.
 
-LLVM vectorizes plain loops to a quarter of what the processor can do here, and numba has no look-up, popcount
-or int8 dot product of its own. So the innermost loops are written as LLVM's vector language, which is the same
-for every processor except for the few instructions that are called by name.
+LLVM vectorizes plain loops to a quarter of what the processor can do here, and numba has no look-up,
+popcount or int8 dot product of its own. So the innermost loops are written as LLVM's vector language, which
+is the same for every processor except for the few instructions that are called by name.
 
     @instruction(types.void(types.uintp, types.intp))
     def clear(code, address, size):
@@ -31,7 +31,7 @@ INTS = ir.VectorType(I32, LANES)
 WORDS = ir.VectorType(I64, 8)
 FLOATS = ir.VectorType(F32, LANES)
 
-Value = ir.Value
+Value = Any  # llvmlite has no types
 Signature = Any
 
 
@@ -151,7 +151,7 @@ class Code:
 
 
 def instruction(signature: Signature) -> Callable[[Callable[..., Value | None]], Any]:
-    """Make a function that numba code can call of `body(code, *arguments)`, which returns its result or None."""
+    """A function for numba code, made of `body(code, *arguments)`, which returns its result or None."""
 
     def made(body: Callable[..., Value | None]) -> Any:
         def typed(_: Any, *arguments: Any) -> tuple[Any, Callable[..., Any]]:
