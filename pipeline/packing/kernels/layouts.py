@@ -87,8 +87,7 @@ def _two_bits(blocks: Codes) -> NDArray[np.uint8]:
 
 def _four_bits(blocks: Codes) -> NDArray[np.uint8]:
     halves = (blocks + 8).astype(np.uint8)
-    found: NDArray[np.uint8] = halves[..., :32] | halves[..., 32:] << 4
-    return found
+    return np.asarray(halves[..., :32] | halves[..., 32:] << 4, np.uint8)
 
 
 def _eight_bits(blocks: Codes) -> NDArray[np.uint8]:
