@@ -152,13 +152,12 @@ def _params_text(path: Path, seed: int) -> str:
     """params.yaml with this seed alone; folders that it names stay where they are."""
     from ruamel.yaml import YAML
 
-    yaml, text = YAML(), io.StringIO()
-    values = yaml.load(path.read_text(encoding="utf-8"))
+    values, text = read_mapping(path), io.StringIO()
     values["seed"], values["seeds"] = seed, [seed]
     for section, key in (("data", "root"), ("model", "location")):
         if values[section]["source"] == "path":
             values[section][key] = str(Path(values[section][key]).absolute())
-    yaml.dump(values, text)
+    YAML().dump(values, text)
     return text.getvalue()
 
 

@@ -3,29 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import changed_rungs
 import pytest
-from made_up import CONF
-from ruamel.yaml import YAML
-
-from flows.compose import compose
-from pipeline.params import ParamsError, load
 
 
 def problems(folder: Path, **changes: dict[str, Any]) -> list[str]:
-    """Of the ladder binarybert with some rungs' fields changed; None leaves a field out."""
-    yaml = YAML(typ="safe", pure=True)
-    values = yaml.load(compose(["ladder=binarybert"], CONF))
-    for name, fields in changes.items():
-        section = "weights" if name in values["weights"] else "weights_activations"
-        rung = {**values[section][name], **fields}
-        values[section][name] = {key: value for key, value in rung.items() if value is not None}
-    with (folder / "params.yaml").open("w", encoding="utf-8") as file:
-        yaml.dump(values, file)
-    try:
-        load(folder / "params.yaml")
-    except ParamsError as error:
-        return error.problems
-    return []
+    return changed_rungs.problems(folder, "ladder=binarybert", **changes)
 
 
 def test_the_ladder_itself_is_accepted(tmp_path: Path) -> None:

@@ -16,13 +16,12 @@ from pipeline import files, paths, record
 from pipeline.data.progress import say
 from pipeline.evaluation.results import FORMAT, KEY
 from pipeline.evaluation.seeds import over_seeds
-from pipeline.ladder.rung import climb
+from pipeline.ladder.rung import TEACHER, climb
 from pipeline.ladder.unusual import unusual
 from pipeline.params import Params, Task
 from pipeline.record import Record
 
 WEIGHTS = paths.WEIGHTS
-TEACHER = "teacher"
 RESULTS = paths.RESULTS
 TABLE, CURVES = (paths.METRICS / name for name in ("table.csv", "curves.csv"))
 _COLUMNS = ("parent", "weight_bits", "embedding_bits", "activation_bits", "mib", "ratio", "score", "gap")

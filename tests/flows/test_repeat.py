@@ -295,13 +295,7 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
-def test_a_killed_repeat_goes_on_and_ends_as_the_graph_would_with_that_seed(
-    prepared: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The reference is trained here, by the functions of the graph's own stages."""
-    from pipeline.training.fit_rung import fit_rung
-    from pipeline.training.fit_teacher import fit_teacher
-
+def test_a_killed_repeat_goes_on_and_ends_as_the_graph_would_with_that_seed(prepared: Path) -> None:
     home = prepared / HOME
     process = stage(prepared, "flows.stage", "repeat", "1")
     until(
@@ -316,15 +310,16 @@ def test_a_killed_repeat_goes_on_and_ends_as_the_graph_would_with_that_seed(
     assert "w1: goes on from step " in said
     found = files.read_json(prepared / "metrics/seeds/1.json")["models"]
 
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    seeded = load(Path("params.yaml")).model_copy(update={"seed": 1})
-    fit_teacher(seeded)
-    w1 = fit_rung(seeded, "w1", stage="weights")
-    assert found["teacher"]["digest"] == w1.teacher_digest
-    assert files.sha256(home / "models/w1/model.safetensors") == w1.digest
     assert {model["seed"] for model in found.values()} == {1}
     assert not Path("mlruns").exists()
     assert not Path(".bitladder/mlflow").exists()
+
+    repeat_project.compose(prepared, *LONG, "seed=1", "seeds=[1]")
+    for arguments in (["teacher"], ["weights", "w1"]):
+        ended(stage(prepared, "flows.stage", *arguments))
+    for name in ("teacher", "w1"):
+        of_the_graph = files.sha256(paths.model_dir(name) / paths.WEIGHTS)
+        assert files.sha256(home / "models" / name / paths.WEIGHTS) == of_the_graph
 
 
 @pytest.mark.slow

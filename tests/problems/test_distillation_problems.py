@@ -4,37 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up import CONF
-from ruamel.yaml import YAML
-
-from flows.compose import compose
-from pipeline.params import ParamsError, load
+from changed_rungs import problems
 
 LOGITS = {"logits": 1.0, "hidden_states": 0.0, "attention_scores": 0.0, "labels": 0.0}
 NOTHING = dict.fromkeys(LOGITS, 0.0)
 HIDDEN = {**NOTHING, "hidden_states": 1.0}
 DIRECTIONS = {**NOTHING, "directions": 1.0}
 TWO = [{"share": 0.5, "distillation": HIDDEN}, {"share": 0.5, "distillation": LOGITS}]
-
-
-def problems(folder: Path, *overrides: str, **changes: dict[str, Any]) -> list[str]:
-    """Of the composed file with some rungs' fields changed; None leaves a field out."""
-    yaml = YAML(typ="safe", pure=True)
-    values = yaml.load(compose(list(overrides), CONF))
-    for name, fields in changes.items():
-        if name in values:
-            values[name] |= fields
-            continue
-        section = "weights" if name in values["weights"] else "weights_activations"
-        rung = {**values[section][name], **fields}
-        values[section][name] = {key: value for key, value in rung.items() if value is not None}
-    with (folder / "params.yaml").open("w", encoding="utf-8") as file:
-        yaml.dump(values, file)
-    try:
-        load(folder / "params.yaml")
-    except ParamsError as error:
-        return error.problems
-    return []
 
 
 @pytest.mark.parametrize(

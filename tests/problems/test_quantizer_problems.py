@@ -4,12 +4,11 @@ from pathlib import Path
 
 import pytest
 from changed_params import Refusals
-from made_up import CONF, bert, params
-from ruamel.yaml import YAML
+from changed_rungs import problems
+from made_up import bert, params
 
-from flows.compose import compose
 from pipeline.ladder.layers import check
-from pipeline.params import ParamsError, load
+from pipeline.params import ParamsError
 from pipeline.quantizer_names import WEIGHTS
 
 NAME, GROUP = "weights.w2.weight_quantizer", "weights.w2.group_size"
@@ -94,17 +93,11 @@ def test_what_does_not_fit_is_refused_with_what_would(
 def test_only_twns_weights_are_split_and_into_bwns(
     tmp_path: Path, rung: str, fields: dict[str, object], problem: str | None
 ) -> None:
-    yaml = YAML(typ="safe", pure=True)
-    values = yaml.load(compose(["ladder=binarybert"], CONF))
-    values["weights"][rung] |= fields
-    with (tmp_path / "params.yaml").open("w", encoding="utf-8") as file:
-        yaml.dump(values, file)
+    found = problems(tmp_path, "ladder=binarybert", **{rung: fields})
     if problem is None:
-        load(tmp_path / "params.yaml")
+        assert found == []
         return
-    with pytest.raises(ParamsError) as error:
-        load(tmp_path / "params.yaml")
-    assert any(found.startswith(problem) for found in error.value.problems), error.value.problems
+    assert any(one.startswith(problem) for one in found), found
 
 
 def test_a_models_own_files_are_looked_at_for_groups_too(tmp_path: Path) -> None:

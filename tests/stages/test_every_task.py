@@ -126,7 +126,12 @@ def test_it_is_registered_beside_the_others(task: Params, monkeypatch: pytest.Mo
     mlflow.set_tracking_uri(store.locate().uri)
     client = mlflow.MlflowClient()
     name = f"bitladder-{task.task.name}"
-    assert client.get_model_version_by_alias(name, "champion").tags["bitladder.name"] in RUNGS
+    models = files.read_json(paths.RESULTS)["models"]
+    scored = {rung for rung in RUNGS if models[rung]["score"] is not None}  # two steps may leave one class
+    champion = client.get_registered_model(name).aliases.get("champion")
+    assert (champion is not None) == bool(scored)
+    if champion is not None:
+        assert client.get_model_version(name, champion).tags["bitladder.name"] in scored
     registered = {
         version.tags["bitladder.digest"] for version in client.search_model_versions(f"name = '{name}'")
     }
