@@ -23,7 +23,7 @@ from pipeline.packing.kernels.vector_ir import BYTES, I1, I8, I32, I64, INTS, Co
 LANES, GROUP = 16, 4  # outputs of a vector, inputs of a dot product
 OFFSET = 128
 SIZE = {1: 8, 2: 16, 4: 32, 8: 64}  # bytes of 64 weights
-_ROWS, _VECTORS = 6, 4
+_ROWS, _FEW, _VECTORS = 8, 4, 3  # 24 sums in registers: no weight is expanded for fewer rows than a block has
 _BITS = ir.VectorType(I1, 64)
 _HALF = ir.VectorType(I8, 32)
 _NAME = "llvm.x86.avx512.vpdpbusd.512"
@@ -99,6 +99,7 @@ def _add_dot_products(code: Code, totals: Value, activations: Value, weights: Va
 def _product(bits: int, expand: Callable[[Code, Value], Value]) -> Any:
     """`multiply(activations, weights, sums, M, N, K)` for weights of so many bits; all are addresses."""
     many, narrow = _tile(bits, expand, _ROWS, _VECTORS), _tile(bits, expand, _ROWS, 1)
+    few, few_narrow = _tile(bits, expand, _FEW, _VECTORS), _tile(bits, expand, _FEW, 1)
     single, least = _tile(bits, expand, 1, _VECTORS), _tile(bits, expand, 1, 1)
     size = SIZE[bits]
 
@@ -110,15 +111,21 @@ def _product(bits: int, expand: Callable[[Code, Value], Value]) -> Any:
             width = _VECTORS if vectors - vector >= _VECTORS else 1
             place, row = weights + vector * stride, 0
             while row < num_rows:
-                rows = _ROWS if num_rows - row >= _ROWS else 1
+                left = num_rows - row
+                rows = _ROWS if left >= _ROWS else _FEW if left >= _FEW else 1
                 source = activations + row * num_inputs
                 target = sums + (row * num_outputs + vector * LANES) * 4
-                if rows == _ROWS and width == _VECTORS:
-                    many(source, num_inputs, place, stride, groups, target, num_outputs)
+                if width == _VECTORS:
+                    if rows == _ROWS:
+                        many(source, num_inputs, place, stride, groups, target, num_outputs)
+                    elif rows == _FEW:
+                        few(source, num_inputs, place, stride, groups, target, num_outputs)
+                    else:
+                        single(source, num_inputs, place, stride, groups, target, num_outputs)
                 elif rows == _ROWS:
                     narrow(source, num_inputs, place, stride, groups, target, num_outputs)
-                elif width == _VECTORS:
-                    single(source, num_inputs, place, stride, groups, target, num_outputs)
+                elif rows == _FEW:
+                    few_narrow(source, num_inputs, place, stride, groups, target, num_outputs)
                 else:
                     least(source, num_inputs, place, stride, groups, target, num_outputs)
                 row += rows
