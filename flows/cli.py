@@ -248,13 +248,24 @@ def main() -> None:
 def _exit_code(error: Exception) -> int:
     from pipeline.files import IntegrityError
 
+    if _not_installed(error):
+        return 2
     return 4 if isinstance(error, IntegrityError) else int(getattr(error, "exit_code", 1))
 
 
 def _said(error: Exception) -> str:
     """Our own failures (ValueError, RuntimeError and their kin) speak for themselves."""
+    if package := _not_installed(error):
+        extra = "runtime" if package in ("numba", "llvmlite") else "train"
+        return f"bitladder: this needs {package}, which is not installed: pip install 'bitladder[{extra}]'"
     kind = "" if isinstance(error, ValueError | RuntimeError) else f"{type(error).__name__}: "
     return f"bitladder: {kind}{error}"
+
+
+def _not_installed(error: Exception) -> str | None:
+    """Whose package it is that an import did not find, unless it is our own."""
+    package = (error.name or "").split(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    return package if package not in ("", "flows", "pipeline") else None
 
 
 if __name__ == "__main__":
