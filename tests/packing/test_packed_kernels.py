@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pipeline.packing.kernels import products
+from pipeline.packing.kernels.compiling import compiled
 from pipeline.packing.kernels.products import Product
+from pipeline.packing.kernels.rows import quantize
 
 Codes = NDArray[np.int8]
 SIZES = st.integers(1, 70)
@@ -49,3 +51,21 @@ def test_the_largest_sums_do_not_overflow(way: str, num_inputs: int) -> None:
         activations = np.full((5, num_inputs), level, np.int8)
         expected = np.full((5, 33), level * max(LEVELS[bits]) * num_inputs)
         np.testing.assert_array_equal(lay(weights).multiply(activations), expected)
+
+
+@given(seed=st.integers(0, 2**16), size=st.integers(1, 20))
+def test_codes_are_those_of_a_division(seed: int, size: int) -> None:
+    draw = np.random.default_rng(seed)
+    step = np.float32(np.exp(draw.normal() * 3))
+    near_a_threshold = (draw.integers(-130, 130, 16 * size) + np.float32(0.5)).astype(np.float32) * step
+    row = np.nextafter(near_a_threshold, draw.choice([-1e9, 0, 1e9], 16 * size).astype(np.float32))
+    codes = np.empty(16 * size, np.int8)
+    total = _quantize(row.ctypes.data, codes.ctypes.data, 16 * size, step)
+    np.testing.assert_array_equal(codes, np.rint(np.clip(row / step, -127, 127)))
+    assert total == codes.sum(dtype=np.int64)
+
+
+@compiled
+def _quantize(row, codes, size, step):
+    low, high = np.float32(-127), np.float32(127)
+    return quantize(row, codes, size, step, np.float32(0), low, high, 0)

@@ -40,7 +40,7 @@ def _adding(bits: int) -> Any:
         up = code.constant(INTS, [32 - bits - lane * bits % 8 for lane in lanes])
         down = code.constant(INTS, [32 - bits] * LANES)
 
-        def body(at: Value, _: list[Value]) -> list[Value]:
+        def body(at: Value) -> None:
             first = builder.lshr(code.times(at, bits), code.whole(3))
             stored_bytes = code.load(code.at(stored, first), kind)
             found = code.shuffle(stored_bytes, [lane * bits // 8 for lane in lanes])
@@ -49,9 +49,8 @@ def _adding(bits: int) -> Any:
                 codes = builder.sub(builder.mul(codes, code.constant(INTS, -2)), code.constant(INTS, 1))
             values = builder.fmul(builder.sitofp(codes, FLOATS), wide)
             code.store(builder.fadd(_row(code, row, at), values), _place(code, row, at))
-            return []
 
-        code.loop(size, LANES, [], body)
+        code.each(size, body)
 
     return add
 
@@ -61,12 +60,11 @@ _add_1, _add_2, _add_4, _add_8 = _adding(1), _adding(2), _adding(4), _adding(8)
 
 @instruction(types.void(types.uintp, types.uintp, types.intp))
 def _add_floats(code: Code, stored: Value, row: Value, size: Value) -> None:
-    def body(at: Value, _: list[Value]) -> list[Value]:
+    def body(at: Value) -> None:
         total = code.builder.fadd(_row(code, row, at), _row(code, stored, at))
         code.store(total, _place(code, row, at))
-        return []
 
-    code.loop(size, LANES, [], body)
+    code.each(size, body)
 
 
 @compiled

@@ -6,10 +6,9 @@ is the same for every processor except for the few instructions that are called 
 
     @instruction(types.void(types.uintp, types.intp))
     def clear(code, address, size):
-        def body(at, _):
+        def body(at):
             code.store(code.constant(INTS, 0), code.at(address, code.times(at, 4)))
-            return []
-        code.loop(size, LANES, [], body)
+        code.each(size, body)
 
 A kernel is a function of addresses and sizes: nothing is checked here, the callers keep to the layouts.
 """
@@ -25,6 +24,7 @@ from numba.extending import intrinsic
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 F32 = ir.FloatType()
 LANES = 16  # 32-bit numbers in a vector of 512 bits; LLVM halves it for processors that have 256
+SIDE_BY_SIDE = 4  # vectors that a loop over a row works on at a time
 BYTES = ir.VectorType(I8, 64)
 SHORTS = ir.VectorType(I16, 32)
 INTS = ir.VectorType(I32, LANES)
@@ -88,17 +88,18 @@ class Code:
         return self.call("llvm.fma.v16f32", FLOATS, first, second, third)
 
     def larger(self, first: Value, second: Value) -> Value:
-        return self.call("llvm.maxnum.v16f32", FLOATS, first, second)
+        """One instruction, which LLVM's own maximum is not: that asks about NaN."""
+        return self.builder.select(self.builder.fcmp_ordered(">", first, second), first, second)
 
     def smaller(self, first: Value, second: Value) -> Value:
-        return self.call("llvm.minnum.v16f32", FLOATS, first, second)
+        return self.builder.select(self.builder.fcmp_ordered("<", first, second), first, second)
 
     def magnitude(self, x: Value) -> Value:
         return self.call("llvm.fabs.v16f32", FLOATS, x)
 
     def rounded(self, x: Value) -> Value:
         """To the nearest whole number, halves to the even one, as ints."""
-        return self.builder.fptosi(self.call("llvm.rint.v16f32", FLOATS, x), INTS)
+        return self.call("llvm.lrint.v16i32.v16f32", INTS, x)
 
     def largest(self, x: Value) -> Value:
         return self.call("llvm.vector.reduce.fmax.v16f32", F32, x)
@@ -129,25 +130,68 @@ class Code:
         step: int,
         first: Sequence[Value],
         body: Callable[[Value, list[Value]], list[Value]],
+        *,
+        begin: Value | int = 0,
     ) -> list[Value]:
-        """`for at in range(0, size, step): values = body(at, values)`, at least once; the last values."""
+        """`for at in range(begin, size, step): values = body(at, values)`; the last values."""
         builder, before = self.builder, self.builder.block
-        inside, after = builder.append_basic_block("loop"), builder.append_basic_block("after")
-        builder.branch(inside)
-        builder.position_at_end(inside)
+        test, inside, after = (builder.append_basic_block(name) for name in ("loop", "inside", "after"))
+        builder.branch(test)
+        builder.position_at_end(test)
         at = builder.phi(I64)
-        at.add_incoming(ir.Constant(I64, 0), before)
+        at.add_incoming(self.whole(begin), before)
         values = [builder.phi(value.type) for value in first]
         for value, start in zip(values, first, strict=True):
             value.add_incoming(start, before)
+        builder.cbranch(builder.icmp_signed("<", at, size), inside, after)
+        builder.position_at_end(inside)
         found = body(at, list(values))
-        following = builder.add(at, ir.Constant(I64, step))
-        at.add_incoming(following, builder.block)
+        at.add_incoming(builder.add(at, ir.Constant(I64, step)), builder.block)
         for value, new in zip(values, found, strict=True):
             value.add_incoming(new, builder.block)
-        builder.cbranch(builder.icmp_signed("<", following, size), inside, after)
+        builder.branch(test)
         builder.position_at_end(after)
-        return found
+        return values
+
+    def each(self, size: Value, body: Callable[[Value], None]) -> None:
+        """`for at in range(0, size, LANES): body(at)`."""
+
+        def step(at: Value, _: list[Value]) -> list[Value]:
+            body(at)
+            return []
+
+        self.totals(size, [], step)
+
+    def totals(
+        self, size: Value, first: Sequence[Value], body: Callable[[Value, list[Value]], list[Value]]
+    ) -> list[list[Value]]:
+        """The same with values, four steps side by side while there are so many: four lists of last values.
+
+        Each of the four has values of its own, so that no step waits for the one before.
+        """
+        count = len(first)
+        several = self.builder.and_(size, self.whole(-SIDE_BY_SIDE * LANES))
+
+        def steps(at: Value, values: list[Value]) -> list[Value]:
+            parts = [values[i * count : (i + 1) * count] for i in range(SIDE_BY_SIDE)]
+            return [new for i, part in enumerate(parts) for new in body(self.at(at, i * LANES), part)]
+
+        found = self.loop(several, SIDE_BY_SIDE * LANES, list(first) * SIDE_BY_SIDE, steps)
+        found[:count] = self.loop(size, LANES, found[:count], body, begin=several)
+        return [found[i * count : (i + 1) * count] for i in range(SIDE_BY_SIDE)]
+
+    def total(
+        self,
+        size: Value,
+        first: Value,
+        body: Callable[[Value, Value], Value],
+        join: Callable[[Value, Value], Value],
+    ) -> Value:
+        """The same with one value, the four joined by twos."""
+        one, two, three, four = (
+            part[0] for part in self.totals(size, [first], lambda at, value: [body(at, value[0])])
+        )
+        return join(join(one, two), join(three, four))
 
 
 def instruction(signature: Signature) -> Callable[[Callable[..., Value | None]], Any]:
