@@ -4,7 +4,8 @@
 
 The weights are random: the size depends on the shape alone. Packed are all tables, the encoder and the
 pooler; scales, biases and norms are half-precision numbers, the head is in 32 bits. A rung's `granularity`
-says what shares a scale: a row, or a matrix as in ladder=bit. The bars are issue 5's, for BERT-base.
+says what shares a scale: a row, or a matrix as in ladder=bit. Ternary codes, of 2 bits, are written five to
+a byte. The bars are issue 5's, for BERT-base; that of 1 bit is met with a scale per matrix, not per row.
 """
 
 import argparse
@@ -51,6 +52,12 @@ class Row:
     def ratio(self) -> float:
         return self.fp32_bytes / self.packed_bytes
 
+    @property
+    def word(self) -> str:
+        if self.bar is None or self.stretch is None:
+            return "-"
+        return "stretch" if self.ratio >= self.stretch else "met" if self.ratio >= self.bar else "missed"
+
 
 def measure(name: str, shape: Shape, bits: Sequence[int], granularities: Sequence[str]) -> list[Row]:
     """Write the files and ask the file system how large they are."""
@@ -91,13 +98,13 @@ def _row(name: str, shape: Shape, precision: Precision, full: int, folder: Path)
 
 
 def as_dict(row: Row) -> dict[str, Any]:
-    return {**asdict(row), "ratio": row.ratio}
+    return {**asdict(row), "ratio": row.ratio, "verdict": row.word}
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    head = ["model", "bits", "a scale per", "fp32 bytes", "packed bytes", "ratio", "bar", "stretch"]
+    head = ["model", "bits", "a scale per", "fp32 bytes", "packed bytes", "ratio", "bar", "stretch", ""]
     head += ["bits/weight", "as papers count", "without position, segment"]
-    lines = [head, ["---"] * 3 + ["---:"] * 8, *map(_cells, rows)]
+    lines = [head, ["---"] * 3 + ["---:"] * 5 + ["---"] + ["---:"] * 3, *map(_cells, rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -107,7 +114,7 @@ def _cells(row: Row) -> list[str]:
     counted = [
         f"{value:.2f}" for value in (row.bits_per_weight, row.all_tables, row.without_position_and_segment)
     ]
-    return [row.model, str(row.bits), row.granularity, *files, *bars, *counted]
+    return [row.model, str(row.bits), row.granularity, *files, *bars, row.word, *counted]
 
 
 def _arguments() -> argparse.Namespace:

@@ -1,16 +1,19 @@
 """A packed model's speed beside that of the engines one would take instead, on one machine, in turns.
 
+    pip install -e '.[runtime,bench]'
     python benchmarks/inference.py [--model base mini] [--shapes 1x16,1x128,32x128] [--engines w1a8,w1a1]
-                                   [--threads 1 2] [--rounds 9] [--json]
+                                   [--threads 1 2] [--rounds 9] [--starts 2] [--json]
 
 One process per engine; the others sleep on a pipe while one computes. With 1 thread the time is the
 processor's, with more it is the wall's. Every engine takes ids and gives a classifier's logits. Weights are
-random, made once and kept under .bitladder/bench (`--remake`: made again). Rivals: `pip install
-bitladder[bench]`; an engine that is not installed is left out.
+random, made once, in some minutes, and kept under .bitladder/bench (`--remake`: made again). An engine that
+is not installed is left out. Without options it takes about 9 minutes on two cores; each model, shape and
+number of threads can as well be asked for alone, and engines compared are those of one call.
 
 A first answer is a fresh process's, from its start to the logits of 16 tokens, imports and loading included,
-what engines keep on disk (files' cache, compiled kernels) being there already. Memory is all that a process
-has, libraries included, after the calls of a shape; shapes are taken in the order of their size.
+what engines keep on disk (files' cache, compiled kernels) being there already; it is told of 1 thread.
+Memory is all that a process has, libraries included, after the calls of a shape; shapes are taken in the
+order of their size.
 """
 
 import argparse
@@ -23,6 +26,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +41,9 @@ WORKER = HERE / "inference_worker.py"
 CACHE = root.ROOT / ".bitladder" / "bench"
 MODELS = {"base": "bert-base", "mini": "minilm"}
 FIRST = {"rows": 1, "tokens": 16, "repeats": 1}
-MANY_TOKENS = 1000  # from here on a call is long enough to be timed alone
-CALLS = 3
+MANY_TOKENS = 1000  # from here on a call is long enough to be timed alone, and in fewer rounds
+CALLS, FEWER = 3, 3
+PACKAGES = ("numba", "llvmlite", "torch", "onnxruntime", "openvino", "nncf")
 Say = Callable[[str], None]
 Shape = tuple[int, int]
 
@@ -150,9 +156,10 @@ def _start(
 
 
 def _turns(workers: Sequence[Worker], rows: int, tokens: int, threads: int, rounds: int) -> dict[str, Cell]:
-    """One call to warm up, then `rounds` times each in turn."""
+    """One call to warm up, then `rounds` times each in turn, or a third of that where a call takes long."""
     clock = "cpu_seconds" if threads == 1 else "wall_seconds"
     repeats = 1 if rows * tokens >= MANY_TOKENS else CALLS
+    rounds = min(rounds, max(FEWER, rounds // FEWER)) if rows * tokens >= MANY_TOKENS else rounds
     answers: dict[str, list[Answer]] = {worker.name: [] for worker in workers}
     for number in range(rounds + 1):
         for worker in workers:
@@ -175,14 +182,15 @@ def as_markdown(measured: Measured) -> str:
 
 
 def _times(measured: Measured) -> list[str]:
-    shapes = list(measured.cells)
-    last = shapes[-1] if shapes else ""
-    lines = [["engine", *shapes, "file MB", f"resident MiB, {last}", "first answer s", "of it CPU s"]]
-    lines.append(["---", *["---:"] * (len(shapes) + 4)])
+    first = (measured.first_answers, measured.first_cpu) if measured.threads == 1 else ()
+    names = ["first answer s", "of it CPU s"][: len(first)]
+    lines = [["engine", *measured.cells, "file MB", f"resident MiB, {' / '.join(measured.cells)}", *names]]
+    lines.append(["---", *["---:"] * (len(lines[0]) - 1)])
     for name, size in measured.files.items():
-        times = [_middle(measured.cells[shape][name].milliseconds) for shape in shapes]
-        memory = f"{measured.cells[last][name].resident_mib:.0f}" if shapes else "-"
-        starts = [f"{found[name].median:.2f}" for found in (measured.first_answers, measured.first_cpu)]
+        cells = [found[name] for found in measured.cells.values()]
+        times = [_middle(cell.milliseconds) for cell in cells]
+        memory = " / ".join(f"{cell.resident_mib:.0f}" for cell in cells)
+        starts = [f"{found[name].median:.2f}" for found in first]
         lines.append([name, *times, f"{size / 1e6:.1f}", memory, *starts])
     return [_row(line) for line in lines]
 
@@ -299,7 +307,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--engines", type=engines_of, default=",".join(ENGINES))
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--starts", type=int, default=3, help="more processes, for first answers; at least 1")
+    parser.add_argument("--starts", type=int, default=2, help="more processes, for first answers of 1 thread")
     parser.add_argument("--remake", action="store_true", help="make the models' files again")
     parser.add_argument("--json", action="store_true", help="one JSON document, for programs")
     return parser.parse_args()
@@ -313,14 +321,19 @@ def main() -> int:
         if asked.remake:
             shutil.rmtree(CACHE / model, ignore_errors=True)
         for threads in asked.threads:
-            found.append(
-                measure(model, shapes, asked.engines, threads, asked.rounds, max(1, asked.starts), _say)
-            )
+            starts = asked.starts if threads == 1 else 0
+            found.append(measure(model, shapes, asked.engines, threads, asked.rounds, starts, _say))
             if not asked.json:
                 print(as_markdown(found[-1]), flush=True)
     if asked.json:
-        print(json.dumps({"rounds": asked.rounds, "runs": [as_dict(one) for one in found]}))
+        runs = [as_dict(one) for one in found]
+        print(json.dumps({"rounds": asked.rounds, "versions": versions(), "runs": runs}))
     return 0
+
+
+def versions() -> dict[str, str]:
+    """Of what is installed of the engines' libraries."""
+    return {name: metadata.version(name) for name in PACKAGES if find_spec(name) is not None}
 
 
 def _say(text: str) -> None:
