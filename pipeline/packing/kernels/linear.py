@@ -7,15 +7,8 @@ import numpy as np
 
 from pipeline.packing.kernels import dot_products, lookup, popcount
 from pipeline.packing.kernels.compiling import compiled, floats_at, ints_at
-from pipeline.packing.kernels.rows import (
-    finish_gelu,
-    finish_plain,
-    finish_relu,
-    finish_residual,
-    largest_magnitude,
-    quantize,
-    to_bits,
-)
+from pipeline.packing.kernels.finishing import finish_gelu, finish_plain, finish_relu, finish_residual
+from pipeline.packing.kernels.rows import largest_magnitude, quantize, to_bits
 
 ROWS = 8  # of a block
 LARGEST = 8192  # inputs or outputs that a block has room for
@@ -73,11 +66,8 @@ def linear(place, rows_at, stride, num_rows, out_at, out_stride, other_at, other
             sums[row] = quantize(source, target, size, step, place.offset, place.low, high, added)
             steps[row] = step if place.quantizer == PER_TOKEN else 1
     _multiply(place, num_rows, room)
-    for row in range(num_rows):
-        factor, added = _correction(place, sums[row])
-        found, out = room + SUMS + row * place.num_outputs * 4, out_at + row * out_stride * 4
-        other = other_at + row * other_stride * 4
-        _finish(follows, found, out, place, factor, added, steps[row], other)
+    factor = _correct(place, sums, num_rows)
+    _finish(follows, place, factor, room, num_rows, out_at, out_stride, other_at, other_stride)
 
 
 @compiled
@@ -99,26 +89,44 @@ def _multiply(place, num_rows, room):
 
 
 @compiled
-def _correction(place, codes_sum):
-    """What makes of a kernel's sums the product with {-1, +1}: times the first, plus the second."""
-    if place.product == LOOKUP or place.product == DOT_1:
-        return 2, -codes_sum
-    if place.product == DIFFERING:
-        return -2, place.num_inputs
-    if place.product == COMMON:
-        return 2, -codes_sum
-    return 1, 0
+def _correct(place, sums, num_rows):
+    """What makes of a kernel's sums the product with {-1, +1}: times what is returned, plus the row's `sums`.
+
+    sums: of the row's codes (or its set bits), overwritten.
+    """
+    factor = 1
+    for row in range(num_rows):
+        if place.product == LOOKUP or place.product == DOT_1 or place.product == COMMON:
+            factor, sums[row] = 2, -sums[row]
+        elif place.product == DIFFERING:
+            factor, sums[row] = -2, place.num_inputs
+        else:
+            sums[row] = 0
+    return factor
 
 
 @compiled
-def _finish(follows, found, out, place, factor, added, step, other):
+def _finish(follows, place, factor, room, num_rows, out, out_stride, other, other_stride):
+    found, steps, added = room + SUMS, room + OF_ROWS, room + OF_ROWS + ROWS * 4
     size, column, scale = place.num_outputs, place.column_at, place.scale_at
     shifted, bias = place.shifted_at, place.bias_at
     if follows == RESIDUAL:
-        finish_residual(found, out, size, factor, added, column, step, scale, shifted, bias, other)
+        finish_residual(
+            found, out, other, added, steps, column, scale, shifted, bias,
+            size, out_stride, other_stride, factor, num_rows,
+        )  # fmt: skip
     elif follows == GELU:
-        finish_gelu(found, out, size, factor, added, column, step, scale, shifted, bias, other)
+        finish_gelu(
+            found, out, other, added, steps, column, scale, shifted, bias,
+            size, out_stride, other_stride, factor, num_rows,
+        )  # fmt: skip
     elif follows == RELU:
-        finish_relu(found, out, size, factor, added, column, step, scale, shifted, bias, other)
+        finish_relu(
+            found, out, other, added, steps, column, scale, shifted, bias,
+            size, out_stride, other_stride, factor, num_rows,
+        )  # fmt: skip
     else:
-        finish_plain(found, out, size, factor, added, column, step, scale, shifted, bias, other)
+        finish_plain(
+            found, out, other, added, steps, column, scale, shifted, bias,
+            size, out_stride, other_stride, factor, num_rows,
+        )  # fmt: skip

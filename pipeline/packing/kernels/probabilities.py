@@ -9,7 +9,7 @@ from typing import Any
 
 from numba import types
 
-from pipeline.packing.kernels.rows import _exp, _place, _row
+from pipeline.packing.kernels.rows import exp, load_row, place
 from pipeline.packing.kernels.vector_ir import F32, FLOATS, INTS, LANES, Code, Value, instruction
 
 PER_TOKEN, STEP, TWO_LEVELS = range(3)
@@ -49,11 +49,11 @@ def _weights(kind: int) -> Any:
         builder, wide = code.builder, code.splat(factor, LANES)
 
         def score(at: Value, best: list[Value]) -> list[Value]:
-            whole = code.load(_place(code, sums, at), INTS)
-            whole = builder.add(whole, code.load(_place(code, column, at), INTS))
-            x = builder.fmul(builder.fmul(builder.sitofp(whole, FLOATS), wide), _row(code, key_steps, at))
-            x = builder.fadd(x, _row(code, mask, at))
-            code.store(x, _place(code, row, at))
+            whole = code.load(place(code, sums, at), INTS)
+            whole = builder.add(whole, code.load(place(code, column, at), INTS))
+            x = builder.fmul(builder.fmul(builder.sitofp(whole, FLOATS), wide), load_row(code, key_steps, at))
+            x = builder.fadd(x, load_row(code, mask, at))
+            code.store(x, place(code, row, at))
             return [code.larger(best[0], x)]
 
         best = code.loop(size, LANES, [code.floats(-math.inf)], score)[0]
@@ -61,12 +61,12 @@ def _weights(kind: int) -> Any:
         largest = code.splat(high, LANES)
 
         def power(at: Value, total: list[Value]) -> list[Value]:
-            y = _exp(code, builder.fsub(_row(code, row, at), top))
+            y = exp(code, builder.fsub(load_row(code, row, at), top))
             kept = y
             if kind == PER_TOKEN:
                 found = code.call("llvm.rint.v16f32", FLOATS, builder.fmul(y, largest))
-                kept = builder.fmul(found, _row(code, value_steps, at))
-            code.store(kept, _place(code, row, at))
+                kept = builder.fmul(found, load_row(code, value_steps, at))
+            code.store(kept, place(code, row, at))
             return [builder.fadd(total[0], y)]
 
         total = code.sum(code.loop(size, LANES, [code.floats(0.0)], power)[0])
@@ -75,13 +75,13 @@ def _weights(kind: int) -> Any:
         unit = code.splat(builder.fdiv(code.constant(F32, 1.0), builder.fmul(total, step)), LANES)
 
         def round_(at: Value, _: list[Value]) -> list[Value]:
-            ratio = builder.fmul(_row(code, row, at), unit)
+            ratio = builder.fmul(load_row(code, row, at), unit)
             if kind == TWO_LEVELS:
                 is_set = builder.fcmp_ordered(">=", ratio, code.floats(0.5))
                 found = builder.select(is_set, code.floats(1.0), code.floats(0.0))
             else:
                 found = code.call("llvm.rint.v16f32", FLOATS, code.smaller(ratio, largest))
-            code.store(builder.fmul(found, _row(code, value_steps, at)), _place(code, row, at))
+            code.store(builder.fmul(found, load_row(code, value_steps, at)), place(code, row, at))
             return []
 
         code.loop(size, LANES, [], round_)

@@ -1,12 +1,8 @@
-"""What happens to a row of activations between two products: quantize, rescale, GELU, residual, LayerNorm.
+"""What happens to a row of activations beside products: codes or bits of it, LayerNorm, and back to floats.
 
 Rows are float32 of a size that is a multiple of 16. The arithmetic is that of the trained layers in
-pipeline/modeling/linear.py, in the same order, so that a product's result is the same float: divisions are
-divisions, and nothing is fused that is not fused there.
+pipeline/modeling/linear.py, so that a code is the same whole number: a step divides, correctly rounded.
 """
-
-import math
-from typing import Any
 
 from llvmlite import ir
 from numba import types
@@ -25,38 +21,20 @@ from pipeline.packing.kernels.vector_ir import (
 )
 
 _BYTES16 = ir.VectorType(I8, LANES)
-NONE, GELU, RELU = 0, 1, 2
-# erf(x) = x P(x^2) / Q(x^2) for |x| <= 4, beyond which it is 1 in float32 (Eigen's coefficients).
-_P = (
-    -2.72614225801306e-10,
-    2.77068142495902e-08,
-    -2.10102402082508e-06,
-    -5.69250639462346e-05,
-    -7.34990630326855e-04,
-    -2.95459980854025e-03,
-    -1.60960333262415e-02,
-)
-_Q = (
-    -1.45660718464996e-05,
-    -2.13374055278905e-04,
-    -1.68282697438203e-03,
-    -7.37332916720468e-03,
-    -1.42647390514189e-02,
-)
 
 
-def _place(code: Code, address: Value, at: Value) -> Value:
+def place(code: Code, address: Value, at: Value) -> Value:
     return code.at(address, code.times(at, 4))
 
 
-def _row(code: Code, address: Value, at: Value) -> Value:
-    return code.load(_place(code, address, at), FLOATS)
+def load_row(code: Code, address: Value, at: Value) -> Value:
+    return code.load(place(code, address, at), FLOATS)
 
 
 @instruction(types.float32(types.uintp, types.intp))
 def largest_magnitude(code: Code, row: Value, size: Value) -> Value:
     def body(at: Value, best: Value) -> Value:
-        return code.larger(best, code.magnitude(_row(code, row, at)))
+        return code.larger(best, code.magnitude(load_row(code, row, at)))
 
     return code.largest(code.total(size, code.floats(0.0), body, code.larger))
 
@@ -90,7 +68,7 @@ def quantize(
     wide_added = code.splat(added, LANES)
 
     def body(at: Value, total: Value) -> Value:
-        ratio = _quotient(code, code.builder.fsub(_row(code, row, at), offset), step, inverse)
+        ratio = _quotient(code, code.builder.fsub(load_row(code, row, at), offset), step, inverse)
         found = code.rounded(code.smaller(code.larger(ratio, low), high))
         code.store(code.builder.trunc(code.builder.add(found, wide_added), _BYTES16), code.at(codes, at))
         return code.builder.add(total, found)
@@ -121,7 +99,7 @@ def to_bits(
     bound = code.splat(code.builder.fmul(step, threshold), LANES)
 
     def body(at: Value, total: Value) -> Value:
-        shifted = code.builder.fsub(_row(code, row, at), _row(code, shift, at))
+        shifted = code.builder.fsub(load_row(code, row, at), load_row(code, shift, at))
         word = code.builder.bitcast(code.builder.fcmp_ordered(">=", shifted, bound), I16)
         code.store(word, code.at(bits, code.builder.lshr(at, code.whole(3))))
         return code.builder.add(total, code.builder.zext(code.call("llvm.ctpop.i16", I16, word), I32))
@@ -129,78 +107,11 @@ def to_bits(
     return code.total(size, ir.Constant(I32, 0), body, code.builder.add)
 
 
-def _finish(activation: int, *, residual: bool) -> Any:
-    @instruction(
-        types.void(
-            types.uintp,
-            types.uintp,
-            types.intp,
-            types.int32,
-            types.int32,
-            types.uintp,
-            types.float32,
-            types.uintp,
-            types.uintp,
-            types.uintp,
-            types.uintp,
-        )
-    )
-    def finish(
-        code: Code,
-        sums: Value,
-        row: Value,
-        size: Value,
-        factor: Value,
-        added: Value,
-        column: Value,
-        step: Value,
-        scale: Value,
-        shifted: Value,
-        bias: Value,
-        other: Value,
-    ) -> None:
-        """row = activation((factor * sums + added + column) * step * scale + shifted + bias) (+ other)."""
-        builder = code.builder
-        factor, added, step = (code.splat(x, LANES) for x in (factor, added, step))
-
-        def body(at: Value) -> None:
-            whole = builder.mul(code.load(_place(code, sums, at), INTS), factor)
-            whole = builder.add(builder.add(whole, added), code.load(_place(code, column, at), INTS))
-            y = builder.fmul(builder.fmul(builder.sitofp(whole, FLOATS), step), _row(code, scale, at))
-            y = builder.fadd(builder.fadd(y, _row(code, shifted, at)), _row(code, bias, at))
-            if activation == GELU:
-                y = _gelu(code, y)
-            if activation == RELU:
-                y = code.larger(y, code.floats(0.0))
-            if residual:
-                y = builder.fadd(y, _row(code, other, at))
-            code.store(y, _place(code, row, at))
-
-        code.each(size, body)
-
-    return finish
-
-
-def _gelu(code: Code, y: Value) -> Value:
-    """y / 2 * (1 + erf(y / sqrt 2))."""
-    builder = code.builder
-    x = builder.fmul(y, code.floats(math.sqrt(0.5)))
-    x = code.larger(code.smaller(x, code.floats(4.0)), code.floats(-4.0))
-    square = builder.fmul(x, x)
-    above, below = (_polynomial(code, square, factors) for factors in (_P, _Q))
-    half = builder.fmul(y, code.floats(0.5))
-    return code.fused(half, builder.fdiv(builder.fmul(x, above), below), half)
-
-
-def _polynomial(code: Code, x: Value, factors: tuple[float, ...]) -> Value:
+def polynomial(code: Code, x: Value, factors: tuple[float, ...]) -> Value:
     found = code.floats(factors[0])
     for factor in factors[1:]:
         found = code.fused(found, x, code.floats(factor))
     return found
-
-
-finish_plain, finish_residual = _finish(NONE, residual=False), _finish(NONE, residual=True)
-finish_gelu, finish_relu = _finish(GELU, residual=False), _finish(RELU, residual=False)
 
 
 @instruction(types.void(types.uintp, types.uintp, types.uintp, types.intp, types.float32))
@@ -210,13 +121,13 @@ def normalize(code: Code, row: Value, weight: Value, bias: Value, size: Value, e
     count = builder.sitofp(size, F32)
 
     def add(at: Value, total: Value) -> Value:
-        return builder.fadd(total, _row(code, row, at))
+        return builder.fadd(total, load_row(code, row, at))
 
     total = code.total(size, code.floats(0.0), add, builder.fadd)
     mean = code.splat(builder.fdiv(code.sum(total), count), LANES)
 
     def square(at: Value, total: Value) -> Value:
-        difference = builder.fsub(_row(code, row, at), mean)
+        difference = builder.fsub(load_row(code, row, at), mean)
         return code.fused(difference, difference, total)
 
     squares = code.total(size, code.floats(0.0), square, builder.fadd)
@@ -225,13 +136,15 @@ def normalize(code: Code, row: Value, weight: Value, bias: Value, size: Value, e
     inverse = code.splat(builder.fdiv(code.constant(F32, 1.0), root), LANES)
 
     def write(at: Value) -> None:
-        unit = builder.fmul(builder.fsub(_row(code, row, at), mean), inverse)
-        code.store(code.fused(unit, _row(code, weight, at), _row(code, bias, at)), _place(code, row, at))
+        unit = builder.fmul(builder.fsub(load_row(code, row, at), mean), inverse)
+        code.store(
+            code.fused(unit, load_row(code, weight, at), load_row(code, bias, at)), place(code, row, at)
+        )
 
     code.each(size, write)
 
 
-def _exp(code: Code, x: Value) -> Value:
+def exp(code: Code, x: Value) -> Value:
     """e^x for x <= 0: 2^whole times a polynomial in the rest (Cephes); 0 below -87."""
     builder = code.builder
     inside = builder.fcmp_ordered(">=", x, code.floats(-87.0))
@@ -240,7 +153,7 @@ def _exp(code: Code, x: Value) -> Value:
     rest = code.fused(whole, code.floats(-0.693359375), x)
     rest = code.fused(whole, code.floats(2.12194440e-4), rest)
     factors = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5)
-    tail = code.fused(builder.fmul(rest, rest), _polynomial(code, rest, factors), rest)
+    tail = code.fused(builder.fmul(rest, rest), polynomial(code, rest, factors), rest)
     found = builder.fadd(tail, code.floats(1.0))
     exponent = builder.shl(builder.fptosi(whole, INTS), code.constant(INTS, 23))
     scaled = builder.bitcast(builder.add(builder.bitcast(found, INTS), exponent), FLOATS)
@@ -253,7 +166,7 @@ def to_signs(code: Code, row: Value, shift: Value, codes: Value, size: Value, ad
     builder, added = code.builder, code.splat(added, LANES)
 
     def body(at: Value, total: Value) -> Value:
-        is_set = builder.fcmp_ordered(">=", _row(code, row, at), _row(code, shift, at))
+        is_set = builder.fcmp_ordered(">=", load_row(code, row, at), load_row(code, shift, at))
         sign = builder.select(is_set, code.constant(INTS, 1), code.constant(INTS, -1))
         code.store(builder.trunc(builder.add(sign, added), _BYTES16), code.at(codes, at))
         return builder.add(total, sign)
@@ -268,6 +181,6 @@ def to_floats(code: Code, codes: Value, row: Value, size: Value, added: Value) -
 
     def body(at: Value) -> None:
         whole = builder.zext(code.load(code.at(codes, at), _BYTES16), INTS)
-        code.store(builder.sitofp(builder.sub(whole, added), FLOATS), _place(code, row, at))
+        code.store(builder.sitofp(builder.sub(whole, added), FLOATS), place(code, row, at))
 
     code.each(size, body)

@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import types
 
 from pipeline.packing.kernels.compiling import compiled, floats_at
-from pipeline.packing.kernels.rows import _place, _row, normalize
+from pipeline.packing.kernels.rows import load_row, normalize, place
 from pipeline.packing.kernels.vector_ir import FLOATS, I8, INTS, LANES, Code, Value, instruction
 
 WORD, POSITION, SEGMENT = range(3)
@@ -48,7 +48,7 @@ def _adding(bits: int) -> Any:
             if bits == 1:  # 0 and -1 stand for -1 and +1
                 codes = builder.sub(builder.mul(codes, code.constant(INTS, -2)), code.constant(INTS, 1))
             values = builder.fmul(builder.sitofp(codes, FLOATS), wide)
-            code.store(builder.fadd(_row(code, row, at), values), _place(code, row, at))
+            code.store(builder.fadd(load_row(code, row, at), values), place(code, row, at))
 
         code.each(size, body)
 
@@ -61,8 +61,8 @@ _add_1, _add_2, _add_4, _add_8 = _adding(1), _adding(2), _adding(4), _adding(8)
 @instruction(types.void(types.uintp, types.uintp, types.intp))
 def _add_floats(code: Code, stored: Value, row: Value, size: Value) -> None:
     def body(at: Value) -> None:
-        total = code.builder.fadd(_row(code, row, at), _row(code, stored, at))
-        code.store(total, _place(code, row, at))
+        total = code.builder.fadd(load_row(code, row, at), load_row(code, stored, at))
+        code.store(total, place(code, row, at))
 
     code.each(size, body)
 
