@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.packing.kernels import engines
-from pipeline.packing.runtime.model import num_cores
+from pipeline.packing.runtime.model import num_threads
 
 PACKAGES = ("numba", "llvmlite", "numpy", "safetensors", "tokenizers", "torch", "transformers")
 # What kernels use or could: of the many features of a processor those that say something here.
@@ -45,7 +45,7 @@ def findings() -> dict[str, Any]:
         "forced": os.environ.get(engines.VARIABLE) or None,
         "processor": _processor() if features is not None else None,
         "features": {name: bool((features or {}).get(name)) for name in TELLING},
-        "threads": num_cores(),
+        "threads": num_threads(),
         "versions": {name: _version(name) for name in PACKAGES},
         "cache": str(_cache()) if features is not None and _cache() else None,
     }

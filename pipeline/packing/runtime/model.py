@@ -9,6 +9,7 @@ Shapes: B sequences, S tokens, L labels.
 
 import os
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from pipeline.packing.kernels.engines import Choice
 from pipeline.packing.runtime import layout, reading, support
 
+THREADS = "BITLADDER_THREADS"
 PADDING = np.float32(-1e4)  # a padding token's logit, as in pipeline.modeling.outputs
 _HIDDEN = np.finfo(np.float32).min  # added to a score that is not to count, as transformers does
 
@@ -27,17 +29,34 @@ Whole = NDArray[np.int64]
 
 
 def load(folder: Path | str, *, threads: int | None = None) -> "Model":
-    """The model of a published packed folder; `threads`: one for each core unless given.
+    """The model of a published packed folder; `threads`: as `num_threads` says unless given.
 
     Raises:
         IntegrityError: a file is not what the manifest promises.
         FormatError: a tensor is missing, left over, misshapen, or holds what packing cannot write.
         UnsupportedError: the kernels do not run this model, or not on this computer.
         EngineError: BITLADDER_ENGINE names an engine that there is not.
+        ValueError: BITLADDER_THREADS is no number.
     """
     config = reading.read_config(Path(folder))
     engine = support.engine()
-    return Model(reading.Arrays(Path(folder), config), config, engine, threads or num_cores())
+    return Model(reading.open_file(Path(folder), config), config, engine, threads or num_threads())
+
+
+def num_threads(environment: Mapping[str, str] = os.environ, *, otherwise: int | None = None) -> int:
+    """BITLADDER_THREADS; else `otherwise`; else OMP_NUM_THREADS, by which other libraries are kept from more;
+    else one for each core.
+
+    Raises:
+        ValueError: BITLADDER_THREADS is no number from 1 on.
+    """
+    asked = environment.get(THREADS, "").strip()
+    if asked and not (asked.isdecimal() and int(asked) > 0):
+        raise ValueError(f"{THREADS}: {asked!r}; a number from 1 on is right")
+    if asked or otherwise:
+        return int(asked or otherwise or 1)
+    common = environment.get("OMP_NUM_THREADS", "")
+    return int(common) if common.isdecimal() and int(common) else num_cores()
 
 
 def num_cores() -> int:
@@ -46,11 +65,12 @@ def num_cores() -> int:
 
 
 class Model:
-    """A packed model, made by `load`. Safe to call from several threads.
+    """A packed model, made by `load`. Safe to call from several threads, and in processes that were forked.
 
     Attributes:
         config: the folder's config.json.
         engine: which kernels run it, and why these.
+        threads: how many sequences of one call are computed at a time.
     """
 
     def __init__(self, arrays: reading.Arrays, config: dict[str, Any], engine: Choice, threads: int) -> None:
@@ -59,7 +79,12 @@ class Model:
         self.config, self.engine, self.threads = config, engine, threads
         self._records = Records(arrays, config, engine.engine)
         self._own = threading.local()
-        self._pool = ThreadPoolExecutor(threads, "bitladder") if threads > 1 else None
+        self._pools: dict[int, ThreadPoolExecutor] = {}  # by process: a fork has no threads of its parent's
+
+    @property
+    def size_bytes(self) -> int:
+        """What is held of the model: its weights in the kernels' order, tables, and all else in float32."""
+        return self._records.size_bytes
 
     def logits(
         self,
@@ -81,9 +106,15 @@ class Model:
         )
         self._check(ids_BS, mask_BS, segments_BS)
         rows = list(zip(ids_BS, mask_BS, segments_BS, strict=True))
-        if self._pool is None or len(rows) < 2:
+        if self.threads < 2 or len(rows) < 2:
             return np.stack([self._answer(*row) for row in rows])
-        return np.stack(list(self._pool.map(lambda row: self._answer(*row), rows)))
+        return np.stack(list(self._pool().map(lambda row: self._answer(*row), rows)))
+
+    def _pool(self) -> ThreadPoolExecutor:
+        own = os.getpid()
+        if own not in self._pools:  # one that loses a race has no threads yet, and never will
+            self._pools.setdefault(own, ThreadPoolExecutor(self.threads, "bitladder"))
+        return self._pools[own]
 
     def _answer(self, ids_S: Whole, mask_S: Whole, segments_S: Whole) -> Floats:
         """[L], or [2, S]."""

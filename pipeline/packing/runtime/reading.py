@@ -1,5 +1,6 @@
-"""The tensors of a packed folder as arrays, each checked before it is used."""
+"""The tensors of a packed model as arrays, of its file or of elsewhere, each checked before it is used."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,25 +30,36 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-class Arrays:
-    """The file's tensors by name. Opening it compares names, shapes and dtypes with what config.json says.
+def open_file(folder: Path, config: dict[str, Any]) -> "Arrays":
+    """Of a packed folder. Names, shapes and dtypes are compared with what config.json says.
 
     Raises:
-        FormatError: it is another file, or, when a tensor is read, it holds what packing cannot write.
+        FormatError: it is another file.
+    """
+    path = folder / format.WEIGHTS
+    contents = tensors.read_contents(path)
+    format.check_metadata(contents.metadata, source=str(path))
+    format.check_entries(contents.entries, layout.entries(config), source=str(path))
+    return Arrays(safe_open(path, framework="numpy").get_tensor, contents.entries, config)
+
+
+class Arrays:
+    """A model's tensors by name, in the dtypes of the file or wider.
+
+    Raises:
+        FormatError: when a tensor is read that holds what packing cannot write.
     """
 
-    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
-        path = folder / format.WEIGHTS
-        contents = tensors.read_contents(path)
-        format.check_metadata(contents.metadata, source=str(path))
-        format.check_entries(contents.entries, layout.entries(config), source=str(path))
-        self.names = frozenset(contents.entries)
-        self._matrices = layout.matrices(config)
-        self._file: Any = safe_open(path, framework="numpy")
+    def __init__(
+        self, get: Callable[[str], NDArray[Any]], names: Iterable[str], config: dict[str, Any]
+    ) -> None:
+        """`get`: the tensor of a name, which is not copied where it need not be."""
+        self.names = frozenset(names)
+        self._get, self._matrices = get, layout.matrices(config)
 
     def codes(self, name: str) -> NDArray[np.uint8]:
         """The bytes [O, B] of a matrix or table; ternary codes always with 2 bits each."""
-        found: NDArray[np.uint8] = self._file.get_tensor(f"{name}{format.CODES}")
+        found: NDArray[np.uint8] = self._get(f"{name}{format.CODES}")
         stored, num_codes = self._matrices[name]
         format.check_codes(name, found, stored, num_codes)
         return as_two_bits(found, num_codes) if stored == FIVE_TRITS else found
@@ -57,6 +69,6 @@ class Arrays:
         return np.broadcast_to(self.floats(f"{name}{format.SCALE}"), (num_rows,))
 
     def floats(self, name: str) -> Floats:
-        found = self._file.get_tensor(name)
+        found = self._get(name)
         format.check_floats(name, found)
         return np.asarray(found, np.float32)

@@ -51,6 +51,11 @@ class Records:
     def num_outputs(self) -> int:
         return int(self.model[0]["num_outputs"])
 
+    @property
+    def size_bytes(self) -> int:
+        """Of all arrays that the records point to."""
+        return sum({array.ctypes.data: array.nbytes for array in self._kept}.values())
+
     def _at(self, array: NDArray[Any]) -> int:
         """The address of an array that is kept, or of a copy without holes."""
         kept = np.ascontiguousarray(array)
