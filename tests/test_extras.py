@@ -193,7 +193,18 @@ def test_the_wheel_holds_every_file(tmp_path: Path) -> None:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     written = {path.relative_to(source).as_posix() for path in source.glob("*/**/*") if path.is_file()}
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), "."]
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--wheel-dir",
+        str(tmp_path),
+        ".",
+    ]
     subprocess.run(build, cwd=source, check=True)
     [wheel] = tmp_path.glob("bitladder-*.whl")
     packed = set(zipfile.ZipFile(wheel).namelist())

@@ -61,6 +61,8 @@ class PrecisionFields(_Fields):
     def _weights_fit_together(self) -> "PrecisionFields":
         if (self.granularity == "group") != (self.group_size is not None):
             raise ValueError("group_size is there where granularity is group, and only there")
+        if self.split and not self.weights == self.embeddings == 1:
+            raise ValueError("split is a sum of two of 1 bit, and weights or embeddings have others")
         return self
 
     @model_validator(mode="after")
@@ -70,6 +72,8 @@ class PrecisionFields(_Fields):
             raise ValueError(f"no activation quantizer {name!r} serves activations {self.activations}")
         if self.attention is not None and self.activations != 1:
             raise ValueError(f"bi attends by signs, and activations have {self.activations} bits")
+        if name == "sign" and self.attention is None:
+            raise ValueError("activation_quantizer sign needs attention bi: no probability has a sign")
         return self
 
 
@@ -137,6 +141,8 @@ class ConfigFields(_Fields):
             if inputs % group_size:
                 raise ValueError(f"group_size {group_size} does not divide {inputs} inputs")
         precision = self.bitladder_precision
+        if precision.activation_quantizer == "sign" and self.hidden_act == "relu":
+            raise ValueError("activation_quantizer sign needs values below zero, which relu has not")
         if self.bitladder_trits_per_byte and 2 not in (precision.weights, precision.embeddings):
             raise ValueError("bitladder_trits_per_byte is there, and nothing has 2 bits")
         if set(self.id2label) != {str(number) for number in range(len(self.id2label))}:
