@@ -39,6 +39,9 @@ TRAINING = {
     "scikit-learn",
     "scipy",
 }
+has_kernels = pytest.mark.skipif(
+    engines.chosen("", engines.features()).engine == engines.TORCH, reason="no kernels for this processor"
+)
 # In a fresh process these packages are not there: whoever looks for them finds nothing.
 WITHOUT = """
 import sys
@@ -115,13 +118,15 @@ def alone(code: str, *arguments: str, folder: Path = ROOT) -> str:
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A published packed folder, W1A8, that the kernels run."""
+    """Published packed folders: of w1a8, which the kernels run, and of w1, which they do not."""
     root = tmp_path_factory.mktemp("packed")
-    (root / "trained").mkdir()
-    save_rung(root / "trained", Precision(1, 1, 8), hidden_size=64, intermediate_size=192)
-    with files.publish(root / "w1a8") as folder:
-        pack(root / "trained", folder)
-    return root / "w1a8"
+    for name, activations in (("w1a8", 8), ("w1", 32)):
+        (root / "trained" / name).mkdir(parents=True)
+        sizes = {"hidden_size": 64, "intermediate_size": 192}
+        save_rung(root / "trained" / name, Precision(1, 1, activations), **sizes)
+        with files.publish(root / name) as folder:
+            pack(root / "trained" / name, folder)
+    return root
 
 
 @pytest.fixture(scope="module")
@@ -148,26 +153,34 @@ def test_a_process_with_the_runtime_alone_cannot_import_what_trains() -> None:
     assert alone(code.format(["torch", "transformers", "mlflow", "ruamel", "pandas", "pytest"])) == "[]\n"
 
 
-@pytest.mark.skipif(
-    engines.chosen("", engines.features()).engine == engines.TORCH, reason="no kernels for this processor"
-)
+@has_kernels
 def test_a_packed_model_answers_with_the_runtime_alone(packed: Path) -> None:
     ids = batch()
     code = (
-        "import json; from pipeline.packing import runtime;"
-        f"print(json.dumps(runtime.load({str(packed)!r}).logits(**json.loads(sys.argv[1])).tolist()))"
+        f"import json; from pipeline.packing import runtime; model = runtime.load({str(packed / 'w1a8')!r});"
+        "print(json.dumps(model.logits(**json.loads(sys.argv[1])).tolist()))"
     )
     said = alone(code, json.dumps({name: values.tolist() for name, values in ids.items()}))
     with torch.no_grad():
-        expected = model.load(packed)(**ids).logits
+        expected = model.load(packed / "w1a8")(**ids).logits
     # The tolerances, and why these: test_runtime.py.
     np.testing.assert_allclose(np.array(json.loads(said)), expected.numpy(), rtol=0, atol=1e-3)
 
 
-def test_what_a_packed_model_holds_is_shown_with_the_runtime_alone(packed: Path) -> None:
-    code, said, failed = json.loads(alone(RUN_COMMANDS, json.dumps([["inspect", str(packed)]])))["inspect"]
-    assert (code, failed) == (0, "")
-    assert "on disk" in said
+@has_kernels
+def test_a_packed_model_is_inspected_and_asked_with_the_runtime_alone(packed: Path) -> None:
+    folder = str(packed / "w1a8")
+    found = json.loads(alone(RUN_COMMANDS, json.dumps([["inspect", folder], ["predict", folder, "the dog"]])))
+    assert [(code, failed) for code, _, failed in found.values()] == [(0, "")] * 2
+    assert "on disk" in found["inspect"][1]
+    assert found["predict"][1].splitlines()[0] in ("wrong", "right")
+
+
+def test_a_model_without_kernels_is_said_to_need_torch(packed: Path) -> None:
+    arguments = [["predict", str(packed / "w1"), "the dog"]]
+    code, said, failed = json.loads(alone(RUN_COMMANDS, json.dumps(arguments)))["predict"]
+    assert (code, said, len(failed.splitlines())) == (2, "", 1)
+    assert failed.endswith("torch would run it: pip install 'bitladder[train]'\n")
 
 
 @pytest.mark.parametrize("command", ["--help", "doctor"])

@@ -76,9 +76,8 @@ def load(folder: str) -> Answering:
         return runtime.load(folder)
     except runtime.UnsupportedError as error:
         if find_spec("torch") is None or find_spec("transformers") is None:
-            raise runtime.UnsupportedError(
-                f"{folder}: {error}; torch and transformers would run it"
-            ) from None
+            advice = "torch would run it: pip install 'bitladder[train]'"
+            raise runtime.UnsupportedError(f"{folder}: {error}; {advice}") from None
     from pipeline.packing.model import load as load_torch
 
     return load_torch(folder)

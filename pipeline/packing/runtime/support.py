@@ -13,6 +13,8 @@ _ACTIVATION_BITS = (1, 2, 4, 8)
 class UnsupportedError(RuntimeError):
     """The kernels do not run this model, or do not run on this computer; `pipeline.packing.model` does."""
 
+    exit_code = 2
+
 
 def engine() -> Choice:
     """The engine to run.
