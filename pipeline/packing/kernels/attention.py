@@ -27,12 +27,13 @@ QUANTIZER = np.dtype(
 )
 QUERY, KEY, VALUE, PROBABILITIES = range(4)
 _OFFSET = dot_products.OFFSET
+_ROWS = 24  # queries that go together: their scores stay near, and both products' tiles divide it
 
 
 def room_for(length: int, head_size: int) -> int:
     """Bytes that `attend` needs for so many tokens."""
     padded = (length + 15) // 16 * 16
-    return padded * (7 * head_size + 8 * padded + 16)
+    return padded * (6 * head_size + 4 * _ROWS + 16)
 
 
 @compiled
@@ -44,72 +45,44 @@ def attend(
     mask_at: [L] floats, 0 for tokens, and what makes a score vanish for padding.
     """
     padded, width = (length + 15) // 16 * 16, num_heads * head_size
-    codes, values = room, room + padded * head_size * 3
-    sums = values + padded * head_size * 4
-    scores = sums + padded * padded * 4
-    columns = scores + padded * padded * 4
+    codes, keys, values = room, room + padded * head_size, room + padded * head_size * 2
+    scores = values + padded * head_size * 4
+    columns = scores + padded * _ROWS * 4
     key_steps, value_steps, query_steps = columns + padded * 4, columns + padded * 8, columns + padded * 12
-    steps = floats_at(query_steps, padded)
     # Padding has steps too, or its garbage would become NaN.
     floats_at(key_steps, padded)[length:] = 0
     floats_at(value_steps, padded)[length:] = 0
     scale = np.float32(1.0) / np.sqrt(np.float32(head_size))
-    rounding = quantizers[PROBABILITIES]
     for head in range(num_heads):
         query = heads_at + head * head_size * 4
-        blocks = codes + padded * head_size
-        _round(quantizers[KEY], query + width * 4, stride, length, head_size, head, codes, key_steps, columns)
-        _lay(codes, blocks, columns, length, padded, head_size)
-        value = query + width * 8
-        _round(quantizers[VALUE], value, stride, length, head_size, head, codes, value_steps, sums)
+        key, value, context = query + width * 4, query + width * 8, context_at + head * head_size * 4
+        _round(quantizers[KEY], key, stride, length, head_size, head, codes, key_steps, columns)
+        _lay(codes, keys, columns, length, padded, head_size)
+        _round(quantizers[VALUE], value, stride, length, head_size, head, codes, value_steps, scores)
         to_floats(codes, values, length * head_size, _OFFSET)
-        _round(quantizers[QUERY], query, stride, length, head_size, head, codes, query_steps, sums)
-        dot_products.multiply_8(codes, blocks, sums, length, padded, head_size)
-        for row in range(length):
-            source, target, factor = sums + row * padded * 4, scores + row * padded * 4, steps[row] * scale
-            if rounding.quantizer == PER_TOKEN:
-                steps[row] = per_token(
-                    source,
-                    target,
-                    padded,
-                    columns,
-                    mask_at,
-                    factor,
-                    key_steps,
-                    value_steps,
-                    rounding.step,
-                    rounding.high,
-                )
-            elif rounding.quantizer == BITS:
-                steps[row] = two_levels(
-                    source,
-                    target,
-                    padded,
-                    columns,
-                    mask_at,
-                    factor,
-                    key_steps,
-                    value_steps,
-                    rounding.step,
-                    rounding.high,
-                )
-            else:
-                steps[row] = step_levels(
-                    source,
-                    target,
-                    padded,
-                    columns,
-                    mask_at,
-                    factor,
-                    key_steps,
-                    value_steps,
-                    rounding.step,
-                    rounding.high,
-                )
-        out = context_at + head * head_size * 4
-        floats.multiply(
-            scores, padded, values, head_size, query_steps, out, context_stride, length, head_size, length
-        )
+        _round(quantizers[QUERY], query, stride, length, head_size, head, codes, query_steps, scores)
+        for first in range(0, length, _ROWS):
+            rows, steps = min(_ROWS, length - first), query_steps + first * 4
+            dot_products.multiply_8(codes + first * head_size, keys, scores, rows, padded, head_size)
+            _weigh(
+                quantizers[PROBABILITIES], scores, padded, columns, mask_at, steps, scale, key_steps,
+                value_steps, rows,
+            )  # fmt: skip
+            out = context + first * context_stride * 4
+            floats.multiply(
+                scores, padded, values, head_size, steps, out, context_stride, rows, head_size, length
+            )
+
+
+@compiled
+def _weigh(rounding, scores, size, columns, mask, steps, scale, key_steps, value_steps, rows):
+    step, high = rounding.step, rounding.high
+    if rounding.quantizer == PER_TOKEN:
+        per_token(scores, size, columns, mask, steps, scale, key_steps, value_steps, step, high, rows)
+    elif rounding.quantizer == BITS:
+        two_levels(scores, size, columns, mask, steps, scale, key_steps, value_steps, step, high, rows)
+    else:
+        step_levels(scores, size, columns, mask, steps, scale, key_steps, value_steps, step, high, rows)
 
 
 @compiled
@@ -117,17 +90,19 @@ def _round(quantizer, rows_at, stride, length, head_size, head, codes, steps_at,
     """codes [S, D], bytes with 128 added, of rows [S, D]; for each row a step and the sum of its codes."""
     steps, sums = floats_at(steps_at, length), ints_at(sums_at, length)
     nothing, low, high = np.float32(0), quantizer.low, quantizer.high
+    # All steps before all codes: the processor looks ahead some rows, and a row's codes wait for its step.
+    for row in range(length):
+        step = quantizer.step
+        if quantizer.quantizer == PER_TOKEN:
+            step = max(largest_magnitude(rows_at + row * stride * 4, head_size), SMALLEST * high) / high
+        steps[row] = step
     for row in range(length):
         source, target = rows_at + row * stride * 4, codes + row * head_size
-        steps[row] = quantizer.step
         if quantizer.quantizer == BITS:
-            sums[row] = to_signs(
-                source, quantizer.shift_at + head * head_size * 4, target, head_size, _OFFSET
-            )
-            continue
-        if quantizer.quantizer == PER_TOKEN:
-            steps[row] = max(largest_magnitude(source, head_size), SMALLEST * high) / high
-        sums[row] = quantize(source, target, head_size, steps[row], nothing, low, high, _OFFSET)
+            shift = quantizer.shift_at + head * head_size * 4
+            sums[row] = to_signs(source, shift, target, head_size, _OFFSET)
+        else:
+            sums[row] = quantize(source, target, head_size, steps[row], nothing, low, high, _OFFSET)
 
 
 @compiled

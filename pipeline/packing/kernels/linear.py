@@ -51,20 +51,21 @@ def linear(place, rows_at, stride, num_rows, out_at, out_stride, other_at, other
     """out [M, N] = what follows of the layer's output for rows [M, K]; strides in floats, M <= ROWS."""
     steps, sums = floats_at(room + OF_ROWS, ROWS), ints_at(room + OF_ROWS + ROWS * 4, ROWS)
     size = place.num_inputs
+    high, added = place.high, 0 if place.product == LOOKUP else dot_products.OFFSET
+    # All steps before all codes: the processor looks ahead some rows, and a row's codes wait for its step.
+    for row in range(num_rows):
+        steps[row] = 1
+        if place.quantizer == PER_TOKEN:
+            steps[row] = max(largest_magnitude(rows_at + row * stride * 4, size), SMALLEST * high) / high
     for row in range(num_rows):
         source = rows_at + row * stride * 4
         if place.quantizer == BITS:
             target = room + CODES + row * ((size + 63) // 64) * 8
             sums[row] = to_bits(source, place.shift_at, target, size, place.unit, place.threshold)
-            steps[row] = 1
         else:
-            step, high = place.step, place.high
-            if place.quantizer == PER_TOKEN:
-                step = max(largest_magnitude(source, size), SMALLEST * high) / high
-            added = 0 if place.product == LOOKUP else dot_products.OFFSET
+            step = steps[row] if place.quantizer == PER_TOKEN else place.step
             target = room + CODES + row * size
             sums[row] = quantize(source, target, size, step, place.offset, place.low, high, added)
-            steps[row] = step if place.quantizer == PER_TOKEN else 1
     _multiply(place, num_rows, room)
     factor = _correct(place, sums, num_rows)
     _finish(follows, place, factor, room, num_rows, out_at, out_stride, other_at, other_stride)

@@ -145,19 +145,14 @@ def normalize(code: Code, row: Value, weight: Value, bias: Value, size: Value, e
 
 
 def exp(code: Code, x: Value) -> Value:
-    """e^x for x <= 0: 2^whole times a polynomial in the rest (Cephes); 0 below -87."""
-    builder = code.builder
-    inside = builder.fcmp_ordered(">=", x, code.floats(-87.0))
-    x = code.larger(x, code.floats(-87.0))
-    whole = code.call("llvm.rint.v16f32", FLOATS, builder.fmul(x, code.floats(1.4426950408889634)))
+    """e^x for x <= 0: 2^whole times a polynomial in the rest (Cephes); 0 where that is no float."""
+    x = code.larger(x, code.floats(-200.0))  # and no infinity
+    whole = code.whole_floats(code.builder.fmul(x, code.floats(1.4426950408889634)))
     rest = code.fused(whole, code.floats(-0.693359375), x)
     rest = code.fused(whole, code.floats(2.12194440e-4), rest)
     factors = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5)
-    tail = code.fused(builder.fmul(rest, rest), polynomial(code, rest, factors), rest)
-    found = builder.fadd(tail, code.floats(1.0))
-    exponent = builder.shl(builder.fptosi(whole, INTS), code.constant(INTS, 23))
-    scaled = builder.bitcast(builder.add(builder.bitcast(found, INTS), exponent), FLOATS)
-    return builder.select(inside, scaled, code.floats(0.0))
+    tail = code.fused(code.builder.fmul(rest, rest), polynomial(code, rest, factors), rest)
+    return code.times_power(code.builder.fadd(tail, code.floats(1.0)), whole)
 
 
 @instruction(types.int32(types.uintp, types.uintp, types.uintp, types.intp, types.int32))
