@@ -15,6 +15,11 @@ PACKAGES = ("numba", "llvmlite", "numpy", "safetensors", "tokenizers", "torch", 
 TELLING = ("avx2", "avx512bw", "avx512vnni", "avx512vbmi", "avx512vpopcntdq", "avxvnni", "neon", "dotprod")
 
 
+# What linears that read quantized activations hold in memory: int8_products.py, kernels/layouts.py.
+_UNPACKED = "one byte each once used, beside their bits"
+_PACKED = "their bits, in the order that kernels read"
+
+
 def main(as_json: bool) -> int:
     """Print the engine, what it was chosen from, and the versions of what it needs. Raises EngineError."""
     found = findings()
@@ -31,6 +36,7 @@ def main(as_json: bool) -> int:
         f"threads    {found['threads']}",
         f"versions   {versions}",
         f"cache      {found['cache'] or 'none: kernels are compiled in each process'}",
+        f"weights    {found['weights']}",
     )
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
@@ -47,6 +53,7 @@ def findings() -> dict[str, Any]:
         "features": {name: bool((features or {}).get(name)) for name in TELLING},
         "threads": num_threads(),
         "versions": {name: _version(name) for name in PACKAGES},
+        "weights": _UNPACKED if choice.engine == engines.TORCH else _PACKED,
         "cache": str(_cache()) if features is not None and _cache() else None,
     }
 
