@@ -1,4 +1,4 @@
-"""torch's int8 product gives numpy's whole numbers for any shape; what follows, the trained layers' floats."""
+"""torch's int8 product gives numpy's whole numbers for any shape, and layers the trained layers' floats."""
 
 import os
 import subprocess
