@@ -38,10 +38,12 @@ def room_for(length: int, head_size: int) -> int:
 
 @compiled
 def attend(
-    quantizers, heads_at, stride, context_at, context_stride, length, num_heads, head_size, mask_at, room
-):
-    """context [S, heads * D] of heads [S, 3 * heads * D]: queries, keys, values. Strides in floats.
+    quantizers, heads_at, stride, context_at, context_stride, length, asked, num_heads, head_size, mask_at,
+    room,
+):  # fmt: skip
+    """context [asked, heads * D] of heads [S, 3 * heads * D]: queries, keys, values. Strides in floats.
 
+    asked: how many queries, from the first on, are to be answered; at most S.
     mask_at: [L] floats, 0 for tokens, and what makes a score vanish for padding.
     """
     padded, width = (length + 15) // 16 * 16, num_heads * head_size
@@ -60,9 +62,9 @@ def attend(
         _lay(codes, keys, columns, length, padded, head_size)
         _round(quantizers[VALUE], value, stride, length, head_size, head, codes, value_steps, scores)
         to_floats(codes, values, length * head_size, _OFFSET)
-        _round(quantizers[QUERY], query, stride, length, head_size, head, codes, query_steps, scores)
-        for first in range(0, length, _ROWS):
-            rows, steps = min(_ROWS, length - first), query_steps + first * 4
+        _round(quantizers[QUERY], query, stride, asked, head_size, head, codes, query_steps, scores)
+        for first in range(0, asked, _ROWS):
+            rows, steps = min(_ROWS, asked - first), query_steps + first * 4
             dot_products.multiply_8(codes + first * head_size, keys, scores, rows, padded, head_size)
             _weigh(
                 quantizers[PROBABILITIES], scores, padded, columns, mask_at, steps, scale, key_steps,

@@ -18,9 +18,13 @@ NORMS = np.dtype([("weight_at", np.int64), ("bias_at", np.int64)], align=True)
 
 @compiled
 def encode(
-    places, quantizers, norms, x_at, length, hidden, num_heads, neurons, mask_at, epsilon, activation, room
-):
+    places, quantizers, norms, x_at, length, asked, hidden, num_heads, neurons, mask_at, epsilon,
+    activation, room,
+):  # fmt: skip
     """x [S, hidden], in place, through all layers; addresses, and room as `room_for` says.
+
+    Of the last layer only the first `asked` rows are computed: a classifier reads but the first, for which
+    the others are needed only as keys and values. The rows after them are left as the layer before made them.
 
     places [layers, 6], quantizers [layers, 4], norms [layers, 2] are records of linear.PLACE,
     attention.QUANTIZER and NORMS. Query, key and value that round their input alike are one place, the first.
@@ -35,6 +39,7 @@ def encode(
     head_size = hidden // num_heads
     for layer in range(len(places)):
         own, norm = places[layer], norms[layer]
+        rows = asked if layer == len(places) - 1 else length
         for first in range(0, length, ROWS):
             size, row = min(ROWS, length - first), x_at + first * hidden * 4
             for part in range(QUERY, VALUE + 1):
@@ -42,10 +47,11 @@ def encode(
                     target = heads + (first * 3 + part) * hidden * 4
                     linear(own[part], row, hidden, size, target, 3 * hidden, row, hidden, plain, room)
         attention.attend(
-            quantizers[layer], heads, 3 * hidden, context, hidden, length, num_heads, head_size, mask_at, rest
-        )
-        for first in range(0, length, ROWS):
-            size, row = min(ROWS, length - first), x_at + first * hidden * 4
+            quantizers[layer], heads, 3 * hidden, context, hidden, length, rows, num_heads, head_size,
+            mask_at, rest,
+        )  # fmt: skip
+        for first in range(0, rows, ROWS):
+            size, row = min(ROWS, rows - first), x_at + first * hidden * 4
             source = context + first * hidden * 4
             linear(own[OUT], source, hidden, size, block, hidden, row, hidden, residual, room)
             for r in range(size):

@@ -40,12 +40,14 @@ def answer(model, lookups, places, quantizers, norms, pooler, ids, segments, mas
     own, length = model[0], len(ids)
     hidden, epsilon = own.hidden, own.epsilon
     tables.embed(lookups, ids, segments, x_at, hidden, own.norm_weight_at, own.norm_bias_at, epsilon)
+    rows = own.is_pooled if own.is_pooled else length
     encoder.encode(
         places,
         quantizers,
         norms,
         x_at,
         length,
+        rows,
         hidden,
         own.num_heads,
         own.neurons,
@@ -54,7 +56,7 @@ def answer(model, lookups, places, quantizers, norms, pooler, ids, segments, mas
         own.activation,
         room,
     )
-    rows, width = length, own.num_outputs
+    width = own.num_outputs
     if own.is_pooled:
         # Neither number is a literal, so that `linear` is compiled only once.
         pooled, one, plain = room + linear.ROOM, own.is_pooled, np.int64(linear.PLAIN)
@@ -62,5 +64,4 @@ def answer(model, lookups, places, quantizers, norms, pooler, ids, segments, mas
         first, found = floats_at(x_at, hidden), floats_at(pooled, hidden)
         for i in range(hidden):
             first[i] = math.tanh(found[i])
-        rows = own.is_pooled
     floats.multiply(x_at, hidden, own.head_at, width, own.ones_at, out_at, width, rows, width, hidden)
