@@ -53,6 +53,8 @@ from pipeline.modeling.outputs import logits_of
 from pipeline.modeling.split import SplitLinear
 from pipeline.modeling.width import narrow, width_of
 from pipeline.packing import format, runner, tensors
+from pipeline.packing.kernels import engines
+from pipeline.packing.kernels.engines import Choice
 from pipeline.packing.layers import Packed, PackedEmbedding, PackedLinear, PackedSplitLinear
 from pipeline.packing.runner import Runner
 from pipeline.packing.runtime.model import Floats
@@ -138,6 +140,18 @@ class PackedBert(BertPreTrainedModel):
             output = self(ids_BS, attention_mask=mask_BS, token_type_ids=segments_BS)
         found: Floats = logits_of(output, mask_BS).cpu().numpy()
         return found
+
+    @property
+    def answered_by(self) -> Choice:
+        """What would answer a plain call now, and why: the kernels' engine, or torch."""
+        if self.runner is None:
+            return Choice(engines.TORCH, "the model's runner is None")
+        model = self.runner.model(self, self._said)
+        if model is not None:
+            return model.engine
+        return Choice(
+            engines.TORCH, self.runner.reason or "it trains, wants gradients, or a layer is watched"
+        )
 
     def _by_kernels(
         self, input_ids: Any, attention_mask: Any, token_type_ids: Any, asked: dict[str, Any]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
 FIVE_TRITS = 1.6  # bits of a ternary code of which a byte holds five
+_ROWS_AT_ONCE = 1024
 _LARGEST = 3**5 - 1  # a byte of five ternary digits
 
 
@@ -37,9 +38,16 @@ def unpack(bytes_OB: Bytes, bits: float, num_codes: int) -> NDArray[np.int8]:
 
 def as_two_bits(bytes_OB: Bytes, num_codes: int) -> Bytes:
     """Of ternary codes, five in a byte: the same with four in a byte, 2 bits each, as kernels read them."""
+    found = np.empty((len(bytes_OB), num_bytes(num_codes, 2)), np.uint8)
+    for first in range(0, len(bytes_OB), _ROWS_AT_ONCE):  # a whole table of bytes would take four times more
+        rows = slice(first, first + _ROWS_AT_ONCE)
+        found[rows] = _quarters(bytes_OB[rows], num_codes)
+    return found
+
+
+def _quarters(bytes_OB: Bytes, num_codes: int) -> Bytes:
     fields = unpack(bytes_OB, FIVE_TRITS, num_codes).view(np.uint8) & 3
-    padding = [(0, 0)] * (fields.ndim - 1) + [(0, -num_codes % 4)]
-    quarters = np.pad(fields, padding).reshape(*fields.shape[:-1], -1, 4)
+    quarters = np.pad(fields, ((0, 0), (0, -num_codes % 4))).reshape(len(fields), -1, 4)
     found: Bytes = np.bitwise_or.reduce(quarters << np.arange(0, 8, 2, dtype=np.uint8), axis=-1)
     return found
 
