@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import root  # noqa: F401
-from running import Run, load, random_ids
+from running import Run, load, spread_ids
 
 
 def serve(run: Run, requests: TextIO, answers: TextIO) -> None:
@@ -25,7 +25,7 @@ def serve(run: Run, requests: TextIO, answers: TextIO) -> None:
 
 
 def answer(run: Run, rows: int, tokens: int, repeats: int) -> dict[str, Any]:
-    ids = random_ids(rows, tokens)
+    ids = spread_ids(rows, tokens)
     cpu_seconds, wall_seconds = [], []
     for _ in range(repeats):
         cpu, wall = time.process_time(), time.perf_counter()

@@ -8,32 +8,14 @@ Shapes: S tokens, padded with empty ones to L, a multiple of 16; D features of a
 
 import numpy as np
 
-from pipeline.packing.kernels import dot_products, floats
+from pipeline.packing.kernels import dot_products, floats, layouts
 from pipeline.packing.kernels.compiling import compiled, floats_at, ints_at
-from pipeline.packing.kernels.linear import BITS, PER_TOKEN, SMALLEST
+from pipeline.packing.kernels.linear import SMALLEST
 from pipeline.packing.kernels.probabilities import per_token, step_levels, two_levels
 from pipeline.packing.kernels.rows import largest_magnitude, quantize, to_floats, to_signs
+from pipeline.packing.kernels.structures import BITS, KEY, PER_TOKEN, PROBABILITIES, QUERIES, QUERY, VALUE
 
-# One of the four quantizers of a self-attention; the fields are linear.PLACE's.
-QUANTIZER = np.dtype(
-    [
-        ("quantizer", np.int64),
-        ("shift_at", np.int64),  # [heads, D]
-        ("step", np.float32),
-        ("low", np.float32),
-        ("high", np.float32),
-    ],
-    align=True,
-)
-QUERY, KEY, VALUE, PROBABILITIES = range(4)
-_OFFSET = dot_products.OFFSET
-_ROWS = 24  # queries that go together: their scores stay near, and both products' tiles divide it
-
-
-def room_for(length: int, head_size: int) -> int:
-    """Bytes that `attend` needs for so many tokens."""
-    padded = (length + 15) // 16 * 16
-    return padded * (6 * head_size + 4 * _ROWS + 16)
+_OFFSET = layouts.OFFSET
 
 
 @compiled
@@ -49,7 +31,7 @@ def attend(
     padded, width = (length + 15) // 16 * 16, num_heads * head_size
     codes, keys, values = room, room + padded * head_size, room + padded * head_size * 2
     scores = values + padded * head_size * 4
-    columns = scores + padded * _ROWS * 4
+    columns = scores + padded * QUERIES * 4
     key_steps, value_steps, query_steps = columns + padded * 4, columns + padded * 8, columns + padded * 12
     # Padding has steps too, or its garbage would become NaN.
     floats_at(key_steps, padded)[length:] = 0
@@ -63,8 +45,8 @@ def attend(
         _round(quantizers[VALUE], value, stride, length, head_size, head, codes, value_steps, scores)
         to_floats(codes, values, length * head_size, _OFFSET)
         _round(quantizers[QUERY], query, stride, asked, head_size, head, codes, query_steps, scores)
-        for first in range(0, asked, _ROWS):
-            rows, steps = min(_ROWS, asked - first), query_steps + first * 4
+        for first in range(0, asked, QUERIES):
+            rows, steps = min(QUERIES, asked - first), query_steps + first * 4
             dot_products.multiply_8(codes + first * head_size, keys, scores, rows, padded, head_size)
             _weigh(
                 quantizers[PROBABILITIES], scores, padded, columns, mask_at, steps, scale, key_steps,

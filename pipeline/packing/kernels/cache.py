@@ -1,17 +1,20 @@
 """Where the kernels' machine code is kept, so that only the first process on a computer compiles it.
 
-numba notices when the file of a function changes, but not when a file does that only gives instructions. So
-everything that the machine code depends on is in the folder's name: the text of all kernels, the versions of
-the compilers, the processor.
+Everything that the machine code depends on is in the folder's name: the text of all kernels, the versions of
+the compilers, the processor and what it can do. In front of a file's code is its digest: what is cut short or
+changed is compiled again.
 """
 
 import hashlib
 import os
+import tempfile
+from importlib import metadata
 from pathlib import Path
 
 import llvmlite
-import numba
 from llvmlite import binding
+
+_SIZE = hashlib.sha256().digest_size
 
 
 def folder() -> Path | None:
@@ -38,6 +41,34 @@ def digest() -> str:
     found = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         found.update(path.name.encode() + b"\0" + path.read_bytes())
-    target = (numba.__version__, llvmlite.__version__, binding.get_host_cpu_name())
-    found.update("\0".join(target).encode())
+    # Importing numba for its version would take longer than all else.
+    versions = (metadata.version("numba"), llvmlite.__version__)
+    processor = (binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten())
+    found.update("\0".join((*versions, binding.get_default_triple(), *processor)).encode())
     return found.hexdigest()[:32]
+
+
+def read(name: str) -> bytes | None:
+    """The code kept under a name; None where there is none, or it is not what was written."""
+    path = folder()
+    if path is None:
+        return None
+    try:
+        found = (path / name).read_bytes()
+    except OSError:
+        return None
+    return found[_SIZE:] if hashlib.sha256(found[_SIZE:]).digest() == found[:_SIZE] else None
+
+
+def keep(name: str, code: bytes) -> None:
+    """At once or not at all, for processes that read or write it meanwhile; nothing where nothing can be."""
+    path = folder()
+    if path is None:
+        return
+    try:
+        with tempfile.TemporaryDirectory(dir=path) as own:
+            part = Path(own) / name
+            part.write_bytes(hashlib.sha256(code).digest() + code)
+            os.replace(part, path / name)
+    except OSError:
+        return

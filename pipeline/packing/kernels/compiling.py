@@ -1,4 +1,4 @@
-"""numba's compiler with the project's options, its cache on disk, and arrays over addresses.
+"""numba's compiler with the project's options, and arrays over addresses.
 
 Kernels take addresses: their instructions do, and numba's arrays cost more to pass than a row to compute.
 """
@@ -9,8 +9,6 @@ import numba
 from numba import njit, types
 from numba.extending import intrinsic
 
-from pipeline.packing.kernels import cache
-
 # Nothing is reordered or fused but what is written so: results do not depend on the processor.
 OPTIONS: dict[str, Any] = {"boundscheck": False, "nogil": True, "error_model": "numpy"}
 
@@ -18,18 +16,6 @@ OPTIONS: dict[str, Any] = {"boundscheck": False, "nogil": True, "error_model": "
 def compiled(function: Any) -> Any:
     """`function` as machine code, compiled at its first call."""
     return njit(**OPTIONS)(function)
-
-
-def kept(function: Any) -> Any:
-    """The same, its machine code kept on disk for the next process: for what Python calls."""
-    folder = cache.folder()
-    if folder is None:
-        return compiled(function)
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
-    try:
-        return njit(cache=True, **OPTIONS)(function)
-    finally:
-        numba.config.CACHE_DIR = before
 
 
 def _pointer(kind: Any) -> Any:
@@ -43,16 +29,15 @@ def _pointer(kind: Any) -> Any:
     return pointer
 
 
-_floats, _ints = _pointer(types.float32), _pointer(types.int32)
+def arrays(kind: Any) -> Any:
+    """A function of an address and a size, or sizes: the array of that kind of numbers or records there."""
+    pointer = _pointer(kind)
+
+    @compiled
+    def at(address, size):
+        return numba.carray(pointer(address), size)
+
+    return at
 
 
-@compiled
-def floats_at(address, size):
-    """The float32 array of so many numbers at an address."""
-    return numba.carray(_floats(address), size)
-
-
-@compiled
-def ints_at(address, size):
-    """The int32 array of so many numbers at an address."""
-    return numba.carray(_ints(address), size)
+floats_at, ints_at = arrays(types.float32), arrays(types.int32)

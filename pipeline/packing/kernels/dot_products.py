@@ -18,12 +18,12 @@ from llvmlite import binding, ir
 from numba import types
 
 from pipeline.packing.kernels.compiling import compiled
+from pipeline.packing.kernels.layouts import DOT_GROUP as GROUP
+from pipeline.packing.kernels.layouts import DOT_LANES as LANES
 from pipeline.packing.kernels.vector_ir import BYTES, I1, I8, I32, I64, INTS, Code, Value, instruction
 
-LANES, GROUP = 16, 4  # outputs of a vector, inputs of a dot product
-OFFSET = 128
 SIZE = {1: 8, 2: 16, 4: 32, 8: 64}  # bytes of 64 weights
-_ROWS, _FEW, _VECTORS = 8, 4, 3  # 24 sums in registers: no weight is expanded for fewer rows than a block has
+_ROWS, _FEW, _VECTORS = 8, 4, 3  # a block's rows: weights are expanded once for it
 _BITS = ir.VectorType(I1, 64)
 _HALF = ir.VectorType(I8, 32)
 _NAME = "llvm.x86.avx512.vpdpbusd.512"

@@ -8,12 +8,9 @@ import numpy as np
 
 from pipeline.packing.kernels import attention
 from pipeline.packing.kernels.compiling import compiled
-from pipeline.packing.kernels.linear import GELU, PLAIN, RESIDUAL, ROOM, ROWS, linear
+from pipeline.packing.kernels.linear import linear
 from pipeline.packing.kernels.rows import normalize
-
-QUERY, KEY, VALUE, OUT, UP, DOWN = range(6)  # the linear layers of one layer, in `places`
-# What each of these adds to a layer beside them: LayerNorm's weight and bias, after OUT and after DOWN.
-NORMS = np.dtype([("weight_at", np.int64), ("bias_at", np.int64)], align=True)
+from pipeline.packing.kernels.structures import DOWN, OUT, PLAIN, QUERY, RESIDUAL, ROOM, ROWS, UP, VALUE
 
 
 @compiled
@@ -26,8 +23,8 @@ def encode(
     Of the last layer only the first `asked` rows are computed: a classifier reads but the first, for which
     the others are needed only as keys and values. The rows after them are left as the layer before made them.
 
-    places [layers, 6], quantizers [layers, 4], norms [layers, 2] are records of linear.PLACE,
-    attention.QUANTIZER and NORMS. Query, key and value that round their input alike are one place, the first.
+    places [layers, 6], quantizers [layers, 4], norms [layers, 2] are records of structures.PLACE,
+    QUANTIZER and NORMS. Query, key and value that round their input alike are one place, the first.
     """
     # A literal would be a type of its own, and `linear` compiled anew for each.
     plain, residual = np.int64(PLAIN), np.int64(RESIDUAL)
@@ -60,12 +57,3 @@ def encode(
             linear(own[DOWN], wide, neurons, size, row, hidden, block, hidden, residual, room)
             for r in range(size):
                 normalize(row + r * hidden * 4, norm[1].weight_at, norm[1].bias_at, hidden, epsilon)
-
-
-def room_for(length: int, hidden: int, neurons: int, head_size: int) -> int:
-    """Bytes that `encode` needs for a sequence of so many tokens."""
-    rows = ROWS * (hidden + neurons) + length * 4 * hidden
-    return int(ROOM + rows * 4 + attention.room_for(length, head_size))
-
-
-__all__ = ["DOWN", "GELU", "KEY", "OUT", "QUERY", "UP", "VALUE", "encode", "room_for"]

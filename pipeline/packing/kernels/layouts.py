@@ -10,9 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.packing.kernels import dot_products, lookup, popcount
-
 Codes = NDArray[np.int8]
+
+# Outputs of a vector, and inputs of what one of its instructions reads.
+LOOKUP_LANES, LOOKUP_GROUP = 32, 16
+COUNT_LANES, COUNT_GROUP = 8, 64
+DOT_LANES, DOT_GROUP = 16, 4
+OFFSET = 128  # added to activations for dot products, which take unsigned bytes
+CHUNK, TABLES_SIZE = 16, 4 * 64  # words whose tables lie ready for a look-up, bytes of one row's for one word
 
 
 @dataclass(frozen=True)
@@ -33,46 +38,46 @@ class Laid:
 
 def for_lookup(codes_OI: Codes) -> Laid:
     """1 bit, as lookup.py reads it: [O / 32, I / 16, 32] words of 16 inputs."""
-    bits = _padded(codes_OI > 0, lookup.LANES, lookup.GROUP)
-    words = _bits(bits).view(np.uint16).reshape(-1, lookup.LANES, bits.shape[1] // lookup.GROUP)
+    bits = _padded(codes_OI > 0, LOOKUP_LANES, LOOKUP_GROUP)
+    words = _bits(bits).view(np.uint16).reshape(-1, LOOKUP_LANES, bits.shape[1] // LOOKUP_GROUP)
     return _laid(words.transpose(0, 2, 1), bits.shape, np.zeros(bits.shape[0], np.int32))
 
 
 def for_popcount(codes_OI: Codes) -> Laid:
     """1 bit, as popcount.py reads it: [O / 8, I / 64, 8] words of 64 inputs."""
-    bits = _padded(codes_OI > 0, popcount.LANES, popcount.GROUP)
-    words = _bits(bits).view(np.uint64).reshape(-1, popcount.LANES, bits.shape[1] // popcount.GROUP)
+    bits = _padded(codes_OI > 0, COUNT_LANES, COUNT_GROUP)
+    words = _bits(bits).view(np.uint64).reshape(-1, COUNT_LANES, bits.shape[1] // COUNT_GROUP)
     return _laid(words.transpose(0, 2, 1), bits.shape, np.zeros(bits.shape[0], np.int32))
 
 
 def stored_for_lookup(bytes_OB: NDArray[np.uint8]) -> Laid:
     """`for_lookup` of 1-bit codes as a packed file has them, O a multiple of 32, I of 16: only moved."""
-    words = bytes_OB.view(np.uint16).reshape(-1, lookup.LANES, bytes_OB.shape[1] * 8 // lookup.GROUP)
+    words = bytes_OB.view(np.uint16).reshape(-1, LOOKUP_LANES, bytes_OB.shape[1] * 8 // LOOKUP_GROUP)
     shape = (bytes_OB.shape[0], bytes_OB.shape[1] * 8)
     return _laid(words.transpose(0, 2, 1), shape, np.zeros(shape[0], np.int32))
 
 
 def stored_for_popcount(bytes_OB: NDArray[np.uint8]) -> Laid:
     """`for_popcount` of the same, O a multiple of 8, I of 64."""
-    words = bytes_OB.view(np.uint64).reshape(-1, popcount.LANES, bytes_OB.shape[1] * 8 // popcount.GROUP)
+    words = bytes_OB.view(np.uint64).reshape(-1, COUNT_LANES, bytes_OB.shape[1] * 8 // COUNT_GROUP)
     shape = (bytes_OB.shape[0], bytes_OB.shape[1] * 8)
     return _laid(words.transpose(0, 2, 1), shape, np.zeros(shape[0], np.int32))
 
 
 def for_dot_products(codes_OI: Codes, bits: int) -> Laid:
     """1 to 8 bits, as dot_products.py reads them: [O / 16, I / 4] times 64 weights."""
-    codes = _padded(codes_OI, dot_products.LANES, dot_products.GROUP)
+    codes = _padded(codes_OI, DOT_LANES, DOT_GROUP)
     outputs, inputs = codes.shape
     shape = (
-        outputs // dot_products.LANES,
-        dot_products.LANES,
-        inputs // dot_products.GROUP,
-        dot_products.GROUP,
+        outputs // DOT_LANES,
+        DOT_LANES,
+        inputs // DOT_GROUP,
+        DOT_GROUP,
     )
     blocks = codes.reshape(shape).transpose(0, 2, 1, 3).reshape(shape[0], shape[2], 64)
     multiplied = (codes > 0) if bits == 1 else codes
     # A product with set bits counts twice when it becomes one with {-1, +1}.
-    times = dot_products.OFFSET * (2 if bits == 1 else 1)
+    times = OFFSET * (2 if bits == 1 else 1)
     column = -times * multiplied.sum(axis=1, dtype=np.int32)
     return _laid(_EXPANDED[bits](blocks), codes.shape, column)
 

@@ -5,45 +5,31 @@ A block is few rows, so that their codes, sums and results stay in the processor
 
 import numpy as np
 
-from pipeline.packing.kernels import dot_products, lookup, popcount
+from pipeline.packing.kernels import dot_products, layouts, lookup, popcount
 from pipeline.packing.kernels.compiling import compiled, floats_at, ints_at
 from pipeline.packing.kernels.finishing import finish_gelu, finish_plain, finish_relu, finish_residual
 from pipeline.packing.kernels.rows import largest_magnitude, quantize, to_bits
-
-ROWS = 8  # of a block
-LARGEST = 8192  # inputs or outputs that a block has room for
-SMALLEST = np.finfo(np.float32).tiny  # no division by zero: a token of zeros stays zeros
-LOOKUP, DOT_1, DOT_2, DOT_4, DOT_8, DIFFERING, COMMON = range(7)  # ways to multiply
-PER_TOKEN, STEP, BITS = range(3)  # ways to quantize
-PLAIN, RESIDUAL, GELU, RELU = range(4)  # what follows
-
-# One linear layer. Those that end in _at are addresses of arrays; one entry per output, but shift: per input.
-PLACE = np.dtype(
-    [
-        ("num_inputs", np.int64),
-        ("num_outputs", np.int64),
-        ("product", np.int64),
-        ("quantizer", np.int64),
-        ("weights_at", np.int64),
-        ("column_at", np.int64),  # int32, added to the products
-        ("scale_at", np.int64),  # float32, times the step of the codes where that is one for all
-        ("shifted_at", np.int64),  # float32, what the activations' offset adds
-        ("bias_at", np.int64),  # float32
-        ("shift_at", np.int64),  # float32, taken from the activations before they become bits
-        ("step", np.float32),  # of the codes; per token: largest code
-        ("offset", np.float32),
-        ("low", np.float32),
-        ("high", np.float32),
-        ("threshold", np.float32),
-        ("unit", np.float32),  # what the threshold is in
-    ],
-    align=True,
+from pipeline.packing.kernels.structures import (
+    BITS,
+    CODES,
+    COMMON,
+    DIFFERING,
+    DOT_1,
+    DOT_2,
+    DOT_4,
+    DOT_8,
+    GELU,
+    LOOKUP,
+    OF_ROWS,
+    PER_TOKEN,
+    RELU,
+    RESIDUAL,
+    ROWS,
+    SUMS,
+    TABLES,
 )
 
-# Room for one block: codes, sums, tables of the look-up, what rows have of their own.
-CODES, SUMS, TABLES = 0, ROWS * LARGEST, ROWS * LARGEST * 5
-OF_ROWS = TABLES + lookup.CHUNK * 4 * lookup.TABLES
-ROOM = OF_ROWS + ROWS * 8
+SMALLEST = np.finfo(np.float32).tiny  # no division by zero: a token of zeros stays zeros
 
 
 @compiled
@@ -51,7 +37,7 @@ def linear(place, rows_at, stride, num_rows, out_at, out_stride, other_at, other
     """out [M, N] = what follows of the layer's output for rows [M, K]; strides in floats, M <= ROWS."""
     steps, sums = floats_at(room + OF_ROWS, ROWS), ints_at(room + OF_ROWS + ROWS * 4, ROWS)
     size = place.num_inputs
-    high, added = place.high, 0 if place.product == LOOKUP else dot_products.OFFSET
+    high, added = place.high, 0 if place.product == LOOKUP else layouts.OFFSET
     # All steps before all codes: the processor looks ahead some rows, and a row's codes wait for its step.
     for row in range(num_rows):
         steps[row] = 1

@@ -17,6 +17,10 @@ from typing import Any
 from numba import types
 
 from pipeline.packing.kernels.compiling import compiled
+from pipeline.packing.kernels.layouts import CHUNK
+from pipeline.packing.kernels.layouts import LOOKUP_GROUP as GROUP
+from pipeline.packing.kernels.layouts import LOOKUP_LANES as LANES
+from pipeline.packing.kernels.layouts import TABLES_SIZE as TABLES
 from pipeline.packing.kernels.vector_ir import (
     BYTES,
     I16,
@@ -27,8 +31,6 @@ from pipeline.packing.kernels.vector_ir import (
     instruction,
 )
 
-LANES, GROUP, CHUNK = 32, 16, 16  # outputs of a vector, inputs of a word, words of a chunk
-TABLES = 4 * 64  # bytes of one row's tables for one word
 _INDEX_BITS = ((0, 0), (6, 2), (11, 3))  # where an index begins in the word, its first table
 _ROWS, _VECTORS = 4, 4  # of the tile that is kept in registers
 

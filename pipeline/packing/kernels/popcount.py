@@ -14,9 +14,8 @@ from typing import Any
 from numba import types
 
 from pipeline.packing.kernels.compiling import compiled
+from pipeline.packing.kernels.layouts import COUNT_LANES as LANES
 from pipeline.packing.kernels.vector_ir import I64, WORDS, Code, Value, instruction
-
-LANES, GROUP = 8, 64  # outputs of a vector, inputs of a word
 
 
 def _tile(rows: int, vectors: int, *, differing: bool) -> Any:

@@ -44,7 +44,7 @@ def by_dot_products(codes_OI: layouts.Codes, bits: int) -> Product:
     """Weights and activations of up to 8 bits."""
 
     def compute(codes_MI: NDArray[np.int8], laid: Laid) -> Whole:
-        raised = (codes_MI.astype(np.int16) + dot_products.OFFSET).astype(np.uint8)
+        raised = (codes_MI.astype(np.int16) + layouts.OFFSET).astype(np.uint8)
         sums = np.empty((len(raised), laid.num_outputs), np.int32)
         _MULTIPLY[bits](_at(raised), _at(laid.words), _at(sums), *sums.shape, laid.num_inputs)
         if bits == 1:
@@ -62,7 +62,7 @@ def by_popcount(codes_OI: layouts.Codes, *, signed: bool) -> Product:
     def compute(codes_MI: NDArray[np.int8], laid: Laid) -> Whole:
         bits = np.packbits(codes_MI > 0, axis=1, bitorder="little")
         counts = np.empty((len(bits), laid.num_outputs), np.int32)
-        words = laid.num_inputs // popcount.GROUP
+        words = laid.num_inputs // layouts.COUNT_GROUP
         popcount.count(_at(bits), _at(laid.words), _at(counts), *counts.shape, words, int(signed))
         return (
             num_inputs - 2 * counts if signed else 2 * counts - codes_MI.sum(axis=1, dtype=np.int32)[:, None]
@@ -73,7 +73,7 @@ def by_popcount(codes_OI: layouts.Codes, *, signed: bool) -> Product:
 
 def _lookup(codes_MI: NDArray[np.int8], laid: Laid) -> Whole:
     sums = np.empty((len(codes_MI), laid.num_outputs), np.int32)
-    tables = layouts.aligned(np.empty(lookup.CHUNK * 4 * lookup.TABLES, np.uint8))
+    tables = layouts.aligned(np.empty(layouts.CHUNK * 4 * layouts.TABLES_SIZE, np.uint8))
     lookup.multiply(_at(codes_MI), _at(laid.words), _at(sums), _at(tables), *sums.shape, laid.num_inputs)
     return 2 * sums - codes_MI.sum(axis=1, dtype=np.int32)[:, None]
 

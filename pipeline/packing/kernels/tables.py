@@ -6,27 +6,13 @@ bits it is there as it is.
 
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 
 from pipeline.packing.kernels.compiling import compiled, floats_at
 from pipeline.packing.kernels.rows import load_row, normalize, place
+from pipeline.packing.kernels.structures import FULL, POSITION, SEGMENT, WORD
 from pipeline.packing.kernels.vector_ir import FLOATS, I8, INTS, LANES, Code, Value, instruction
-
-WORD, POSITION, SEGMENT = range(3)
-FULL = 32
-# One table; those that end in _at are addresses.
-TABLE = np.dtype(
-    [
-        ("rows_at", np.int64),
-        ("row_bytes", np.int64),
-        ("bits", np.int64),
-        ("scale_at", np.int64),  # float32
-        ("scale_step", np.int64),  # 1 where each row has its own, 0 where all share one
-    ],
-    align=True,
-)
 
 
 def _adding(bits: int) -> Any:
@@ -94,6 +80,3 @@ def embed(tables, ids, segments, x_at, hidden, weight_at, bias_at, epsilon):
         _add(tables[SEGMENT], segments[token], row, hidden)
         _add(tables[POSITION], token, row, hidden)
         normalize(row, weight_at, bias_at, hidden, epsilon)
-
-
-__all__ = ["FULL", "POSITION", "SEGMENT", "TABLE", "WORD", "embed"]

@@ -74,10 +74,12 @@ class Model:
     """
 
     def __init__(self, arrays: reading.Arrays, config: dict[str, Any], engine: Choice, threads: int) -> None:
-        from pipeline.packing.runtime.records import Records  # with it, numba
+        from pipeline.packing.kernels import machine_code  # with it, LLVM
+        from pipeline.packing.runtime.records import Records
 
         self.config, self.engine, self.threads = config, engine, threads
         self._records = Records(arrays, config, engine.engine)
+        self._run = machine_code.load()
         self._own = threading.local()
         self._pools: dict[int, ThreadPoolExecutor] = {}  # by process: a fork has no threads of its parent's
 
@@ -118,23 +120,18 @@ class Model:
 
     def _answer(self, ids_S: Whole, mask_S: Whole, segments_S: Whole) -> Floats:
         """[L], or [2, S]."""
-        from pipeline.packing.kernels import sequence
-
         length = int(mask_S.nonzero()[0][-1]) + 1  # what follows the last token is not computed
         room = self._room(length)
         masked = room.mask[: length + -length % 16]
         masked.fill(_HIDDEN)
         masked[:length][mask_S[:length] != 0] = 0
         own = self._records
-        sequence.answer(
-            own.model,
-            own.lookups,
-            own.places,
-            own.quantizers,
-            own.norms,
-            own.pooler,
-            ids_S[:length],
-            segments_S[:length],
+        ids, segments = ids_S[:length], segments_S[:length]
+        self._run(
+            *self._records.addresses,
+            ids.ctypes.data,
+            segments.ctypes.data,
+            length,
             room.mask.ctypes.data,
             room.x_at,
             room.found.ctypes.data,
@@ -176,10 +173,10 @@ class _Room:
     """What one thread writes to, for sequences of up to `length` tokens."""
 
     def __init__(self, length: int, config: dict[str, Any], num_outputs: int) -> None:
-        from pipeline.packing.kernels import encoder, layouts
+        from pipeline.packing.kernels import layouts, structures
 
         hidden, neurons = config["hidden_size"], config["intermediate_size"]
-        size = encoder.room_for(length, hidden, neurons, hidden // config["num_attention_heads"])
+        size = structures.room_for(length, hidden, neurons, hidden // config["num_attention_heads"])
         self.length = length
         self._x = layouts.aligned(np.empty(length * hidden, np.float32))
         self._room = layouts.aligned(np.empty(size, np.uint8))

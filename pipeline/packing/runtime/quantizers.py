@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.packing.kernels import linear
+from pipeline.packing.kernels import structures
 from pipeline.packing.runtime.reading import Arrays, Floats
 
 
@@ -17,7 +17,7 @@ class Rounding:
     """One activation quantizer.
 
     Attributes:
-        kind: linear.PER_TOKEN, STEP or BITS.
+        kind: structures.PER_TOKEN, STEP or BITS.
         low, high: the smallest and the largest code.
         step: of the codes; 1 where each token has its own.
         signed: of BITS: -1 and +1; else 0 and 1.
@@ -36,10 +36,10 @@ class Rounding:
     @property
     def is_alike(self) -> bool:
         """Whether two of this kind always make the same codes of the same input."""
-        return self.kind == linear.PER_TOKEN
+        return self.kind == structures.PER_TOKEN
 
     def fill(self, record: Any) -> None:
-        """The fields that linear.PLACE and attention.QUANTIZER share."""
+        """The fields that structures.PLACE and QUANTIZER share."""
         record["quantizer"], record["step"] = self.kind, self.step
         record["low"], record["high"] = self.low, self.high
 
@@ -47,13 +47,13 @@ class Rounding:
 def read(arrays: Arrays, name: str, bits: int, *, signed: bool = True) -> Rounding:
     """The quantizer of that name; at 8 bits the file has nothing of it."""
     if bits == 8:
-        return Rounding(linear.PER_TOKEN, -127, 127)
+        return Rounding(structures.PER_TOKEN, -127, 127)
     step = np.exp(arrays.floats(f"{name}.log_step"))
     if bits == 1:
         shift = arrays.floats(f"{name}.shift").reshape(-1) if f"{name}.shift" in arrays.names else None
-        return Rounding(linear.BITS, -1 if signed else 0, 1, np.float32(step), signed, shift=shift)
+        return Rounding(structures.BITS, -1 if signed else 0, 1, np.float32(step), signed, shift=shift)
     has_offset = f"{name}.offset" in arrays.names
     offset = arrays.floats(f"{name}.offset") if has_offset else 0
     high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
     low = 0 if not signed else -2 if bits == 2 else -high
-    return Rounding(linear.STEP, low, high, np.float32(step), signed, np.float32(offset))
+    return Rounding(structures.STEP, low, high, np.float32(step), signed, np.float32(offset))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.packing.kernels import attention, encoder, engines, layouts, linear, sequence, tables
+from pipeline.packing.kernels import engines, layouts, structures
 from pipeline.packing.kernels.layouts import Laid
 from pipeline.packing.runtime import layout, quantizers
 from pipeline.packing.runtime.layout import Linear
@@ -16,8 +16,8 @@ from pipeline.packing.runtime.quantizers import Rounding
 from pipeline.packing.runtime.reading import Arrays
 from pipeline.packing.stored_codes import unpack
 
-_DOTS = {1: linear.DOT_1, 2: linear.DOT_2, 4: linear.DOT_4, 8: linear.DOT_8}
-_ACTIVATIONS = {"gelu": linear.GELU, "relu": linear.RELU}
+_DOTS = {1: structures.DOT_1, 2: structures.DOT_2, 4: structures.DOT_4, 8: structures.DOT_8}
+_ACTIVATIONS = {"gelu": structures.GELU, "relu": structures.RELU}
 
 
 class Records:
@@ -32,12 +32,12 @@ class Records:
         self._arrays, self._config, self._engine = arrays, config, engine
         self._kept: list[Any] = []  # arrays whose addresses the records have
         layers = config["num_hidden_layers"]
-        self.model = np.zeros(1, sequence.MODEL)
-        self.lookups = np.zeros(3, tables.TABLE)
-        self.places = np.zeros((layers, 6), linear.PLACE)
-        self.quantizers = np.zeros((layers, 4), attention.QUANTIZER)
-        self.norms = np.zeros((layers, 2), encoder.NORMS)
-        self.pooler = np.zeros(1, linear.PLACE)
+        self.model = np.zeros(1, structures.MODEL)
+        self.lookups = np.zeros(3, structures.TABLE)
+        self.places = np.zeros((layers, 6), structures.PLACE)
+        self.quantizers = np.zeros((layers, 4), structures.QUANTIZER)
+        self.norms = np.zeros((layers, 2), structures.NORMS)
+        self.pooler = np.zeros(1, structures.PLACE)
         self._fill_tables()
         for layer in range(layers):
             self._fill_layer(layer)
@@ -46,6 +46,12 @@ class Records:
         self.bias = arrays.floats(f"{layout.head(config)}.bias")
         self._fill_model()
         del self._arrays
+
+    @property
+    def addresses(self) -> tuple[int, ...]:
+        """The first arguments of `kernels.sequence.answer`."""
+        records = (self.model, self.lookups, self.places, self.quantizers, self.norms, self.pooler)
+        return (*(int(one.ctypes.data) for one in records), len(self.places))
 
     @property
     def num_outputs(self) -> int:
@@ -65,7 +71,7 @@ class Records:
     def _fill_model(self) -> None:
         config, own, name = self._config, self.model[0], f"{layout.EMBEDDINGS}.LayerNorm"
         weight_OI = self._arrays.floats(f"{layout.head(config)}.weight")
-        padded_IO = np.pad(weight_OI.T, ((0, 0), (0, -len(weight_OI) % sequence.HEAD_LANES)))
+        padded_IO = np.pad(weight_OI.T, ((0, 0), (0, -len(weight_OI) % structures.HEAD_LANES)))
         own["hidden"], own["num_heads"] = config["hidden_size"], config["num_attention_heads"]
         own["neurons"], own["activation"] = config["intermediate_size"], _ACTIVATIONS[config["hidden_act"]]
         own["is_pooled"], own["epsilon"] = not layout.is_answerer(config), config["layer_norm_eps"]
@@ -76,7 +82,7 @@ class Records:
 
     def _fill_tables(self) -> None:
         bits = self._config["bitladder_precision"]["embeddings"]
-        numbers = (tables.WORD, tables.POSITION, tables.SEGMENT)
+        numbers = (structures.WORD, structures.POSITION, structures.SEGMENT)
         for number, name in zip(numbers, layout.TABLES, strict=True):
             record, full = self.lookups[number], f"{layout.EMBEDDINGS}.{name}"
             is_full = bits == layout.FULL
@@ -108,7 +114,7 @@ class Records:
     def _can_be_joined(self, group: list[Linear]) -> bool:
         """Whether layers that read the same input make the same codes of it, and fit together."""
         outputs = sum(one.num_outputs for one in group)
-        return outputs <= linear.LARGEST and all(
+        return outputs <= structures.LARGEST and all(
             self._rounding(f"{one.name}.activation").is_alike for one in group
         )
 
@@ -136,11 +142,11 @@ class Records:
     def _laid(self, codes_OB: NDArray[np.uint8], num_inputs: int, rounding: Rounding) -> tuple[int, Laid]:
         """The way to multiply, and the weights in its order."""
         bits = self._config["bitladder_precision"]["weights"]
-        if rounding.kind == linear.BITS:
-            product = linear.DIFFERING if rounding.signed else linear.COMMON
+        if rounding.kind == structures.BITS:
+            product = structures.DIFFERING if rounding.signed else structures.COMMON
             return product, layouts.stored_for_popcount(codes_OB)
         if bits == 1 and self._engine == engines.LOOKUP:
-            return linear.LOOKUP, layouts.stored_for_lookup(codes_OB)
+            return structures.LOOKUP, layouts.stored_for_lookup(codes_OB)
         return _DOTS[bits], layouts.for_dot_products(unpack(codes_OB, bits, num_inputs), bits)
 
     def _shifted(

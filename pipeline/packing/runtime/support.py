@@ -4,9 +4,9 @@ from typing import Any
 
 from pipeline.packing.kernels import engines
 from pipeline.packing.kernels.engines import Choice
+from pipeline.packing.kernels.structures import LARGEST
 
 PRECISION = ("weights", "embeddings", "activations", "granularity")
-_WIDEST = 8192  # inputs or outputs of a layer: kernels.linear.LARGEST, without importing numba
 _ACTIVATION_BITS = (1, 2, 4, 8)
 
 
@@ -54,9 +54,9 @@ def _of_precision(precision: dict[str, Any]) -> list[str]:
 def _of_sizes(config: dict[str, Any]) -> list[str]:
     hidden, heads = (config[key] for key in ("hidden_size", "num_attention_heads"))
     found = [
-        f"{key}: {config[key]}, which is no multiple of 64 up to {_WIDEST}"
+        f"{key}: {config[key]}, which is no multiple of 64 up to {LARGEST}"
         for key in ("hidden_size", "intermediate_size")
-        if config[key] % 64 or config[key] > _WIDEST
+        if config[key] % 64 or config[key] > LARGEST
     ]
     if hidden // heads % 16:
         found.append(f"heads of {hidden // heads} features, which is no multiple of 16")
