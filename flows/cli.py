@@ -193,7 +193,8 @@ def inspect(folder: Folder, as_json: Json = False) -> None:
 def doctor(as_json: Json = False) -> None:
     """Show which kernels run packed models on this computer, and why.
 
-    BITLADDER_ENGINE chooses: lookup, dot_products or torch.
+    BITLADDER_ENGINE chooses: lookup, dot_products or torch. BITLADDER_THREADS says how many sequences are
+    computed at a time; without it OMP_NUM_THREADS, else one for each core (in transformers, torch's number).
     """
     from pipeline.packing import doctor
 

@@ -47,8 +47,8 @@ def as_two_bits(bytes_OB: Bytes, num_codes: int) -> Bytes:
 
 def _quarters(bytes_OB: Bytes, num_codes: int) -> Bytes:
     fields = unpack(bytes_OB, FIVE_TRITS, num_codes).view(np.uint8) & 3
-    quarters = np.pad(fields, ((0, 0), (0, -num_codes % 4))).reshape(len(fields), -1, 4)
-    found: Bytes = np.bitwise_or.reduce(quarters << np.arange(0, 8, 2, dtype=np.uint8), axis=-1)
+    fields = np.pad(fields, ((0, 0), (0, -num_codes % 4)))
+    found: Bytes = fields[:, 0::4] | fields[:, 1::4] << 2 | fields[:, 2::4] << 4 | fields[:, 3::4] << 6
     return found
 
 
