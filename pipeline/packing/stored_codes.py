@@ -48,8 +48,8 @@ def as_two_bits(bytes_OB: Bytes, num_codes: int) -> Bytes:
 def _quarters(bytes_OB: Bytes, num_codes: int) -> Bytes:
     fields = unpack(bytes_OB, FIVE_TRITS, num_codes).view(np.uint8) & 3
     fields = np.pad(fields, ((0, 0), (0, -num_codes % 4)))
-    found: Bytes = fields[:, 0::4] | fields[:, 1::4] << 2 | fields[:, 2::4] << 4 | fields[:, 3::4] << 6
-    return found
+    quarters = fields[:, 0::4] | fields[:, 1::4] << 2 | fields[:, 2::4] << 4 | fields[:, 3::4] << 6
+    return np.asarray(quarters, np.uint8)
 
 
 def check(bytes_OB: Bytes, bits: float, num_codes: int) -> None:
