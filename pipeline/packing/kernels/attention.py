@@ -19,43 +19,59 @@ _OFFSET = layouts.OFFSET
 
 
 @compiled
-def attend(
-    quantizers, heads_at, stride, context_at, context_stride, length, asked, num_heads, head_size, mask_at,
-    room,
-):  # fmt: skip
-    """context [asked, heads * D] of heads [S, 3 * heads * D]: queries, keys, values. Strides in floats.
+def round_heads(quantizers, rows_at, first, num_rows, length, num_heads, head_size, room):
+    """Codes of some rows, from `first` on, of queries, keys and values: [num_rows, 3 * heads * D] floats."""
+    padded, width = (length + 15) // 16 * 16, num_heads * head_size
+    for part in range(QUERY, VALUE + 1):
+        for head in range(num_heads):
+            codes, steps, sums = _of_head(room, part, head, padded, num_heads, head_size)
+            _round(
+                quantizers[part], rows_at + (part * width + head * head_size) * 4, 3 * width, num_rows,
+                head_size, head, codes + first * head_size, steps + first * 4, sums + first * 4,
+            )  # fmt: skip
+
+
+@compiled
+def attend(quantizers, context_at, context_stride, length, asked, num_heads, head_size, mask_at, room):
+    """context [asked, heads * D] of what `round_heads` left in the room; the stride in floats.
 
     asked: how many queries, from the first on, are to be answered; at most S.
     mask_at: [L] floats, 0 for tokens, and what makes a score vanish for padding.
     """
     padded, width = (length + 15) // 16 * 16, num_heads * head_size
-    codes, keys, values = room, room + padded * head_size, room + padded * head_size * 2
+    keys = room + padded * 3 * (width + 8 * num_heads)
+    values = keys + padded * head_size
     scores = values + padded * head_size * 4
-    columns = scores + padded * QUERIES * 4
-    key_steps, value_steps, query_steps = columns + padded * 4, columns + padded * 8, columns + padded * 12
-    # Padding has steps too, or its garbage would become NaN.
-    floats_at(key_steps, padded)[length:] = 0
-    floats_at(value_steps, padded)[length:] = 0
     scale = np.float32(1.0) / np.sqrt(np.float32(head_size))
     for head in range(num_heads):
-        query = heads_at + head * head_size * 4
-        key, value, context = query + width * 4, query + width * 8, context_at + head * head_size * 4
-        _round(quantizers[KEY], key, stride, length, head_size, head, codes, key_steps, columns)
+        queries, query_steps, _ = _of_head(room, QUERY, head, padded, num_heads, head_size)
+        codes, key_steps, columns = _of_head(room, KEY, head, padded, num_heads, head_size)
         _lay(codes, keys, columns, length, padded, head_size)
-        _round(quantizers[VALUE], value, stride, length, head_size, head, codes, value_steps, scores)
+        codes, value_steps, _ = _of_head(room, VALUE, head, padded, num_heads, head_size)
         to_floats(codes, values, length * head_size, _OFFSET)
-        _round(quantizers[QUERY], query, stride, asked, head_size, head, codes, query_steps, scores)
+        # Padding has steps too, or its garbage would become NaN.
+        floats_at(key_steps, padded)[length:] = 0
+        floats_at(value_steps, padded)[length:] = 0
         for first in range(0, asked, QUERIES):
             rows, steps = min(QUERIES, asked - first), query_steps + first * 4
-            dot_products.multiply_8(codes + first * head_size, keys, scores, rows, padded, head_size)
+            dot_products.multiply_8(queries + first * head_size, keys, scores, rows, padded, head_size)
             _weigh(
                 quantizers[PROBABILITIES], scores, padded, columns, mask_at, steps, scale, key_steps,
                 value_steps, rows,
             )  # fmt: skip
-            out = context + first * context_stride * 4
+            out = context_at + (head * head_size + first * context_stride) * 4
             floats.multiply(
                 scores, padded, values, head_size, steps, out, context_stride, rows, head_size, length
             )
+
+
+@compiled
+def _of_head(room, part, head, padded, num_heads, head_size):
+    """Where codes [L, D], steps [L] and sums of codes [L] of a head's queries, keys or values are."""
+    number, all_heads = part * num_heads + head, 3 * num_heads
+    steps = room + all_heads * padded * head_size
+    sums = steps + all_heads * padded * 4
+    return room + number * padded * head_size, steps + number * padded * 4, sums + number * padded * 4
 
 
 @compiled

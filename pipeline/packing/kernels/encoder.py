@@ -29,7 +29,7 @@ def encode(
     # A literal would be a type of its own, and `linear` compiled anew for each.
     plain, residual = np.int64(PLAIN), np.int64(RESIDUAL)
     heads = room + ROOM
-    context = heads + length * 3 * hidden * 4
+    context = heads + ROWS * 3 * hidden * 4
     block = context + length * hidden * 4
     wide = block + ROWS * hidden * 4
     rest = wide + ROWS * neurons * 4
@@ -41,12 +41,12 @@ def encode(
             size, row = min(ROWS, length - first), x_at + first * hidden * 4
             for part in range(QUERY, VALUE + 1):
                 if own[part].num_outputs:
-                    target = heads + (first * 3 + part) * hidden * 4
+                    target = heads + part * hidden * 4
                     linear(own[part], row, hidden, size, target, 3 * hidden, row, hidden, plain, room)
+            attention.round_heads(quantizers[layer], heads, first, size, length, num_heads, head_size, rest)
         attention.attend(
-            quantizers[layer], heads, 3 * hidden, context, hidden, length, rows, num_heads, head_size,
-            mask_at, rest,
-        )  # fmt: skip
+            quantizers[layer], context, hidden, length, rows, num_heads, head_size, mask_at, rest
+        )
         for first in range(0, rows, ROWS):
             size, row = min(ROWS, rows - first), x_at + first * hidden * 4
             source = context + first * hidden * 4

@@ -94,11 +94,11 @@ ROOM = OF_ROWS + ROWS * 8
 
 def room_for(length: int, hidden: int, neurons: int, head_size: int) -> int:
     """Bytes that `encoder.encode` needs for a sequence of so many tokens."""
-    rows = ROWS * (hidden + neurons) + length * 4 * hidden
-    return int(ROOM + rows * 4 + room_for_attention(length, head_size))
+    rows = ROWS * (4 * hidden + neurons) + length * hidden
+    return int(ROOM + rows * 4 + room_for_attention(length, hidden, head_size))
 
 
-def room_for_attention(length: int, head_size: int) -> int:
+def room_for_attention(length: int, hidden: int, head_size: int) -> int:
     """Bytes that `attention.attend` needs for so many tokens."""
     padded = (length + 15) // 16 * 16
-    return padded * (6 * head_size + 4 * QUERIES + 16)
+    return padded * (3 * (hidden + 8 * (hidden // head_size)) + 5 * head_size + 4 * QUERIES)
