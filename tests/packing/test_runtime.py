@@ -263,6 +263,17 @@ def _republish(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]
 FFN = "bert.encoder.layer.0.intermediate.dense"
 
 
+@pytest.mark.parametrize("precision", PRECISIONS[1:3], ids=named)
+@pytest.mark.parametrize("log_step", [95.0, -95.0])
+def test_a_step_beyond_half_precision_is_the_one_at_its_end(
+    made: Make, precision: Precision, log_step: float
+) -> None:
+    folder, found = made(precision), inputs()
+    places = [f"{FFN}.activation", "bert.encoder.layer.1.attention.self.products.value"]
+    _republish(folder, lambda state: [state[f"{place}.log_step"].fill_(log_step) for place in places])
+    np.testing.assert_allclose(runtime.load(folder).logits(**found), torchs(folder, found), rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

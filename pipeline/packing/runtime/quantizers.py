@@ -3,6 +3,7 @@
 What each does: pipeline/quantizers/per_token.py at 8 bits, activation_lsq.py at 4 and 2, elastic.py at 1.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 
 from pipeline.packing.kernels import structures
 from pipeline.packing.runtime.reading import Arrays, Floats
+
+_LOWEST, _HIGHEST = math.log(2**-24), math.log(65504)  # of a step: half precision's range
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def read(arrays: Arrays, name: str, bits: int, *, signed: bool = True) -> Roundi
     """The quantizer of that name; at 8 bits the file has nothing of it."""
     if bits == 8:
         return Rounding(structures.PER_TOKEN, -127, 127)
-    step = np.exp(arrays.floats(f"{name}.log_step"))
+    step = np.exp(np.clip(arrays.floats(f"{name}.log_step"), _LOWEST, _HIGHEST))
     if bits == 1:
         shift = arrays.floats(f"{name}.shift").reshape(-1) if f"{name}.shift" in arrays.names else None
         return Rounding(structures.BITS, -1 if signed else 0, 1, np.float32(step), signed, shift=shift)
