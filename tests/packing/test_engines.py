@@ -2,6 +2,7 @@
 
 import json
 import os
+from importlib import metadata
 from unittest import mock
 
 import pytest
@@ -61,6 +62,15 @@ def test_the_environment_is_asked() -> None:
     assert engines.choose({engines.VARIABLE: TORCH}).engine == TORCH
     with pytest.raises(EngineError):
         engines.choose({engines.VARIABLE: "nothing"})
+
+
+@pytest.mark.parametrize(("version", "is_known"), [("0.67.9", False), ("0.68.0rc1", True), ("1.0", True)])
+def test_a_numba_that_is_too_old_counts_as_none(
+    version: str, is_known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("numba")
+    monkeypatch.setattr(metadata, "version", lambda name: version)
+    assert (engines.features() is not None) == is_known
 
 
 def test_doctor_says_engine_and_versions(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,9 @@ import pytest
 from pipeline.packing.kernels import cache, engines
 
 ROOT = Path(__file__).parents[2]
+needs_kernels = pytest.mark.skipif(
+    engines.chosen("", engines.features()).engine == engines.TORCH, reason="no kernels for this processor"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -65,9 +68,39 @@ def test_a_full_disk_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache.read("answer") is None
 
 
-@pytest.mark.skipif(
-    engines.chosen("", engines.features()).engine == engines.TORCH, reason="no kernels for this processor"
+def test_what_the_environment_tells_the_compiler_is_in_the_folders_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    usual = cache.digest()
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
+    assert cache.digest() == usual
+    monkeypatch.setenv("NUMBA_OPT", "0")
+    assert cache.digest() != usual
+
+
+@needs_kernels
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("os.environ['NUMBA_CPU_NAME'] = 'generic'", "NUMBA_CPU_NAME or NUMBA_CPU_FEATURES is set"),
+        ("os.environ['NUMBA_CPU_FEATURES'] = '-avx512f'", "NUMBA_CPU_NAME or NUMBA_CPU_FEATURES is set"),
+        ("os.environ['NUMBA_DISABLE_JIT'] = '1'", "TypingError"),
+        ("sys.modules['numba.core'] = None", "ModuleNotFoundError"),
+    ],
 )
+def test_where_the_kernels_do_not_compile_the_process_goes_on_and_says_so(change: str, said: str) -> None:
+    code = (
+        f"import os, sys; {change}\n"
+        "from pipeline.packing.runtime import UnsupportedError, model\n"
+        "try: model._compiled()\n"
+        "except UnsupportedError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.startswith("the kernels do not compile here: "), done.stderr
+    assert said in done.stdout
+
+
+@needs_kernels
 def test_a_process_that_finds_the_code_imports_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME")
     code = (

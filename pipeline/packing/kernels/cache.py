@@ -1,8 +1,8 @@
 """Where the kernels' machine code is kept, so that only the first process on a computer compiles it.
 
 Everything that the machine code depends on is in the folder's name: the text of all kernels, the versions of
-the compilers, the processor and what it can do. In front of a file's code is its digest: what is cut short or
-changed is compiled again.
+the compilers and what the environment tells them, the processor and what it can do. In front of a file's code
+is its digest: what is cut short or changed is compiled again.
 """
 
 import hashlib
@@ -43,9 +43,15 @@ def digest() -> str:
         found.update(path.name.encode() + b"\0" + path.read_bytes())
     # Importing numba for its version would take longer than all else.
     versions = (metadata.version("numba"), llvmlite.__version__)
+    told = (f"{name}={value}" for name, value in sorted(os.environ.items()) if _is_for_compiler(name))
     processor = (binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten())
-    found.update("\0".join((*versions, binding.get_default_triple(), *processor)).encode())
+    found.update("\0".join((*versions, binding.get_default_triple(), *processor, *told)).encode())
     return found.hexdigest()[:32]
+
+
+def _is_for_compiler(name: str) -> bool:
+    """Not what is set in processes that share work, and changes no code."""
+    return name.startswith("NUMBA_") and name not in ("NUMBA_NUM_THREADS", "NUMBA_CACHE_DIR")
 
 
 def read(name: str) -> bytes | None:

@@ -8,8 +8,10 @@ Both of the first give the same whole numbers, so the same results to the last b
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from importlib.util import find_spec
 
 LOOKUP, DOT_PRODUCTS, TORCH = "lookup", "dot_products", "torch"
@@ -17,6 +19,7 @@ ENGINES = (LOOKUP, DOT_PRODUCTS, TORCH)
 VARIABLE = "BITLADDER_ENGINE"
 # Attention is a dot product of int8 in every engine but torch's.
 NEEDED = {LOOKUP: ("avx512bw", "avx512vnni"), DOT_PRODUCTS: ("avx512bw", "avx512vnni"), TORCH: ()}
+_NUMBA = (0, 68)  # the oldest that compiles them
 
 
 class EngineError(ValueError):
@@ -43,7 +46,7 @@ def choose(environment: Mapping[str, str] = os.environ) -> Choice:
 
 
 def chosen(forced: str, found: Mapping[str, bool] | None) -> Choice:
-    """The same for what was found: a processor's features, or None where numba is not installed."""
+    """The same for what was found: a processor's features, or None where there is no numba for them."""
     if forced and forced not in ENGINES:
         raise EngineError(f"{VARIABLE}: {forced!r} is no engine; known: {', '.join(ENGINES)}")
     if forced:
@@ -56,18 +59,32 @@ def chosen(forced: str, found: Mapping[str, bool] | None) -> Choice:
 
 
 def features() -> dict[str, bool] | None:
-    """What LLVM knows of this processor; None where numba is not installed."""
-    if find_spec("numba") is None or find_spec("llvmlite") is None:
+    """What LLVM knows of this processor; None where numba is missing, too old, or without LLVM."""
+    if find_spec("llvmlite") is None or not _has_numba():
         return None
-    from llvmlite import binding
-
+    try:
+        from llvmlite import binding
+    except (ImportError, OSError):  # the second where its library is not to be loaded
+        return None
     return dict(binding.get_host_cpu_features())
+
+
+def _has_numba() -> bool:
+    """Without importing it, which takes longer than a model to load."""
+    if find_spec("numba") is None:
+        return False
+    try:
+        version = re.match(r"(\d+)\.(\d+)", metadata.version("numba"))
+    except metadata.PackageNotFoundError:
+        return False
+    return version is not None and tuple(map(int, version.groups())) >= _NUMBA
 
 
 def _lacking(engine: str, found: Mapping[str, bool] | None) -> str:
     if not NEEDED[engine]:
         return ""
     if found is None:
-        return "numba, which is not installed (pip install bitladder[runtime])"
+        oldest = ".".join(map(str, _NUMBA))
+        return f"numba, which is not installed, or older than {oldest} (pip install bitladder[runtime])"
     missing = [name for name in NEEDED[engine] if not found.get(name)]
     return f"{' and '.join(missing)}, which this processor has not" if missing else ""

@@ -17,16 +17,32 @@ NAME = "bitladder_answer"
 FILE = f"{NAME}.o"
 
 
+class CompilerError(RuntimeError):
+    """There is no machine code, and none can be made."""
+
+
 @once
 def load() -> Callable[..., None]:
-    """`sequence.answer` as a function of whole numbers; other threads run while it computes."""
+    """`sequence.answer` as a function of whole numbers; other threads run while it computes.
+
+    Raises:
+        CompilerError: numba, or its LLVM, does not make it on this computer or in this environment.
+    """
+    try:
+        return _linked(_code())
+    except Exception as error:  # whatever a compiler may raise that is broken, or told not to compile
+        what, *_ = str(error).splitlines() or [""]
+        raise CompilerError(f"the kernels do not compile here: {type(error).__name__}: {what}") from error
+
+
+def _code() -> bytes:
     code = cache.read(FILE)
     if code is None:
         from pipeline.packing.kernels import sequence  # with it, numba
 
         code = sequence.machine_code(NAME)
         cache.keep(FILE, code)
-    return _linked(code)
+    return code
 
 
 def _linked(code: bytes) -> Callable[..., None]:

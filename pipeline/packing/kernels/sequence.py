@@ -9,6 +9,7 @@ import numba
 import numpy as np
 from llvmlite import binding
 from numba import types
+from numba.core import config
 
 from pipeline.packing.kernels import encoder, floats, linear, tables
 from pipeline.packing.kernels.compiling import OPTIONS, arrays, floats_at
@@ -94,8 +95,11 @@ def machine_code(name: str) -> bytes:
     not raised here.
 
     Raises:
-        RuntimeError: this version of numba makes code that only runs where numba is.
+        RuntimeError: this version of numba makes code that only runs where numba is, or numba is told of
+            another processor: LLVM would end the process at the first instruction that it lacks.
     """
+    if config.CPU_NAME is not None or config.CPU_FEATURES is not None:
+        raise RuntimeError("NUMBA_CPU_NAME or NUMBA_CPU_FEATURES is set; kernels are made for this processor")
     signature = types.void(*[types.intp] * NUM_ARGUMENTS)
     made = numba.cfunc(signature, **OPTIONS)(answer)
     module = binding.parse_assembly(made.inspect_llvm())

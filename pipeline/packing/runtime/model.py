@@ -9,7 +9,7 @@ Shapes: B sequences, S tokens, L labels.
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -74,12 +74,11 @@ class Model:
     """
 
     def __init__(self, arrays: reading.Arrays, config: dict[str, Any], engine: Choice, threads: int) -> None:
-        from pipeline.packing.kernels import machine_code  # with it, LLVM
         from pipeline.packing.runtime.records import Records
 
         self.config, self.engine, self.threads = config, engine, threads
+        self._run = _compiled()
         self._records = Records(arrays, config, engine.engine)
-        self._run = machine_code.load()
         self._own = threading.local()
         self._pools: dict[int, ThreadPoolExecutor] = {}  # by process: a fork has no threads of its parent's
 
@@ -183,6 +182,15 @@ class _Room:
         self.x_at, self.room_at = int(self._x.ctypes.data), int(self._room.ctypes.data)
         self.mask = np.empty(length, np.float32)
         self.found = np.empty(length * num_outputs, np.float32)
+
+
+def _compiled() -> Callable[..., None]:
+    from pipeline.packing.kernels import machine_code  # with it, LLVM
+
+    try:
+        return machine_code.load()
+    except machine_code.CompilerError as error:
+        raise support.UnsupportedError(str(error)) from error
 
 
 def _whole(values: ArrayLike, name: str) -> Whole:
