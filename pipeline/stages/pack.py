@@ -31,12 +31,15 @@ def run(params: Params, rung: str | None = None) -> None:
 
     Raises:
         IntegrityError: the trained rung or the data are not what their manifests say.
+        EngineError: BITLADDER_ENGINE names an engine that there is not.
         ValueError: there is no such rung, a value cannot be stored exactly, or the outputs do not agree.
     """
+    from pipeline.packing.kernels import engines
     from pipeline.packing.writing import pack
 
     if rung not in params.deliver:
         raise ValueError(f"deliver: no rung {rung!r}; known: {params.deliver}")
+    engines.choose()  # a wrong one is found before the work, not after it
     source = paths.model_dir(rung)
     check_record(source, files.verify(source))
     with files.publish(paths.packed_dir(rung)) as folder:
@@ -74,11 +77,11 @@ def compare(task: Task, trained_folder: Path, packed_folder: Path) -> dict[str, 
     split = tasks.rows(tasks.read(read_split(plain, name), task, packed_folder))
     trained: Any = load_bert(trained_folder)
     packed: Any = load_unpublished(packed_folder)
+    has_kernels = packed.answered_by.engine != TORCH
     trained_NL = logits(trained.to(device()), split)
     runner, packed.runner = packed.runner, None
     packed_NL = logits(packed.to(device()), split)
     packed.to("cpu").runner = runner
-    has_kernels = packed.answered_by.engine != TORCH
     found = [trained_NL, packed_NL, *([logits(packed, split)] if has_kernels else [])]
     if not all(np.isfinite(one).all() for one in found):
         raise ValueError(
@@ -104,23 +107,31 @@ def compare(task: Task, trained_folder: Path, packed_folder: Path) -> dict[str, 
 
 
 def _agreement(trained_NL: Any, other_NL: Any, *, is_regression: bool) -> dict[str, float | None]:
-    """Of a question's window there are two labels: the first token of the answer and the last."""
+    """Of a question's window there are two labels: the first token of the answer and the last.
+
+    The mean is of what the trained rung says: on padding all agree, however much there is of it.
+    """
     import numpy as np
 
     same = (trained_NL.argmax(axis=-1) == other_NL.argmax(axis=-1)).reshape(len(trained_NL), -1).all(axis=1)
     differences = np.abs(trained_NL - other_NL)
     return {
         "largest_logit_difference": float(differences.max()),
-        "mean_logit_difference": float(differences.mean()),
+        "mean_logit_difference": float(_without_padding(differences, trained_NL).mean()),
         "label_agreement": None if is_regression else float(same.mean()),
     }
 
 
 def _spread(logits_NL: Any) -> float:
-    """Standard deviation of what is no padding of a question's window."""
+    """Standard deviation."""
+    return float(_without_padding(logits_NL, logits_NL).std())
+
+
+def _without_padding(values_NL: Any, logits_NL: Any) -> Any:
+    """Values, in one row, where these logits are not those of padding of a question's window."""
     from pipeline.modeling.outputs import PADDING
 
-    return float(logits_NL[logits_NL != PADDING].std())
+    return values_NL[logits_NL != PADDING]
 
 
 def refuse_disagreement(rung: str, agreement: dict[str, Any]) -> None:
