@@ -82,7 +82,10 @@ def _load_kernels(trained: Any) -> bool:
         return False
     from pipeline.packing.kernels import machine_code  # with it, LLVM
 
-    machine_code.load()
+    try:
+        machine_code.load()
+    except machine_code.CompilerError:  # torch answers there
+        return False
     return True
 
 
