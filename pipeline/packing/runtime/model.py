@@ -28,6 +28,12 @@ Floats = NDArray[np.float32]
 Whole = NDArray[np.int64]
 
 
+class ThreadsError(ValueError):
+    """BITLADDER_THREADS asks for what there is not."""
+
+    exit_code = 2
+
+
 def load(folder: Path | str, *, threads: int | None = None) -> "Model":
     """The model of a published packed folder; `threads`: as `num_threads` says unless given.
 
@@ -36,7 +42,7 @@ def load(folder: Path | str, *, threads: int | None = None) -> "Model":
         FormatError: a tensor is missing, left over, misshapen, or holds what packing cannot write.
         UnsupportedError: the kernels do not run this model, or not on this computer.
         EngineError: BITLADDER_ENGINE names an engine that there is not.
-        ValueError: BITLADDER_THREADS is no number.
+        ThreadsError: BITLADDER_THREADS is no number from 1 on.
     """
     config = reading.read_config(Path(folder))
     engine = support.engine()
@@ -48,14 +54,15 @@ def num_threads(environment: Mapping[str, str] = os.environ, *, otherwise: int |
     else one for each core.
 
     Raises:
-        ValueError: BITLADDER_THREADS is no number from 1 on.
+        ThreadsError: BITLADDER_THREADS is no number from 1 on.
     """
     asked = environment.get(THREADS, "").strip()
     if asked and not (asked.isdecimal() and int(asked) > 0):
-        raise ValueError(f"{THREADS}: {asked!r}; a number from 1 on is right")
+        raise ThreadsError(f"{THREADS}: {asked!r}; a number from 1 on is right")
     if asked or otherwise:
         return int(asked or otherwise or 1)
-    common = environment.get("OMP_NUM_THREADS", "")
+    # Behind a comma are the numbers for threads that threads start.
+    common = environment.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     return int(common) if common.isdecimal() and int(common) else num_cores()
 
 
