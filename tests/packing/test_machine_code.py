@@ -59,6 +59,16 @@ def test_a_folder_that_others_may_write_is_not_trusted(kernels: Path) -> None:
     assert cache.read("answer") is None
 
 
+def test_a_user_without_a_home_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", home)
+    cache.keep("answer", b"code")
+    assert cache.read("answer") is None
+
+
 def test_a_full_disk_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(source: str, target: Path) -> None:
         raise OSError(28, "No space left on device")

@@ -18,12 +18,12 @@ _SIZE = hashlib.sha256().digest_size
 
 
 def folder() -> Path | None:
-    """The folder, made if it was not there; None where it is not this user's alone to write."""
-    path = base() / digest()
+    """The folder, made if it was not there; None where that cannot be, or others may write there."""
     try:
+        path = base() / digest()
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.stat()
-    except OSError:
+    except (OSError, RuntimeError):
         return None
     # What lies there is run: it must be nobody else's to write.
     is_ours = not hasattr(os, "getuid") or (found.st_uid == os.getuid() and not found.st_mode & 0o022)
@@ -31,7 +31,7 @@ def folder() -> Path | None:
 
 
 def base() -> Path:
-    """In the user's folder for caches."""
+    """In the user's folder for caches. Raises RuntimeError where the user has no home."""
     home = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(home) if os.path.isabs(home) else Path.home() / ".cache") / "bitladder" / "kernels"
 
