@@ -55,7 +55,7 @@ def ratio(own: Cell, rival: Cell) -> Middle:
 
 @dataclass(frozen=True)
 class Bar:
-    """What issue 5 asks of one of our engines, with 1 thread.
+    """One of the bars that were set: of one of our engines, with 1 thread.
 
     Attributes:
         shape: rows x tokens; where `what` is the first answer, of that answer.

@@ -5,7 +5,7 @@
 The weights are random: the size depends on the shape alone. Packed are all tables, the encoder and the
 pooler; scales, biases and norms are half-precision numbers, the head is in 32 bits. A rung's `granularity`
 says what shares a scale: a row, or a matrix as in ladder=bit. Ternary codes, of 2 bits, are written five to
-a byte. The bars are issue 5's, for BERT-base; that of 1 bit is met with a scale per matrix, not per row.
+a byte. The bars that were set are for BERT-base; that of 1 bit is met with a scale per matrix, not per row.
 """
 
 import argparse

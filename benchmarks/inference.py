@@ -1,6 +1,6 @@
 """A packed model's speed beside that of the engines one would take instead, on one machine, in turns.
 
-    pip install -e '.[runtime,bench]'
+    pip install -e '.[bench]' --constraint constraints.txt
     python benchmarks/inference.py [--model base mini] [--shapes 1x16,1x128,32x128] [--engines w1a8,w1a1]
                                    [--threads 1 2] [--rounds 9] [--starts 2] [--json]
 
@@ -290,6 +290,22 @@ def _shape(text: str) -> Shape:
     return int(rows), int(tokens)
 
 
+def number_from_0(text: str) -> int:
+    """Raises ArgumentTypeError."""
+    return _number(text, least=0)
+
+
+def number_from_1(text: str) -> int:
+    """Raises ArgumentTypeError."""
+    return _number(text, least=1)
+
+
+def _number(text: str, *, least: int) -> int:
+    if not (text.isdecimal() and int(text) >= least):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
+    return int(text)
+
+
 def engines_of(text: str) -> list[Engine]:
     """Names with commas between them. Raises ArgumentTypeError."""
     names = text.split(",")
@@ -305,9 +321,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--shapes", type=shapes_of, default="1x16,1x128,32x128")
     parser.add_argument("--engines", type=engines_of, default=",".join(ENGINES))
-    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--starts", type=int, default=2, help="more processes, for first answers of 1 thread")
+    parser.add_argument("--threads", nargs="+", type=number_from_1, default=[1, 2])
+    parser.add_argument("--rounds", type=number_from_1, default=9)
+    parser.add_argument(
+        "--starts", type=number_from_0, default=2, help="more processes, for first answers of 1 thread"
+    )
     parser.add_argument("--remake", action="store_true", help="make the models' files again")
     parser.add_argument("--json", action="store_true", help="one JSON document, for programs")
     return parser.parse_args()

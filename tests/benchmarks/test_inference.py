@@ -161,6 +161,16 @@ def test_a_shape_that_is_none_is_refused(wrong: str) -> None:
         inference.shapes_of(wrong)
 
 
+@pytest.mark.parametrize("wrong", ["--rounds=0", "--threads=0", "--starts=-1", "--rounds=x"])
+def test_a_number_that_is_none_is_refused_before_anything_is_made(
+    wrong: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["inference.py", wrong])
+    with pytest.raises(SystemExit, match="2"):
+        inference.main()
+    assert "is no whole number from" in capsys.readouterr().err
+
+
 def test_choices_are_lists_with_commas() -> None:
     assert inference.shapes_of("1x16,32x128") == [(1, 16), (32, 128)]
     assert [engine.name for engine in inference.engines_of("w1a1,torch-fp32")] == ["w1a1", "torch-fp32"]
