@@ -64,11 +64,16 @@ def tokenize(texts: list[str], pairs: list[str] | None, folder: Path, *, max_len
 def read_tokenizer(folder: Path) -> "Tokenizer":
     """A model folder's tokenizer, which pads nothing by itself.
 
-    Raises ValueError when it pads with another id than 0: masks and padding rely on it.
+    Raises ValueError when tokenizer.json is not there or is none, and when it pads with another id than 0:
+    masks and padding rely on it.
     """
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    path = folder / "tokenizer.json"
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises no class of its own
+        raise ValueError(f"{path}: {error}; a tokenizer that tokenizers saved is right") from None
     if tokenizer.id_to_token(0) != "[PAD]":
         raise ValueError(f"{folder}: token 0 is {tokenizer.id_to_token(0)!r}; a BERT tokenizer has [PAD]")
     tokenizer.no_padding()

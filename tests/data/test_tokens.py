@@ -1,5 +1,6 @@
 """What is tokenized without transformers is what transformers makes of it, and needs neither it nor torch."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer, BertConfig
 
 from pipeline.data.cutting import OUTSIDE, cut
-from pipeline.data.tokens import padded, tokenize
+from pipeline.data.tokens import padded, read_tokenizer, tokenize
 
 ROOT = Path(__file__).parents[2]
 WORDS = [*NOUNS, *VERBS, "the", "dogs", ".", "Dog", "café", "\u200b", "\x00", "漢字", "don't", "[SEP]", "  "]
@@ -67,6 +68,15 @@ def test_windows_are_transformers_own(  # type: ignore[no-untyped-def]
         is_context = [one == 1 for one in wanted.sequence_ids(number)]
         np.testing.assert_array_equal(own[is_context], np.array(offsets)[is_context].reshape(-1, 2))
         assert (own[[not one for one in is_context]] == OUTSIDE).all()
+
+
+@pytest.mark.parametrize("written", [None, "", "{}", '{"model": 1}'])
+def test_a_tokenizer_that_is_none_is_named(tmp_path: Path, written: str | None) -> None:
+    path = tmp_path / "tokenizer.json"
+    if written is not None:
+        path.write_text(written)
+    with pytest.raises(ValueError, match=rf"^{re.escape(str(path))}: .+; a tokenizer"):
+        read_tokenizer(tmp_path)
 
 
 def test_batches_are_padded_to_their_longest() -> None:
