@@ -84,3 +84,19 @@ def test_doctor_says_engine_and_versions(capsys: pytest.CaptureFixture[str]) -> 
     shown = capsys.readouterr().out
     assert "engine     torch: BITLADDER_ENGINE asks for it" in shown
     assert f"torch {found['versions']['torch']}" in shown
+
+
+def test_doctor_says_what_is_not_known_and_not_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(engines.VARIABLE, raising=False)
+    monkeypatch.setattr(engines, "features", lambda: None)
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    found = doctor.findings()
+    assert set(found["features"].values()) == {None}
+    assert found["cache"] is None
+    assert found["reason"].endswith("; torch and transformers not installed (pip install 'bitladder[train]')")
+    doctor.main(as_json=False)
+    shown = capsys.readouterr().out
+    assert "processor  not known without numba\n" in shown
+    assert "cache      none: engine torch has no kernels\n" in shown

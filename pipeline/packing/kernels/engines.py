@@ -85,6 +85,6 @@ def _lacking(engine: str, found: Mapping[str, bool] | None) -> str:
         return ""
     if found is None:
         oldest = ".".join(map(str, _NUMBA))
-        return f"numba, which is not installed, or older than {oldest} (pip install bitladder[runtime])"
+        return f"numba, which is not installed, or older than {oldest} (pip install 'bitladder[runtime]')"
     missing = [name for name in NEEDED[engine] if not found.get(name)]
     return f"{' and '.join(missing)}, which this processor has not" if missing else ""
