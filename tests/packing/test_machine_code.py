@@ -69,6 +69,27 @@ def test_a_user_without_a_home_keeps_nothing(monkeypatch: pytest.MonkeyPatch) ->
     assert cache.read("answer") is None
 
 
+def test_a_folder_that_cannot_be_written_is_read(kernels: Path) -> None:
+    cache.keep("answer", b"code")
+    kernels.chmod(0o500)
+    cache.keep("other", b"code")
+    assert cache.read("answer") == b"code"
+
+
+@pytest.mark.parametrize(("owner", "wanted"), [(0, b"code"), (4242, None)])
+def test_a_folder_of_root_is_trusted_and_of_others_not(
+    owner: int, wanted: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root gives files away")
+    cache.keep("answer", b"code")
+    folder = cache.folder()
+    assert folder is not None
+    os.chown(folder, owner, -1)
+    monkeypatch.setattr(os, "getuid", lambda: 1717)
+    assert cache.read("answer") == wanted
+
+
 def test_a_full_disk_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(source: str, target: Path) -> None:
         raise OSError(28, "No space left on device")

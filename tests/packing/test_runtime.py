@@ -196,6 +196,19 @@ def test_mask_and_segments_may_be_left_out(made: Make) -> None:
     np.testing.assert_array_equal(loaded.logits(ids.astype(np.int32)), full)
 
 
+def test_ids_are_checked_and_read_once(made: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread may write to what it gave."""
+    loaded, ids = runtime.load(made(W1A8)), np.full((2, 4), 5)
+    wanted, check = loaded.logits(ids), loaded._check
+
+    def changing(*given: NDArray[np.int64]) -> None:
+        check(*given)
+        ids.fill(10**6)
+
+    monkeypatch.setattr(loaded, "_check", changing)
+    np.testing.assert_array_equal(loaded.logits(ids), wanted)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

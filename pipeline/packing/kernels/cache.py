@@ -18,7 +18,7 @@ _SIZE = hashlib.sha256().digest_size
 
 
 def folder() -> Path | None:
-    """The folder, made if it was not there; None where that cannot be, or others may write there."""
+    """The folder, made if it was not there; None where that cannot be, or others but root may write there."""
     try:
         path = base() / digest()
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -26,8 +26,8 @@ def folder() -> Path | None:
     except (OSError, RuntimeError):
         return None
     # What lies there is run: it must be nobody else's to write.
-    is_ours = not hasattr(os, "getuid") or (found.st_uid == os.getuid() and not found.st_mode & 0o022)
-    return path if is_ours and os.access(path, os.W_OK) else None
+    is_ours = not hasattr(os, "getuid") or (found.st_uid in (0, os.getuid()) and not found.st_mode & 0o022)
+    return path if is_ours else None
 
 
 def base() -> Path:

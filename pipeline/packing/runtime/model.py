@@ -204,4 +204,4 @@ def _whole(values: ArrayLike, name: str) -> Whole:
     found = np.asarray(values)
     if found.ndim != 2 or found.dtype.kind not in "iub":
         raise ValueError(f"{name}: whole numbers [B, S] are needed, not {found.dtype}{list(found.shape)}")
-    return np.ascontiguousarray(found, np.int64)
+    return np.array(found, np.int64, order="C")  # a copy: what is checked must be what is read
