@@ -19,10 +19,10 @@ import torch
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from tiny_rung import batch, save_rung
+from with_kernels import has_kernels
 
 from pipeline import files
 from pipeline.packing import model
-from pipeline.packing.kernels import engines
 from pipeline.packing.writing import pack
 from pipeline.quantizers.choose import Precision
 
@@ -39,9 +39,6 @@ TRAINING = {
     "scikit-learn",
     "scipy",
 }
-has_kernels = pytest.mark.skipif(
-    engines.chosen("", engines.features()).engine == engines.TORCH, reason="no kernels for this processor"
-)
 # In a fresh process these packages are not there: whoever looks for them finds nothing.
 WITHOUT = """
 import sys
@@ -163,7 +160,7 @@ def test_a_packed_model_answers_with_the_runtime_alone(packed: Path) -> None:
     said = alone(code, json.dumps({name: values.tolist() for name, values in ids.items()}))
     with torch.no_grad():
         expected = model.load(packed / "w1a8")(**ids).logits
-    # The tolerances, and why these: test_runtime.py.
+    # The tolerances, and why these: packed_models.py.
     np.testing.assert_allclose(np.array(json.loads(said)), expected.numpy(), rtol=0, atol=1e-3)
 
 

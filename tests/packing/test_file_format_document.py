@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 import torch
 from document_arithmetic import Model
+from packed_models import Make, inputs
 from pydantic import BaseModel
-from test_runtime import Make, inputs
-from test_runtime import made as made
 from tiny_rung import batch
 
 from pipeline.modeling.outputs import logits_of

@@ -6,13 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from with_kernels import has_kernels
 
-from pipeline.packing.kernels import cache, engines
+from pipeline.packing.kernels import cache
 
 ROOT = Path(__file__).parents[2]
-needs_kernels = pytest.mark.skipif(
-    engines.chosen("", engines.features()).engine == engines.TORCH, reason="no kernels for this processor"
-)
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +107,7 @@ def test_what_the_environment_tells_the_compiler_is_in_the_folders_name(
     assert cache.digest() != usual
 
 
-@needs_kernels
+@has_kernels
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -131,7 +129,7 @@ def test_where_the_kernels_do_not_compile_the_process_goes_on_and_says_so(change
     assert said in done.stdout
 
 
-@needs_kernels
+@has_kernels
 def test_a_process_that_finds_the_code_imports_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME")
     code = (

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from packed_models import ANSWERING
 from safetensors.torch import load_file
 from tiny_rung import batch
 from torch import Tensor
@@ -283,16 +284,6 @@ def test_transformers_without_our_package_refuses_the_folder(packed: Path, name:
     assert ran.returncode != 0
     assert "bitladder" in ran.stderr.splitlines()[-1] + ran.stderr
     assert "ValueError" in ran.stderr
-
-
-ANSWERING = {
-    "max_length": 16,
-    "doc_stride": 4,
-    "max_question_length": 6,
-    "max_answer_length": 5,
-    "unanswerable": True,
-    "no_answer_threshold": 0.5,
-}
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_runtime import PRECISIONS, Make, made, named
+from packed_models import PRECISIONS, Make, named
 from tiny_rung import NOUNS
 from transformers import AutoModelForQuestionAnswering
+from with_kernels import has_kernels
 
 import pipeline.packing
 from pipeline.packing import predict
@@ -17,7 +18,6 @@ from pipeline.packing.kernels import engines
 from pipeline.packing.runtime import UnsupportedError
 from pipeline.quantizers.choose import Precision
 
-assert made  # a fixture
 assert pipeline.packing  # tells transformers about packed folders
 ROOT = Path(__file__).parents[2]
 
@@ -49,9 +49,6 @@ def test_control_characters_of_a_label_do_not_reach_the_terminal() -> None:
 
 
 HEAVY = ("torch", "transformers", "pandas", "sklearn", "mlflow")
-has_kernels = pytest.mark.skipif(
-    engines.chosen("", engines.features()).engine == engines.TORCH, reason="no kernels for this processor"
-)
 
 
 @has_kernels
@@ -78,7 +75,7 @@ def test_a_process_that_predicts_imports_no_torch(made: Make, answering: bool) -
 def test_kernels_and_torch_predict_alike(
     made: Make, precision: Precision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By up to a value that a rounding takes over a threshold between codes: see test_runtime.py."""
+    """By up to a value that a rounding takes over a threshold between codes: see packed_models.py."""
     folder, texts = (
         str(made(precision)),
         [f"the {noun} sees a {other} ." for noun in NOUNS for other in NOUNS],

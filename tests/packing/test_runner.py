@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from test_runtime import PRECISIONS, Make, agree, inputs, made, named
+from packed_models import PRECISIONS, Make, agree, inputs, named
 from torch import Tensor, nn
+from with_kernels import has_kernels
 
 from pipeline.modeling.outputs import logits_of
 from pipeline.packing import model, runtime
@@ -22,10 +23,7 @@ from pipeline.packing.kernels import engines
 from pipeline.packing.runtime.model import Model, ThreadsError, num_threads
 from pipeline.quantizers.choose import Precision
 
-assert made  # a fixture
-pytestmark = pytest.mark.skipif(
-    engines.chosen("", engines.features()).engine == engines.TORCH, reason="no kernels for this processor"
-)
+pytestmark = has_kernels
 W1A8, W1A4, W1A1 = PRECISIONS[:3]
 
 
@@ -61,7 +59,7 @@ def by_torch(folder: Path, found: dict[str, Tensor]) -> Any:
 
 @pytest.mark.parametrize("precision", [*PRECISIONS[:4], PRECISIONS[8]], ids=named)
 def test_the_kernels_answer_whoever_asks(made: Make, asked: list[int], precision: Precision) -> None:
-    """The runtime, to the last bit; the torch layers, as test_runtime.py explains it."""
+    """The runtime, to the last bit; the torch layers, as packed_models.py explains it."""
     folder, found = made(precision), given()
     loaded = transformers.AutoModelForSequenceClassification.from_pretrained(folder)
     logits = loaded(**found).logits  # without no_grad: nothing of a packed model wants gradients

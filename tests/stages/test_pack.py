@@ -7,6 +7,7 @@ import pytest
 import tiny_project
 from made_up import params
 from safetensors.torch import load_file, save_file
+from with_kernels import has_kernels
 
 from pipeline import files, paths, record
 from pipeline.modeling.outputs import PADDING
@@ -43,9 +44,7 @@ def test_outputs_are_the_trained_rungs_on_the_whole_validation_split(project: Pa
     }
 
 
-@pytest.mark.skipif(
-    engines.chosen("", engines.features()).engine == engines.TORCH, reason="no kernels for this processor"
-)
+@has_kernels
 @pytest.mark.parametrize("rung", ["w1a8", "w1a4", "w1a1", "w1"])
 def test_the_kernels_are_compared_with_the_trained_rung_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rung: str, capsys: pytest.CaptureFixture[str]
