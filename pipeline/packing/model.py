@@ -85,7 +85,6 @@ class PackedBert(BertPreTrainedModel):
     def __init__(self, config: BitladderBertConfig, *arguments: Any, **options: Any) -> None:
         config._attn_implementation = attention.NAME  # the one that quantizes both products' inputs
         super().__init__(config, *arguments, **options)
-        self.runner = Runner()
         if width_of(config) != 1:
             narrow(cast("Any", self))
         quantize(cast("Any", self), precision_of(config))
@@ -96,6 +95,7 @@ class PackedBert(BertPreTrainedModel):
                 self.set_submodule(name, PackedLinear(layer, stored=_stored(layer, config)))
             elif isinstance(layer, QuantizedEmbedding):
                 self.set_submodule(name, PackedEmbedding(layer, stored=_stored(layer, config)))
+        self.runner = Runner(runner.kinds(self))
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *arguments: Any, **options: Any) -> Any:
@@ -149,9 +149,7 @@ class PackedBert(BertPreTrainedModel):
         model = self.runner.model(self, self._said)
         if model is not None:
             return model.engine
-        return Choice(
-            engines.TORCH, self.runner.reason or "it trains, wants gradients, or a layer is watched"
-        )
+        return Choice(engines.TORCH, self.runner.reason or "it trains, wants gradients, or is watched")
 
     def _by_kernels(
         self, input_ids: Any, attention_mask: Any, token_type_ids: Any, asked: dict[str, Any]

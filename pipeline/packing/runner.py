@@ -3,10 +3,12 @@
 The kernels give logits, and nothing on the way to them. So the model's own torch layers answer
 
     in training mode, where a parameter wants gradients, and where somebody watches a layer by a hook;
+    where a layer is of another kind than the loaded model's, or has a forward of its own;
     on another device than the CPU, in another dtype than float32, and while torch traces or compiles;
     where hidden states or attentions are asked for, where embeddings or positions are given;
     where masks are not [B, S], and where an input is none at all: torch then says what is wrong with it;
-    of models that have no kernel, and on computers that have none (`runtime.support`, BITLADDER_ENGINE).
+    of models that have no kernel, and on computers that have none (`runtime.support`, BITLADDER_ENGINE);
+    of tensors made in inference mode, which count no changes.
 
 What the kernels read is made of the model's own tensors when it is first asked, and made anew when one of
 them has changed (changes through `tensor.data` alone cannot be seen). The model holds both: its codes as
@@ -16,8 +18,9 @@ Shapes: B sequences, S tokens, L labels.
 """
 
 import operator
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -36,15 +39,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _State:
-    """A torch model's tensors, where each lies and how often it was written to."""
+    """A torch model's modules and tensors, where each of these lies and how often it was written to."""
 
+    modules: list[nn.Module]
     tensors: list[Tensor]
     places: list[int]
     versions: list[int]
 
     def is_of(self, other: "_State") -> bool:
         alike = self.places == other.places and self.versions == other.versions
-        return alike and all(map(operator.is_, self.tensors, other.tensors))
+        return alike and _are_same(self.tensors, other.tensors) and _are_same(self.modules, other.modules)
+
+
+def _are_same(ones: Sequence[object], others: Sequence[object]) -> bool:
+    return len(ones) == len(others) and all(map(operator.is_, ones, others))
 
 
 @dataclass(frozen=True)
@@ -60,17 +68,22 @@ class _Made:
 
 
 class Runner:
-    """The kernels beside one torch model. Safe to call from several threads; a copied model gets its own."""
+    """The kernels beside one torch model. Safe to call from several threads; a copied model gets its own.
 
-    def __init__(self) -> None:
+    Attributes:
+        kinds: of the model's modules by name, as it was built; the kernels do what these do.
+    """
+
+    def __init__(self, kinds: dict[str, type[nn.Module]]) -> None:
+        self.kinds = kinds
         self._made: _Made | None = None
-        self._making = threading.Lock()
+        self._locks: dict[int, threading.Lock] = {}  # by process: a fork has the locks of threads it has not
 
     def __deepcopy__(self, memo: Any) -> "Runner":
-        return Runner()
+        return Runner(self.kinds)
 
-    def __reduce__(self) -> tuple[type["Runner"], tuple[()]]:
-        return Runner, ()
+    def __reduce__(self) -> tuple[type["Runner"], tuple[dict[str, type[nn.Module]]]]:
+        return Runner, (self.kinds,)
 
     def model(self, owner: nn.Module, config: Callable[[], dict[str, Any]]) -> Model | None:
         """The owner, of this config.json, as the kernels read it; None where its torch layers are to answer.
@@ -80,10 +93,10 @@ class Runner:
         found = _state(owner)
         if found is None:
             return None
-        with self._making:
+        with self._locks.setdefault(os.getpid(), threading.Lock()):
             if self._made is None or not self._made.state.is_of(found):
                 self._made = None  # what it held is free before the next is made
-                self._made = _make(found, owner, config())
+                self._made = _make(found, owner, config(), self.kinds)
             return self._made.model
 
     @property
@@ -106,7 +119,10 @@ def logits(
         return None
     if not 0 < input_ids.shape[1] <= longest or not len(input_ids):
         return None
-    mask = None if attention_mask is None else (attention_mask != 0).numpy()
+    counted = None if attention_mask is None else attention_mask != 0
+    if counted is not None and type(counted) is not Tensor:  # simulated after all
+        return None
+    mask = None if counted is None else counted.numpy()
     if mask is not None and not mask.any(axis=1).all():
         return None
     segments = None if token_type_ids is None else token_type_ids.numpy()
@@ -125,13 +141,26 @@ def _state(owner: nn.Module) -> _State | None:
     modules = _modules(owner, [])
     if any(one.training for one in modules):
         return None
-    if any(one._forward_hooks or one._forward_pre_hooks for one in modules[1:]):
+    if any(_is_watched(one) for one in modules[1:]) or _watches_all():
         return None
     held = [held for one in modules for held in (one._parameters, one._buffers) if held]
     tensors = [tensor for own in held for tensor in own.values() if tensor is not None]
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         return None
-    return _State(tensors, [tensor.data_ptr() for tensor in tensors], _versions(tensors))
+    if any(tensor.is_inference() for tensor in tensors):  # it has no version
+        return None
+    places, versions = [tensor.data_ptr() for tensor in tensors], [tensor._version for tensor in tensors]
+    return _State(modules, tensors, places, versions)
+
+
+def _is_watched(module: nn.Module) -> bool:
+    """By a hook, or by what somebody has put in the place of its forward."""
+    return bool(module._forward_hooks or module._forward_pre_hooks or "forward" in module.__dict__)
+
+
+def _watches_all() -> bool:
+    """Whether there is a hook on every module there is."""
+    return bool(cast("Any", nn.modules.module)._has_any_global_hook())
 
 
 def _modules(module: nn.Module, found: list[nn.Module]) -> list[nn.Module]:
@@ -143,16 +172,26 @@ def _modules(module: nn.Module, found: list[nn.Module]) -> list[nn.Module]:
     return found
 
 
-def _versions(tensors: list[Tensor]) -> list[int]:
-    return [0 if tensor.is_inference() else tensor._version for tensor in tensors]
+def kinds(owner: nn.Module) -> dict[str, type[nn.Module]]:
+    """Of all modules in a model, by name."""
+    return {name: type(module) for name, module in owner.named_modules() if name}
 
 
-def _make(state: _State, owner: nn.Module, config: dict[str, Any]) -> _Made:
+def _make(
+    state: _State, owner: nn.Module, config: dict[str, Any], wanted: dict[str, type[nn.Module]]
+) -> _Made:
     """Raises EngineError."""
     try:
+        _check_kinds(kinds(owner), wanted)
         return _Made(state, _model(owner, config))
     except (UnsupportedError, FormatError) as error:  # torch runs what somebody has made of the model, too
         return _Made(state, None, str(error))
+
+
+def _check_kinds(found: dict[str, type[nn.Module]], wanted: dict[str, type[nn.Module]]) -> None:
+    for name in sorted(found.keys() | wanted.keys()):
+        if (here := found.get(name)) is not (there := wanted.get(name)):
+            raise UnsupportedError(f"{name}: is {here}; the model was built with {there}")
 
 
 def _model(owner: nn.Module, config: dict[str, Any]) -> Model:
@@ -167,7 +206,7 @@ def _model(owner: nn.Module, config: dict[str, Any]) -> Model:
     }
     wanted = {name: _in_memory(entry) for name, entry in layout.entries(config).items()}
     format.check_entries(found, wanted, source="the model's tensors")
-    arrays = Arrays(lambda name: tensors[name].numpy(), tensors, config)
+    arrays = Arrays(lambda name: tensors[name].numpy(), found, config)
     return Model(arrays, config, engine, num_threads(otherwise=torch.get_num_threads()))
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import multiprocessing
+import os
 import pickle
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -15,10 +16,11 @@ import torch
 import transformers
 from packed_models import PRECISIONS, Make, agree, inputs, named
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from with_kernels import has_kernels
 
 from pipeline.modeling.outputs import logits_of
-from pipeline.packing import model, runtime
+from pipeline.packing import model, runner, runtime
 from pipeline.packing.kernels import engines
 from pipeline.packing.runtime.model import Model, ThreadsError, num_threads
 from pipeline.quantizers.choose import Precision
@@ -137,6 +139,28 @@ def _shallower(loaded: Any) -> dict[str, Any]:
     return {}
 
 
+class _Doubling(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * super().forward(x)
+
+
+def _of_another_kind(loaded: Any) -> dict[str, Any]:
+    doubling = _Doubling(64, 3).requires_grad_(False)
+    doubling.load_state_dict(loaded.classifier.state_dict())
+    loaded.classifier = doubling.eval()
+    return {}
+
+
+def _with_another_activation(loaded: Any) -> dict[str, Any]:
+    loaded.bert.encoder.layer[1].intermediate.intermediate_act_fn = nn.SiLU().eval()
+    return {}
+
+
+def _with_a_forward_of_its_own(loaded: Any) -> dict[str, Any]:
+    loaded.classifier.forward = lambda x: x[..., :3]
+    return {}
+
+
 def _asks(**options: Any) -> Callable[[Any], dict[str, Any]]:
     return lambda loaded: options
 
@@ -154,6 +178,9 @@ IDS = given()["input_ids"]
         _watched,
         _narrowed,
         _shallower,
+        _of_another_kind,
+        _with_another_activation,
+        _with_a_forward_of_its_own,
         _asks(output_hidden_states=True),
         _asks(output_attentions=True),
         _asks(position_ids=torch.arange(17)[None]),
@@ -171,6 +198,33 @@ def test_the_torch_layers_answer_what_kernels_do_not(
     options = change(loaded)
     assert loaded(**{**given(), **options}).logits.shape[0] == 24
     assert asked == [24]
+
+
+def test_a_hook_on_all_modules_sees_them(made: Make, asked: list[int]) -> None:
+    loaded, seen = model.load(made(W1A8)), []
+    hook = nn.modules.module.register_module_forward_hook(lambda module, *_: seen.append(module))
+    try:
+        loaded(**given())
+    finally:
+        hook.remove()
+    assert asked == []
+    assert loaded.classifier in seen
+
+
+def test_tensors_that_count_no_changes_are_torchs(made: Make, asked: list[int]) -> None:
+    loaded = model.load(made(W1A8))
+    with torch.inference_mode():
+        loaded.classifier.bias = nn.Parameter(torch.zeros(3), requires_grad=False)
+        first = loaded(**given()).logits
+        loaded.classifier.bias.add_(1)
+        torch.testing.assert_close(loaded(**given()).logits, first + 1)
+    assert asked == []
+
+
+def test_a_mask_that_is_only_simulated_is_torchs(made: Make) -> None:
+    found, loaded = given(), runtime.load(made(W1A8))
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        assert runner.logits(loaded, found["input_ids"], found["attention_mask"], None, 17) is None
 
 
 @pytest.mark.parametrize(
@@ -257,6 +311,24 @@ def test_a_forked_process_has_threads_of_its_own(made: Make) -> None:
     results = context.Queue()
     child = context.Process(target=_ask, args=(loaded, found, results))
     child.start()
+    assert results.get(timeout=60) == first.tolist()
+    child.join()
+
+
+def _ask_torchs(loaded: Any, found: Any, results: Any) -> None:
+    results.put(loaded(**found).logits.tolist())
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_process_forked_while_a_thread_makes_the_kernels_own_does_not_wait_for_it(made: Make) -> None:
+    loaded, found = model.load(made(W1A8)), given()
+    first = loaded(**found).logits
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    child = context.Process(target=_ask_torchs, args=(loaded, found, results), daemon=True)
+    with loaded.runner._locks[os.getpid()]:
+        child.start()
     assert results.get(timeout=60) == first.tolist()
     child.join()
 

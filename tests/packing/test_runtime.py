@@ -20,7 +20,7 @@ from pipeline import files
 from pipeline.modeling.outputs import logits_of
 from pipeline.packing import format, model, runtime, tensors
 from pipeline.packing.kernels import cache, engines
-from pipeline.packing.runtime import UnsupportedError, layout
+from pipeline.packing.runtime import UnsupportedError, layout, reading
 from pipeline.packing.tensors import FormatError
 from pipeline.quantizers.choose import Precision
 
@@ -226,6 +226,20 @@ def test_a_file_that_was_not_packed_so_is_refused_by_name(
     _republish(folder, change)
     with pytest.raises(FormatError, match=said):
         runtime.load(folder)
+
+
+@pytest.mark.parametrize("change", [lambda found: found[:1], lambda found: found.astype(np.float64)])
+def test_an_array_that_is_not_what_was_checked_is_refused(
+    made: Make, change: Callable[[NDArray[Any]], NDArray[Any]]
+) -> None:
+    """The file was replaced after its header was read."""
+    folder = made(W1A8)
+    config = reading.read_config(folder)
+    arrays = reading.open_file(folder, config)
+    get = arrays._get
+    arrays._get = lambda name: change(get(name))
+    with pytest.raises(FormatError, match=f"{FFN}.bias: is .* now, and was F16"):
+        arrays.floats(f"{FFN}.bias")
 
 
 def test_one_flipped_bit_is_refused(made: Make) -> None:

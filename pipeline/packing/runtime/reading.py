@@ -1,6 +1,6 @@
 """The tensors of a packed model as arrays, of its file or of elsewhere, each checked before it is used."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ from pipeline import files
 from pipeline.packing import format, tensors
 from pipeline.packing.runtime import layout, support
 from pipeline.packing.stored_codes import FIVE_TRITS, as_two_bits
+from pipeline.packing.tensors import Entry, FormatError
 
+_DTYPES = {"uint8": "U8", "float16": "F16", "float32": "F32"}
 Floats = NDArray[np.float32]
 
 
@@ -51,15 +53,15 @@ class Arrays:
     """
 
     def __init__(
-        self, get: Callable[[str], NDArray[Any]], names: Iterable[str], config: dict[str, Any]
+        self, get: Callable[[str], NDArray[Any]], entries: Mapping[str, Entry], config: dict[str, Any]
     ) -> None:
-        """`get`: the tensor of a name, which is not copied where it need not be."""
-        self.names = frozenset(names)
-        self._get, self._matrices = get, layout.matrices(config)
+        """`get`: the tensor of a name, which is not copied where it need not be; of the checked `entries`."""
+        self.names = frozenset(entries)
+        self._get, self._entries, self._matrices = get, entries, layout.matrices(config)
 
     def codes(self, name: str) -> NDArray[np.uint8]:
         """The bytes [O, B] of a matrix or table; ternary codes always with 2 bits each."""
-        found: NDArray[np.uint8] = self._get(f"{name}{format.CODES}")
+        found: NDArray[np.uint8] = self._checked(f"{name}{format.CODES}")
         stored, num_codes = self._matrices[name]
         format.check_codes(name, found, stored, num_codes)
         return as_two_bits(found, num_codes) if stored == FIVE_TRITS else found
@@ -69,6 +71,14 @@ class Arrays:
         return np.broadcast_to(self.floats(f"{name}{format.SCALE}"), (num_rows,))
 
     def floats(self, name: str) -> Floats:
-        found = self._get(name)
+        found = self._checked(name)
         format.check_floats(name, found)
         return np.asarray(found, np.float32)
+
+    def _checked(self, name: str) -> NDArray[Any]:
+        """As its entry was: the file may have been replaced since."""
+        found, entry = self._get(name), self._entries[name]
+        if (_DTYPES.get(found.dtype.name), found.shape) != (entry.dtype, entry.shape):
+            said = f"{entry.dtype}{list(entry.shape)}"
+            raise FormatError(f"{name}: is {found.dtype}{list(found.shape)} now, and was {said}")
+        return found
