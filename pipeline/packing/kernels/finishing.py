@@ -133,7 +133,9 @@ def _gelu(code: Code, y: Value) -> Value:
     square = builder.fmul(x, x)
     above, below = polynomial(code, square, _ABOVE), polynomial(code, square, _BELOW)
     half = code.floats(0.5)
-    return builder.fmul(y, builder.fadd(builder.fdiv(builder.fmul(x, above), below), half))
+    found = builder.fmul(y, builder.fadd(builder.fdiv(builder.fmul(x, above), below), half))
+    # There the quotient is a rounding away from minus a half.
+    return builder.select(builder.fcmp_ordered("<=", y, code.floats(-_END)), code.floats(0.0), found)
 
 
 finish_plain, finish_residual = _finishing(NONE, residual=False), _finishing(NONE, residual=True)
