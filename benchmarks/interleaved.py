@@ -4,7 +4,7 @@ In one process their thread pools would spoil each other. Taking turns lets what
 slow all of them alike, so ratios within a round hold where seconds do not. With one thread, CPU time also
 leaves out the moments in which the core was somebody else's.
 
-A worker reads lines `{"steps": n}` and answers each with one line of JSON: what those steps took, and
+A worker reads lines of JSON, such as `{"steps": n}`, and answers each with one: what those steps took, and
 anything it wants to tell. It ends when its input does.
 """
 
@@ -39,16 +39,16 @@ def spread(values: Sequence[float]) -> Spread:
 
 @dataclass(frozen=True)
 class Worker:
-    """A process that takes steps when asked. RuntimeError, with the end of its output, tells that it died."""
+    """A process that works when asked. RuntimeError, with the end of its output, tells that it died."""
 
     name: str
     process: "subprocess.Popen[str]"
     output: IO[str]
 
-    def ask(self, steps: int) -> None:
+    def ask(self, **request: int) -> None:
         assert self.process.stdin is not None
         try:
-            self.process.stdin.write(json.dumps({"steps": steps}) + "\n")
+            self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
         except BrokenPipeError:
             raise self._died() from None
@@ -96,11 +96,11 @@ def take_turns(
     Warming up (imports, building, the first steps) is done by all at once.
     """
     for worker in workers:
-        worker.ask(warm_up)
+        worker.ask(steps=warm_up)
     answers = {worker.name: [worker.answer()] for worker in workers}
     for _ in range(rounds):
         for worker in workers:
-            worker.ask(steps)
+            worker.ask(steps=steps)
             answers[worker.name].append(worker.answer())
     return answers
 

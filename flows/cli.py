@@ -190,6 +190,18 @@ def inspect(folder: Folder, as_json: Json = False) -> None:
 
 
 @app.command()
+def doctor(as_json: Json = False) -> None:
+    """Show which kernels run packed models on this computer, and why.
+
+    BITLADDER_ENGINE chooses: lookup, dot_products or torch. BITLADDER_THREADS says how many sequences are
+    computed at a time; without it OMP_NUM_THREADS, else one for each core (in transformers, torch's number).
+    """
+    from pipeline.packing import doctor
+
+    raise typer.Exit(doctor.main(as_json))
+
+
+@app.command()
 def predict(
     folder: Folder,
     text: Annotated[str, typer.Argument(help="The sentence, or the question.")],
@@ -237,13 +249,24 @@ def main() -> None:
 def _exit_code(error: Exception) -> int:
     from pipeline.files import IntegrityError
 
+    if _not_installed(error):
+        return 2
     return 4 if isinstance(error, IntegrityError) else int(getattr(error, "exit_code", 1))
 
 
 def _said(error: Exception) -> str:
     """Our own failures (ValueError, RuntimeError and their kin) speak for themselves."""
+    if package := _not_installed(error):
+        extra = "runtime" if package in ("numba", "llvmlite") else "train"
+        return f"bitladder: this needs {package}, which is not installed: pip install 'bitladder[{extra}]'"
     kind = "" if isinstance(error, ValueError | RuntimeError) else f"{type(error).__name__}: "
     return f"bitladder: {kind}{error}"
+
+
+def _not_installed(error: Exception) -> str | None:
+    """Whose package it is that an import did not find, unless it is our own."""
+    package = (error.name or "").split(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    return package if package not in ("", "flows", "pipeline") else None
 
 
 if __name__ == "__main__":

@@ -6,8 +6,12 @@ the person has set already stays as it is.
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pipeline import params, paths
+from pipeline import paths
+
+if TYPE_CHECKING:
+    from pipeline import params
 
 SILENT = {
     "DO_NOT_TRACK": "1",
@@ -46,7 +50,7 @@ def prepare() -> None:
     _set_unless_set({**SILENT, **NO_PICKLE, **IMPATIENT, **PATIENT_THREADS, **home})
 
 
-def stay_offline_unless(settings: params.Params) -> None:
+def stay_offline_unless(settings: "params.Params") -> None:
     """Keep Hugging Face's libraries from the network unless the data or the model comes from the hub."""
     if "hub" not in (settings.data.source, settings.model.source):
         _set_unless_set(OFFLINE)

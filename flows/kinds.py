@@ -30,7 +30,14 @@ CODE = (
 )
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
 QUANTIZERS = ("weight_quantizer", "group_size", "activation_quantizer", "attention")
-VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "BITLADDER_KERNELS")
+VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "CUDA_VISIBLE_DEVICES",
+    "BITLADDER_KERNELS",
+    "BITLADDER_ENGINE",
+    "BITLADDER_THREADS",
+)
 
 
 def key(params: Params, name: str) -> str:

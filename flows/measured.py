@@ -15,6 +15,8 @@ from pipeline.ladder.cost import Rehearsed, Rows, undisturbed
 from pipeline.params import Params
 
 Answers = Mapping[str, Mapping[str, Any]]
+# Over the rows that `pack` compares on; the last one where kernels run the rung.
+PASSES = ("scoring", "packed_scoring", "kernel_scoring")
 
 
 @dataclass(frozen=True)
@@ -107,11 +109,12 @@ def _rehearsed(answer: Mapping[str, Any], tokens: float | None) -> Rehearsed:
     plain = [number for number in range(len(steps)) if number != written]
     own_steps, own_widths = [steps[n] for n in plain], [widths[n] for n in plain]
     own_tokens = tokens if tokens and "widths" in answer else 1
-    scored, packed = (_per_row(answer, name, threads) for name in ("scoring", "packed_scoring"))
+    per_row = {name: _per_row(answer, name, threads) for name in PASSES}
+    asked = "kernel_scoring" if answer["gpu_mib"] is None else "packed_scoring"
     start = undisturbed(answer["start_seconds"])
     return Rehearsed(
         seconds_per_step=cost.seconds_per_step(own_steps, own_widths, own_tokens) if own_steps else 0.0,
-        seconds_per_row=scored,
+        seconds_per_row=per_row["scoring"],
         other_seconds=start + _beside_steps(answer),
         peak_mib=answer["peak_mib"],
         gpu_mib=answer["gpu_mib"],
@@ -120,7 +123,8 @@ def _rehearsed(answer: Mapping[str, Any], tokens: float | None) -> Rehearsed:
         share=_share(answer),
         seconds_per_state=_longer(steps[written], own_steps) if written < len(steps) else 0.0,
         pack_seconds=start + _beside_rows(answer),
-        packed_seconds_per_row=packed,
+        packed_seconds_per_row=per_row[asked] or per_row["packed_scoring"],
+        compared_seconds_per_row=sum(per_row.values()),
     )
 
 
@@ -143,12 +147,13 @@ def _beside_steps(answer: Mapping[str, Any]) -> float:
 
 
 def _beside_rows(answer: Mapping[str, Any]) -> float:
-    """What packing took but for the rows that both models answered."""
+    """What packing took but for its passes over the rows that it compares on."""
     if "packing" not in answer:
         return 0.0
     share = answer["packed_on"] / answer["scored"]
-    parts = zip(answer["packing"], answer["scoring"], answer["packed_scoring"], strict=True)
-    return max(0.0, undisturbed([whole - share * (own + packed) for whole, own, packed in parts]))
+    passes = zip(*(answer[name] for name in PASSES if name in answer), strict=True)
+    left = [whole - share * sum(parts) for whole, parts in zip(answer["packing"], passes, strict=True)]
+    return max(0.0, undisturbed(left))
 
 
 def _share(answer: Mapping[str, Any]) -> float:

@@ -17,13 +17,13 @@ from pipeline.rungs import Rung
 STEPS = 40
 
 
-def make(task: str = "demo") -> Params:
-    """The default ladder on 48 rows of each split; returns the project's parameters."""
+def make(task: str = "demo", **sizes: int) -> Params:
+    """The default ladder of BERTs of these sizes, on 48 rows of each split; returns its parameters."""
     found = params(Path(), f"task={task}", *([] if task == "demo" else ["model=minilm"]))
     write_data(found)
-    train("teacher", None, found)
+    train("teacher", None, found, **sizes)
     for name, rung in found.rungs.items():
-        train(name, rung, found)
+        train(name, rung, found, **sizes)
     return found
 
 
@@ -44,7 +44,7 @@ def write_data(found: Params) -> None:
         files.write_json(folder / "summary.json", {"task": task.name, "source": "demo", "splits": splits})
 
 
-def train(name: str, rung: Rung | None, found: Params) -> None:
+def train(name: str, rung: Rung | None, found: Params, **sizes: int) -> None:
     """Publish models/<name>/ with random weights and the record that training would have written."""
     precision = None
     if rung is not None:
@@ -52,7 +52,7 @@ def train(name: str, rung: Rung | None, found: Params) -> None:
         precision = Precision(rung.bits, embedding_bits, rung.activation_bits_or_32, rung.granularity)
     parent = "pretrained" if rung is None else rung.init_from
     with files.publish(paths.model_dir(name)) as folder:
-        save_rung(folder, precision, seed=sum(map(ord, name)), num_labels=found.task.num_labels)
+        save_rung(folder, precision, seed=sum(map(ord, name)), num_labels=found.task.num_labels, **sizes)
         (folder / "curve.csv").write_text(f"step,loss,score\n20,0.9,\n{STEPS},0.5,0.8\n")
         record.write(folder, _record(name, parent, precision or Precision(), folder, found))
 

@@ -57,32 +57,68 @@ def _run_stage(settings: Params, name: str) -> None:
 def _score(short: Params, name: str) -> Answer:
     """Seconds of scoring the model just trained, in its own layers and packed; and of packing it."""
     from pipeline.modeling.checkpoint import load_bert
-    from pipeline.packing.model import load
-    from pipeline.stages import pack
-    from pipeline.training.clock import now, since
+    from pipeline.training.device import device
     from pipeline.training.split import load as load_data
 
-    data = load_data(short.task, "plain", paths.model_dir(name))
-    trained = _seconds_of_scoring(short, load_bert(paths.model_dir(name)), data.selection)
-    answer: Answer = {"scored": len(data.selection), "scoring": trained}
+    data = load_data(short.task, "plain", paths.model_dir(name)).selection
+    trained: Any = load_bert(paths.model_dir(name))
+    seconds = _seconds_of_scoring(short, trained.to(device()), data)
+    answer: Answer = {"scored": len(data), "scoring": seconds}
     if name not in short.rungs:
         return answer
+    has_kernels = _load_kernels(trained)
+    return {**answer, **_pack(short, name), **_score_packed(short, name, data, has_kernels=has_kernels)}
+
+
+def _load_kernels(trained: Any) -> bool:
+    """Whether there are any for the model. Compiling them, once on a computer, is no part of packing."""
+    from pipeline.packing.runtime import UnsupportedError, support
+    from pipeline.packing.writing import packed_config
+
+    try:
+        support.check(packed_config(trained))
+        support.engine()
+    except UnsupportedError:
+        return False
+    from pipeline.packing.kernels import machine_code  # with it, LLVM
+
+    try:
+        machine_code.load()
+    except machine_code.CompilerError:  # torch answers there
+        return False
+    return True
+
+
+def _pack(short: Params, name: str) -> Answer:
+    from pipeline.stages import pack
+    from pipeline.training.clock import now, since
+
     started = now()
     pack.run(short, name)
-    answer["packing"] = since(started)
+    seconds = since(started)
     compared = files.read_json(paths.packed_dir(name) / pack.AGREEMENT)["splits"].values()
-    answer["packed_on"] = sum(split["rows"] for split in compared)
-    answer["packed_scoring"] = _seconds_of_scoring(short, load(paths.packed_dir(name)), data.selection)
+    return {"packing": seconds, "packed_on": sum(split["rows"] for split in compared)}
+
+
+def _score_packed(short: Params, name: str, data: "Split", *, has_kernels: bool) -> Answer:
+    """By the torch layers, and by kernels where there are some, as `pack` compares them."""
+    from pipeline.packing.model import load
+    from pipeline.training.device import device
+
+    packed: Any = load(paths.packed_dir(name))
+    runner, packed.runner = packed.runner, None
+    answer: Answer = {"packed_scoring": _seconds_of_scoring(short, packed.to(device()), data)}
+    if has_kernels:
+        packed.to("cpu").runner = runner
+        answer["kernel_scoring"] = _seconds_of_scoring(short, packed, data)
     return answer
 
 
 def _seconds_of_scoring(short: Params, model: Any, data: "Split") -> "Moment":
     """Of the second time: the first one warms up."""
     from pipeline.training.clock import now, since
-    from pipeline.training.device import move
     from pipeline.training.split import score_on
 
-    move(model)
     score_on(data, short.task, model)
     started = now()
     score_on(data, short.task, model)

@@ -6,15 +6,13 @@ Shapes: B sequences of a batch, S tokens of its longest (padding to the split's 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+from pipeline.data.tokens import Tokens, tokenize
 
 Batch = dict[str, Tensor]
 
@@ -39,13 +37,9 @@ class Encoded:
 
     def batch(self, rows: list[int]) -> Batch:
         """The rows as tensors [B, S], padded with zeros to the longest of them."""
-        width = max(len(self.input_ids[row]) for row in rows)
-        return {
-            "input_ids": _padded([self.input_ids[row] for row in rows], width),
-            "token_type_ids": _padded([self.token_type_ids[row] for row in rows], width),
-            "attention_mask": _padded([[1] * len(self.input_ids[row]) for row in rows], width),
-            "labels": self.labels[rows],
-        }
+        own = Tokens(self.input_ids, self.token_type_ids, self.num_truncated).batch(rows)
+        tensors = {name: torch.from_numpy(values) for name, values in own.items()}
+        return tensors | {"labels": self.labels[rows]}
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
         """All rows once, in order."""
@@ -94,31 +88,8 @@ def _cut(rows: list[int], size: int) -> list[list[int]]:
 
 def encode(frame: pd.DataFrame, columns: list[str], tokenizer_folder: Path, *, max_length: int) -> Encoded:
     """Tokenize one or two text columns; a pair is cut from its longer sentence first."""
-    tokenizer = read_tokenizer(tokenizer_folder)
-    tokenizer.enable_truncation(max_length, strategy="longest_first")
     texts = [frame[column].tolist() for column in columns]
-    encodings = tokenizer.encode_batch(list(zip(*texts, strict=True)) if len(texts) == 2 else texts[0])
-    return Encoded(
-        [encoding.ids for encoding in encodings],
-        [encoding.type_ids for encoding in encodings],
-        torch.tensor(frame["label"].to_numpy()),
-        sum(bool(encoding.overflowing) for encoding in encodings),
-    )
-
-
-def read_tokenizer(folder: Path) -> "Tokenizer":
-    """A model folder's tokenizer, which pads nothing by itself.
-
-    Raises ValueError when it pads with another id than 0: masks and padding rely on it.
-    """
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    if tokenizer.id_to_token(0) != "[PAD]":
-        raise ValueError(f"{folder}: token 0 is {tokenizer.id_to_token(0)!r}; a BERT tokenizer has [PAD]")
-    tokenizer.no_padding()
-    return tokenizer
-
-
-def _padded(rows: list[list[int]], width: int) -> Tensor:
-    return torch.tensor([row + [0] * (width - len(row)) for row in rows])
+    pairs = texts[1] if len(texts) == 2 else None
+    tokens = tokenize(texts[0], pairs, tokenizer_folder, max_length=max_length)
+    labels = torch.tensor(frame["label"].to_numpy())
+    return Encoded(tokens.input_ids, tokens.token_type_ids, labels, tokens.num_truncated)

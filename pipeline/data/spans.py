@@ -11,14 +11,25 @@ tokens of an answer.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.data.windows import OUTSIDE, Offsets, Windows
+from pipeline.data.cutting import OUTSIDE, Offsets
 
 Array = npt.NDArray[Any]
+
+
+class Cut(Protocol):
+    """What windows.py and cutting.py make of questions: see `cutting.Pieces`."""
+
+    @property
+    def question_of(self) -> list[int]: ...
+    @property
+    def offsets(self) -> list[Offsets]: ...
+    @property
+    def contexts(self) -> list[str]: ...
 
 
 @dataclass(frozen=True)
@@ -41,13 +52,13 @@ class Span:
         return self.no_answer - self.score
 
 
-def best_spans(logits_N2S: Iterable[Array], windows: Windows, *, max_answer_length: int) -> list[Span]:
+def best_spans(logits_N2S: Iterable[Array], windows: Cut, *, max_answer_length: int) -> list[Span]:
     """The best piece for each question, in order; logits may be padded at the end of S.
 
     Raises ValueError when a context has no word.
     """
     found: list[list[tuple[float, int, int]]] = [[] for _ in windows.contexts]
-    no_answer = [np.inf] * len(windows)
+    no_answer = [np.inf] * len(windows.contexts)
     for question, logits_2S, offsets in zip(windows.question_of, logits_N2S, windows.offsets, strict=True):
         found[question].append(_best(logits_2S, offsets, max_answer_length))
         no_answer[question] = min(no_answer[question], float(logits_2S[0, 0]) + float(logits_2S[1, 0]))

@@ -1,33 +1,22 @@
-"""Questions and their contexts as windows that a BERT can read.
+"""Questions and their contexts as rows to train on.
 
-A context that does not fit is read in several windows, each with the whole question and the next piece of
-the context; neighbours share `doc_stride` tokens, so that most answers stand whole in one of them (counted
-as transformers counts it; in BERT's first script `doc_stride` is the step from one window to the next).
-Every window is a row to train on: its labels are the tokens at which the answer starts and ends, or 0 and 0,
-which is [CLS], when the window does not hold all of it or there is none.
+Every window that cutting.py makes of a context is a row: its labels are the tokens at which the answer starts
+and ends, or 0 and 0, which is [CLS], when the window does not hold all of it or there is none.
 
 Shapes: N windows, S tokens of a window (they differ), Q questions.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 
-from pipeline.data.encode import Encoded, read_tokenizer
+from pipeline.data.cutting import OUTSIDE as OUTSIDE
+from pipeline.data.cutting import Offsets, cut
+from pipeline.data.encode import Encoded
 from pipeline.data.questions import CONTEXT, QUESTION, STARTS, TEXTS
-
-if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
-
-Offsets = npt.NDArray[np.int32]
-OUTSIDE = -1
-_CHUNK = 1000  # questions tokenized at once: what the tokenizer returns is large
 
 
 @dataclass(frozen=True)
@@ -68,48 +57,28 @@ def encode_windows(
         doc_stride: tokens of the context that two neighbouring windows share.
         max_question_length: tokens that are read of a question; the rest is cut.
     """
-    if max_question_length + 3 + doc_stride >= max_length:
-        raise ValueError(
-            f"max_length: {max_length} tokens hold no window: a question takes up to {max_question_length}, "
-            f"special tokens 3, and {doc_stride} are shared with the window before"
-        )
-    tokenizer = read_tokenizer(tokenizer_folder)
-    whole = [question.strip() for question in frame[QUESTION]]
-    questions = _shortened(whole, tokenizer, max_question_length)
-    tokenizer.enable_truncation(max_length, stride=doc_stride, strategy="only_second")
-    answers = _answers(frame)
-    ids, segments, labels, question_of, offsets = [], [], [], [], []
-    for number, window in _windows(questions, frame[CONTEXT].tolist(), tokenizer):
-        own = _offsets(window)
-        ids.append(window.ids)
-        segments.append(window.type_ids)
-        offsets.append(own)
-        question_of.append(number)
-        labels.append(_tokens_of(answers[number][0], own) if answers[number] else (0, 0))
-    num_cut = sum(short != question for short, question in zip(questions, whole, strict=True))
-    rows = Encoded(ids, segments, torch.tensor(labels, dtype=torch.int64), num_cut)
-    texts = [[text for text, _ in own] for own in answers]
-    return Windows(rows, question_of, offsets, frame[CONTEXT].tolist(), texts)
-
-
-def _shortened(questions: list[str], tokenizer: "Tokenizer", max_length: int) -> list[str]:
-    """Cut after so many tokens."""
-    tokenizer.enable_truncation(max_length)
-    encodings = tokenizer.encode_batch(questions, add_special_tokens=False)
-    return [
-        question[: encoding.offsets[-1][1]] if encoding.overflowing else question
-        for question, encoding in zip(questions, encodings, strict=True)
+    contexts, answers = frame[CONTEXT].tolist(), _answers(frame)
+    pieces = cut(
+        frame[QUESTION].tolist(),
+        contexts,
+        tokenizer_folder,
+        max_length=max_length,
+        doc_stride=doc_stride,
+        max_question_length=max_question_length,
+    )
+    labels = [
+        _tokens_of(answers[number][0], own) if answers[number] else (0, 0)
+        for number, own in zip(pieces.question_of, pieces.offsets, strict=True)
     ]
-
-
-def _windows(
-    questions: list[str], contexts: list[str], tokenizer: "Tokenizer"
-) -> Iterator[tuple[int, "Encoding"]]:
-    """Each window with its question's number, in order."""
-    pairs = list(zip(questions, contexts, strict=True))
-    for start in range(0, len(pairs), _CHUNK):
-        for number, encoding in enumerate(tokenizer.encode_batch(pairs[start : start + _CHUNK]), start):
-            yield from ((number, window) for window in (encoding, *encoding.overflowing))
+    tokens = pieces.tokens
+    rows = Encoded(
+        tokens.input_ids,
+        tokens.token_type_ids,
+        torch.tensor(labels, dtype=torch.int64),
+        tokens.num_truncated,
+    )
+    texts = [[text for text, _ in own] for own in answers]
+    return Windows(rows, pieces.question_of, pieces.offsets, contexts, texts)
 
 
 def _answers(frame: pd.DataFrame) -> list[list[tuple[str, int]]]:
@@ -117,11 +86,6 @@ def _answers(frame: pd.DataFrame) -> list[list[tuple[str, int]]]:
         return [[] for _ in range(len(frame))]
     columns = zip(frame[TEXTS], frame[STARTS], strict=True)
     return [list(zip(map(str, texts), map(int, starts), strict=True)) for texts, starts in columns]
-
-
-def _offsets(window: "Encoding") -> Offsets:
-    in_context = np.array(window.type_ids) > np.array(window.special_tokens_mask)  # [SEP] at its end is none
-    return np.where(in_context[:, None], np.array(window.offsets, np.int32), np.int32(OUTSIDE))
 
 
 def _tokens_of(answer: tuple[str, int], offsets_S2: Offsets) -> tuple[int, int]:

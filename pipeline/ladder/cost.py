@@ -44,7 +44,9 @@ class Rehearsed:
         steps: how many were timed.
         share: of the processors that the threads had; about 1 where nothing else ran.
         pack_seconds: packing it, less the rows it is compared on; 0 for what is not packed.
-        packed_seconds_per_row: of scoring one row by its packed file.
+        packed_seconds_per_row: of scoring one row by its packed file, as `evaluate` does.
+        compared_seconds_per_row: of one row in `pack`: by the trained rung, by the packed one's torch layers
+            and by its kernels, where there are some.
     """
 
     seconds_per_step: float
@@ -58,6 +60,7 @@ class Rehearsed:
     seconds_per_state: float = 0.0
     pack_seconds: float = 0.0
     packed_seconds_per_row: float = 0.0
+    compared_seconds_per_row: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -179,11 +182,9 @@ def training_seconds(
 
 
 def pack_seconds(measured: Rehearsed, rows: Rows) -> float:
-    """Wall seconds of `pack`: the trained and the packed model answer the first validation split."""
-    compared = rows.validation or 0
-    return measured.pack_seconds + compared * (
-        measured.seconds_per_row + measured.packed_seconds_per_row + rows.seconds_per_row
-    )
+    """Wall seconds of `pack`: its passes over the first validation split, and the rest."""
+    per_row = measured.compared_seconds_per_row + rows.seconds_per_row
+    return measured.pack_seconds + (rows.validation or 0) * per_row
 
 
 def costs(

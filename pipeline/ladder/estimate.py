@@ -132,7 +132,8 @@ def _pretrained_folder(params: Params) -> Path | None:
 
 
 def _codes(rows: int, columns: int, bits: int) -> int:
-    return rows * ((columns * bits + 7) // 8)
+    # A byte holds five ternary codes: see packing/bits.py.
+    return rows * (-(-columns // 5) if bits == 2 else (columns * bits + 7) // 8)
 
 
 def _folder(location: str) -> Path:

@@ -37,18 +37,32 @@ def multiply(
     """The layer's output [..., O], float32. largest: the largest magnitude of an activation's code."""
     integers_MI = codes.integers.flatten(0, -2)
     if weight.num_groups > 1:
-        y_MO, scale_O = _by_group(integers_MI, weight, largest=largest, kernels=kernels), None
+        y_MO = _by_group(integers_MI, weight, largest=largest, kernels=kernels)
     else:
-        scale_O = weight.scale_OG.squeeze(1)
         bound = largest * weight.largest
         y_MO = integer_product(integers_MI, weight.codes_OI, largest=bound, kernels=kernels)
+    sums_O = None if codes.offset is None else weight.sums_O1.squeeze(1)
+    return scaled(y_MO, codes, weight.scale_OG, sums_O, bias_O)
+
+
+def scaled(
+    y_MO: Tensor, codes: Codes, scale_OG: Tensor, sums_O: Tensor | None, bias_O: Tensor | None
+) -> Tensor:
+    """The layer's output [..., O] from the sums of products, which it overwrites.
+
+    Args:
+        y_MO: exact sums; where there are groups, the sums over them of exact sums times scales.
+        sums_O: of each row's weights; needed where the activations have an offset.
+    """
+    scale_O = scale_OG.squeeze(1) if scale_OG.shape[1] == 1 else None
     if codes.step.dim():
         y_MO.mul_(codes.step.flatten().unsqueeze(1))
         y_MO = y_MO if scale_O is None else y_MO.mul_(scale_O)
     else:
         y_MO.mul_(codes.step if scale_O is None else codes.step * scale_O)
     if codes.offset is not None:
-        y_MO.add_(weight.sums_O1.squeeze(1) * codes.offset)
+        assert sums_O is not None
+        y_MO.add_(sums_O * codes.offset)
     if bias_O is not None:
         y_MO.add_(bias_O)
     return y_MO.view(*codes.integers.shape[:-1], -1)

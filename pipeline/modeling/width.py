@@ -10,6 +10,8 @@ from torch import nn
 from transformers.models.bert.configuration_bert import BertConfig
 from transformers.models.bert.modeling_bert import BertForSequenceClassification
 
+from pipeline.modeling.share import num_kept as num_kept
+
 WIDTH_KEY = "bitladder_width"
 # Of each layer, which heads of the whole model the narrow one has; for comparing attention scores with it.
 HEADS_KEY = "bitladder_heads"
@@ -18,14 +20,6 @@ HEADS_KEY = "bitladder_heads"
 def width_of(config: BertConfig) -> float:
     """1 for an ordinary BERT."""
     return float(getattr(config, WIDTH_KEY, None) or 1)
-
-
-def num_kept(whole: int, width: float, what: str) -> int:
-    """How many of `whole` heads or neurons a width keeps. Raises ValueError unless that is a whole number."""
-    kept = round(whole * width)
-    if kept < 1 or abs(kept - whole * width) > 1e-6:
-        raise ValueError(f"width: {width:g} of {whole} {what} is {whole * width:g}; a whole number is needed")
-    return kept
 
 
 def heads_of(model: nn.Module) -> list[list[int]] | None:

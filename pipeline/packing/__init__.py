@@ -1,5 +1,8 @@
-"""Packed models: `import pipeline.packing` makes transformers' Auto classes load them."""
+"""Packed models: `import pipeline.packing` makes transformers' Auto classes load them.
 
-from pipeline.packing.model import register
+It imports neither transformers nor torch: packed models run without them (`pipeline.packing.runtime`).
+"""
 
-register()
+from pipeline.packing import registration
+
+registration.register()

@@ -1,4 +1,4 @@
-"""Codes of 1, 2, 4 or 8 bits as bytes, and back.
+"""Codes of 1, 1.6, 2, 4 or 8 bits as bytes, and back.
 
 Codes lie in a byte from its lowest bits upwards: code j of a row is in byte j * bits // 8, from bit j *
 bits % 8 on. Each row starts on a new byte; bits that are left over in a row's last byte are zero.
@@ -8,33 +8,37 @@ bits % 8 on. Each row starts on a new byte; bits that are left over in a row's l
     2      -1 .. +1       two's complement; 0b10 (-2) is not used
     4      -7 .. +7       two's complement; 0b1000 (-8) is not used
     8      -127 .. +127   two's complement; 0x80 (-128) is not used
+    1.6    -1 .. +1       five in a byte, as the digits 0, 1, 2 of base 3
 
-Shapes: O rows, I codes per row, B = ceil(I * bits / 8) bytes per row. Everything here works on the last
+The first of five digits is the one that counts 1, the next counts 3, and so on up to 81; digits that are left
+over are zero, and bytes from 243 on are not used.
+
+Shapes: O rows, I codes per row, B bytes per row. Everything here works on the last
 dimension, so any number of dimensions may stand before it.
 """
 
 from functools import cache
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.packing import stored_codes
+from pipeline.packing.stored_codes import FIVE_TRITS
+from pipeline.packing.stored_codes import num_bytes as num_bytes
+
 Bits = Literal[1, 2, 4, 8]
 
 
-def num_bytes(num_codes: int, bits: int) -> int:
-    """Bytes that a row of codes takes."""
-    return -(-num_codes * bits // 8)
-
-
-def pack(codes_OI: Tensor, bits: int) -> Tensor:
+def pack(codes_OI: Tensor, bits: float) -> Tensor:
     """Codes of any dtype to uint8 [O, B].
 
     Raises:
         ValueError: a code is not one of those that `bits` can write (0 at 1 bit, NaN, 1.5, 8 at 4 bits).
     """
-    top = 2 ** max(bits - 1, 1) - 1
+    top = 1 if bits == FIVE_TRITS else 2 ** max(int(bits) - 1, 1) - 1
     legal = (codes_OI == codes_OI.round()) & (codes_OI.abs() <= top)
     if bits == 1:
         legal &= codes_OI != 0
@@ -42,6 +46,9 @@ def pack(codes_OI: Tensor, bits: int) -> Tensor:
         raise ValueError(
             f"codes: {codes_OI[~legal][0].item()} is no code of {bits} bit; known: {_known(bits)}"
         )
+    if bits == FIVE_TRITS:
+        return _as_digits(codes_OI)
+    bits = int(bits)
     fields_OI = (
         (codes_OI > 0).to(torch.uint8)
         if bits == 1
@@ -54,7 +61,13 @@ def pack(codes_OI: Tensor, bits: int) -> Tensor:
     return fields.sum(dim=-1, dtype=torch.uint8)
 
 
-def unpack(bytes_OB: Tensor, bits: int, num_codes: int, dtype: torch.dtype = torch.int8) -> Tensor:
+def _as_digits(codes_OI: Tensor) -> Tensor:
+    digits_OI = functional.pad((codes_OI + 1).to(torch.uint8), (0, -codes_OI.shape[-1] % 5))
+    counts = torch.tensor([1, 3, 9, 27, 81], dtype=torch.uint8, device=codes_OI.device)
+    return (digits_OI.view(*digits_OI.shape[:-1], -1, 5) * counts).sum(dim=-1, dtype=torch.uint8)
+
+
+def unpack(bytes_OB: Tensor, bits: float, num_codes: int, dtype: torch.dtype = torch.int8) -> Tensor:
     """The codes [O, I] of bytes that `check` accepts, in `dtype`."""
     if bits == 8:
         return bytes_OB.view(torch.int8).to(dtype)
@@ -62,24 +75,18 @@ def unpack(bytes_OB: Tensor, bits: int, num_codes: int, dtype: torch.dtype = tor
     return codes_OBC.flatten(-2)[..., :num_codes]
 
 
-def check(bytes_OB: Tensor, bits: int, num_codes: int) -> None:
+def check(bytes_OB: Tensor, bits: float, num_codes: int) -> None:
     """Whether `pack` can have written these bytes: nothing in the padding, no code that is not used.
 
     Raises:
         ValueError: saying which of it is wrong.
     """
-    if bytes_OB.dtype != torch.uint8 or bytes_OB.shape[-1] != num_bytes(num_codes, bits):
-        wanted = f"{num_codes} codes of {bits} bit are uint8 with {num_bytes(num_codes, bits)}"
-        raise ValueError(f"{bytes_OB.dtype} with {bytes_OB.shape[-1]} bytes a row; {wanted}")
-    used_bits = num_codes * bits - 8 * (bytes_OB.shape[-1] - 1)
-    if bytes_OB.numel() and bool((bytes_OB[..., -1] >> min(used_bits, 7) >> used_bits // 8).any()):
-        raise ValueError("padding bits are set")
-    if bits > 1 and bool((unpack(bytes_OB, bits, num_codes) == -(2 ** (bits - 1))).any()):
-        raise ValueError(f"the code {-(2 ** (bits - 1))} is there, which {bits} bit do not use")
+    stored_codes.check(bytes_OB.cpu().numpy(), bits, num_codes)
 
 
-def _known(bits: int) -> str:
-    return "-1, 1" if bits == 1 else f"{1 - 2 ** (bits - 1)} to {2 ** (bits - 1) - 1}"
+def _known(bits: float) -> str:
+    top = 1 if bits == FIVE_TRITS else 2 ** (int(bits) - 1) - 1
+    return "-1, 1" if bits == 1 else f"{-top} to {top}"
 
 
 def _mask(bits: int) -> int:
@@ -91,9 +98,8 @@ def _shifts(bits: int, device: torch.device) -> Tensor:
 
 
 @cache
-def _codes_of_each_byte(bits: int, dtype: torch.dtype) -> Tensor:
-    """[256, 8 / bits]: what each possible byte means."""
-    every_byte = torch.arange(256).unsqueeze(1)
-    fields = every_byte >> torch.arange(0, 8, bits) & _mask(bits)
-    codes = 2 * fields - 1 if bits == 1 else (fields ^ 2 ** (bits - 1)) - 2 ** (bits - 1)
-    return codes.to(dtype)
+def _codes_of_each_byte(bits: float, dtype: torch.dtype) -> Tensor:
+    """[256, codes in a byte]: what each possible byte means."""
+    every_byte = np.arange(256, dtype=np.uint8)[:, None]
+    codes = stored_codes.unpack(every_byte, bits, stored_codes.per_byte(bits))
+    return torch.from_numpy(np.ascontiguousarray(codes)).to(dtype)

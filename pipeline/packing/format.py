@@ -9,20 +9,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from torch import Tensor
 
 from pipeline import paths
-from pipeline.modeling.width import num_kept
-from pipeline.packing import bits as packing
+from pipeline.modeling.share import num_kept
+from pipeline.packing import stored_codes
+from pipeline.packing.registration import MODEL_TYPE as MODEL_TYPE
+from pipeline.packing.stored_codes import FIVE_TRITS
 from pipeline.packing.tensors import Entry, FormatError, parse_json
 from pipeline.quantizer_names import ACTIVATIONS, serving
 
 FORMAT = 1
 WEIGHTS = paths.WEIGHTS
 CONFIG = "config.json"
-MODEL_TYPE = "bitladder-bert"
 CLASSIFIER, ANSWERER = "PackedBertForSequenceClassification", "PackedBertForQuestionAnswering"
 # Registered nowhere, so that only our model class, which replaces it, can be built from such a config.json.
 ATTENTION = "bitladder-packed"
@@ -60,6 +61,8 @@ class PrecisionFields(_Fields):
     def _weights_fit_together(self) -> "PrecisionFields":
         if (self.granularity == "group") != (self.group_size is not None):
             raise ValueError("group_size is there where granularity is group, and only there")
+        if self.split and not self.weights == self.embeddings == 1:
+            raise ValueError("split is a sum of two of 1 bit, and weights or embeddings have others")
         return self
 
     @model_validator(mode="after")
@@ -69,6 +72,8 @@ class PrecisionFields(_Fields):
             raise ValueError(f"no activation quantizer {name!r} serves activations {self.activations}")
         if self.attention is not None and self.activations != 1:
             raise ValueError(f"bi attends by signs, and activations have {self.activations} bits")
+        if name == "sign" and self.attention is None:
+            raise ValueError("activation_quantizer sign needs attention bi: no probability has a sign")
         return self
 
 
@@ -94,7 +99,7 @@ class AnsweringFields(_Fields):
 
 
 class ConfigFields(_Fields):
-    """Every key that config.json of a packed folder may have; all are needed but the last four."""
+    """Every key that config.json of a packed folder may have; all are needed but the last five."""
 
     model_type: Literal["bitladder-bert"]
     bitladder_format: Literal[1]
@@ -117,6 +122,7 @@ class ConfigFields(_Fields):
     id2label: Annotated[dict[str, str], Field(min_length=1, max_length=100_000)]
     label2id: dict[str, int]
     bitladder_width: Annotated[float, Field(gt=0, lt=1)] | None = None
+    bitladder_trits_per_byte: Literal[5] | None = None
     pad_token_id: Annotated[int, Field(ge=0)] | None = None
     problem_type: Literal["regression", "single_label_classification"] | None = None
     bitladder_answering: AnsweringFields | None = None
@@ -134,6 +140,11 @@ class ConfigFields(_Fields):
         for inputs in (self.hidden_size, heads * (self.hidden_size // self.num_attention_heads), inner):
             if inputs % group_size:
                 raise ValueError(f"group_size {group_size} does not divide {inputs} inputs")
+        precision = self.bitladder_precision
+        if precision.activation_quantizer == "sign" and self.hidden_act == "relu":
+            raise ValueError("activation_quantizer sign needs values below zero, which relu has not")
+        if self.bitladder_trits_per_byte and 2 not in (precision.weights, precision.embeddings):
+            raise ValueError("bitladder_trits_per_byte is there, and nothing has 2 bits")
         if set(self.id2label) != {str(number) for number in range(len(self.id2label))}:
             raise ValueError("id2label does not number its names from 0 on")
         self._check_answering()
@@ -199,17 +210,22 @@ def check_metadata(metadata: Mapping[str, str], *, source: str) -> None:
         raise FormatError(f"{source}: bitladder_format is {version!r}; this version reads {str(FORMAT)!r}")
 
 
-def check_codes(name: str, codes_OB: Tensor, bits: int, num_codes: int) -> None:
+def stored_bits(bits: int, trits_per_byte: int | None) -> float:
+    """What a code of so many bits takes in the file: ternary ones less where a byte holds five."""
+    return FIVE_TRITS if bits == 2 and trits_per_byte == 5 else bits
+
+
+def check_codes(name: str, codes_OB: NDArray[np.uint8], bits: float, num_codes: int) -> None:
     """Raises FormatError when packing cannot have written these bytes."""
     try:
-        packing.check(codes_OB, bits, num_codes)
+        stored_codes.check(codes_OB, bits, num_codes)
     except ValueError as error:
         raise FormatError(f"{name}{CODES}: {error}") from None
 
 
-def check_floats(name: str, values: Tensor) -> None:
+def check_floats(name: str, values: NDArray[np.floating[Any]]) -> None:
     """Raises FormatError when a value is not finite, or a scale is negative."""
-    if not bool(torch.isfinite(values).all()):
+    if not bool(np.isfinite(values).all()):
         raise FormatError(f"{name}: holds NaN or infinity")
     if name.endswith(SCALE) and bool((values < 0).any()):
         raise FormatError(f"{name}: holds a negative scale")

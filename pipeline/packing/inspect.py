@@ -64,7 +64,7 @@ def _cells(part: Part) -> list[str]:
     return [
         part.part,
         f"{part.parameters:,}" if part.parameters else "-",
-        str(part.bits) if part.bits is not None else "-",
+        f"{part.bits:g}" if part.bits is not None else "-",
         f"{part.stored_bytes:,}",
         f"{part.stored_bytes / MIB:.3f}",
         f"{part.full_bytes / MIB:.3f}" if part.parameters else "-",

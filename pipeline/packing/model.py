@@ -1,7 +1,7 @@
 """A packed folder as a transformers model.
 
-`import pipeline.packing` registers the classes below, so that `AutoModelForSequenceClassification` or
-`AutoModelForQuestionAnswering`, `.from_pretrained(DIR)`, and `transformers.pipeline("text-classification",
+`import pipeline.packing` makes transformers know these classes, so that `AutoModelForSequenceClassification`
+or `AutoModelForQuestionAnswering`, `.from_pretrained(DIR)`, and `transformers.pipeline("text-classification",
 model=DIR)` load a packed folder like any other. (transformers 5 has no pipeline for question answering.)
 
 The folder has a model type of its own, `bitladder-bert`, and not a `quantization_config`: a transformers
@@ -12,6 +12,10 @@ name is refused by the attention implementation that config.json names, which is
 Loading is strict: the manifest first, then config.json by an allow-list, then names, shapes and dtypes of
 all tensors from the file's header, and only then are tensors read, from safetensors alone. All computing is
 in float32: half precision is how side parameters are stored, not how they are used.
+
+On a CPU that has kernels for it they answer in place of the torch layers, whoever calls the model: runner.py
+says when they do not. Its parameters want no gradients, so that a call without `torch.no_grad()` is answered
+so too; who wants some says `model.requires_grad_()`. `model.runner = None` leaves everything to torch.
 """
 
 from collections.abc import Iterator
@@ -19,8 +23,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
-from torch import nn
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+from torch.nn import functional
 from transformers import (
     AutoConfig,
     AutoModelForQuestionAnswering,
@@ -28,6 +35,7 @@ from transformers import (
     AutoTokenizer,
     BertTokenizer,
 )
+from transformers.modeling_outputs import QuestionAnsweringModelOutput, SequenceClassifierOutput
 from transformers.models.bert.configuration_bert import BertConfig
 from transformers.models.bert.modeling_bert import (
     BertForQuestionAnswering,
@@ -35,15 +43,21 @@ from transformers.models.bert.modeling_bert import (
     BertPreTrainedModel,
 )
 from transformers.utils import logging
+from transformers.utils.generic import can_return_tuple
 
 from pipeline import files
 from pipeline.modeling import attention
 from pipeline.modeling.bert import precision_of, quantize
 from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
+from pipeline.modeling.outputs import logits_of
 from pipeline.modeling.split import SplitLinear
 from pipeline.modeling.width import narrow, width_of
-from pipeline.packing import format, tensors
+from pipeline.packing import format, runner, tensors
+from pipeline.packing.kernels import engines
+from pipeline.packing.kernels.engines import Choice
 from pipeline.packing.layers import Packed, PackedEmbedding, PackedLinear, PackedSplitLinear
+from pipeline.packing.runner import Runner
+from pipeline.packing.runtime.model import Floats
 from pipeline.packing.tensors import Entry
 
 
@@ -54,13 +68,19 @@ class BitladderBertConfig(BertConfig):
     bitladder_format: int = format.FORMAT
     bitladder_precision: dict[str, Any] | None = None
     bitladder_width: float | None = None
+    bitladder_trits_per_byte: int | None = None
     bitladder_answering: dict[str, Any] | None = None
 
 
 class PackedBert(BertPreTrainedModel):
-    """What a BERT with packed codes has, whatever its head; made by `load` or `from_pretrained`."""
+    """What a BERT with packed codes has, whatever its head; made by `load` or `from_pretrained`.
+
+    Attributes:
+        runner: runs the kernels; None: the torch layers answer.
+    """
 
     config_class = BitladderBertConfig
+    runner: Runner | None
 
     def __init__(self, config: BitladderBertConfig, *arguments: Any, **options: Any) -> None:
         config._attn_implementation = attention.NAME  # the one that quantizes both products' inputs
@@ -72,9 +92,10 @@ class PackedBert(BertPreTrainedModel):
             if isinstance(layer, SplitLinear):
                 self.set_submodule(name, PackedSplitLinear(layer))
             elif isinstance(layer, QuantizedLinear):
-                self.set_submodule(name, PackedLinear(layer))
+                self.set_submodule(name, PackedLinear(layer, stored=_stored(layer, config)))
             elif isinstance(layer, QuantizedEmbedding):
-                self.set_submodule(name, PackedEmbedding(layer))
+                self.set_submodule(name, PackedEmbedding(layer, stored=_stored(layer, config)))
+        self.runner = Runner(runner.kinds(self))
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *arguments: Any, **options: Any) -> Any:
@@ -104,19 +125,104 @@ class PackedBert(BertPreTrainedModel):
         if wrong:
             raise tensors.FormatError(f"{source}: {wrong}")
         _check_values(model)
+        model.requires_grad_(False)
         return (model, info) if wants_info else model
 
     def save_pretrained(self, *arguments: Any, **options: Any) -> None:
         """Refused: a packed model is a folder with a manifest, and is copied as one."""
         raise ValueError("a packed model is saved by copying its folder, manifest.json included")
 
+    def logits(self, input_ids: ArrayLike, attention_mask: ArrayLike, token_type_ids: ArrayLike) -> Floats:
+        """As `runtime.Model.logits`, by whatever answers here."""
+        inputs = (torch.from_numpy(np.asarray(one)) for one in (input_ids, attention_mask, token_type_ids))
+        ids_BS, mask_BS, segments_BS = (tensor.to(self.device) for tensor in inputs)
+        with torch.inference_mode():
+            output = self(ids_BS, attention_mask=mask_BS, token_type_ids=segments_BS)
+        found: Floats = logits_of(output, mask_BS).cpu().numpy()
+        return found
+
+    @property
+    def answered_by(self) -> Choice:
+        """What would answer a plain call now, and why: the kernels' engine, or torch."""
+        if self.runner is None:
+            return Choice(engines.TORCH, "the model's runner is None")
+        model = self.runner.model(self, self._said)
+        if model is not None:
+            return model.engine
+        return Choice(engines.TORCH, self.runner.reason or "it trains, wants gradients, or is watched")
+
+    def _by_kernels(
+        self, input_ids: Any, attention_mask: Any, token_type_ids: Any, asked: dict[str, Any]
+    ) -> Tensor | None:
+        """Logits [B, L] or [B, 2, S]; None where the torch layers answer. `asked`: what else was given."""
+        wanted = (*asked.values(), self.config.output_hidden_states, self.config.output_attentions)
+        if self.runner is None or any(one is not None and one is not False for one in wanted):
+            return None
+        model = self.runner.model(self, self._said)
+        longest = self.config.max_position_embeddings
+        if model is None:
+            return None
+        found = runner.logits(model, input_ids, attention_mask, token_type_ids, longest)
+        return None if found is None else torch.from_numpy(found)
+
+    def _said(self) -> dict[str, Any]:
+        """As config.json says it."""
+        head = format.ANSWERER if isinstance(self, BertForQuestionAnswering) else format.CLASSIFIER
+        return {**self.config.to_dict(), "architectures": [head]}
+
 
 class PackedBertForSequenceClassification(PackedBert, BertForSequenceClassification):
     """A classifier or a regression."""
 
+    @can_return_tuple  # type: ignore[untyped-decorator]  # transformers' own
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        **options: Any,
+    ) -> Any:
+        """As transformers' own."""
+        given = (input_ids, attention_mask, token_type_ids)
+        others = {"position_ids": position_ids, "inputs_embeds": inputs_embeds, **options}
+        logits_BL = self._by_kernels(*given, others)
+        if logits_BL is None:
+            return super().forward(*given, labels=labels, **others)
+        loss = None if labels is None else _loss(logits_BL, labels, self.config.problem_type)
+        return SequenceClassifierOutput(loss=cast("Any", loss), logits=cast("Any", logits_BL))
+
 
 class PackedBertForQuestionAnswering(PackedBert, BertForQuestionAnswering):
-    """Logits of the answer's first token and of its last; `pipeline.data.spans` makes answers of them."""
+    """Logits of the answer's first token and of its last; `pipeline.data.spans` makes answers of them.
+
+    Of padding they are -1e4 where the kernels answer; transformers leaves there what it happens to compute.
+    """
+
+    @can_return_tuple  # type: ignore[untyped-decorator]  # transformers' own
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        start_positions: Tensor | None = None,
+        end_positions: Tensor | None = None,
+        **options: Any,
+    ) -> Any:
+        """As transformers' own."""
+        given = (input_ids, attention_mask, token_type_ids)
+        # What a loss is taken of includes the logits of padding, and those are torch's to give.
+        places = {"start_positions": start_positions, "end_positions": end_positions}
+        others = {"position_ids": position_ids, "inputs_embeds": inputs_embeds, **places, **options}
+        logits_B2S = self._by_kernels(*given, others)
+        if logits_B2S is None:
+            return super().forward(*given, **others)
+        start_BS, end_BS = (cast("Any", one.contiguous()) for one in logits_B2S.unbind(dim=1))
+        return QuestionAnsweringModelOutput(start_logits=start_BS, end_logits=end_BS)
 
 
 def load(folder: Path | str) -> PackedBert:
@@ -144,6 +250,21 @@ def entries(model: nn.Module) -> dict[str, Entry]:
     return {name: format.stored(name, tensors.entry(tensor)) for name, tensor in model.state_dict().items()}
 
 
+def _loss(logits_BL: Tensor, labels: Tensor, problem_type: str | None) -> Tensor:
+    """What transformers takes of a classifier: of class numbers, of values, or of several classes at once."""
+    if problem_type == "regression" or (problem_type is None and logits_BL.shape[1] == 1):
+        return functional.mse_loss(logits_BL.squeeze(), labels.squeeze())
+    is_one_of = problem_type is None and not labels.is_floating_point()
+    if problem_type == "single_label_classification" or is_one_of:
+        return functional.cross_entropy(logits_BL, labels.view(-1))
+    return functional.binary_cross_entropy_with_logits(logits_BL, labels)
+
+
+def _stored(layer: QuantizedLinear | QuantizedEmbedding, config: BitladderBertConfig) -> float:
+    assert layer.quantizer is not None
+    return format.stored_bits(layer.quantizer.layout.bits, config.bitladder_trits_per_byte)
+
+
 def _class_of(folder: Path) -> type[PackedBert]:
     [name] = format.read_config(folder)["architectures"]
     return PackedBertForQuestionAnswering if name == format.ANSWERER else PackedBertForSequenceClassification
@@ -167,10 +288,10 @@ def _check_folder(folder: Path, asked: type[PackedBert]) -> None:
 def _check_values(model: nn.Module) -> None:
     for name, layer in model.named_modules():
         if isinstance(layer, Packed):
-            format.check_codes(name, layer.codes, layer.bits, layer.num_columns)
+            format.check_codes(name, layer.codes.cpu().numpy(), layer.stored, layer.num_columns)
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point():
-            format.check_floats(name, tensor)
+            format.check_floats(name, tensor.detach().cpu().numpy())
 
 
 def _refuse_other_arithmetic(options: dict[str, Any]) -> None:
@@ -202,3 +323,6 @@ def _without_progress_bar() -> Iterator[None]:
 def _typed(model: Any) -> PackedBert:
     assert isinstance(model, PackedBert)
     return model
+
+
+register()

@@ -1,19 +1,38 @@
 """`bitladder predict DIR TEXT [TEXT]`: run a packed model on one sentence, one pair, or a question and its
-context."""
+context.
+
+Neither torch nor transformers is imported where the kernels run the model: its text is tokenized by
+tokenizer.json, which transformers reads too. Elsewhere torch runs it, and has to be installed.
+
+Shapes: B texts, L labels, S tokens.
+"""
 
 import json
-import math
 import sys
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pipeline.packing import format, runtime
 
 if TYPE_CHECKING:
-    from pipeline.data.encode import Encoded
     from pipeline.data.spans import Span
-    from pipeline.packing.model import PackedBert
+    from pipeline.data.tokens import Tokens
 
 Answer = dict[str, Any]
-WINDOWS_AT_ONCE = 16
+Floats = NDArray[np.float32]
+AT_ONCE = 64
+
+
+class Answering(Protocol):
+    """A `runtime.Model`, or a `PackedBert` that transformers loaded."""
+
+    def logits(
+        self, input_ids: ArrayLike, attention_mask: ArrayLike, token_type_ids: ArrayLike, /
+    ) -> Floats: ...
 
 
 def main(folder: str, text: str, text_pair: str | None = None, as_json: bool = False) -> int:
@@ -36,18 +55,52 @@ def predict(folder: str, text: str, text_pair: str | None = None) -> Answer:
     Raises:
         ValueError: the model's output is not finite, or a question has no context.
     """
-    from pipeline.packing.model import load
-
     model = load(folder)
-    if model.config.bitladder_answering is None:
-        return _label(model, folder, text, text_pair)
+    config = format.read_config(Path(folder))
+    if config.get("bitladder_answering") is None:
+        pairs = None if text_pair is None else [text_pair]
+        return classify(model, folder, [text], pairs, max_length=config["max_position_embeddings"])[0]
     if text_pair is None:
         raise ValueError(f"{folder}: answers questions from a context; give --context TEXT")
     return answer_questions(model, folder, [text], [text_pair])[0]
 
 
+def load(folder: str) -> Answering:
+    """The model of a published packed folder, as kernels run it, or else torch.
+
+    Raises:
+        IntegrityError, FormatError: as `runtime.load`.
+        UnsupportedError: there is no kernel for it and no torch.
+    """
+    try:
+        return runtime.load(folder)
+    except runtime.UnsupportedError as error:
+        if find_spec("torch") is None or find_spec("transformers") is None:
+            advice = "torch would run it: pip install 'bitladder[train]'"
+            raise runtime.UnsupportedError(f"{folder}: {error}; {advice}") from None
+    from pipeline.packing.model import load as load_torch
+
+    return load_torch(folder)
+
+
+def classify(
+    model: Answering, folder: str, texts: list[str], pairs: list[str] | None, *, max_length: int
+) -> list[Answer]:
+    """For each text, or pair, `label` and `scores`; or `score` of a regression.
+
+    Raises:
+        ValueError: the model's output is not finite.
+    """
+    from pipeline.data.tokens import tokenize
+
+    labels = format.read_config(Path(folder))["id2label"]
+    names = [printable(labels[str(number)]) for number in range(len(labels))]
+    tokens = tokenize(texts, pairs, Path(folder), max_length=max_length)
+    return [_label(logits_L, names) for logits_L in _logits(model, tokens, folder)]
+
+
 def answer_questions(
-    model: "PackedBert", folder: str, questions: list[str], contexts: list[str]
+    model: Answering, folder: str, questions: list[str], contexts: list[str]
 ) -> list[Answer]:
     """For each question `answer` (None: there is none), and where it stands in the context: `start`, `end`.
 
@@ -57,21 +110,15 @@ def answer_questions(
     Raises:
         ValueError: the model's output is not finite.
     """
-    import pandas as pd
-
+    from pipeline.data.cutting import cut
     from pipeline.data.spans import best_spans
-    from pipeline.data.windows import encode_windows
 
-    own = model.config.bitladder_answering
-    windows = encode_windows(
-        pd.DataFrame({"question": questions, "context": contexts}),
-        Path(folder),
-        **{key: own[key] for key in ("max_length", "doc_stride", "max_question_length")},
-    )
-    spans = best_spans(
-        _window_logits(model, windows.rows, folder), windows, max_answer_length=own["max_answer_length"]
-    )
-    return [_answer(span, own["no_answer_threshold"]) for span in spans]
+    own = format.read_config(Path(folder))["bitladder_answering"]
+    limits = {key: own[key] for key in ("max_length", "doc_stride", "max_question_length")}
+    pieces = cut(questions, contexts, Path(folder), **limits)
+    logits_N2S = _logits(model, pieces.tokens, folder)
+    spans = best_spans(logits_N2S, pieces, max_answer_length=own["max_answer_length"])
+    return [_answer(span, own.get("no_answer_threshold")) for span in spans]
 
 
 def printable(text: str) -> str:
@@ -79,38 +126,23 @@ def printable(text: str) -> str:
     return "".join(character for character in text if character.isprintable())
 
 
-def _window_logits(model: "PackedBert", rows: "Encoded", folder: str) -> list[Any]:
-    """[2, S] of each window."""
-    import torch
-
-    from pipeline.data.encode import inputs_of
-    from pipeline.modeling.outputs import logits_of
-
-    found = []
-    with torch.inference_mode():
-        for batch in rows.batches(WINDOWS_AT_ONCE):
-            logits_B2S = logits_of(model(**inputs_of(batch)), batch["attention_mask"])
-            if not bool(torch.isfinite(logits_B2S).all()):
-                raise ValueError(f"{folder}: the model's output is not finite")
-            found += list(logits_B2S.numpy())
+def _logits(model: Answering, tokens: "Tokens", folder: str) -> list[Floats]:
+    """[L], or [2, S], of each row."""
+    found: list[Floats] = []
+    for batch in tokens.batches(AT_ONCE):
+        logits = model.logits(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
+        if not np.isfinite(logits).all():
+            raise ValueError(f"{folder}: the model's output is not finite")
+        found += list(logits)
     return found
 
 
-def _label(model: "PackedBert", folder: str, text: str, text_pair: str | None) -> Answer:
-    import torch
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    longest = model.config.max_position_embeddings
-    inputs = tokenizer(text, text_pair, truncation=True, max_length=longest, return_tensors="pt")
-    with torch.inference_mode():
-        logits_L = model(**inputs).logits[0]
-    if not all(map(math.isfinite, logits_L.tolist())):
-        raise ValueError(f"{folder}: the model's output is {logits_L.tolist()}")
+def _label(logits_L: Floats, names: list[str]) -> Answer:
     if len(logits_L) == 1:
-        return {"score": logits_L[0].item()}
-    names = [printable(name) for _, name in sorted((model.config.id2label or {}).items())]
-    ranked = sorted(zip(logits_L.softmax(-1).tolist(), names, strict=True), key=lambda pair: -pair[0])
+        return {"score": float(logits_L[0])}
+    shares_L = np.exp(logits_L.astype(np.float64) - logits_L.max())
+    shares_L /= shares_L.sum()
+    ranked = sorted(zip(shares_L.tolist(), names, strict=True), key=lambda pair: -pair[0])
     return {"label": ranked[0][1], "scores": {name: share for share, name in ranked}}
 
 

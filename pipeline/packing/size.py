@@ -6,6 +6,8 @@ BERT in 32 bits without its head (417.64 MiB for BERT-base):
     all tables counted               every matrix and table at its bits, LayerNorms and biases at 32
     position and segment left out    the same without those two tables, as BinaryBERT and BiBERT print it
 
+Ternary weights count 2 bits there, also where the file has five of them in a byte (1.6 bits).
+
 Scales, activation steps, the head and the file's own header are in the bytes on disk alone.
 """
 
@@ -16,6 +18,7 @@ from typing import Any
 
 from pipeline import files, paths
 from pipeline.packing import tensors
+from pipeline.packing.format import stored_bits
 from pipeline.packing.tensors import Contents, Entry
 
 MIB = 2**20
@@ -47,7 +50,7 @@ class Part:
 
     part: str
     parameters: int
-    bits: int | None
+    bits: float | None
     stored_bytes: int
     whole_parameters: int | None = None
 
@@ -171,11 +174,12 @@ def _numbers(name: str, entry: Entry, config: dict[str, Any]) -> int:
     return entry.shape[0] * _columns(name, config) if name.endswith(".codes") else math.prod(entry.shape)
 
 
-def _bits(name: str, entry: Entry, config: dict[str, Any]) -> int:
+def _bits(name: str, entry: Entry, config: dict[str, Any]) -> float:
     if not name.endswith(".codes"):
         return tensors.ITEM_SIZE[entry.dtype] * 8
     is_table = any(module in name for module in TABLES)
-    return int(config["bitladder_precision"]["embeddings" if is_table else "weights"])
+    bits = int(config["bitladder_precision"]["embeddings" if is_table else "weights"])
+    return stored_bits(bits, config.get("bitladder_trits_per_byte"))
 
 
 def _columns(name: str, config: dict[str, Any]) -> int:
@@ -196,4 +200,4 @@ def _as_papers_count(parts: list[Part], *, left_out: tuple[str, ...]) -> Size:
 def _nominal_bytes(part: Part) -> float:
     if part.part == SIDE or part.bits is None:
         return part.parameters * _FULL
-    return part.parameters * part.bits / 8
+    return part.parameters * math.ceil(part.bits) / 8

@@ -4,6 +4,8 @@ a tensor.
 The safetensors package writes metadata in an order that changes from run to run, and reads a file without
 saying what it promised before memory is taken for it. The layout is theirs (8 bytes little-endian: length
 of the header; the header as JSON; the data without holes) and they read what is written here.
+
+torch is not imported: what runs a packed model without it reads its header here.
 """
 
 import json
@@ -12,13 +14,13 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ITEM_SIZE = {"U8": 1, "I8": 1, "BOOL": 1, "F16": 2, "BF16": 2, "I32": 4, "F32": 4, "I64": 8, "F64": 8}
-_NAMES = {torch.uint8: "U8", torch.float16: "F16", torch.float32: "F32"}
+_NAMES = {"torch.uint8": "U8", "torch.float16": "F16", "torch.float32": "F32"}
 _MAX_HEADER = 100_000_000  # bytes; safetensors' own limit
 
 
@@ -48,12 +50,12 @@ class Contents:
     metadata: dict[str, str]
 
 
-def entry(tensor: Tensor) -> Entry:
+def entry(tensor: "Tensor") -> Entry:
     """The entry a uint8, float16 or float32 tensor will have."""
-    return Entry(_NAMES[tensor.dtype], tuple(tensor.shape))
+    return Entry(_NAMES[str(tensor.dtype)], tuple(tensor.shape))
 
 
-def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+def write(path: Path, tensors: Mapping[str, "Tensor"], metadata: Mapping[str, str]) -> None:
     """Widest dtype first, so that every tensor is aligned to its items; names in order."""
     names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
     header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
@@ -68,7 +70,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for name in names:
-            file.write(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+            file.write(tensors[name].contiguous().numpy().tobytes())
 
 
 def read_contents(path: Path) -> Contents:

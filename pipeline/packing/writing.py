@@ -21,6 +21,7 @@ from pipeline.packing.bits import pack as pack_codes
 from pipeline.packing.tensors import Entry
 from pipeline.quantizers.choose import FULL
 
+TRITS_PER_BYTE = 5
 _KEPT = (
     "vocab_size",
     "hidden_size",
@@ -56,6 +57,7 @@ def packed_config(model: Bert) -> dict[str, object]:
         raise ValueError("the model has full-precision weights; only a rung of the ladder can be packed")
     answering = getattr(config, ANSWERING_KEY, None)
     id2label = {str(number): str(name) for number, name in (config.id2label or {}).items()}
+    has_trits = 2 in (precision.weights, precision.embeddings)
     values = {
         **{key: getattr(config, key) for key in _KEPT},
         "model_type": format.MODEL_TYPE,
@@ -66,6 +68,7 @@ def packed_config(model: Bert) -> dict[str, object]:
         # Codes and scales say all of the weights; which quantizer found them is in the record.
         "bitladder_precision": replace(precision, weight_quantizer=None).as_dict(),
         "bitladder_width": None if width_of(config) == 1 else width_of(config),
+        "bitladder_trits_per_byte": TRITS_PER_BYTE if has_trits else None,
         "id2label": id2label,
         "label2id": {name: int(number) for number, name in id2label.items()},
         "problem_type": config.problem_type,
@@ -101,7 +104,9 @@ def _packed_matrix(
     layout, quantized = layer.quantizer.layout, layer.quantizer.quantize(layer.weight)
     scale = quantized.scale_OG.reshape(layout.scale_shape)
     return {
-        f"{name}{format.CODES}": pack_codes(quantized.codes_OI, layout.bits),
+        f"{name}{format.CODES}": pack_codes(
+            quantized.codes_OI, format.stored_bits(layout.bits, TRITS_PER_BYTE)
+        ),
         f"{name}{format.SCALE}": _exactly_half(f"{name}{format.SCALE}", scale),
     }
 

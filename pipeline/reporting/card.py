@@ -120,6 +120,16 @@ def _use(rung: str, contents: Contents) -> str:
     )
 
 
+def _by_kernels(found: Mapping[str, Any]) -> str:
+    """What `pack` found where kernels ran the model."""
+    kernels = found.get("by_kernels")
+    if not kernels:
+        return ""
+    share = kernels["label_agreement"]
+    labels = "" if share is None else f", and {share:.2%} of labels are the same"
+    return f"; run by the kernels, by at most {kernels['largest_logit_difference']:.3g}{labels}"
+
+
 def _scores(rung: str, contents: Contents) -> str:
     model, teacher = (contents.results["models"][name] for name in (rung, "teacher"))
     own = contents.records[rung]
@@ -132,7 +142,7 @@ def _scores(rung: str, contents: Contents) -> str:
         ]
     agreement = [
         f"On {found['rows']} rows of {split} a logit differs from the trained model's by at most "
-        f"{found['largest_logit_difference']:g}."
+        f"{found['largest_logit_difference']:g}{_by_kernels(found)}."
         for split, found in contents.agreements[rung]["splits"].items()
     ]
     if model.get("no_answer_threshold") is not None:

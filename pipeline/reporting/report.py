@@ -89,19 +89,19 @@ def sizes_table(sizes: Mapping[str, Sizes]) -> dict[str, Any]:
     return {"parts": [*names, "file", "MiB"], "rows": rows}
 
 
-def agreement_rows(agreements: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, int, str, str]]:
-    """Rung, split, rows, largest difference of a logit, share of equal labels."""
+def agreement_rows(agreements: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, int, list[str]]]:
+    """Rung, split, rows; largest difference of a logit and share of equal labels, twice: then by kernels."""
     return [
-        (
-            rung,
-            split,
-            found["rows"],
-            f"{found['largest_logit_difference']:g}",
-            _share(found["label_agreement"]),
-        )
+        (rung, split, found["rows"], [*_agreed(found), *_agreed(found.get("by_kernels"))])
         for rung, agreement in agreements.items()
         for split, found in agreement["splits"].items()
     ]
+
+
+def _agreed(found: Mapping[str, Any] | None) -> list[str]:
+    if not found:
+        return ["-", "-"]
+    return [f"{found['largest_logit_difference']:.3g}", _share(found["label_agreement"])]
 
 
 def data_rows(data: Mapping[str, Any] | None) -> list[tuple[str, str, str, str, str]]:

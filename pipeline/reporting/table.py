@@ -146,6 +146,7 @@ def counted(results: Mapping[str, Any]) -> list[str]:
         f"{selection.said(results['checkpoint_selected_on'], split)}. Gap: score less the teacher's.",
         "W, E, A: bits of weights, embeddings, activations. MiB: the written model.safetensors, all of it; "
         "ratio: the teacher's against it.",
+        *_of_agreement(results),
         *_of_seeds(results),
         *([f"{UNUSUAL.capitalize()}: what is not usual at these bits."] * _has_unusual(results)),
         *of_split(model["unusual"] for model in results["models"].values()),
@@ -182,6 +183,27 @@ def _has_unusual(results: Mapping[str, Any]) -> bool:
 
 def _exact_match(model: Mapping[str, Any], results: Mapping[str, Any]) -> str:
     return averaged.metric_cell(model, results["split"], "exact_match")
+
+
+def _of_agreement(results: Mapping[str, Any]) -> list[str]:
+    """How many labels are those of the trained rungs, where they were compared."""
+    shares = {name: model.get("label_agreement") or {} for name, model in results["models"].items()}
+    ways = {"file": "Packed rungs give the trained ones' labels on", "kernels": "run by the kernels, on"}
+    said = [
+        _at_least(what, {name: own.get(way) for name, own in shares.items()}) for way, what in ways.items()
+    ]
+    return ["; ".join(part for part in said if part) + "."] if any(said) else []
+
+
+def _at_least(what: str, shares: Mapping[str, float | None]) -> str:
+    """The least of the shares and whose it is; "" where there is none."""
+    known = {name: share for name, share in shares.items() if share is not None}
+    if not known:
+        return ""
+    least = min(known, key=lambda name: known[name])
+    return (
+        f"{what} all rows" if known[least] == 1 else f"{what} at least {known[least]:.2%} of rows ({least})"
+    )
 
 
 def _of_seeds(results: Mapping[str, Any]) -> list[str]:

@@ -208,6 +208,7 @@ def _evaluate(params: Params, name: str, splits: Mapping[str, Any]) -> tuple[dic
         "bytes": size_bytes,
         "mib": size_bytes / 2**20,
         "digest": digests[WEIGHTS],
+        "label_agreement": None if name == TEACHER else _label_agreement(params, name),
         "seed": own.seed,
         "selected_on": own.selected_on,
         "steps": own.steps,
@@ -216,6 +217,14 @@ def _evaluate(params: Params, name: str, splits: Mapping[str, Any]) -> tuple[dic
         "ancestors": [str(above.parent) for above in ladder],
     }
     return entry, answers.rows_NK
+
+
+def _label_agreement(params: Params, name: str) -> dict[str, float | None]:
+    """Share of rows with the trained rung's label, as `pack` found it: of the file, and of the kernels."""
+    path = paths.packed_dir(name) / "agreement.json"
+    found = files.read_json(path)["splits"][params.task.validation_splits[0]]
+    kernels = found.get("by_kernels") or {}
+    return {"file": found["label_agreement"], "kernels": kernels.get("label_agreement")}
 
 
 def _score(task: Task, name: str, splits: Mapping[str, Any]) -> Answers:

@@ -9,6 +9,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
 
 PACKED = "packed"
-SERVED_WITH = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas")
+# numba where there are kernels, torch and transformers where there are none.
+SERVED_WITH = ("numba", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "pydantic")
 
 
 def upload(client: "MlflowClient", model: Model, logged: "LoggedModel", params: Params) -> None:
@@ -89,8 +91,13 @@ def _lay_out(model: Model, logged: "LoggedModel", params: Params, folder: Path) 
             signature=_signature(params),
             mlflow_model=description,
             model_config=_serving(params),
-            pip_requirements=[f"{name}=={version(name)}" for name in SERVED_WITH],
+            pip_requirements=_requirements(),
         )
+
+
+def _requirements() -> list[str]:
+    """Those of SERVED_WITH that are installed here, as they are here."""
+    return [f"{name}=={version(name)}" for name in SERVED_WITH if find_spec(name) is not None]
 
 
 def _signature(params: Params) -> Any:

@@ -1,65 +1,55 @@
 """The code that MLflow stores beside a packed model ("models from code": no pickle) and runs to serve it.
 
 It hands the stored folder to our own loader, which checks the manifest, and needs the `bitladder` package
-installed. Input: a table with the task's sentence columns. Output: a table with `label` and `score` (the
-label's probability), or with `score` alone for regression.
+installed. Kernels run it where they can, and torch is not imported; elsewhere torch does. Input: a table with
+the task's sentence columns. Output: a table with `label` and `score` (the label's probability), with `answer`
+and `score`, or with `score` alone for regression.
 """
 
+from pathlib import Path
 from typing import Any
 
 import mlflow
 import pandas
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-BATCH = 64
-
 
 class ServedModel(PythonModel):
     """A packed rung, ready for inference."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        from transformers import AutoTokenizer
+        from pipeline.packing import format, predict
 
-        from pipeline.packing import model
-
-        folder = context.artifacts["packed"]
-        self.model = model.load(folder)
-        self.folder = folder
-        self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        self.label_names = {int(number): name for number, name in (self.model.config.id2label or {}).items()}
+        self.folder = str(context.artifacts["packed"])
+        self.model = predict.load(self.folder)
+        self.config = format.read_config(Path(self.folder))
         self.settings = context.model_config
 
     def predict(
         self, context: PythonModelContext, model_input: pandas.DataFrame, params: Any = None
     ) -> pandas.DataFrame:
-        if self.model.config.bitladder_answering is not None:
-            return self._found_answers(model_input)
-        rows = range(0, len(model_input), BATCH)
-        return pandas.concat(
-            [self._answers(model_input[row : row + BATCH]) for row in rows], ignore_index=True
-        )
+        texts = [model_input[column].tolist() for column in self.settings["sentence_columns"]]
+        if self.config.get("bitladder_answering") is not None:
+            return self._found_answers(*texts)
+        return self._labels(*texts)
 
-    def _found_answers(self, table: pandas.DataFrame) -> pandas.DataFrame:
+    def _found_answers(self, questions: list[str], contexts: list[str]) -> pandas.DataFrame:
         from pipeline.packing.predict import answer_questions
 
-        texts = [table[column].tolist() for column in self.settings["sentence_columns"]]
-        found = answer_questions(self.model, self.folder, *texts)
+        found = answer_questions(self.model, self.folder, questions, contexts)
         rows = [{"answer": one["answer"] or "", "score": one["score"]} for one in found]
         return pandas.DataFrame(rows, columns=["answer", "score"])
 
-    def _answers(self, table: pandas.DataFrame) -> pandas.DataFrame:
-        import torch
+    def _labels(self, texts: list[str], pairs: list[str] | None = None) -> pandas.DataFrame:
+        from pipeline.packing.predict import classify
 
-        texts = [table[column].tolist() for column in self.settings["sentence_columns"]]
-        limit = {"truncation": True, "max_length": self.settings["max_length"]}
-        batch = self.tokenizer(*texts, padding=True, return_tensors="pt", **limit)
-        with torch.inference_mode():
-            logits_BC = self.model(**batch).logits
-        if logits_BC.shape[1] == 1:
-            return pandas.DataFrame({"score": logits_BC[:, 0].tolist()})
-        best = logits_BC.softmax(dim=1).max(dim=1)
-        labels = [self.label_names[index] for index in best.indices.tolist()]
-        return pandas.DataFrame({"label": labels, "score": best.values.tolist()})
+        limit = self.settings["max_length"]
+        found = classify(self.model, self.folder, texts, pairs, max_length=limit)
+        if len(self.config["id2label"]) == 1:
+            return pandas.DataFrame({"score": [one["score"] for one in found]})
+        labels = [one["label"] for one in found]
+        scores = [one["scores"][label] for one, label in zip(found, labels, strict=True)]
+        return pandas.DataFrame({"label": labels, "score": scores})
 
 
 mlflow.models.set_model(ServedModel())

@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 LOOP = (
     "pipeline/training",
     "pipeline/data/encode.py",
+    "pipeline/data/tokens.py",
     "pipeline/distillation",
     "pipeline/modeling",
     "pipeline/parts.py",
@@ -35,6 +36,7 @@ LOOP = (
 CLASSIFIER = (
     *LOOP,
     "pipeline/initialization",
+    "pipeline/data/cutting.py",
     "pipeline/data/questions.py",
     "pipeline/data/spans.py",
     "pipeline/data/windows.py",

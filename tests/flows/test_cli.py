@@ -27,6 +27,7 @@ COMMANDS = (
     "best",
     "sync",
     "inspect",
+    "doctor",
     "predict",
     "submit",
 )

@@ -42,6 +42,7 @@ def trained(*, wall: float = 0.1, cpu: float = 0.1) -> dict[str, Any]:
         "packing": (2.0, 2.0),
         "packed_on": 50,
         "packed_scoring": (0.25, 0.25),
+        "kernel_scoring": (0.05, 0.05),
         "start_seconds": (4.0, 4.0),
     }
 
@@ -80,8 +81,32 @@ def test_a_steps_time_is_that_of_the_expected_length_without_the_state() -> None
     assert kind.seconds_per_row == pytest.approx(0.01)
     # 3 s of the stage: 5 steps of 0.1 s, 0.4 s of a state, twice 0.5 s of scoring; and 4 s of the start.
     assert kind.other_seconds == pytest.approx(4.0 + 3.0 - 0.5 - 0.4 - 1.0)
-    assert kind.pack_seconds == pytest.approx(4.0 + 2.0 - 0.75)
     assert kind.steps == 3
+
+
+def test_packing_scores_three_times_where_there_are_kernels() -> None:
+    keep(DEFAULT, w1a8=trained())
+    kind = known().kinds["w1a8"]
+    assert kind.compared_seconds_per_row == pytest.approx((0.5 + 0.25 + 0.05) / 50)
+    assert kind.packed_seconds_per_row == pytest.approx(0.05 / 50)
+    assert kind.pack_seconds == pytest.approx(4.0 + 2.0 - 0.8)
+
+
+def test_packing_scores_twice_where_there_are_none() -> None:
+    answer = trained()
+    del answer["kernel_scoring"]
+    keep(DEFAULT, w1a8=answer)
+    kind = known().kinds["w1a8"]
+    assert kind.compared_seconds_per_row == pytest.approx((0.5 + 0.25) / 50)
+    assert kind.packed_seconds_per_row == pytest.approx(0.25 / 50)
+    assert kind.pack_seconds == pytest.approx(4.0 + 2.0 - 0.75)
+
+
+def test_on_a_gpu_torch_evaluates_and_the_kernels_are_only_compared() -> None:
+    keep(DEFAULT, w1a8={**trained(), "gpu_mib": 100.0})
+    kind = known().kinds["w1a8"]
+    assert kind.packed_seconds_per_row == pytest.approx(0.25 / 50)
+    assert kind.compared_seconds_per_row == pytest.approx((0.5 + 0.25 + 0.05) / 50)
 
 
 def test_beside_other_work_the_time_of_the_processors_counts() -> None:

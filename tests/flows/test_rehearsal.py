@@ -7,16 +7,18 @@ from typing import Any, NoReturn
 
 import made_up
 import pytest
+import tiny_project
 
 from flows.rehearsal import settings as small
 from flows.rehearsal.data import augmentation, lengths
 from flows.rehearsal.rows import is_prepared, lay_out
-from flows.rehearsal.training import train
+from flows.rehearsal.training import _score, train
 from pipeline import paths, record
 from pipeline.data.tables import read_split
+from pipeline.packing.kernels import engines, machine_code
 from pipeline.params import Params
 from pipeline.rungs import Phase
-from pipeline.stages import prepare
+from pipeline.stages import pack, prepare
 
 FEW = ("training.teacher.batch_size=4", "training.rung.batch_size=4", "task.max_length=24")
 
@@ -101,6 +103,7 @@ def test_the_stages_run_for_real_and_are_timed(
     assert (teacher["steps"], len(teacher["durations"]), len(teacher["widths"])) == (6, 5, 5)
     assert "packing" not in teacher
     assert (rung["packed_on"], rung["scored"]) == (64, 60)
+    assert "kernel_scoring" not in rung  # there are none for layers of 16 features
     assert rung["state_after"] in range(1, 6)
     assert min(wall for wall, _ in rung["durations"]) > 0
     assert sorted(path.name for path in Path("models").iterdir()) == ["pretrained", "teacher", "w1a4"]
@@ -129,3 +132,29 @@ def test_a_rung_that_a_rung_teaches_is_rehearsed_with_such_a_teacher(
     assert (stood_in.steps, stood_in.teacher, stood_in.bits["activations"]) == (1, "teacher", 8)
     assert (own.steps, own.teacher, own.teacher_digest) == (told["steps"], "w1a8", stood_in.digest)
     assert (own.settings["distillation"]["logits"], own.settings["distillation"]["hidden_states"]) == (1, 1)
+
+
+@pytest.mark.skipif(
+    engines.chosen("", engines.features()).engine == engines.TORCH, reason="no kernels for this processor"
+)
+def test_kernels_are_there_before_packing_and_score_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(engines.VARIABLE, raising=False)
+    settings = tiny_project.make(hidden_size=64, intermediate_size=128)
+    packing = pack.run
+    loaded: list[int] = []
+
+    def noted(*arguments: Any) -> None:
+        loaded.append(machine_code.load.cache_info().currsize)
+        packing(*arguments)
+
+    monkeypatch.setattr(pack, "run", noted)
+    machine_code.load.cache_clear()
+    told = {name: _score(settings, name) for name in ("w1a8", "w1")}
+    passes = {"scoring", "packed_scoring"}
+    assert passes | {"kernel_scoring"} <= set(told["w1a8"])
+    assert passes <= set(told["w1"])
+    assert "kernel_scoring" not in told["w1"]  # activations of 32 bits are torch's
+    assert loaded == [1, 1]

@@ -1,9 +1,11 @@
-"""A tiny trained rung and its packed folder."""
+"""A tiny trained rung and its packed folder, and packed folders that kernels run."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from packed_models import Make, make
 from tiny_rung import save_rung
 
 from pipeline import files
@@ -29,3 +31,9 @@ def packed(trained: Callable[..., Path], tmp_path: Path) -> Path:
     with files.publish(tmp_path / "packed") as folder:
         pack(trained(Precision(1, 1, 8)), folder)
     return tmp_path / "packed"
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Make:
+    """Make a packed folder: `made(precision, answering=False, **sizes)`."""
+    return partial(make, tmp_path)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from packed_models import ANSWERING
 from safetensors.torch import load_file
 from tiny_rung import batch
 from torch import Tensor
@@ -200,10 +201,10 @@ def test_a_code_that_no_ternary_weight_has_is_refused_by_name(trained: Rung, tmp
         pack(trained(Precision(2, 2, 32)), folder)
 
     def spoil(state: dict[str, Tensor]) -> None:
-        state[f"{FFN}.codes"][0, 0] = 0b10
+        state[f"{FFN}.codes"][0, 0] = 243
 
     republish(tmp_path / "packed", spoil)
-    with pytest.raises(FormatError, match=f"{FFN}.codes: the code -2"):
+    with pytest.raises(FormatError, match=f"{FFN}.codes: the byte 243"):
         model.load(tmp_path / "packed")
 
 
@@ -283,16 +284,6 @@ def test_transformers_without_our_package_refuses_the_folder(packed: Path, name:
     assert ran.returncode != 0
     assert "bitladder" in ran.stderr.splitlines()[-1] + ran.stderr
     assert "ValueError" in ran.stderr
-
-
-ANSWERING = {
-    "max_length": 16,
-    "doc_stride": 4,
-    "max_question_length": 6,
-    "max_answer_length": 5,
-    "unanswerable": True,
-    "no_answer_threshold": 0.5,
-}
 
 
 @pytest.mark.parametrize(

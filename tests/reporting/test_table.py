@@ -91,6 +91,19 @@ def test_rows_hold_what_the_headings_say() -> None:
     assert rows[3]["seconds"] == "-"
 
 
+def test_it_says_how_many_labels_are_those_of_the_trained_rungs() -> None:
+    shares = {"w8": (1.0, None), "w1": (1.0, 0.9981), "w1a8_direct": (1.0, 0.999)}
+    models = {
+        name: {**own, "label_agreement": dict(zip(("file", "kernels"), shares[name], strict=True))}
+        if name in shares
+        else {**own, "label_agreement": None}
+        for name, own in RESULTS["models"].items()
+    }
+    said = "Packed rungs give the trained ones' labels on all rows; run by the kernels, on at least 99.81%"
+    assert f"{said} of rows (w1)." in table.counted({**RESULTS, "models": models})
+    assert not any("trained ones' labels" in line for line in table.counted(RESULTS))
+
+
 def test_it_says_what_was_counted() -> None:
     text = " ".join(table.counted(RESULTS))
     for expected in ("mean of accuracy and f1", "408 rows of validation", "one seed", "0.7480", "selection"):

@@ -2,12 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny_project
+from made_up import params
 from safetensors.torch import load_file, save_file
+from with_kernels import has_kernels
 
 from pipeline import files, paths, record
+from pipeline.modeling.outputs import PADDING
 from pipeline.packing import model
+from pipeline.packing.kernels import engines
 from pipeline.params import Params
 from pipeline.stages import pack
 
@@ -35,7 +40,51 @@ def test_outputs_are_the_trained_rungs_on_the_whole_validation_split(project: Pa
         "rows": 48,
         "largest_logit_difference": 0.0,
         "label_agreement": 1.0,
+        "by_kernels": None,  # there are none for layers of 32 features
     }
+
+
+@has_kernels
+@pytest.mark.parametrize("rung", ["w1a8", "w1a4", "w1a1", "w1"])
+def test_the_kernels_are_compared_with_the_trained_rung_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rung: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(engines.VARIABLE, raising=False)
+    pack.run(tiny_project.make(hidden_size=64, intermediate_size=128), rung)
+    found = files.read_json(paths.packed_dir(rung) / "agreement.json")["splits"]["validation"]
+    assert found["largest_logit_difference"] == 0
+    by_kernels = found["by_kernels"]
+    assert ("by the kernels differ" in capsys.readouterr().out) == (rung != "w1")
+    if rung == "w1":
+        assert by_kernels is None  # activations of 32 bits are torch's
+    else:
+        assert by_kernels["mean_logit_difference"] <= by_kernels["tolerance"]
+        assert by_kernels["label_agreement"] >= 0.9
+
+
+def test_kernels_that_say_something_else_are_refused() -> None:
+    kernels = {"mean_logit_difference": 0.2, "tolerance": 0.1}
+    splits = {"validation": {"largest_logit_difference": 0.0, "by_kernels": kernels}}
+    with pytest.raises(ValueError, match=r"w1: .*0.2.*in the mean, by the kernels; at most 0.1"):
+        pack.refuse_disagreement("w1", {"tolerance": pack.TOLERANCE, "splits": splits})
+
+
+def test_padding_is_no_part_of_the_mean_difference() -> None:
+    trained_N2S = np.full((3, 2, 100), PADDING, dtype=np.float32)
+    trained_N2S[..., :10] = np.arange(10)
+    other_N2S = np.where(trained_N2S == PADDING, PADDING, trained_N2S + 1)
+    found = pack._agreement(trained_N2S, other_N2S, is_regression=False)
+    assert (found["mean_logit_difference"], found["largest_logit_difference"]) == (1.0, 1.0)
+
+
+def test_an_engine_that_there_is_not_is_refused_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where there is neither a rung nor data
+    monkeypatch.setenv(engines.VARIABLE, "quick")
+    with pytest.raises(engines.EngineError, match="quick"):
+        pack.run(params(Path()), "w1")
 
 
 def test_it_says_size_and_agreement_in_one_line(project: Params, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ import tiny_project
 from pipeline import files, paths
 from pipeline.params import Params
 from pipeline.reporting import card, contents
-from pipeline.reporting.report import headline, page
+from pipeline.reporting.report import agreement_rows, headline, page
 from pipeline.stages import evaluate, pack, report
 
 DELIVER = ["w8", "w1", "w1a8", "w1a8_direct"]
@@ -82,6 +82,19 @@ def test_the_page_is_well_formed(project: Params) -> None:
     tags.feed(html())
     assert tags.open == []
     assert {"table", "svg", "h2"} <= tags.seen
+
+
+def test_agreement_is_of_the_file_and_of_the_kernels() -> None:
+    found = {"rows": 9, "largest_logit_difference": 0.0, "label_agreement": 1.0}
+    kernels = {"largest_logit_difference": 0.0567891, "label_agreement": 0.999}
+    splits = {"w1": {"splits": {"a": {**found, "by_kernels": kernels}}}, "w2": {"splits": {"a": found}}}
+    assert agreement_rows(splits) == [
+        ("w1", "a", 9, ["0", "100.00%", "0.0568", "99.90%"]),
+        ("w2", "a", 9, ["0", "100.00%", "-", "-"]),
+    ]
+    assert card._by_kernels({**found, "by_kernels": kernels}) == (
+        "; run by the kernels, by at most 0.0568, and 99.90% of labels are the same"
+    )
 
 
 def test_the_page_tells_scores_sizes_lineage_claims_data_and_agreement(project: Params) -> None:

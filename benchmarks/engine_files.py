@@ -1,0 +1,121 @@
+"""Makes the files that an engine runs, once, under a folder for each model.
+
+    python benchmarks/engine_files.py ENGINE MODEL FOLDER
+
+Random weights (see random_berts.py). Rivals are made from one fp32 model by the library's own way: ONNX by
+torch's exporter, the graph fused, then quantized dynamically; OpenVINO by its own converter; its int8 by
+NNCF, statically, calibrated on random ids.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import root  # noqa: F401
+from engines import ENGINES, FLOATS, is_made
+from random_berts import SHAPES, Shape, build, random_batch, save, save_packed
+
+from pipeline import files
+from pipeline.quantizers.choose import Precision
+
+_CALIBRATION = ((1, 16), (1, 64), (1, 128), (4, 128))  # rows, tokens
+Making = Callable[[Shape, Path, Path], None]
+
+
+def make(name: str, shape: Shape, model: Path) -> None:
+    """Publish the folder of an engine that is not made yet, and of the fp32 model where it needs that."""
+    engine = ENGINES[name]
+    if is_made(engine, model):
+        return
+    model.mkdir(parents=True, exist_ok=True)
+    if engine.bits is not None:
+        weights, activations = engine.bits
+        save_packed(model / engine.folder, shape, Precision(weights, weights, activations))
+        return
+    if not (model / FLOATS).is_dir():
+        with files.publish(model / FLOATS) as folder:
+            save(folder, build(shape))
+    if engine.folder != FLOATS:
+        with files.publish(model / engine.folder) as folder:
+            _MAKING[name](shape, model / FLOATS, folder)
+
+
+def _onnx(shape: Shape, floats: Path, target: Path) -> None:
+    import torch
+    from onnx import TensorProto
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.transformers.optimizer import optimize_model
+
+    batch = random_batch(shape, rows=2, tokens=16)
+    plain, fused = target / "plain.onnx", target / "fused.onnx"
+    axes = {name: {0: "rows", 1: "tokens"} for name in batch}
+    # Without dynamo and with eager attention, or nothing is fused into an Attention.
+    torch.onnx.export(
+        _logits_alone(floats, "eager"),
+        tuple(batch.values()),
+        str(plain),
+        input_names=list(batch),
+        output_names=["logits"],
+        dynamic_axes={**axes, "logits": {0: "rows"}},
+        opset_version=17,
+        dynamo=False,
+    )
+    heads, hidden = shape.num_attention_heads, shape.hidden_size
+    optimize_model(str(plain), "bert", num_heads=heads, hidden_size=hidden).save_model_to_file(str(fused))
+    options = {"DefaultTensorType": TensorProto.FLOAT}
+    quantize_dynamic(fused, target / "model.onnx", weight_type=QuantType.QInt8, extra_options=options)
+    plain.unlink()
+    fused.unlink()
+
+
+def _openvino_floats(shape: Shape, floats: Path, target: Path) -> None:
+    import openvino
+
+    openvino.save_model(_converted(shape, floats), target / "model.xml", compress_to_fp16=False)
+
+
+def _openvino_int8(shape: Shape, floats: Path, target: Path) -> None:
+    import nncf
+    import openvino
+
+    samples = [random_batch(shape, rows=rows, tokens=tokens) for rows, tokens in _CALIBRATION]
+    data = nncf.Dataset([{name: ids.numpy() for name, ids in sample.items()} for sample in samples])
+    made = nncf.quantize(
+        _converted(shape, floats), data, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(samples)
+    )
+    openvino.save_model(made, target / "model.xml")
+
+
+def _converted(shape: Shape, floats: Path) -> Any:
+    import openvino
+
+    batch = random_batch(shape, rows=2, tokens=16)
+    return openvino.convert_model(_logits_alone(floats, "sdpa"), example_input=dict(batch))
+
+
+def _logits_alone(floats: Path, attention: str) -> Any:
+    """The model as transformers loads it, with a tensor as its output."""
+    from torch import Tensor, nn
+    from transformers import BertForSequenceClassification
+
+    class Logits(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = BertForSequenceClassification.from_pretrained(floats, attn_implementation=attention)
+
+        def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Any:
+            return self.model(input_ids, attention_mask, token_type_ids)[0]
+
+    return Logits().eval()
+
+
+_MAKING: dict[str, Making] = {
+    "onnxruntime-int8": _onnx,
+    "openvino-fp32": _openvino_floats,
+    "openvino-int8": _openvino_int8,
+}
+
+
+if __name__ == "__main__":
+    make(sys.argv[1], SHAPES[sys.argv[2]], Path(sys.argv[3]))

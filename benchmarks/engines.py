@@ -1,0 +1,84 @@
+"""The engines that are timed side by side, and what each needs. Nothing here imports one.
+
+Ours run the packed folder; the others run the same shape as somebody would who has that library. All compute
+a classifier's logits from the same ids.
+"""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+FLOATS = "fp32"  # the folder of the model that every rival is made from
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One engine.
+
+    Attributes:
+        modules: must be installed to make its file and to run it.
+        folder: of its file, within a model's; several may share one.
+        weights: the files of its weights in that folder; none: they are computed from the fp32 file, as the
+            library keeps the model in memory only.
+        bits: of weights and activations, of ours.
+    """
+
+    name: str
+    modules: tuple[str, ...]
+    folder: str
+    weights: tuple[str, ...] = ()
+    bits: tuple[int, int] | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        return self.bits is not None
+
+
+def _ours(weights: int, activations: int) -> Engine:
+    name = f"w{weights}a{activations}"
+    return Engine(name, ("numba",), name, ("model.safetensors",), (weights, activations))
+
+
+_ONNX = ("onnx", "onnxruntime")
+_OPENVINO = ("openvino", "nncf")
+_FILES = ("model.xml", "model.bin")
+_LISTED = [
+    _ours(1, 8),
+    _ours(1, 4),
+    _ours(1, 1),
+    _ours(2, 8),
+    Engine("torch-fp32", ("torch",), FLOATS, ("model.safetensors",)),
+    Engine("torch-bf16", ("torch",), FLOATS),
+    Engine("torch-int8", ("torch",), FLOATS),
+    Engine("onnxruntime-int8", _ONNX, "onnxruntime-int8", ("model.onnx",)),
+    Engine("openvino-fp32", _OPENVINO, "openvino-fp32", _FILES),
+    Engine("openvino-int8", _OPENVINO, "openvino-int8", _FILES),
+]
+ENGINES = {engine.name: engine for engine in _LISTED}
+INT8 = ("torch-int8", "onnxruntime-int8", "openvino-int8")
+
+
+def missing(engine: Engine) -> list[str]:
+    """The modules it needs that are not installed."""
+    return [name for name in engine.modules if find_spec(name) is None]
+
+
+def is_made(engine: Engine, model: Path) -> bool:
+    return (model / engine.folder).is_dir()
+
+
+def file_bytes(engine: Engine, model: Path) -> int:
+    """Of its weights' files; of those that have none, what their tensors take."""
+    if engine.weights:
+        return sum((model / engine.folder / name).stat().st_size for name in engine.weights)
+    from pipeline.packing.tensors import read_contents
+
+    entries = read_contents(model / FLOATS / "model.safetensors").entries.items()
+    if engine.name == "torch-bf16":
+        return sum(entry.num_bytes // 2 for _, entry in entries)
+    # Linear layers in whole numbers, the rest, tables included, in 32 bits.
+    return sum(entry.num_bytes // (4 if _is_linear(name) else 1) for name, entry in entries)
+
+
+def _is_linear(name: str) -> bool:
+    return name.endswith(".weight") and "embeddings" not in name and "LayerNorm" not in name
