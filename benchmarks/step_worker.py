@@ -7,11 +7,9 @@ where this process tells what the steps before took, and waits for the next line
 """
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TextIO
 
 import torch
@@ -20,6 +18,7 @@ from torch import Tensor, nn
 from transformers.models.bert.configuration_bert import BertConfig
 from transformers.models.bert.modeling_bert import BertForSequenceClassification
 
+from flows import memory
 from pipeline.data.encode import Batch
 from pipeline.distillation.objective import Objective, Portion, label_loss, total
 from pipeline.initialization.step_sizes import calibrate
@@ -76,7 +75,7 @@ class Gate:
             "cpu_seconds": time.process_time() - self.cpu_start,
             "wall_seconds": time.perf_counter() - self.wall_start,
             "losses": [float(loss) for loss in self.losses],
-            "peak_mib": peak_mib(),
+            "peak_mib": int(memory.peak_mib()),
             "machine": machine(),
         }
         self.answers.write(json.dumps(answer) + "\n")
@@ -186,15 +185,6 @@ def _noting(loss_terms: LossTerms, gate: Gate) -> LossTerms:
         return found
 
     return terms
-
-
-def peak_mib() -> int:
-    """The most memory this process has had: VmHWM where there is /proc."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) // 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**20  # bytes on macOS
 
 
 def machine() -> dict[str, Any]:
