@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import made_up
 import pytest
 import tiny_project
+from with_kernels import has_kernels
 
 from flows.rehearsal import settings as small
 from flows.rehearsal.data import augmentation, lengths
@@ -134,9 +135,7 @@ def test_a_rung_that_a_rung_teaches_is_rehearsed_with_such_a_teacher(
     assert (own.settings["distillation"]["logits"], own.settings["distillation"]["hidden_states"]) == (1, 1)
 
 
-@pytest.mark.skipif(
-    engines.chosen("", engines.features()).engine == engines.TORCH, reason="no kernels for this processor"
-)
+@has_kernels
 def test_kernels_are_there_before_packing_and_score_as_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
