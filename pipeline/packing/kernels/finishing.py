@@ -11,9 +11,9 @@ from numba import types
 
 from pipeline.packing.kernels.compiling import compiled
 from pipeline.packing.kernels.rows import load_row, place, polynomial
+from pipeline.packing.kernels.structures import GELU, PLAIN, RELU
 from pipeline.packing.kernels.vector_ir import F32, FLOATS, I32, INTS, LANES, Code, Value, instruction
 
-NONE, GELU, RELU = 0, 1, 2
 _ROWS = 4  # rows that are finished together
 # erf(x) = x P(x^2) / Q(x^2) for |x| <= 4, beyond which it is 1 in float32 (Eigen's coefficients).
 _P = (
@@ -138,5 +138,5 @@ def _gelu(code: Code, y: Value) -> Value:
     return builder.select(builder.fcmp_ordered("<=", y, code.floats(-_END)), code.floats(0.0), found)
 
 
-finish_plain, finish_residual = _finishing(NONE, residual=False), _finishing(NONE, residual=True)
+finish_plain, finish_residual = _finishing(PLAIN, residual=False), _finishing(PLAIN, residual=True)
 finish_gelu, finish_relu = _finishing(GELU, residual=False), _finishing(RELU, residual=False)

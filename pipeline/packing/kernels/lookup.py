@@ -119,7 +119,8 @@ def _store(
     """Widen the shorts to ints and store them, or add them to what is there."""
     builder = code.builder
     fresh = builder.icmp_signed("!=", is_first, code.whole(0))
-    keep = code.splat(builder.select(fresh, ir_zero(code), ir_ones(code)), INTS.count)
+    none, everything = code.constant(INTS.element, 0), code.constant(INTS.element, -1)
+    keep = code.splat(builder.select(fresh, none, everything), INTS.count)
     for number, total in enumerate(totals):
         row, vector = divmod(number, vectors)
         for half in range(2):
@@ -127,14 +128,6 @@ def _store(
             wide = builder.sext(code.shuffle(total, lanes), INTS)
             place = code.at(sums, code.times(stride, row * 4), vector * 128 + half * 64)
             code.store(builder.add(wide, builder.and_(keep, code.load(place, INTS))), place)
-
-
-def ir_zero(code: Code) -> Value:
-    return code.constant(INTS.element, 0)
-
-
-def ir_ones(code: Code) -> Value:
-    return code.constant(INTS.element, -1)
 
 
 _tile_44, _tile_41 = _tile(_ROWS, _VECTORS), _tile(_ROWS, 1)

@@ -11,9 +11,9 @@ from numba import types
 
 from pipeline.packing.kernels.compiling import compiled
 from pipeline.packing.kernels.rows import exp, load_row, place
+from pipeline.packing.kernels.structures import BITS, PER_TOKEN, STEP
 from pipeline.packing.kernels.vector_ir import F32, FLOATS, INTS, LANES, Code, Value, instruction
 
-PER_TOKEN, STEP, TWO_LEVELS = range(3)
 _ROWS = 4  # rows that go together: none waits for its own sums, and what all need is read once
 
 
@@ -113,7 +113,7 @@ def _tile(kind: int, num_rows: int) -> Any:
             value_step = load_row(code, value_steps, at)
             for row in numbers:
                 ratio = builder.fmul(load_row(code, row_at[row], at), unit[row])
-                if kind == TWO_LEVELS:
+                if kind == BITS:
                     is_set = builder.fcmp_ordered(">=", ratio, code.floats(0.5))
                     found = builder.select(is_set, code.floats(1.0), code.floats(0.0))
                 else:
@@ -128,4 +128,4 @@ def _tile(kind: int, num_rows: int) -> Any:
     return tile
 
 
-per_token, step_levels, two_levels = _weighing(PER_TOKEN), _weighing(STEP), _weighing(TWO_LEVELS)
+per_token, step_levels, two_levels = _weighing(PER_TOKEN), _weighing(STEP), _weighing(BITS)
