@@ -51,9 +51,8 @@ class ActivationLsq(ActivationQuantizer):
         shifted = x - lowest
         widest = shifted.abs().max().clamp(min=1e-6) / self.high
         steps = [widest * 2 ** (-number / 6) for number in range(48)]
-        errors = torch.stack(
-            [((shifted / s).round().clamp(self.low, self.high) * s - shifted).square().mean() for s in steps]
-        )
+        room = torch.empty_like(shifted)  # one for all: with fresh pages for each result it takes ten times as long
+        errors = torch.stack([self._squared_error(shifted, step, room) for step in steps])
         self.log_step.copy_(steps[int(errors.argmin())].log())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -83,6 +82,11 @@ class ActivationLsq(ActivationQuantizer):
             return gradient * inside, log_step
         of_x = gradient * inside
         return of_x, log_step, gradient.sum() - of_x.sum()
+
+    def _squared_error(self, x: Tensor, step: Tensor, room: Tensor) -> Tensor:
+        """Mean of what rounding x to this step adds, squared; overwrites `room`."""
+        levels = torch.div(x, step, out=room).round_().clamp_(self.low, self.high).mul_(step)
+        return levels.sub_(x).square_().mean()
 
     def _ratio(self, x: Tensor, step: Tensor) -> Tensor:
         return x / step if self.offset is None else (x - self.offset).div_(step)
