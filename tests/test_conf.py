@@ -43,12 +43,13 @@ def test_the_committed_file_is_the_composition_of_the_defaults() -> None:
     assert YAML(typ="safe").load(committed) == YAML(typ="safe").load(compose((), CONF))
 
 
-def test_the_text_is_the_one_dvc_writes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("overrides", [["task=mrpc", "model=minilm"], ["experiment=cola", "data.root=/data"]])
+def test_the_text_is_the_one_dvc_writes(tmp_path: Path, overrides: list[str]) -> None:
     from dvc.utils.hydra import compose_and_dump
 
     path = tmp_path / "params.yaml"
-    compose_and_dump(path, str(CONF), None, "config", str(ROOT), ["task=mrpc", "model=minilm"])
-    assert path.read_text(encoding="utf-8") == compose(["task=mrpc", "model=minilm"], CONF)
+    compose_and_dump(path, str(CONF), None, "config", str(ROOT), overrides)
+    assert path.read_text(encoding="utf-8") == compose(overrides, CONF)
 
 
 def test_what_was_written_is_said_in_one_line(
@@ -95,6 +96,18 @@ def test_every_ladder_goes_with_every_task_and_real_model(tmp_path: Path) -> Non
         if task != "demo":
             found = composed(tmp_path, f"task={task}", f"model={model}", f"ladder={ladder}")
             assert (found.task.name, found.model.name) == (task, model)
+
+
+@pytest.mark.parametrize("experiment", [name for name in choices("experiment") if name != "shared"])
+def test_an_experiment_chooses_all_that_a_table_was_made_with_but_where_the_data_lie(
+    tmp_path: Path, experiment: str
+) -> None:
+    """Of the data's place alone nothing can be said beforehand."""
+    with pytest.raises(ParamsError, match=r"data\.root"):
+        composed(tmp_path, f"experiment={experiment}")
+    found = composed(tmp_path, f"experiment={experiment}", "data.root=/data")
+    assert (found.task.name, found.model.name, found.data.source) == (experiment, "minilm", "path")
+    assert set(found.deliver) == set(composed(tmp_path, "ladder=papers").deliver)
 
 
 @pytest.mark.parametrize("ladder", ["two_stage", "claims"])
