@@ -3,31 +3,31 @@
 from collections.abc import Callable
 
 import numpy as np
+import one_product
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from one_product import Product
 
-from pipeline.packing.kernels import products
 from pipeline.packing.kernels.compiling import compiled
-from pipeline.packing.kernels.products import Product
 from pipeline.packing.kernels.rows import quantize
 
 Codes = NDArray[np.int8]
 SIZES = st.integers(1, 70)
 LEVELS = {1: [-1, 1], 2: [-1, 0, 1], 4: range(-7, 8), 8: range(-127, 128)}
 WAYS: dict[str, tuple[int, list[int], Callable[[Codes], Product]]] = {
-    "look-up": (1, [*range(-127, 128)], products.by_lookup),
+    "look-up": (1, [*range(-127, 128)], one_product.by_lookup),
     **{
         f"dot products, {bits} bits": (
             bits,
             [*range(-127, 128)],
-            lambda codes, bits=bits: products.by_dot_products(codes, bits),
+            lambda codes, bits=bits: one_product.by_dot_products(codes, bits),
         )
         for bits in (1, 2, 4, 8)
     },
-    "popcount, signed": (1, [-1, 1], lambda codes: products.by_popcount(codes, signed=True)),
-    "popcount, 0 and 1": (1, [0, 1], lambda codes: products.by_popcount(codes, signed=False)),
+    "popcount, signed": (1, [-1, 1], lambda codes: one_product.by_popcount(codes, signed=True)),
+    "popcount, 0 and 1": (1, [0, 1], lambda codes: one_product.by_popcount(codes, signed=False)),
 }
 
 

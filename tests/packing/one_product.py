@@ -1,4 +1,4 @@
-"""One product of whole numbers, by any of the ways to compute it: for tests, benchmarks and single layers.
+"""One product of whole numbers by each of the kernels, on arrays in the usual layout.
 
 The encoder does not come by here: it works on blocks of rows and never leaves compiled code.
 """
