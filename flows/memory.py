@@ -1,5 +1,7 @@
-"""Memory of this process and of this machine, in MiB."""
+"""Memory of this process and of this machine, in MiB, and how it is kept."""
 
+import ctypes
+import os
 import resource
 import sys
 from pathlib import Path
@@ -7,6 +9,8 @@ from pathlib import Path
 import psutil
 
 MIB = 2**20
+# glibc's malloc.h, and settings of a person that say the same by other means.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_PREFIX = -1, -3, ("MALLOC_", "GLIBC_TUNABLES")
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
 
 
@@ -20,6 +24,19 @@ def _own_peak_mib() -> float:
     """Linux's ru_maxrss has what the process that started this one held then: a large test run, say."""
     own = _status_mib("VmHWM")
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT / MIB if own is None else own
+
+
+def keep_what_is_freed() -> bool:
+    """Let this process use again what it has freed; return whether anything was changed.
+
+    glibc gives a block of more than 32 MiB back to the kernel and gets pages of zeros for the next one: every
+    large tensor of scoring and calibrating, which costs up to a third of their processor time (docs/log.md).
+    Other C libraries are left alone, and so is a process whose MALLOC_… or GLIBC_TUNABLES a person has set.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None or any(name.startswith(_M_PREFIX) for name in os.environ):
+        return False
+    return bool(mallopt(_M_MMAP_THRESHOLD, 2**30) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
 
 
 def resident_files_mib() -> float:

@@ -52,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     name, rung = _parse(sys.argv[1:] if arguments is None else arguments)
     address = f"{name}@{rung}" if rung else name
     environment.prepare()
+    memory.keep_what_is_freed()
     say: Callable[[str], None] = _say
     if rank.is_one():
         say = rank.settle(address)

@@ -45,6 +45,7 @@ def main(arguments: list[str]) -> int:
     """Rehearse what FOLDER/request.json asks for."""
     processes.die_with_parent(signal.SIGKILL)
     environment.prepare()
+    memory.keep_what_is_freed()
     os.environ.update(environment.OFFLINE)
     folder = Path(arguments[0]).absolute()
     settings = with_absolute_places(params.load(paths.PARAMS))

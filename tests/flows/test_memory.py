@@ -1,5 +1,7 @@
 """What a process says of its own memory."""
 
+import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +24,47 @@ def test_a_peak_is_not_that_of_who_started_the_process() -> None:
     assert memory.peak_mib() > 256
     assert peak_of_a_child() < 128
     del held
+
+
+FRESH_PAGES = """
+import resource, sys
+from flows import memory
+print(memory.keep_what_is_freed() if "keep" in sys.argv else False)
+for _ in range(3):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    held = bytearray(2**26)
+    held[:] = b"1" * 2**26
+    del held
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def fresh_pages(*arguments: str, **variables: str) -> tuple[bool, int]:
+    """Whether glibc was told to keep memory, and the pages that blocks of 64 MiB got anew at last."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))
+    }
+    said = subprocess.run(
+        [sys.executable, "-c", FRESH_PAGES, *arguments],
+        cwd=ROOT,
+        env={**inherited, **variables},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    return said[0] == "True", int(said[1])
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told anything")
+def test_a_large_block_is_used_again_instead_of_fetched_anew() -> None:
+    assert fresh_pages()[1] > 2**26 // 65536  # pages of 64 KiB at most
+    is_kept, pages = fresh_pages("keep")
+    assert is_kept
+    assert pages < 50
+
+
+def test_how_memory_is_kept_is_the_persons_to_say() -> None:
+    assert fresh_pages("keep", MALLOC_ARENA_MAX="2")[0] is False
 
 
 def test_memory_that_is_given_back_counts_in_the_peak() -> None:
