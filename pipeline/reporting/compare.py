@@ -17,6 +17,7 @@ from rich.text import Text
 
 from pipeline import files
 from pipeline.evaluation.results import check
+from pipeline.reporting import claimed
 from pipeline.reporting.comparison import (
     SQUAD,
     TEACHER,
@@ -31,7 +32,7 @@ from pipeline.reporting.table import of_split
 
 MIB = 2**20
 _UNBOUNDED = 1000
-_NEEDED = ("task", "metrics", "split", "rows", "models")
+_NEEDED = ("task", "metrics", "split", "rows", "models", "claims")
 Grid = tuple[list[str], list[list[str]]]
 
 
@@ -68,7 +69,7 @@ def read(given: str) -> tuple[str, str, dict[str, Any]]:
 
 
 def grids(found: Comparison) -> list[tuple[str, Grid]]:
-    """Scores and gaps of GLUE's tasks and others, then of SQuAD; what has no column is left out."""
+    """Scores and gaps of GLUE's tasks and others, then of SQuAD, then claims; what has no row is left out."""
     apart = [column for column in found.columns if column.key in SQUAD]
     others = [column for column in found.columns if column.key not in SQUAD]
     made = []
@@ -77,6 +78,9 @@ def grids(found: Comparison) -> list[tuple[str, Grid]]:
         made.append(("gap to the own teacher, in points", _gaps(found, others)))
     if apart:
         made.append(("SQuAD: exact match and F1, gap of the F1, in points", _squad(found, apart)))
+    if found.claims:
+        judged = {column.task: column.title for column in found.columns if column.key == column.task}
+        made.append(("claims", claimed.grid(found.claims, judged)))
     return made
 
 
@@ -97,6 +101,7 @@ def notes(found: Comparison) -> list[str]:
             if column.rows[0] != column.rows[1]
         ),
         *of_split(row.unusual for row in found.rows),
+        *claimed.notes(found.claims),
         "Gap: seed by seed to the teacher of that seed. MiB: the packed file, the largest of all tasks'. "
         "A mean with an undefined score is undefined; papers count such a Matthews correlation as 0.",
     ]
@@ -132,6 +137,7 @@ def data(found: Comparison) -> dict[str, Any]:
             for row in found.rows
         },
         "averages": {average.title: list(average.columns) for average in found.averages},
+        "claims": [asdict(row) for row in found.claims],
         "notes": notes(found),
     }
 

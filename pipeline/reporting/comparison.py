@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.evaluation.selection import is_optimistic
 from pipeline.reporting import averaged
+from pipeline.reporting.claimed import Claimed, gather
 from pipeline.reporting.table import in_order
 
 TEACHER = "teacher"
@@ -121,6 +122,7 @@ class Comparison:
     columns: list[Column]
     rows: list[Row]
     averages: list[Average]
+    claims: list[Claimed]
 
 
 def compare(sources: Sequence[tuple[str, str, Mapping[str, Any]]]) -> Comparison:
@@ -145,7 +147,8 @@ def compare(sources: Sequence[tuple[str, str, Mapping[str, Any]]]) -> Comparison
             _agree(columns.setdefault(column.key, column), column)
             _fill(rows, column, label, results, one_teacher=one_teacher)
     ordered = sorted(columns.values(), key=lambda column: _place(column.key))
-    return Comparison(ordered, _in_order(sources, rows, one_teacher), averages(columns))
+    rows_in_order = _in_order(sources, rows, one_teacher)
+    return Comparison(ordered, rows_in_order, averages(columns), gather(sources))
 
 
 def averages(keys: Iterable[str]) -> list[Average]:

@@ -65,6 +65,21 @@ def results(task: str, teacher: float = 0.9, rung: float | None = 0.8) -> dict[s
         "rows": splits,
         "rows_read": splits,
         "models": models,
+        "claims": [],
+    }
+
+
+def claim(measure: str | None = "score", unequal: tuple[str, ...] = ()) -> dict[str, Any]:
+    """w1 leads w1_direct by 2 points, give or take 1; in results.json's shape, as far as it is read."""
+    return {
+        "claim": "stepped",
+        "rungs": ["w1", "w1_direct"],
+        "measure": measure,
+        "difference": None if measure is None else 0.02,
+        "margin": None if measure is None else 0.01,
+        "verdict": "not judged" if measure is None else "holds",
+        "unequal": list(unequal),
+        "rule": "undefined" if measure is None else "holds when it holds",
     }
 
 
@@ -193,6 +208,46 @@ def test_a_metric_of_two_is_said_to_be_their_mean_and_each_is_in_the_json() -> N
     assert headings[2] == "MRPC (accuracy, F1)"
     assert any("MRPC: the mean of both metrics" in line for line in compare.notes(found))
     assert compare.data(found)["models"]["w1"]["scores"]["mrpc"]["metrics"] == {"accuracy": 0.7, "f1": 0.9}
+
+
+def test_a_claim_is_one_row_with_what_each_task_says_of_it() -> None:
+    of_task = {
+        "cola": [claim("accuracy"), {**claim(), "rungs": ["w1a8", "w1a8_direct"]}],
+        "mnli": [claim(unequal=("steps", "data"))],
+        "rte": [claim(None)],
+    }
+    found = table(*({**results(task), "claims": claims} for task, claims in of_task.items()))
+    title, grid = compare.grids(found)[-1]
+    assert title == "claims"
+    assert grid == (
+        ["claim", "better", "worse", "CoLA", "MNLI-m", "RTE"],
+        [
+            [
+                *("stepped", "w1", "w1_direct"),
+                "+2.0 ± 1.0 accuracy: holds",
+                "+2.0 ± 1.0: holds (unequal steps and data)",
+                "not judged",
+            ],
+            ["stepped", "w1a8", "w1a8_direct", "+2.0 ± 1.0: holds", "-", "-"],
+        ],
+    )
+    assert compare.notes(found).count("A claim holds when it holds.") == 1
+    assert compare.data(found)["claims"][1]["by_task"]["cola"]["difference"] == 0.02
+
+
+def test_claims_of_ladders_told_apart_name_their_rungs_in_full() -> None:
+    both = [(label, f"{label}.json", {**results("rte"), "claims": [claim()]}) for label in ("", "bit")]
+    _, (_, rows) = compare.grids(comparison.compare(both))[-1]
+    assert [row[1:3] for row in rows] == [["w1", "w1_direct"], ["bit w1", "bit w1_direct"]]
+
+
+def test_without_claims_nothing_is_said_of_them() -> None:
+    found = table(results("rte"))
+    assert [title for title, _ in compare.grids(found)] == [
+        "score, in points",
+        "gap to the own teacher, in points",
+    ]
+    assert "interval" not in said(found)
 
 
 def test_what_checkpoints_were_chosen_on_is_said_task_by_task() -> None:
