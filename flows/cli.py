@@ -128,7 +128,8 @@ def compare(
 ) -> None:
     """Show the results of several tasks as one table.
 
-    With GLUE's two averages where all eight tasks are there, and the gap to the own teacher.
+    With GLUE's two averages where all eight tasks are there, the gap to the own teacher, and every task's
+    verdict on each claim.
     """
     from pipeline.reporting import compare
 

@@ -37,17 +37,18 @@ def _compose(overrides: Sequence[str], conf: Path) -> tuple[str, dict[str, str]]
 
 
 def main(overrides: Sequence[str]) -> int:
-    """Write params.yaml and say so; 2 when it is refused (written all the same, to be looked at)."""
+    """Write params.yaml and say so; 2 when it is refused. What composes is written all the same."""
     from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
 
     try:
         text, choices = _compose(overrides, CONF)
         files.write_text(paths.PARAMS, text)
         load(paths.PARAMS)
-    except (HydraException, ParamsError) as error:
+    except (HydraException, OmegaConfBaseException, ParamsError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    groups = [group for group in ("task", "model", "ladder", "budget") if group in choices]
+    groups = [group for group in ("task", "model", "ladder", "budget", "experiment") if choices.get(group)]
     chosen = ", ".join(f"{group} {choices[group]}" for group in groups)
     sys.stdout.write(f"{paths.PARAMS} written: {chosen}\n")
     return 0

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import resource
 import sys
 from pathlib import Path
@@ -9,8 +10,8 @@ from pathlib import Path
 import psutil
 
 MIB = 2**20
-# glibc's malloc.h, and settings of a person that say the same by other means.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_PREFIX = -1, -3, ("MALLOC_", "GLIBC_TUNABLES")
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # glibc's malloc.h
+_SAID_BY_A_PERSON = re.compile(r"MALLOC_(MMAP|TRIM|TOP_PAD)|GLIBC_TUNABLES=.*glibc\.malloc")
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
 
 
@@ -30,13 +31,13 @@ def keep_what_is_freed() -> bool:
     """Let this process use again what it has freed; return whether anything was changed.
 
     glibc gives a block of more than 32 MiB back to the kernel and gets pages of zeros for the next one: every
-    large tensor of scoring and calibrating, which costs up to a third of their processor time (docs/log.md).
-    Other C libraries are left alone, and so is a process whose MALLOC_… or GLIBC_TUNABLES a person has set.
+    large tensor of scoring and calibrating, which costs an eighth to a third of scoring's processor time
+    (docs/log.md). Other C libraries are left alone, and so is a process that a person has told about it.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None or any(name.startswith(_M_PREFIX) for name in os.environ):
+    if mallopt is None or any(map(_SAID_BY_A_PERSON.match, map("=".join, os.environ.items()))):
         return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, 2**30) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+    return bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
 
 
 def resident_files_mib() -> float:

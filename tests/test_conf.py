@@ -98,7 +98,7 @@ def test_every_ladder_goes_with_every_task_and_real_model(tmp_path: Path) -> Non
             assert (found.task.name, found.model.name) == (task, model)
 
 
-@pytest.mark.parametrize("experiment", [name for name in choices("experiment") if name != "shared"])
+@pytest.mark.parametrize("experiment", choices("experiment"))
 def test_an_experiment_chooses_all_that_a_table_was_made_with_but_where_the_data_lie(
     tmp_path: Path, experiment: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from made_up import params
 
 from pipeline import files
@@ -18,28 +19,24 @@ def printed() -> str:
 
 
 def test_the_tables_are_what_the_command_prints() -> None:
+    assert RESULTS
     text = README.read_text(encoding="utf-8")
     assert text.partition(BEGIN)[2].partition(END)[0] == printed()
 
 
-def test_each_file_has_every_model_and_seed_of_the_experiment_that_made_it(tmp_path: Path) -> None:
-    assert RESULTS
-    for path in RESULTS:
-        found = files.read_json(path)
-        made_by = params(tmp_path, f"experiment={path.stem}", "data.root=/data")
-        assert found["task"] == made_by.task.name
-        assert found["models"].keys() == {"teacher", *made_by.deliver}
-        assert {model["seeds"]["num_seeds"] for model in found["models"].values()} == {len(made_by.seeds)}
-        assert [claim["rungs"] for claim in found["claims"]] == [
-            [claim.better, claim.worse] for claim in made_by.claims
-        ]
-
-
-def test_each_model_has_the_steps_that_the_experiment_says(tmp_path: Path) -> None:
-    """A table made with other durations than those that README's command has would show here."""
-    for path in RESULTS:
-        made_by = params(tmp_path, f"experiment={path.stem}", "data.root=/data")
-        models = files.read_json(path)["models"]
-        assert {name: models[name]["steps"] for name in made_by.deliver} == {
-            name: made_by.duration_of(made_by.rungs[name]).steps for name in made_by.deliver
-        }
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_a_file_has_what_the_experiment_of_its_name_makes(path: Path, tmp_path: Path) -> None:
+    """A table made with other rungs, seeds, durations or claims than README's command has would show here."""
+    found, made_by = files.read_json(path), params(tmp_path, f"experiment={path.stem}", "data.root=/data")
+    models = found["models"]
+    assert found["task"] == made_by.task.name
+    assert models.keys() == {"teacher", *made_by.deliver}
+    assert {tuple(model["seeds"]["scores"]) for model in models.values()} == {
+        tuple(map(str, sorted(made_by.seeds)))
+    }
+    assert {name: models[name]["steps"] for name in made_by.deliver} == {
+        name: made_by.duration_of(made_by.rungs[name]).steps for name in made_by.deliver
+    }
+    assert [(claim["claim"], *claim["rungs"]) for claim in found["claims"]] == [
+        (claim.claim, claim.better, claim.worse) for claim in made_by.claims
+    ]

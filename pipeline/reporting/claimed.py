@@ -3,12 +3,12 @@
 How they are judged is in `pipeline.evaluation.claims`; nothing is judged here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.evaluation.claims import SCORE
-from pipeline.reporting.verdicts import verdict
+from pipeline.reporting.verdicts import rests_on, verdict
 
 HEADINGS = ("claim", "better", "worse")
 _DASH = "-"
@@ -60,11 +60,28 @@ def cell(claim: Claim | None) -> str:
     return f"{100 * claim['difference']:+.1f} ± {100 * claim['margin']:.1f}{instead}: {verdict(claim)}"
 
 
-def notes(claims: Sequence[Claimed]) -> list[str]:
-    """The rules they were judged by, each once."""
-    every = [claim for row in claims for claim in row.by_task.values()]
-    rules = dict.fromkeys(claim["rule"] for claim in every if claim["measure"])
-    return [
-        *["Difference in points ± half the 95 % interval."] * bool(rules),
-        *(f"A claim {rule}." for rule in rules),
+def notes(claims: Sequence[Claimed], tasks: Mapping[str, str]) -> list[str]:
+    """What differences and verdicts mean and rest on; of rules that not all follow, which tasks do."""
+    found = [
+        (title, claim) for row in claims for task, title in tasks.items() if (claim := row.by_task.get(task))
     ]
+    if not found:
+        return []
+    judged = [(title, claim) for title, claim in found if claim["measure"]]
+    rules = _titles((claim["rule"], title) for title, claim in judged)
+    bases = _titles((rests_on(claim), title) for title, claim in judged)
+    rested = "; ".join(f"{of}: {basis}" for basis, of in bases.items())
+    return [
+        "Claims: difference in points ± half its 95 % interval. accuracy: where the score is undefined; not "
+        "judged: where that does not serve either.",
+        *[f"Claims rest on: {rested}."] * bool(judged),
+        *(f"A claim {rule if len(rules) == 1 else f'on {of} {rule}'}." for rule, of in rules.items()),
+    ]
+
+
+def _titles(said: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Of each text the titles it is said of, each once."""
+    found: dict[str, dict[str, None]] = {}
+    for text, title in said:
+        found.setdefault(text, {})[title] = None
+    return {text: ", ".join(titles) for text, titles in found.items()}

@@ -79,8 +79,7 @@ def grids(found: Comparison) -> list[tuple[str, Grid]]:
     if apart:
         made.append(("SQuAD: exact match and F1, gap of the F1, in points", _squad(found, apart)))
     if found.claims:
-        judged = {column.task: column.title for column in found.columns if column.key == column.task}
-        made.append(("claims", claimed.grid(found.claims, judged)))
+        made.append(("claims", claimed.grid(found.claims, _tasks(found))))
     return made
 
 
@@ -101,7 +100,7 @@ def notes(found: Comparison) -> list[str]:
             if column.rows[0] != column.rows[1]
         ),
         *of_split(row.unusual for row in found.rows),
-        *claimed.notes(found.claims),
+        *claimed.notes(found.claims, _tasks(found)),
         "Gap: seed by seed to the teacher of that seed. MiB: the packed file, the largest of all tasks'. "
         "A mean with an undefined score is undefined; papers count such a Matthews correlation as 0.",
     ]
@@ -258,6 +257,11 @@ def _where(found: Comparison, optimistic: bool) -> str:
 def _cells(found: Comparison, column: Column) -> list[tuple[str, Cell]]:
     """A column from above to below, with the names of the rows."""
     return [(row.name, row.cells[column.key]) for row in found.rows if column.key in row.cells]
+
+
+def _tasks(found: Comparison) -> dict[str, str]:
+    """Titles of tasks, of MNLI that of its first column: claims are about it."""
+    return {column.task: column.title for column in found.columns if column.key == column.task}
 
 
 def _heading(column: Column) -> str:

@@ -80,6 +80,8 @@ def claim(measure: str | None = "score", unequal: tuple[str, ...] = ()) -> dict[
         "verdict": "not judged" if measure is None else "holds",
         "unequal": list(unequal),
         "rule": "undefined" if measure is None else "holds when it holds",
+        "num_examples": 100,
+        "num_seeds": 0 if measure is None else 1,
     }
 
 
@@ -232,6 +234,7 @@ def test_a_claim_is_one_row_with_what_each_task_says_of_it() -> None:
         ],
     )
     assert compare.notes(found).count("A claim holds when it holds.") == 1
+    assert "Claims rest on: CoLA, MNLI-m: 100 examples, one seed." in said(found)
     assert compare.data(found)["claims"][1]["by_task"]["cola"]["difference"] == 0.02
 
 
@@ -239,6 +242,13 @@ def test_claims_of_ladders_told_apart_name_their_rungs_in_full() -> None:
     both = [(label, f"{label}.json", {**results("rte"), "claims": [claim()]}) for label in ("", "bit")]
     _, (_, rows) = compare.grids(comparison.compare(both))[-1]
     assert [row[1:3] for row in rows] == [["w1", "w1_direct"], ["bit w1", "bit w1_direct"]]
+
+
+def test_tasks_whose_claims_are_judged_by_other_rules_are_named() -> None:
+    several = {**claim(), "rule": "holds over seeds", "num_seeds": 3}
+    found = table({**results("cola"), "claims": [several]}, {**results("rte"), "claims": [claim()]})
+    assert "A claim on CoLA holds over seeds. A claim on RTE holds when it holds." in said(found)
+    assert "CoLA: 100 examples, 3 seeds; RTE: 100 examples, one seed." in said(found)
 
 
 def test_without_claims_nothing_is_said_of_them() -> None:
