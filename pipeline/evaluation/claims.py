@@ -11,6 +11,9 @@ difference is uncertain for two reasons:
 The standard error is sqrt(E^2 + S^2/n), rather too large than too small: what differs by example from seed to
 seed is in both. The interval is Student's t with the degrees of freedom of Welch and Satterthwaite: a spread
 over three seeds counts as no better known than it is. Each claim is judged by itself.
+
+A rung that always gives the same answer has learned nothing, yet its accuracy may be the higher one where
+labels are uneven. Where that leaves a score undefined, accuracies are shown and nothing is judged.
 """
 
 import math
@@ -30,6 +33,7 @@ Models = Mapping[str, Mapping[str, Any]]
 # By model: its score, and its accuracy, without each example in turn; none where the measure is undefined.
 Without = Mapping[str, Mapping[str, Array]]
 SCORE, ACCURACY = "score", "accuracy"
+NOT_JUDGED = "not judged"
 CONFIDENCE = 0.95
 RULE = (
     "holds (does not hold) when the whole 95 % interval of the difference (Student's t) is above (below) "
@@ -160,7 +164,7 @@ def _claim(claim: Claim, models: Models, without: Without) -> dict[str, Any]:
         "claim": claim.claim,
         "statement": f"{words} ({'; '.join(clauses)})",
         "rungs": list(names),
-        **_figures(names, measured(*names, models, without)),
+        **_figures(names, measured(*names, models, without), has_collapsed=has_collapsed(names, models)),
         "score_is": undefined(SCORE, names, models, without),
         "num_examples": models[claim.better]["num_examples"],
         "total_steps": steps,
@@ -181,10 +185,15 @@ def _unequal(kind: Kind, steps: Mapping[str, int], augmented: Mapping[str, int])
     return ["steps"] * (first != second) + ["data"] * has_other_data
 
 
-def _figures(names: Sequence[str], found: Measured | None) -> dict[str, Any]:
+def has_collapsed(names: Sequence[str], models: Models) -> bool:
+    """Whether one of the rungs has no score at all, for some seed."""
+    return not all(_is_defined(score) for name in names for score in _by_seed(models[name], SCORE).values())
+
+
+def _figures(names: Sequence[str], found: Measured | None, *, has_collapsed: bool) -> dict[str, Any]:
     if found is None:
         unknown = dict.fromkeys(("measure", "values", "difference", "standard_error", "margin"))
-        return {**unknown, "differences": {}, "num_seeds": 0, "verdict": "not judged", "rule": "undefined"}
+        return {**unknown, "differences": {}, "num_seeds": 0, "verdict": NOT_JUDGED, "rule": "undefined"}
     return {
         "measure": found.measure,
         "values": dict(zip(names, (found.better, found.worse), strict=True)),
@@ -193,7 +202,7 @@ def _figures(names: Sequence[str], found: Measured | None) -> dict[str, Any]:
         "margin": found.margin,
         "differences": found.differences,
         "num_seeds": len(found.differences),
-        "verdict": verdict(found.difference, found.margin),
+        "verdict": NOT_JUDGED if has_collapsed else verdict(found.difference, found.margin),
         "rule": RULE + (ONE_SEED if len(found.differences) == 1 else SEEDS),
     }
 

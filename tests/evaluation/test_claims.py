@@ -135,11 +135,12 @@ def test_the_same_on_every_seed_leaves_the_examples_as_doubt() -> None:
     assert claim["standard_error"] == pytest.approx(math.sqrt(0.1 * 0.9 / 999))
 
 
-def test_a_model_that_collapsed_for_one_seed_is_judged_by_the_accuracies_of_all_seeds() -> None:
+def test_with_a_model_that_collapsed_for_one_seed_accuracies_are_shown_and_nothing_is_judged() -> None:
     claim = over_seeds([0.95, 0.93], [0.85, None])
     assert (claim["measure"], claim["num_seeds"]) == ("accuracy", 2)
     assert claim["differences"] == {"0": pytest.approx(0.10), "1": pytest.approx(0.43)}
     assert claim["score_is"] == "undefined for w1a8_direct of seed 1"
+    assert claim["verdict"] == "not judged"
 
 
 def test_a_score_that_one_example_alone_defines_is_judged_by_accuracy_and_says_so() -> None:
@@ -149,6 +150,7 @@ def test_a_score_that_one_example_alone_defines_is_judged_by_accuracy_and_says_s
     left["w1a8"]["score"] = np.where(np.arange(1000) == 7, np.nan, left["w1a8"]["score"])
     [claim] = claims([STEPPED], models, left)
     assert (claim["measure"], claim["score_is"]) == ("accuracy", "undefined for w1a8 without one example")
+    assert claim["verdict"] == "holds"
 
 
 def test_ways_that_saw_other_shares_of_augmented_rows_differ_in_data() -> None:
@@ -182,12 +184,19 @@ def test_splitting_is_compared_with_both_sizes() -> None:
     assert claim["statement"].endswith("(both after 400 steps; a 13.500 MiB, b 16.400 MiB)")
 
 
-def test_an_undefined_score_is_judged_by_accuracy() -> None:
+def test_beside_an_undefined_score_accuracies_are_shown() -> None:
     models = {"w1a8": model(0.4, accuracy=0.95), "w1a8_direct": model(None, accuracy=0.85)}
     left = {"w1a8": without(0.95), "w1a8_direct": without(0.85)}
     [claim] = claims([STEPPED], models, left)
     assert (claim["measure"], claim["values"]) == ("accuracy", {"w1a8": 0.95, "w1a8_direct": 0.85})
     assert claim["score_is"] == "undefined for w1a8_direct"
+
+
+def test_always_the_same_answer_wins_nothing_however_accurate_it_is() -> None:
+    """CoLA: 69 % of it are acceptable, more than a weak model that tries gets right."""
+    models = {"w1a8": model(None, accuracy=0.69), "w1a8_direct": model(0.1, accuracy=0.6)}
+    [claim] = claims([STEPPED], models, {"w1a8": without(0.69), "w1a8_direct": without(0.6)})
+    assert (claim["difference"], claim["verdict"]) == (pytest.approx(0.09), "not judged")
 
 
 def test_what_has_no_defined_measure_is_not_judged() -> None:
