@@ -164,7 +164,7 @@ def _claim(claim: Claim, models: Models, without: Without) -> dict[str, Any]:
         "claim": claim.claim,
         "statement": f"{words} ({'; '.join(clauses)})",
         "rungs": list(names),
-        **_figures(names, measured(*names, models, without), has_collapsed=has_collapsed(names, models)),
+        **_figures(names, measured(*names, models, without), collapsed=_has_collapsed(names, models)),
         "score_is": undefined(SCORE, names, models, without),
         "num_examples": models[claim.better]["num_examples"],
         "total_steps": steps,
@@ -185,12 +185,12 @@ def _unequal(kind: Kind, steps: Mapping[str, int], augmented: Mapping[str, int])
     return ["steps"] * (first != second) + ["data"] * has_other_data
 
 
-def has_collapsed(names: Sequence[str], models: Models) -> bool:
+def _has_collapsed(names: Sequence[str], models: Models) -> bool:
     """Whether one of the rungs has no score at all, for some seed."""
     return not all(_is_defined(score) for name in names for score in _by_seed(models[name], SCORE).values())
 
 
-def _figures(names: Sequence[str], found: Measured | None, *, has_collapsed: bool) -> dict[str, Any]:
+def _figures(names: Sequence[str], found: Measured | None, *, collapsed: bool) -> dict[str, Any]:
     if found is None:
         unknown = dict.fromkeys(("measure", "values", "difference", "standard_error", "margin"))
         return {**unknown, "differences": {}, "num_seeds": 0, "verdict": NOT_JUDGED, "rule": "undefined"}
@@ -202,7 +202,7 @@ def _figures(names: Sequence[str], found: Measured | None, *, has_collapsed: boo
         "margin": found.margin,
         "differences": found.differences,
         "num_seeds": len(found.differences),
-        "verdict": NOT_JUDGED if has_collapsed else verdict(found.difference, found.margin),
+        "verdict": NOT_JUDGED if collapsed else verdict(found.difference, found.margin),
         "rule": RULE + (ONE_SEED if len(found.differences) == 1 else SEEDS),
     }
 

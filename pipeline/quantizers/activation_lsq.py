@@ -51,9 +51,8 @@ class ActivationLsq(ActivationQuantizer):
         shifted = x - lowest
         widest = shifted.abs().max().clamp(min=1e-6) / self.high
         steps = [widest * 2 ** (-number / 6) for number in range(48)]
-        room = torch.empty_like(
-            shifted
-        )  # one for all: with fresh pages for each result it takes ten times as long
+        # One for all: with fresh pages for each result it takes ten times as long.
+        room = torch.empty_like(shifted)
         errors = torch.stack([self._squared_error(shifted, step, room) for step in steps])
         self.log_step.copy_(steps[int(errors.argmin())].log())
 
