@@ -24,6 +24,7 @@ from typing import Any
 from flows import environment, graph, processes
 from flows.graph import Definition
 from pipeline import files, paths
+from pipeline.evaluation.results import KEY
 from pipeline.params import Params
 from pipeline.problems.reading import read_mapping
 
@@ -34,7 +35,7 @@ ROOT = Path(__file__).parents[1]
 OWN = (paths.DATA, paths.MODELS, paths.PACKED)
 FINISHED = paths.WORK / "finished"
 ONLY_SHOWN = ("seeds", "unusual")
-PUBLISHED = ("task", "kind", "metrics", "split", "rows", "checkpoint_selected_on")
+PUBLISHED = (KEY, "task", "kind", "metrics", "split", "rows", "checkpoint_selected_on")
 
 
 class RepeatError(RuntimeError):

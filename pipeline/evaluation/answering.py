@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.data.spans import Span, answers, best_spans
 from pipeline.data.windows import Windows
 from pipeline.evaluation import squad
-from pipeline.evaluation.score import Scored, logits
+from pipeline.evaluation.score import Scored, all_the_same, logits
 
 
 def score_answers(
@@ -36,7 +36,15 @@ def score_answers(
     marks = squad.marks(predicted, windows.answers, unanswerable=unanswerable)
     scores = squad.scores(marks, windows.answers, unanswerable=unanswerable)
     right, kept = scores[squad.EXACT_MATCH], threshold if unanswerable else None
-    return Scored(logits_N2S, scores, scores[squad.F1], right, kept, rows_NK=marks.f1[:, None])
+    return Scored(
+        logits_N2S,
+        scores,
+        scores[squad.F1],
+        right,
+        kept,
+        rows_NK=marks.f1[:, None],
+        collapsed=all_the_same(predicted),
+    )
 
 
 def chosen_threshold(spans: Sequence[Span], given: Sequence[Sequence[str]]) -> float:

@@ -12,8 +12,8 @@ The standard error is sqrt(E^2 + S^2/n), rather too large than too small: what d
 seed is in both. The interval is Student's t with the degrees of freedom of Welch and Satterthwaite: a spread
 over three seeds counts as no better known than it is. Each claim is judged by itself.
 
-A rung that always gives the same answer has learned nothing, yet its accuracy may be the higher one where
-labels are uneven. Where that leaves a score undefined, accuracies are shown and nothing is judged.
+A rung that always gives the same answer has learned nothing, yet its score may be the higher one where
+labels are uneven: nothing is judged by it. Where that leaves a score undefined, accuracies are shown.
 """
 
 import math
@@ -32,7 +32,7 @@ from pipeline.params import Claim
 Models = Mapping[str, Mapping[str, Any]]
 # By model: its score, and its accuracy, without each example in turn; none where the measure is undefined.
 Without = Mapping[str, Mapping[str, Array]]
-SCORE, ACCURACY = "score", "accuracy"
+SCORE, ACCURACY, COLLAPSED = "score", "accuracy", "collapsed"
 NOT_JUDGED = "not judged"
 CONFIDENCE = 0.95
 RULE = (
@@ -123,10 +123,8 @@ def undefined(measure: str, names: Sequence[str], models: Models, without: Witho
     for name in names:
         scores = _by_seed(models[name], measure)
         missing = [seed for seed, value in scores.items() if not _is_defined(value)]
-        if missing and len(scores) == 1:
-            return f"undefined for {name}"
         if missing:
-            return f"undefined for {name} of seed{'s' * (len(missing) > 1)} {', '.join(missing)}"
+            return f"undefined for {_of_seeds(name, missing, scores)}"
         if (left_out := without.get(name, {}).get(measure)) is None:
             return f"not known of {name} by example"
         if not _is_defined(left_out):
@@ -142,9 +140,21 @@ def _measured(measure: str, by_seed: Mapping[str, Any], better_N: Any, worse_N: 
     return Measured(measure, better, worse, differences, error, degrees)
 
 
-def _by_seed(model: Mapping[str, Any], measure: str) -> dict[str, float | None]:
-    key = {SCORE: "scores", ACCURACY: "accuracies"}[measure]
-    return dict(model["seeds"][key]) if model.get("seeds") else {str(model["seed"]): model[measure]}
+def collapsed(names: Sequence[str], models: Models) -> list[str]:
+    """The rungs that always give the same answer, as in `w1 of seeds 0, 2`."""
+    found = {name: _by_seed(models[name], COLLAPSED) for name in names}
+    seeds = {name: [seed for seed, is_so in by_seed.items() if is_so] for name, by_seed in found.items()}
+    return [_of_seeds(name, some, found[name]) for name, some in seeds.items() if some]
+
+
+def _of_seeds(name: str, some: Sequence[str], every: Mapping[str, Any]) -> str:
+    """`w1 of seeds 0, 2`; with one seed, and so of all there are, `w1`."""
+    return name if len(every) == 1 else f"{name} of seed{'s' * (len(some) > 1)} {', '.join(some)}"
+
+
+def _by_seed(model: Mapping[str, Any], what: str) -> dict[str, Any]:
+    key = {SCORE: "scores", ACCURACY: "accuracies", COLLAPSED: COLLAPSED}[what]
+    return dict(model["seeds"][key]) if model.get("seeds") else {str(model["seed"]): model[what]}
 
 
 def _is_defined(value: Any) -> bool:
@@ -164,7 +174,8 @@ def _claim(claim: Claim, models: Models, without: Without) -> dict[str, Any]:
         "claim": claim.claim,
         "statement": f"{words} ({'; '.join(clauses)})",
         "rungs": list(names),
-        **_figures(names, measured(*names, models, without), collapsed=_has_collapsed(names, models)),
+        **_figures(names, measured(*names, models, without), is_judged=_is_judged(names, models)),
+        "collapsed": collapsed(names, models),
         "score_is": undefined(SCORE, names, models, without),
         "num_examples": models[claim.better]["num_examples"],
         "total_steps": steps,
@@ -185,12 +196,13 @@ def _unequal(kind: Kind, steps: Mapping[str, int], augmented: Mapping[str, int])
     return ["steps"] * (first != second) + ["data"] * has_other_data
 
 
-def _has_collapsed(names: Sequence[str], models: Models) -> bool:
-    """Whether one of the rungs has no score at all, for some seed."""
-    return not all(_is_defined(score) for name in names for score in _by_seed(models[name], SCORE).values())
+def _is_judged(names: Sequence[str], models: Models) -> bool:
+    """Whether each rung has a score, and not one answer to everything, for every seed."""
+    scores = [score for name in names for score in _by_seed(models[name], SCORE).values()]
+    return all(map(_is_defined, scores)) and not collapsed(names, models)
 
 
-def _figures(names: Sequence[str], found: Measured | None, *, collapsed: bool) -> dict[str, Any]:
+def _figures(names: Sequence[str], found: Measured | None, *, is_judged: bool) -> dict[str, Any]:
     if found is None:
         unknown = dict.fromkeys(("measure", "values", "difference", "standard_error", "margin"))
         return {**unknown, "differences": {}, "num_seeds": 0, "verdict": NOT_JUDGED, "rule": "undefined"}
@@ -202,7 +214,7 @@ def _figures(names: Sequence[str], found: Measured | None, *, collapsed: bool) -
         "margin": found.margin,
         "differences": found.differences,
         "num_seeds": len(found.differences),
-        "verdict": NOT_JUDGED if collapsed else verdict(found.difference, found.margin),
+        "verdict": verdict(found.difference, found.margin) if is_judged else NOT_JUDGED,
         "rule": RULE + (ONE_SEED if len(found.differences) == 1 else SEEDS),
     }
 

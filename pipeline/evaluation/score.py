@@ -4,6 +4,7 @@ Shapes: N rows of the split, L labels; logits of a question-answering model are 
 longest window.
 """
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ class Scored:
     right: share of the rows that are answered exactly right; None for a regression.
     threshold: margin over which "no answer" was said, where questions may have none.
     rows_NK: what the score is made of, example by example: prediction and label, or a question's F1.
+    collapsed: whether all rows got the same answer, or no finite one.
     """
 
     logits_NL: Array
@@ -36,6 +38,7 @@ class Scored:
     right: float | None = None
     threshold: float | None = None
     rows_NK: Array | None = None
+    collapsed: bool = True
 
 
 @torch.no_grad()
@@ -64,4 +67,16 @@ def score(model: Any, split: Encoded, metric_names: list[str], *, regression: bo
     scores = metrics.compute(metric_names, predicted_N, labels_N)
     right = None if regression else metrics.compute(["accuracy"], predicted_N, labels_N)["accuracy"]
     rows_N2 = np.stack([predicted_N, labels_N], axis=1)
-    return Scored(logits_NL, scores, metrics.mean_score(scores), right, rows_NK=rows_N2)
+    return Scored(
+        logits_NL,
+        scores,
+        metrics.mean_score(scores),
+        right,
+        rows_NK=rows_N2,
+        collapsed=all_the_same(predicted_N.tolist()),
+    )
+
+
+def all_the_same(answers: Sequence[Hashable]) -> bool:
+    """Of a single row nobody can tell."""
+    return len(answers) > 1 and len(set(answers)) == 1

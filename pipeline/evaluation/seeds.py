@@ -17,8 +17,9 @@ TEACHER = "teacher"
 def over_seeds(models_by_seed: Mapping[int, Models]) -> dict[str, dict[str, Any]]:
     """Of each model that every seed has: `scores` by seed, `mean`, `std`, `num_seeds`, `gap_mean`, `gap_std`.
 
-    `metrics` has means and spreads of every metric, by split; `accuracies` the share that is right, by seed.
-    The seeds are text, as keys of JSON are. What is undefined is None.
+    `metrics` has means and spreads of every metric, by split; `accuracies` the share that is right, by seed;
+    `collapsed` whether it always gives the same answer, by seed. The seeds are text, as keys of JSON are.
+    What is undefined is None.
     """
     every = list(models_by_seed.values())
     shared = [name for name in (every[0] if every else {}) if all(name in models for models in every)]
@@ -44,6 +45,7 @@ def _of_model(name: str, models_by_seed: Mapping[int, Models]) -> dict[str, Any]
     return {
         "scores": {str(seed): score for seed, score in zip(seeds, scores, strict=True)},
         "accuracies": {str(seed): models_by_seed[seed][name]["accuracy"] for seed in seeds},
+        "collapsed": {str(seed): models_by_seed[seed][name]["collapsed"] for seed in seeds},
         "num_seeds": len(seeds),
         **_means(scores, gaps),
         "metrics": {

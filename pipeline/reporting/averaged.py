@@ -10,6 +10,8 @@ from typing import Any
 from pipeline.reporting.numbers import number
 
 Model = Mapping[str, Any]
+COLLAPSED = "†"
+SAYS_COLLAPSED = f"{COLLAPSED}: the same answer to every row, from at least one seed."
 
 
 def num_seeds(model: Model) -> int:
@@ -43,6 +45,17 @@ def spread(model: Model) -> float | None:
 def gap_spread(model: Model) -> float | None:
     found: float | None = model["seeds"]["gap_std"] if num_seeds(model) > 1 else None
     return found
+
+
+def collapsed(model: Model) -> list[str]:
+    """The seeds whose model gives the same answer to every row of the first validation split."""
+    found = {model["seed"]: model["collapsed"]} if num_seeds(model) == 1 else model["seeds"]["collapsed"]
+    return [str(seed) for seed, is_so in found.items() if is_so]
+
+
+def marked(text: str, model: Model) -> str:
+    """A score's text; with † where the model has collapsed."""
+    return f"{text} {COLLAPSED}" if collapsed(model) else text
 
 
 def score_cell(model: Model) -> str:

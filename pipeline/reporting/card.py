@@ -150,6 +150,8 @@ def _scores(rung: str, contents: Contents) -> str:
             "It says that there is no answer when its margin for that (logits of [CLS] less those of the "
             f"best answer) is over {model['no_answer_threshold']:g}, chosen on {own.selected_on}."
         )
+    if model["collapsed"]:
+        agreement.append(f"It gives the same answer to every row of {contents.results['split']}.")
     over_seeds = _over_seeds(rung, contents)
     return "\n".join([*lines, "", *over_seeds, *table.counted(contents.results)[:2], *agreement])
 

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from pipeline import files
 from pipeline.evaluation.results import check
-from pipeline.reporting import claimed
+from pipeline.reporting import averaged, claimed
 from pipeline.reporting.comparison import (
     SQUAD,
     TEACHER,
@@ -99,6 +99,7 @@ def notes(found: Comparison) -> list[str]:
             for column in found.columns
             if column.rows[0] != column.rows[1]
         ),
+        *_of_one_answer(found),
         *of_split(row.unusual for row in found.rows),
         *claimed.notes(found.claims, _tasks(found)),
         "Gap: seed by seed to the teacher of that seed. MiB: the packed file, the largest of all tasks'. "
@@ -221,6 +222,16 @@ def _of_seeds(found: Comparison) -> list[str]:
     return [f"{several}Seeds: {'; '.join(said)}."]
 
 
+def _of_one_answer(found: Comparison) -> list[str]:
+    """What giving one answer scores, and which models do."""
+    constants = "; ".join(f"{column.title} {_number(column.constant)}" for column in found.columns)
+    has_collapsed = any(cell.collapsed for row in found.rows for cell in row.cells.values())
+    return [
+        f"Always the most frequent answer scores: {constants}.",
+        *([averaged.SAYS_COLLAPSED] * has_collapsed),
+    ]
+
+
 def _has_spread(found: Comparison) -> bool:
     return any(
         deviation is not None
@@ -277,11 +288,15 @@ def _is_teacher(row: Row) -> bool:
 
 
 def _points(cell: Cell | None) -> str:
-    return "-" if cell is None else _number(cell.score, cell.std)
+    return "-" if cell is None else _marked(_number(cell.score, cell.std), cell)
 
 
 def _gap(cell: Cell | None) -> str:
-    return "-" if cell is None else _number(cell.gap, cell.gap_std, sign="+")
+    return "-" if cell is None else _marked(_number(cell.gap, cell.gap_std, sign="+"), cell)
+
+
+def _marked(text: str, cell: Cell) -> str:
+    return f"{text} {averaged.COLLAPSED}" if cell.collapsed else text
 
 
 def _mean(row: Row, keys: Sequence[str], value: float | None, *, sign: str = "") -> str:

@@ -56,6 +56,7 @@ class Cell:
     Attributes:
         metrics, metrics_std: one by one, with their spread, which one seed does not have.
         selected_on: what its checkpoint was chosen on.
+        collapsed: the seeds whose model gives the same answer to every row of the task's first split.
     """
 
     score: float | None
@@ -66,6 +67,7 @@ class Cell:
     metrics: Mapping[str, float | None]
     metrics_std: Mapping[str, float | None]
     selected_on: str
+    collapsed: tuple[str, ...] = ()
 
     @property
     def is_optimistic(self) -> bool:
@@ -79,6 +81,7 @@ class Column:
     Attributes:
         metric: what the number is; of two metrics it is the mean.
         rows: that were scored, of so many.
+        constant: score of always giving the most frequent answer; None where that is undefined.
         file: the results that it comes from.
     """
 
@@ -88,6 +91,7 @@ class Column:
     metric: str
     split: str
     rows: tuple[int, int]
+    constant: float | None
     file: str
 
 
@@ -196,6 +200,7 @@ def _columns(file: str, results: Mapping[str, Any]) -> list[Column]:
             else ", ".join(_METRICS[name] for name in results["metrics"]),
             split=split,
             rows=(results["rows"][split], results.get("rows_read", results["rows"])[split]),
+            constant=results["majority_score"] if split == results["split"] else results["majority"][split],
             file=file,
         )
         for key, split in zip(keys, splits, strict=False)
@@ -243,6 +248,7 @@ def _cell(model: Mapping[str, Any], teacher: Mapping[str, Any], column: Column, 
         metrics={name: value for name, (value, _) in found.items()},
         metrics_std={name: deviation for name, (_, deviation) in found.items()},
         selected_on=model["selected_on"],
+        collapsed=tuple(averaged.collapsed(model)),
     )
 
 

@@ -62,9 +62,13 @@ def page(contents: Contents) -> str:
 def headline(results: Mapping[str, Any]) -> str:
     """The smallest rung within a point of the teacher; the best one when none is."""
     models = averaged.over_seeds(results["models"])
-    rungs = {name: m for name, m in models.items() if name != "teacher" and m["gap"] is not None}
+    rungs = {
+        name: m
+        for name, m in models.items()
+        if name != "teacher" and m["gap"] is not None and not averaged.collapsed(m)
+    }
     if not rungs:
-        return "No rung has a defined score."
+        return "No rung has a defined score and more than one answer."
     close = {name: model for name, model in rungs.items() if model["gap"] >= -_CLOSE} or {
         name: model
         for name, model in rungs.items()

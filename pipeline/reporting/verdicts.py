@@ -35,7 +35,12 @@ def sentence(claim: Claim, score_name: str) -> str:
 
 
 def figures(claim: Claim, score_name: str) -> str:
-    """`accuracy 0.9380 against 0.8640, difference +0.0740 ± 0.0189 (95 %)`."""
+    """`accuracy 0.9380 against 0.8640, difference +0.0740 ± 0.0189 (95 %)`, and which rung has collapsed."""
+    same = [f"{name} always gives the same answer" for name in claim["collapsed"]]
+    return "; ".join([_measured(claim, score_name), *same])
+
+
+def _measured(claim: Claim, score_name: str) -> str:
     if claim["measure"] is None:
         return f"{score_name} is {claim['score_is']}, and accuracy does not serve either"
     better, worse = (number(claim["values"][name]) for name in claim["rungs"])

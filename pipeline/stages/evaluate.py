@@ -37,7 +37,7 @@ class Answers:
         score: of the first split.
         accuracy: share of its rows that are exactly right (of questions, exact match), None for a regression.
         threshold: margin over which a question has no answer, as the model was published with it.
-        rows_NK: what the score is made of, by example; see `Scored`.
+        rows_NK, collapsed: of the first split, see `Scored`.
     """
 
     scores: dict[str, dict[str, float | None]]
@@ -45,6 +45,7 @@ class Answers:
     accuracy: float | None
     threshold: float | None = None
     rows_NK: Any = None
+    collapsed: bool = False
 
 
 def run(params: Params, rung: str | None = None) -> None:
@@ -77,7 +78,7 @@ def other_seeds(params: Params) -> dict[int, dict[str, Any]]:
     """Models of every seed but the graph's own, as `repeat` left them, in the shape of results.json's.
 
     Raises:
-        IntegrityError: a seed's are not there or of another task.
+        IntegrityError: a seed's are not there, of another task or written by another version.
     """
     return {seed: _models_of(params, seed) for seed in params.seeds if seed != params.seed}
 
@@ -168,6 +169,10 @@ def _models_of(params: Params, seed: int) -> dict[str, Any]:
     if found.get("task") != params.task.name:
         what = f"of task {found['task']!r}" if "task" in found else "not there"
         raise files.IntegrityError(f"{path}: {what}; `dvc repro repeat@{seed}` makes it")
+    if found.get(KEY) != FORMAT:
+        raise files.IntegrityError(
+            f"{path}: written by another version; `dvc repro repeat@{seed}` writes it anew"
+        )
     models: dict[str, Any] = found["models"]
     return models
 
@@ -203,6 +208,7 @@ def _evaluate(params: Params, name: str, splits: Mapping[str, Any]) -> tuple[dic
         "score": answers.score,
         "scores": answers.scores,
         "accuracy": answers.accuracy,
+        "collapsed": answers.collapsed,
         "no_answer_threshold": answers.threshold,
         "num_examples": len(splits[params.task.validation_splits[0]]),
         "bytes": size_bytes,
@@ -243,7 +249,7 @@ def _score(task: Task, name: str, splits: Mapping[str, Any]) -> Answers:
     }
     first = found[task.validation_splits[0]]
     scores = {split: scored.scores for split, scored in found.items()}
-    return Answers(scores, first.score, first.right, threshold, first.rows_NK)
+    return Answers(scores, first.score, first.right, threshold, first.rows_NK, first.collapsed)
 
 
 def _without_each(params: Params, rows: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

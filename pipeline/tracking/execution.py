@@ -69,6 +69,12 @@ class Model:
         return finite(self._seeds.get("mean")) if self.num_seeds > 1 else None
 
     @property
+    def collapsed(self) -> bool:
+        """Whether it gives the same answer to every row, from at least one seed."""
+        by_seed = self._seeds.get("collapsed") or {}
+        return any([(self.result or {}).get("collapsed"), *by_seed.values()])
+
+    @property
     def _seeds(self) -> dict[str, Any]:
         return (self.result or {}).get("seeds") or {}
 

@@ -28,6 +28,7 @@ from pipeline.tracking.execution import WEIGHTS, Model, finite
 
 SCHEMA_VERSION = "1"
 CURVE = paths.CURVE
+ONE_ANSWER = "the same answer to every row, from at least one seed"
 MAX_KEY = 250
 MAX_VALUE = 5000
 
@@ -70,6 +71,7 @@ def tags(model: Model, evaluated_on: str | None) -> dict[str, str]:
         "score": model.score,
         "num_seeds": model.num_seeds if model.num_seeds > 1 else None,
         "mean": model.mean,
+        "collapsed": ONE_ANSWER if model.collapsed else None,
         "mib": model.mib,
         "weight_bits": own.bits["weights"],
         "embedding_bits": own.bits["embeddings"],

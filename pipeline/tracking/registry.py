@@ -3,8 +3,8 @@
 The choice is a function of written evidence alone: score, size, bits, digest. The score is the mean where
 there are several seeds: a recipe is not as good as its luckiest training. Never of time, and never of a
 version's number, which is a matter of who published first. A score that is missing or not finite does not
-compete; neither does one from other validation data, nor one that a later evaluation of the same weights
-replaced, nor that of a rung which was trained again since.
+compete; neither does that of a model which gives every row the same answer, one from other validation data,
+one that a later evaluation of the same weights replaced, nor that of a rung which was trained again since.
 """
 
 from collections.abc import Mapping
@@ -32,6 +32,7 @@ class Candidate:
         score: of this file, which is one seed's.
         mib: size of the weights file.
         mean: over `num_seeds` trainings, where there are several; None where one of them has no score.
+        collapsed: why its score, however high, is that of a model which ignores its input.
     """
 
     rung: str
@@ -46,6 +47,7 @@ class Candidate:
     superseded_by: str | None = None
     mean: float | None = None
     num_seeds: int = 1
+    collapsed: str | None = None
 
     @property
     def counted(self) -> float | None:
@@ -146,6 +148,7 @@ def _candidate(version: "ModelVersion") -> Candidate:
         superseded_by=version.tags.get(versions.SUPERSEDED),
         mean=_number(tag("mean")),
         num_seeds=int(tag("num_seeds") or 1),
+        collapsed=tag("collapsed"),
     )
 
 
@@ -177,6 +180,8 @@ def _objection(one: Candidate, criteria: Criteria, today: Today) -> str | None:
         return "trained again since"
     if score is None:
         return f"no finite {one.of_seeds or 'score'}"
+    if one.collapsed:
+        return one.collapsed
     if today.evaluated_on is not None and one.evaluated_on != today.evaluated_on:
         return "scored on other validation data than today's"
     if criteria.weight_bits != ANY and one.weight_bits != criteria.weight_bits:

@@ -53,6 +53,7 @@ def test_the_threshold_that_is_given_is_used(windows: Windows) -> None:
     assert never.scores["no_answer_exact_match"] == 0
     assert always.scores["no_answer_exact_match"] == 1
     assert always.score == pytest.approx(1 / 3)
+    assert (never.collapsed, always.collapsed) == (False, True)
 
 
 def test_without_one_the_best_on_these_questions_is_chosen(windows: Windows) -> None:

@@ -24,11 +24,13 @@ def model(
     steps: int = 400,
     augmented: int = 0,
     seeds: list[float | None] | None = None,
+    collapsed: bool = False,
 ) -> dict[str, Any]:
     """As in results.json; `seeds`: the score of each, the first of them the published one."""
     found = {
         "score": score,
         "accuracy": score if accuracy is None else accuracy,
+        "collapsed": collapsed,
         "num_examples": 1000,
         "total_steps": steps,
         "augmented_steps": augmented,
@@ -39,7 +41,8 @@ def model(
         return found
     scores = {str(seed): value for seed, value in enumerate(seeds)}
     accuracies = {seed: 0.5 if value is None else value for seed, value in scores.items()}
-    return {**found, "seeds": {"scores": scores, "accuracies": accuracies}}
+    same = {seed: value is None for seed, value in scores.items()}
+    return {**found, "seeds": {"scores": scores, "accuracies": accuracies, "collapsed": same}}
 
 
 def without(right: float) -> dict[str, Any]:
@@ -194,9 +197,23 @@ def test_beside_an_undefined_score_accuracies_are_shown() -> None:
 
 def test_always_the_same_answer_wins_nothing_however_accurate_it_is() -> None:
     """CoLA: 69 % of it are acceptable, more than a weak model that tries gets right."""
-    models = {"w1a8": model(None, accuracy=0.69), "w1a8_direct": model(0.1, accuracy=0.6)}
+    models = {"w1a8": model(None, accuracy=0.69, collapsed=True), "w1a8_direct": model(0.1, accuracy=0.6)}
     [claim] = claims([STEPPED], models, {"w1a8": without(0.69), "w1a8_direct": without(0.6)})
     assert (claim["difference"], claim["verdict"]) == (pytest.approx(0.09), "not judged")
+    assert claim["collapsed"] == ["w1a8"]
+
+
+def test_nor_however_it_scores() -> None:
+    """MRPC: always "equivalent" has an accuracy of 0.68 and an F1 of 0.81, both defined."""
+    models = {"w1a8": model(0.75, collapsed=True), "w1a8_direct": model(0.6)}
+    [claim] = claims([STEPPED], models, {"w1a8": without(0.75), "w1a8_direct": without(0.6)})
+    assert (claim["measure"], claim["verdict"]) == ("score", "not judged")
+    assert claim["difference"] > claim["margin"] > 0
+
+
+def test_it_is_said_from_which_seeds_a_rung_has_collapsed() -> None:
+    claim = over_seeds([0.95, 0.93, 0.94], [None, 0.85, None])
+    assert claim["collapsed"] == ["w1a8_direct of seeds 0, 2"]
 
 
 def test_what_has_no_defined_measure_is_not_judged() -> None:

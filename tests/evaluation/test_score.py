@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pipeline.data.encode import Encoded
 from pipeline.evaluation import score as scoring
-from pipeline.evaluation.score import logits, score
+from pipeline.evaluation.score import all_the_same, logits, score
 
 
 def split(num_rows: int = 70, *, regression: bool = False) -> Encoded:
@@ -57,7 +57,7 @@ def test_logits_that_are_not_finite_have_no_score(value: float) -> None:
     with torch.no_grad():
         model.classifier.bias[0] = value
     found = score(model, split(), ["accuracy"], regression=False)
-    assert (found.scores, found.score) == ({"accuracy": None}, None)
+    assert (found.scores, found.score, found.collapsed) == ({"accuracy": None}, None, True)
 
 
 def test_a_model_that_answers_one_class_only_has_no_matthews_correlation() -> None:
@@ -66,6 +66,18 @@ def test_a_model_that_answers_one_class_only_has_no_matthews_correlation() -> No
         model.classifier.bias.copy_(torch.tensor([1e3, 0.0]))
     found = score(model, split(), ["matthews_correlation"], regression=False)
     assert found.score is None
+    assert found.collapsed
+
+
+def test_a_model_has_collapsed_when_all_rows_get_the_same_answer() -> None:
+    model, rows = classifier(), split()
+    middle = np.median(np.diff(logits(model, rows), axis=1))
+    with torch.no_grad():  # one half of the rows to each label
+        model.classifier.bias += torch.tensor([middle, 0.0])
+    assert not score(model, rows, ["accuracy"], regression=False).collapsed
+    assert all_the_same(["yes", "yes"])
+    assert not all_the_same(["yes", "no"])
+    assert not all_the_same(["yes"]), "one row says nothing about the next"
 
 
 def test_no_gradient_is_kept() -> None:

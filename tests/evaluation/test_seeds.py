@@ -15,8 +15,20 @@ scores = st.floats(-1, 1, allow_nan=False)
 def models(score: float | None, teacher: float | None = 0.9) -> dict[str, dict[str, Any]]:
     gap = None if score is None or teacher is None else score - teacher
     return {
-        "teacher": {"score": teacher, "accuracy": teacher, "gap": 0.0, "scores": on_both_splits(teacher)},
-        "w1": {"score": score, "accuracy": 0.5, "gap": gap, "scores": on_both_splits(score)},
+        "teacher": {
+            "score": teacher,
+            "accuracy": teacher,
+            "collapsed": False,
+            "gap": 0.0,
+            "scores": on_both_splits(teacher),
+        },
+        "w1": {
+            "score": score,
+            "accuracy": 0.5,
+            "collapsed": score is None,
+            "gap": gap,
+            "scores": on_both_splits(score),
+        },
     }
 
 
@@ -29,6 +41,7 @@ def test_three_seeds_worked_by_hand() -> None:
     found = over_seeds({2: models(0.9, 0.9), 0: models(0.5, 0.7), 1: models(0.7, 0.8)})["w1"]
     assert found["scores"] == {"0": 0.5, "1": 0.7, "2": 0.9}
     assert found["accuracies"] == {"0": 0.5, "1": 0.5, "2": 0.5}
+    assert found["collapsed"] == {"0": False, "1": False, "2": False}
     assert found["num_seeds"] == 3
     assert found["mean"] == pytest.approx(0.7)
     assert found["std"] == pytest.approx(0.2)  # squares 0.04, 0 and 0.04, divided by 2

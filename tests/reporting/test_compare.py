@@ -32,6 +32,7 @@ def model(
         "score": None if None in known else statistics.fmean(known),  # type: ignore[type-var]
         "scores": {split: scores},
         "accuracy": scores.get("accuracy"),
+        "collapsed": False,
         "bytes": bits * 2**20,
         "digest": str(bits),
         "seed": 0,
@@ -64,6 +65,8 @@ def results(task: str, teacher: float = 0.9, rung: float | None = 0.8) -> dict[s
         "split": split,
         "rows": splits,
         "rows_read": splits,
+        "majority": dict.fromkeys(splits, 0.5),
+        "majority_score": 0.5,
         "models": models,
         "claims": [],
     }
@@ -168,6 +171,22 @@ def test_a_few_tasks_are_named_and_not_called_glue() -> None:
     [average] = found.averages
     assert average.title == "mean of 3"
     assert average.says == "mean of 3 tasks: CoLA, MRPC, RTE; not GLUE's average."
+
+
+def test_a_model_that_gives_one_answer_from_some_seed_is_marked_beside_what_that_scores() -> None:
+    found = results("mrpc", rung=0.75)
+    other = results("mrpc", rung=0.77)
+    found["models"]["w1"]["collapsed"] = True
+    for name, of_seeds in over_seeds({0: found["models"], 1: other["models"]}).items():
+        found["models"][name]["seeds"] = of_seeds
+    made = table(found)
+    [teacher, w1] = compare.grids(made)[0][1][1]
+    assert (teacher[2], w1[2]) == ("90.0 ± 0.0", "76.0 ± 1.4 †")
+    assert compare.grids(made)[1][1][1][0][1] == "-14.0 ± 1.4 †"
+    assert compare.data(made)["models"]["w1"]["scores"]["mrpc"]["collapsed"] == ("0",)
+    assert "Always the most frequent answer scores: MRPC 50.0." in said(made)
+    assert "†: the same answer to every row, from at least one seed." in said(made)
+    assert "†" not in said(table(results("mrpc")))
 
 
 def test_a_mean_with_an_undefined_score_is_undefined_and_with_a_missing_one_a_dash() -> None:

@@ -22,6 +22,8 @@ def model(parent: str, bits: tuple[int, int], score: float | None, stage: str = 
         "activation_bits": bits[1],
         "score": score,
         "gap": gap,
+        "seed": 0,
+        "collapsed": False,
         "mib": bits[0] / 10,
         "ratio": 32 / bits[0],
         "unusual": [],
@@ -63,6 +65,7 @@ CLAIM: dict[str, Any] = {
     "equal_steps": True,
     "unequal": [],
     "score_is": None,
+    "collapsed": [],
     "verdict": "holds",
     "rule": "holds if",
 }
@@ -89,6 +92,15 @@ def test_rows_hold_what_the_headings_say() -> None:
     }
     assert rows[3]["score"] == rows[3]["gap"] == "undefined"
     assert rows[3]["seconds"] == "-"
+
+
+def test_a_rung_that_gives_one_answer_is_marked_whatever_it_scores() -> None:
+    models = {**RESULTS["models"], "w1": {**RESULTS["models"]["w1"], "collapsed": True}}
+    found = {**RESULTS, "models": models}
+    marked = {row[0]: row[table.HEADINGS.index("score")] for row in table.rows(found, {})}
+    assert (marked["w1"], marked["w8"]) == ("0.8500 †", "0.9100")
+    assert "†: the same answer to every row, from at least one seed." in table.counted(found)
+    assert not any("†" in line for line in table.counted(RESULTS))
 
 
 def test_it_says_how_many_labels_are_those_of_the_trained_rungs() -> None:
@@ -135,6 +147,7 @@ def over_seeds(scores: list[float], gaps: list[float]) -> dict[str, Any]:
         "scores": {str(seed): score for seed, score in enumerate(scores)},
         "mean": statistics.fmean(scores),
         "std": statistics.stdev(scores),
+        "collapsed": {str(seed): False for seed in range(len(scores))},
         "num_seeds": len(scores),
         "gap_mean": statistics.fmean(gaps),
         "gap_std": statistics.stdev(gaps),
@@ -215,7 +228,7 @@ def test_a_split_rung_has_a_footnote() -> None:
     assert note not in table.counted(RESULTS)
 
 
-@pytest.mark.parametrize("older", [{}, {"format": 1}])
+@pytest.mark.parametrize("older", [{}, {"format": FORMAT - 1}])
 def test_results_of_another_version_are_refused_with_what_writes_them_anew(
     older: dict[str, Any], tmp_path: Path, monkeypatch: Any
 ) -> None:
@@ -223,7 +236,9 @@ def test_results_of_another_version_are_refused_with_what_writes_them_anew(
     kept = {key: value for key, value in RESULTS.items() if key != "format"}
     files.write_json(table.RESULTS, {**kept, **older})
     for as_json in (False, True):
-        with pytest.raises(OtherFormatError, match=r"expected 2\); `dvc repro evaluate` writes it anew"):
+        with pytest.raises(
+            OtherFormatError, match=rf"expected {FORMAT}\); `dvc repro evaluate` writes it anew"
+        ):
             table.main(as_json=as_json)
 
 

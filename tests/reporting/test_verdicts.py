@@ -19,6 +19,7 @@ CLAIM: dict[str, Any] = {
     "equal_steps": False,
     "unequal": ["steps"],
     "score_is": "undefined for b of seed 2",
+    "collapsed": [],
     "verdict": "holds",
     "rule": "holds if",
 }
@@ -32,6 +33,11 @@ def test_it_says_that_accuracy_stands_in() -> None:
     )
     assert verdicts.figures(CLAIM, "matthews correlation").startswith(expected)
     assert verdicts.figures(CLAIM, "accuracy").startswith("accuracy 0.9000 against")
+
+
+def test_it_says_which_rung_gives_one_answer() -> None:
+    claim = {**CLAIM, "collapsed": ["b of seed 2"], "verdict": "not judged"}
+    assert verdicts.figures(claim, "accuracy").endswith("(95 %); b of seed 2 always gives the same answer")
 
 
 def test_what_is_undefined_says_so() -> None:

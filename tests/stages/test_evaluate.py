@@ -9,6 +9,7 @@ import pytest
 import tiny_project
 
 from pipeline import files, paths
+from pipeline.evaluation.results import FORMAT
 from pipeline.params import Params
 from pipeline.stages import evaluate, pack
 
@@ -98,13 +99,23 @@ def test_with_other_seeds_there_are_means_of_every_split_and_metric(tmp_path: Pa
         }
         for name, model in own.items()
     }
-    files.write_json(paths.seed_results(1), {"task": "mnli", "models": other})
+    files.write_json(paths.seed_results(1), {"format": FORMAT, "task": "mnli", "models": other})
     evaluate.run(found.model_copy(update={"seeds": [0, 1]}))
     for model in files.read_json(evaluate.RESULTS)["models"].values():
         for split, scores in model["scores"].items():
             assert model["seeds"]["metrics"][split]["accuracy"]["mean"] == pytest.approx(
                 scores["accuracy"] + 0.1
             )
+
+
+def test_what_another_version_left_of_a_seed_is_refused_with_what_makes_it_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = tiny_project.make().model_copy(update={"seeds": [0, 1]})
+    files.write_json(paths.seed_results(1), {"task": found.task.name, "models": {}})
+    with pytest.raises(files.IntegrityError, match="another version; `dvc repro repeat@1`"):
+        evaluate.other_seeds(found)
 
 
 def test_what_is_unusual_of_a_rung_is_said_and_of_the_teacher_nothing(

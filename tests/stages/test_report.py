@@ -187,6 +187,7 @@ def with_seeds(found: contents.Contents) -> contents.Contents:
             **model,
             "seeds": {
                 "scores": {"0": score, "1": score + 0.1},
+                "collapsed": {"0": False, "1": False},
                 "mean": score + 0.05,
                 "std": 0.0707,
                 "num_seeds": 2,
@@ -219,7 +220,8 @@ def test_a_cards_metadata_is_yaml(project: Params) -> None:
 def row(gap: float | None, mib: float, activation_bits: int = 32) -> dict[str, Any]:
     score = None if gap is None else 0.9 + gap
     bits = {"weight_bits": 1, "activation_bits": activation_bits}
-    return {"gap": gap, "score": score, "mib": mib, "bytes": mib * 2**20, "ratio": 10 / mib, **bits}
+    file = {"mib": mib, "bytes": mib * 2**20, "ratio": 10 / mib}
+    return {"gap": gap, "score": score, "seed": 0, "collapsed": False, **file, **bits}
 
 
 @pytest.mark.parametrize(
@@ -227,6 +229,7 @@ def row(gap: float | None, mib: float, activation_bits: int = 32) -> dict[str, A
     [
         ({"w8": row(0.0, 3), "w1": row(-0.009, 1), "w1a1": row(-0.2, 0.9)}, "w1 (1-bit weights"),
         ({"w1": row(-0.05, 1), "w1a1": row(-0.2, 0.9)}, "w1 (1-bit weights"),
+        ({"w1": row(-0.05, 1), "w1a1": {**row(0.0, 0.9), "collapsed": True}}, "w1 (1-bit weights"),
         ({"w1": row(None, 1)}, "No rung has a defined score"),
     ],
 )

@@ -91,6 +91,7 @@ class Project:
             score = scores.get(name, score)
             models[name] = {
                 "score": score,
+                "collapsed": False,
                 "scores": {"validation": {"accuracy": score}},
                 "num_examples": 100,
                 "weight_bits": weights,
@@ -112,6 +113,12 @@ class Project:
         for name, mean in means.items():
             rest = dict.fromkeys(("std", "gap_mean", "gap_std"))
             results["models"][name]["seeds"] = {"mean": mean, "num_seeds": 3, **rest}
+        files.write_json(self.root / paths.METRICS / "results.json", results)
+
+    def collapse(self, name: str) -> None:
+        """Write into metrics/results.json that this model gives every row the same answer."""
+        results = files.read_json(self.root / paths.METRICS / "results.json")
+        results["models"][name]["collapsed"] = True
         files.write_json(self.root / paths.METRICS / "results.json", results)
 
     def record(self, name: str) -> Record:

@@ -94,6 +94,19 @@ def test_best_is_the_one_with_the_best_mean_over_seeds_and_the_output_says_so(
     assert "Score: of several seeds their mean, which is what ranks" in text
 
 
+def test_a_rung_that_gives_one_answer_is_not_the_best_however_it_scores(
+    registered_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registered_project.collapse("w1")
+    register.run(registered_project.params)
+    capsys.readouterr()
+    assert commands.best(Criteria(), as_json=True) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["rung"] == "w1a8"
+    excluded = {one["rung"]: one["because"] for one in shown["excluded"] if one["collapsed"]}
+    assert excluded == {"w1": "the same answer to every row, from at least one seed"}
+
+
 def test_a_choice_made_by_hand_outlives_register(
     registered_project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -109,6 +109,13 @@ def test_the_mean_over_seeds_ranks_and_the_reason_says_so() -> None:
     assert objection == "score 0.85 (mean over 3 seeds), at least 0.9 wanted"
 
 
+def test_a_model_that_always_gives_the_same_answer_does_not_compete_however_it_scores() -> None:
+    same = one("same", 0.8, collapsed="the same answer to every row, from at least one seed")
+    choice = choose([same, one("sound", 0.1)], Criteria())
+    assert choice.best == one("sound", 0.1)
+    assert choice.excluded == ((same, "the same answer to every row, from at least one seed"),)
+
+
 def test_a_recipe_that_collapsed_from_one_seed_does_not_compete() -> None:
     collapsed = one("collapsed", 0.9, mean=None, num_seeds=3)
     choice = choose([collapsed, one("sound", 0.1)], Criteria())
