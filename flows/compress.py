@@ -19,6 +19,7 @@ from flows.walk import Walk
 from pipeline import files, params, paths
 from pipeline.evaluation import selection
 from pipeline.evaluation.results import FORMAT, KEY
+from pipeline.evaluation.seeds import collapsed
 from pipeline.reporting import averaged
 
 RESULTS = paths.RESULTS
@@ -135,10 +136,18 @@ def show_results() -> None:
         return
     columns = ("weight_bits", "activation_bits", "parent", "score", "mib", "gap")
     models = averaged.over_seeds(results["models"])
-    rows = [{"model": name, **{c: found[c] for c in columns}} for name, found in models.items()]
+    rows = [
+        {"model": averaged.marked(name, collapsed(found)), **{c: found[c] for c in columns}}
+        for name, found in models.items()
+    ]
     chosen = selection.said(results.get("checkpoint_selected_on"), results["split"])
-    description = (
-        f"Packed models on {results['task']}. Scores: {averaged.said(results)}. Checkpoints were {chosen}."
+    description = " ".join(
+        [
+            f"Packed models on {results['task']}.",
+            f"Scores: {averaged.said(results)}.",
+            f"Checkpoints were {chosen}.",
+            *([averaged.SAYS_COLLAPSED] * any(map(collapsed, models.values()))),
+        ]
     )
     create_table_artifact(key="results", table=rows, description=description)
 

@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.data.spans import Span, answers, best_spans
 from pipeline.data.windows import Windows
 from pipeline.evaluation import squad
-from pipeline.evaluation.score import Scored, all_the_same, logits
+from pipeline.evaluation.score import Scored, gives_one_answer, logits
 
 
 def score_answers(
@@ -43,7 +43,7 @@ def score_answers(
         right,
         kept,
         rows_NK=marks.f1[:, None],
-        collapsed=all_the_same(predicted),
+        collapsed=gives_one_answer(predicted, list(map(tuple, windows.answers))),
     )
 
 

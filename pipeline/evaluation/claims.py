@@ -12,7 +12,7 @@ The standard error is sqrt(E^2 + S^2/n), rather too large than too small: what d
 seed is in both. The interval is Student's t with the degrees of freedom of Welch and Satterthwaite: a spread
 over three seeds counts as no better known than it is. Each claim is judged by itself.
 
-A rung that always gives the same answer has learned nothing, yet its score may be the higher one where
+A rung that gives one answer to all rows has learned nothing, yet its score may be the higher one where
 labels are uneven: nothing is judged by it. Where that leaves a score undefined, accuracies are shown.
 """
 
@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.claim_kinds import KINDS, Kind
+from pipeline.evaluation import seeds as over_seeds
 from pipeline.evaluation.left_out import standard_error
 from pipeline.evaluation.metrics import Array
 from pipeline.params import Claim
@@ -32,7 +33,7 @@ from pipeline.params import Claim
 Models = Mapping[str, Mapping[str, Any]]
 # By model: its score, and its accuracy, without each example in turn; none where the measure is undefined.
 Without = Mapping[str, Mapping[str, Array]]
-SCORE, ACCURACY, COLLAPSED = "score", "accuracy", "collapsed"
+SCORE, ACCURACY = "score", "accuracy"
 NOT_JUDGED = "not judged"
 CONFIDENCE = 0.95
 RULE = (
@@ -141,10 +142,9 @@ def _measured(measure: str, by_seed: Mapping[str, Any], better_N: Any, worse_N: 
 
 
 def collapsed(names: Sequence[str], models: Models) -> list[str]:
-    """The rungs that always give the same answer, as in `w1 of seeds 0, 2`."""
-    found = {name: _by_seed(models[name], COLLAPSED) for name in names}
-    seeds = {name: [seed for seed, is_so in by_seed.items() if is_so] for name, by_seed in found.items()}
-    return [_of_seeds(name, some, found[name]) for name, some in seeds.items() if some]
+    """The rungs that give one answer to all rows, as in `w1 of seeds 0, 2`."""
+    seeds = {name: over_seeds.collapsed(models[name]) for name in names}
+    return [_of_seeds(name, some, _by_seed(models[name], SCORE)) for name, some in seeds.items() if some]
 
 
 def _of_seeds(name: str, some: Sequence[str], every: Mapping[str, Any]) -> str:
@@ -152,9 +152,9 @@ def _of_seeds(name: str, some: Sequence[str], every: Mapping[str, Any]) -> str:
     return name if len(every) == 1 else f"{name} of seed{'s' * (len(some) > 1)} {', '.join(some)}"
 
 
-def _by_seed(model: Mapping[str, Any], what: str) -> dict[str, Any]:
-    key = {SCORE: "scores", ACCURACY: "accuracies", COLLAPSED: COLLAPSED}[what]
-    return dict(model["seeds"][key]) if model.get("seeds") else {str(model["seed"]): model[what]}
+def _by_seed(model: Mapping[str, Any], measure: str) -> dict[str, float | None]:
+    key = {SCORE: "scores", ACCURACY: "accuracies"}[measure]
+    return dict(model["seeds"][key]) if model.get("seeds") else {str(model["seed"]): model[measure]}
 
 
 def _is_defined(value: Any) -> bool:

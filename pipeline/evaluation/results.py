@@ -18,11 +18,11 @@ class OtherFormatError(RuntimeError):
     exit_code = 2
 
 
-def check(found: Mapping[str, Any], path: Path | str) -> None:
-    """Raises OtherFormatError."""
+def check(found: Mapping[str, Any], path: Path | str, stage: str = "evaluate") -> None:
+    """Raises OtherFormatError, which says which stage writes the file anew."""
     if found.get(KEY) != FORMAT:
         stated = f"format {found[KEY]}" if KEY in found else "no format number"
         raise OtherFormatError(
             f"{path}: written by another version of bitladder ({stated}, expected {FORMAT}); "
-            "`dvc repro evaluate` writes it anew"
+            f"`dvc repro {stage}` writes it anew"
         )

@@ -29,7 +29,7 @@ class Scored:
     right: share of the rows that are answered exactly right; None for a regression.
     threshold: margin over which "no answer" was said, where questions may have none.
     rows_NK: what the score is made of, example by example: prediction and label, or a question's F1.
-    collapsed: whether all rows got the same answer, or no finite one.
+    collapsed: see `gives_one_answer`; not where there is no score.
     """
 
     logits_NL: Array
@@ -38,7 +38,7 @@ class Scored:
     right: float | None = None
     threshold: float | None = None
     rows_NK: Array | None = None
-    collapsed: bool = True
+    collapsed: bool = False
 
 
 @torch.no_grad()
@@ -73,10 +73,10 @@ def score(model: Any, split: Encoded, metric_names: list[str], *, regression: bo
         metrics.mean_score(scores),
         right,
         rows_NK=rows_N2,
-        collapsed=all_the_same(predicted_N.tolist()),
+        collapsed=gives_one_answer(predicted_N.tolist(), labels_N.tolist()),
     )
 
 
-def all_the_same(answers: Sequence[Hashable]) -> bool:
-    """Of a single row nobody can tell."""
-    return len(answers) > 1 and len(set(answers)) == 1
+def gives_one_answer(answers: Sequence[Hashable], right: Sequence[Hashable]) -> bool:
+    """Whether all rows get the very same answer though not all should: the model ignores its input."""
+    return len(set(answers)) == 1 < len(set(right))

@@ -26,6 +26,12 @@ def over_seeds(models_by_seed: Mapping[int, Models]) -> dict[str, dict[str, Any]
     return {name: _of_model(name, models_by_seed) for name in shared}
 
 
+def collapsed(model: Mapping[str, Any]) -> list[str]:
+    """The seeds whose model gives one answer to all rows of the first validation split."""
+    every = model["seeds"]["collapsed"] if model.get("seeds") else {str(model["seed"]): model["collapsed"]}
+    return [seed for seed, is_so in every.items() if is_so]
+
+
 def mean(values: Sequence[float | None]) -> float | None:
     """None when there is no value or one of them is undefined."""
     defined = _defined(values)

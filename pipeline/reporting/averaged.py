@@ -4,14 +4,15 @@ The spread is the standard deviation over seeds, of the gap that of gaps taken s
 metric of each split. Everything else of a model, as its size, is that of the packed file, so of one seed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.evaluation.seeds import collapsed
 from pipeline.reporting.numbers import number
 
 Model = Mapping[str, Any]
 COLLAPSED = "†"
-SAYS_COLLAPSED = f"{COLLAPSED}: the same answer to every row, from at least one seed."
+SAYS_COLLAPSED = f"{COLLAPSED}: gives one answer to all rows; of several seeds at least one model does."
 
 
 def num_seeds(model: Model) -> int:
@@ -47,23 +48,17 @@ def gap_spread(model: Model) -> float | None:
     return found
 
 
-def collapsed(model: Model) -> list[str]:
-    """The seeds whose model gives the same answer to every row of the first validation split."""
-    found = {model["seed"]: model["collapsed"]} if num_seeds(model) == 1 else model["seeds"]["collapsed"]
-    return [str(seed) for seed, is_so in found.items() if is_so]
-
-
-def marked(text: str, model: Model) -> str:
-    """A score's text; with † where the model has collapsed."""
-    return f"{text} {COLLAPSED}" if collapsed(model) else text
+def marked(text: str, seeds: Sequence[str]) -> str:
+    """A score or gap; with † where the models of some seeds have collapsed."""
+    return f"{text} {COLLAPSED}" if seeds else text
 
 
 def score_cell(model: Model) -> str:
-    return _cell(score(model), spread(model))
+    return marked(_cell(score(model), spread(model)), collapsed(model))
 
 
 def gap_cell(model: Model) -> str:
-    return _cell(gap(model), gap_spread(model), sign="+")
+    return marked(_cell(gap(model), gap_spread(model), sign="+"), collapsed(model))
 
 
 def metric(model: Model, split: str, name: str) -> tuple[float | None, float | None]:

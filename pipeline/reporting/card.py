@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from pipeline.evaluation.seeds import collapsed
 from pipeline.packing.inspect import summary
 from pipeline.record import SUMS_OF_TWO, origins
 from pipeline.reporting import averaged, table, verdicts
@@ -151,7 +152,7 @@ def _scores(rung: str, contents: Contents) -> str:
             f"best answer) is over {model['no_answer_threshold']:g}, chosen on {own.selected_on}."
         )
     if model["collapsed"]:
-        agreement.append(f"It gives the same answer to every row of {contents.results['split']}.")
+        agreement.append(f"It gives one answer to all rows of {contents.results['split']}.")
     over_seeds = _over_seeds(rung, contents)
     return "\n".join([*lines, "", *over_seeds, *table.counted(contents.results)[:2], *agreement])
 
@@ -165,7 +166,8 @@ def _over_seeds(rung: str, contents: Contents) -> list[str]:
     return [
         f"The table is of this file, seed {model['seed']}. Over {averaged.num_seeds(model)} seeds the recipe "
         f"gets {name} {averaged.score_cell(model)}, its teachers {averaged.score_cell(teacher)}; gap "
-        f"{averaged.gap_cell(model)}."
+        f"{averaged.gap_cell(model)}.",
+        *([averaged.SAYS_COLLAPSED] * bool(collapsed(model))),
     ]
 
 

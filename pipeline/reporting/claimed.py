@@ -73,7 +73,7 @@ def notes(claims: Sequence[Claimed], tasks: Mapping[str, str]) -> list[str]:
     rested = "; ".join(f"{of}: {basis}" for basis, of in bases.items())
     return [
         "Claims: difference in points ± half its 95 % interval. accuracy: where the score is undefined; not "
-        "judged: where a rung always gives the same answer, or has no score.",
+        "judged: where a rung gives one answer to all rows, or has no score.",
         *[f"Claims rest on: {rested}."] * bool(judged),
         *(f"A claim {rule if len(rules) == 1 else f'on {of} {rule}'}." for rule, of in rules.items()),
     ]

@@ -223,13 +223,16 @@ def _of_seeds(found: Comparison) -> list[str]:
 
 
 def _of_one_answer(found: Comparison) -> list[str]:
-    """What giving one answer scores, and which models do."""
-    constants = "; ".join(f"{column.title} {_number(column.constant)}" for column in found.columns)
-    has_collapsed = any(cell.collapsed for row in found.rows for cell in row.cells.values())
-    return [
-        f"Always the most frequent answer scores: {constants}.",
-        *([averaged.SAYS_COLLAPSED] * has_collapsed),
+    """Where a model gives one answer, and what the most frequent one would score."""
+    if not any(cell.collapsed for row in found.rows for cell in row.cells.values()):
+        return []
+    scores = [
+        f"{column.title} {_number(column.constant)}"
+        for column in found.columns
+        if column.constant is not None
     ]
+    chance = f" Always giving the most frequent one scores: {'; '.join(scores)}." if scores else ""
+    return [averaged.SAYS_COLLAPSED + chance]
 
 
 def _has_spread(found: Comparison) -> bool:
@@ -288,20 +291,20 @@ def _is_teacher(row: Row) -> bool:
 
 
 def _points(cell: Cell | None) -> str:
-    return "-" if cell is None else _marked(_number(cell.score, cell.std), cell)
+    return "-" if cell is None else averaged.marked(_number(cell.score, cell.std), cell.collapsed)
 
 
 def _gap(cell: Cell | None) -> str:
-    return "-" if cell is None else _marked(_number(cell.gap, cell.gap_std, sign="+"), cell)
-
-
-def _marked(text: str, cell: Cell) -> str:
-    return f"{text} {averaged.COLLAPSED}" if cell.collapsed else text
+    return "-" if cell is None else averaged.marked(_number(cell.gap, cell.gap_std, sign="+"), cell.collapsed)
 
 
 def _mean(row: Row, keys: Sequence[str], value: float | None, *, sign: str = "") -> str:
-    """A dash where the model has not been scored on all of these."""
-    return _number(value, sign=sign) if all(key in row.cells for key in keys) else "-"
+    """A dash where the model has not been scored on all of these; † where it has collapsed on one."""
+    if not all(key in row.cells for key in keys):
+        return "-"
+    return averaged.marked(
+        _number(value, sign=sign), [seed for key in keys for seed in row.cells[key].collapsed]
+    )
 
 
 def _number(value: float | None, deviation: float | None = None, *, sign: str = "") -> str:

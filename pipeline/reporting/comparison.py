@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.evaluation.seeds import collapsed
 from pipeline.evaluation.selection import is_optimistic
 from pipeline.reporting import averaged
 from pipeline.reporting.claimed import Claimed, gather
@@ -56,7 +57,7 @@ class Cell:
     Attributes:
         metrics, metrics_std: one by one, with their spread, which one seed does not have.
         selected_on: what its checkpoint was chosen on.
-        collapsed: the seeds whose model gives the same answer to every row of the task's first split.
+        collapsed: the seeds whose model gives one answer to all rows of the task's first split.
     """
 
     score: float | None
@@ -67,7 +68,7 @@ class Cell:
     metrics: Mapping[str, float | None]
     metrics_std: Mapping[str, float | None]
     selected_on: str
-    collapsed: tuple[str, ...] = ()
+    collapsed: tuple[str, ...]
 
     @property
     def is_optimistic(self) -> bool:
@@ -81,7 +82,7 @@ class Column:
     Attributes:
         metric: what the number is; of two metrics it is the mean.
         rows: that were scored, of so many.
-        constant: score of always giving the most frequent answer; None where that is undefined.
+        constant: what always giving the most frequent answer scores; None where that has no score.
         file: the results that it comes from.
     """
 
@@ -208,7 +209,7 @@ def _columns(file: str, results: Mapping[str, Any]) -> list[Column]:
 
 
 def _agree(known: Column, column: Column) -> None:
-    for what in ("metric", "split", "rows"):
+    for what in ("metric", "split", "rows", "constant"):
         if getattr(known, what) != getattr(column, what):
             raise MismatchError(
                 f"{column.file}: {what} of {column.title} is {getattr(column, what)}, {known.file} has "
@@ -248,7 +249,7 @@ def _cell(model: Mapping[str, Any], teacher: Mapping[str, Any], column: Column, 
         metrics={name: value for name, (value, _) in found.items()},
         metrics_std={name: deviation for name, (_, deviation) in found.items()},
         selected_on=model["selected_on"],
-        collapsed=tuple(averaged.collapsed(model)),
+        collapsed=tuple(collapsed(model)) if is_first else (),
     )
 
 

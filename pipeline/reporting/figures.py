@@ -15,6 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
+from pipeline.evaluation.seeds import collapsed
+from pipeline.reporting import averaged
+
 Models = Mapping[str, Mapping[str, Any]]
 # By bits of the activations; distinguishable with any colour vision (Okabe and Ito).
 COLOURS = {32: "#0072B2", 8: "#009E73", 4: "#E69F00", 2: "#CC79A7", 1: "#D55E00"}
@@ -33,6 +36,8 @@ _LINE_HEIGHT = 15.0  # pixels between two labels
 def score_against_size(models: Models, *, score: str, constant: float | None) -> str:
     """Every rung by the MiB of its packed file and its score; a line joins those that none beats in both.
 
+    Of a rung that has `collapsed` the name has a †, and the line leaves it out, however it scores.
+
     Of several seeds the score is the mean, with a bar from one standard deviation (`spread`) below to above.
     """
     rungs = {name: m for name, m in models.items() if name != "teacher" and m["score"] is not None}
@@ -40,7 +45,7 @@ def score_against_size(models: Models, *, score: str, constant: float | None) ->
         figure = Figure(figsize=(9, 4.8), layout="constrained")
         axes = figure.add_subplot()
         _levels(axes, models["teacher"], constant)
-        front = pareto_front(rungs)
+        front = pareto_front({name: model for name, model in rungs.items() if not collapsed(model)})
         axes.plot(
             [rungs[name]["mib"] for name in front],
             [rungs[name]["score"] for name in front],
@@ -157,7 +162,7 @@ def _name_points(figure: Figure, axes: Axes, rungs: Models) -> None:
             wanted += 1
         placed.append((x, wanted))
         axes.annotate(
-            name,
+            averaged.marked(name, collapsed(rungs[name])),
             (rungs[name]["mib"], rungs[name]["score"]),
             xytext=(7, (wanted - y) * 72 / figure.dpi + 2),
             textcoords="offset points",

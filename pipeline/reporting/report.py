@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.evaluation import selection
+from pipeline.evaluation.seeds import collapsed
 from pipeline.packing.inspect import summary
 from pipeline.packing.size import MIB, Sizes
 from pipeline.record import origins
@@ -60,15 +61,15 @@ def page(contents: Contents) -> str:
 
 
 def headline(results: Mapping[str, Any]) -> str:
-    """The smallest rung within a point of the teacher; the best one when none is."""
+    """The smallest rung within a point of the teacher; the best one when none is. None that has collapsed."""
     models = averaged.over_seeds(results["models"])
     rungs = {
         name: m
         for name, m in models.items()
-        if name != "teacher" and m["gap"] is not None and not averaged.collapsed(m)
+        if name != "teacher" and m["gap"] is not None and not collapsed(m)
     }
     if not rungs:
-        return "No rung has a defined score and more than one answer."
+        return "No rung has a defined score and gives more than one answer."
     close = {name: model for name, model in rungs.items() if model["gap"] >= -_CLOSE} or {
         name: model
         for name, model in rungs.items()

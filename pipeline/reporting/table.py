@@ -12,6 +12,7 @@ from rich.text import Text
 from pipeline import files, paths
 from pipeline.evaluation import selection
 from pipeline.evaluation.results import check
+from pipeline.evaluation.seeds import collapsed
 from pipeline.record import SUMS_OF_TWO
 from pipeline.reporting import averaged, verdicts
 
@@ -100,7 +101,7 @@ def rows(results: Mapping[str, Any], seconds: Mapping[str, float]) -> list[list[
             *(str(models[name][key]) for key in ("weight_bits", "embedding_bits", "activation_bits")),
             models[name]["parent"] or "-",
             *([", ".join(models[name]["unusual"])] if _has_unusual(results) else []),
-            averaged.marked(averaged.score_cell(models[name]), models[name]),
+            averaged.score_cell(models[name]),
             *([_exact_match(models[name], results)] if _has_questions(results) else []),
             "-" if name == "teacher" else averaged.gap_cell(models[name]),
             f"{models[name]['mib']:.3f}",
@@ -148,7 +149,7 @@ def counted(results: Mapping[str, Any]) -> list[str]:
         "ratio: the teacher's against it.",
         *_of_agreement(results),
         *_of_seeds(results),
-        *([averaged.SAYS_COLLAPSED] * any(map(averaged.collapsed, results["models"].values()))),
+        *([averaged.SAYS_COLLAPSED] * any(map(collapsed, results["models"].values()))),
         *([f"{UNUSUAL.capitalize()}: what is not usual at these bits."] * _has_unusual(results)),
         *of_split(model["unusual"] for model in results["models"].values()),
         *_of_questions(results),

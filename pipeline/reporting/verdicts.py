@@ -36,7 +36,7 @@ def sentence(claim: Claim, score_name: str) -> str:
 
 def figures(claim: Claim, score_name: str) -> str:
     """`accuracy 0.9380 against 0.8640, difference +0.0740 ± 0.0189 (95 %)`, and which rung has collapsed."""
-    same = [f"{name} always gives the same answer" for name in claim["collapsed"]]
+    same = [f"{name} gives one answer to all rows" for name in claim["collapsed"]]
     return "; ".join([_measured(claim, score_name), *same])
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline import files, paths, record
 from pipeline.data.progress import say
+from pipeline.evaluation import results as results_file
 from pipeline.evaluation.results import FORMAT, KEY
 from pipeline.evaluation.seeds import over_seeds
 from pipeline.ladder.rung import TEACHER, climb
@@ -78,7 +79,8 @@ def other_seeds(params: Params) -> dict[int, dict[str, Any]]:
     """Models of every seed but the graph's own, as `repeat` left them, in the shape of results.json's.
 
     Raises:
-        IntegrityError: a seed's are not there, of another task or written by another version.
+        IntegrityError: a seed's are not there or of another task.
+        OtherFormatError: another version wrote them.
     """
     return {seed: _models_of(params, seed) for seed in params.seeds if seed != params.seed}
 
@@ -169,10 +171,7 @@ def _models_of(params: Params, seed: int) -> dict[str, Any]:
     if found.get("task") != params.task.name:
         what = f"of task {found['task']!r}" if "task" in found else "not there"
         raise files.IntegrityError(f"{path}: {what}; `dvc repro repeat@{seed}` makes it")
-    if found.get(KEY) != FORMAT:
-        raise files.IntegrityError(
-            f"{path}: written by another version; `dvc repro repeat@{seed}` writes it anew"
-        )
+    results_file.check(found, path, f"repeat@{seed}")
     models: dict[str, Any] = found["models"]
     return models
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline import files, paths, record
 from pipeline.evaluation.results import check
+from pipeline.evaluation.seeds import collapsed
 from pipeline.params import Params
 from pipeline.record import Record
 
@@ -69,10 +70,9 @@ class Model:
         return finite(self._seeds.get("mean")) if self.num_seeds > 1 else None
 
     @property
-    def collapsed(self) -> bool:
-        """Whether it gives the same answer to every row, from at least one seed."""
-        by_seed = self._seeds.get("collapsed") or {}
-        return any([(self.result or {}).get("collapsed"), *by_seed.values()])
+    def collapsed(self) -> list[str]:
+        """The seeds from which it gives one answer to all rows."""
+        return collapsed(self.result) if self.result else []
 
     @property
     def _seeds(self) -> dict[str, Any]:

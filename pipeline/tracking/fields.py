@@ -28,7 +28,6 @@ from pipeline.tracking.execution import WEIGHTS, Model, finite
 
 SCHEMA_VERSION = "1"
 CURVE = paths.CURVE
-ONE_ANSWER = "the same answer to every row, from at least one seed"
 MAX_KEY = 250
 MAX_VALUE = 5000
 
@@ -71,7 +70,7 @@ def tags(model: Model, evaluated_on: str | None) -> dict[str, str]:
         "score": model.score,
         "num_seeds": model.num_seeds if model.num_seeds > 1 else None,
         "mean": model.mean,
-        "collapsed": ONE_ANSWER if model.collapsed else None,
+        "collapsed": ", ".join(model.collapsed) or None,
         "mib": model.mib,
         "weight_bits": own.bits["weights"],
         "embedding_bits": own.bits["embeddings"],
@@ -107,7 +106,7 @@ def verdicts(claims: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def margins(claims: Sequence[Mapping[str, Any]]) -> list[tuple[str, float]]:
-    """The difference that each claim was judged by, and half its 95 % interval."""
+    """The difference of each claim, which its verdict may rest on, and half its 95 % interval."""
     found = [
         (legal_key(f"claim/{_pair(claim)}/{what}"), finite(claim[what]))
         for claim in claims

@@ -3,7 +3,7 @@
 The choice is a function of written evidence alone: score, size, bits, digest. The score is the mean where
 there are several seeds: a recipe is not as good as its luckiest training. Never of time, and never of a
 version's number, which is a matter of who published first. A score that is missing or not finite does not
-compete; neither does that of a model which gives every row the same answer, one from other validation data,
+compete; neither does that of a model which gives one answer to all rows, one from other validation data,
 one that a later evaluation of the same weights replaced, nor that of a rung which was trained again since.
 """
 
@@ -32,7 +32,7 @@ class Candidate:
         score: of this file, which is one seed's.
         mib: size of the weights file.
         mean: over `num_seeds` trainings, where there are several; None where one of them has no score.
-        collapsed: why its score, however high, is that of a model which ignores its input.
+        collapsed: the seeds from which it gives one answer to all rows; None when from none.
     """
 
     rung: str
@@ -181,7 +181,7 @@ def _objection(one: Candidate, criteria: Criteria, today: Today) -> str | None:
     if score is None:
         return f"no finite {one.of_seeds or 'score'}"
     if one.collapsed:
-        return one.collapsed
+        return f"gives one answer to all rows (seed {one.collapsed})"
     if today.evaluated_on is not None and one.evaluated_on != today.evaluated_on:
         return "scored on other validation data than today's"
     if criteria.weight_bits != ANY and one.weight_bits != criteria.weight_bits:
@@ -199,7 +199,7 @@ def _objection(one: Candidate, criteria: Criteria, today: Today) -> str | None:
 
 def _reason(ranked: tuple[Candidate, ...], criteria: Criteria) -> str:
     if not ranked:
-        return f"no registered rung has a finite score and {criteria.describe()}"
+        return f"no registered rung that competes has {criteria.describe()}"
     best, tied = ranked[0], [one for one in ranked[1:] if one.counted == ranked[0].counted]
     text = f"{_said(best, 4)} is the highest of {len(ranked)} with {criteria.describe()}"
     if not tied:

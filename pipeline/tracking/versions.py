@@ -98,7 +98,8 @@ def _summary(model: Model) -> str:
         mean = "undefined" if model.mean is None else f"{model.mean:.4f}"
         score = f"{mean} (mean over {model.num_seeds} seeds; this file {score})"
     size = "unknown" if model.mib is None else f"{model.mib:.2f} MiB"
-    return f"{model.name} ({bits} bits) from {model.record.parent}: score {score}, size {size}"
+    one_answer = f", one answer to all rows (seed {', '.join(model.collapsed)})" if model.collapsed else ""
+    return f"{model.name} ({bits} bits) from {model.record.parent}: score {score}{one_answer}, size {size}"
 
 
 def _shown(tags: dict[str, str]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Claims are judged by paired differences, over examples and over seeds, and say what they rest on."""
 
 import math
+from collections.abc import Set
 from typing import Any
 
 import numpy as np
@@ -24,13 +25,13 @@ def model(
     steps: int = 400,
     augmented: int = 0,
     seeds: list[float | None] | None = None,
-    collapsed: bool = False,
+    collapsed: Set[int] = frozenset(),
 ) -> dict[str, Any]:
     """As in results.json; `seeds`: the score of each, the first of them the published one."""
     found = {
         "score": score,
         "accuracy": score if accuracy is None else accuracy,
-        "collapsed": collapsed,
+        "collapsed": 0 in collapsed,
         "num_examples": 1000,
         "total_steps": steps,
         "augmented_steps": augmented,
@@ -41,7 +42,7 @@ def model(
         return found
     scores = {str(seed): value for seed, value in enumerate(seeds)}
     accuracies = {seed: 0.5 if value is None else value for seed, value in scores.items()}
-    same = {seed: value is None for seed, value in scores.items()}
+    same = {seed: int(seed) in collapsed for seed in scores}
     return {**found, "seeds": {"scores": scores, "accuracies": accuracies, "collapsed": same}}
 
 
@@ -59,8 +60,11 @@ def judged(stepped: float, direct: float, **changes: Any) -> dict[str, Any]:
     return claim
 
 
-def over_seeds(better: list[float | None], worse: list[float | None]) -> dict[str, Any]:
-    models = {"w1a8": model(0.95, seeds=better), "w1a8_direct": model(0.85, seeds=worse)}
+def over_seeds(
+    better: list[float | None], worse: list[float | None], collapsed: Set[int] = frozenset()
+) -> dict[str, Any]:
+    """`collapsed`: seeds of the worse one."""
+    models = {"w1a8": model(0.95, seeds=better), "w1a8_direct": model(0.85, seeds=worse, collapsed=collapsed)}
     [claim] = claims([STEPPED], models, {"w1a8": without(0.95), "w1a8_direct": without(0.85)})
     return claim
 
@@ -193,11 +197,12 @@ def test_beside_an_undefined_score_accuracies_are_shown() -> None:
     [claim] = claims([STEPPED], models, left)
     assert (claim["measure"], claim["values"]) == ("accuracy", {"w1a8": 0.95, "w1a8_direct": 0.85})
     assert claim["score_is"] == "undefined for w1a8_direct"
+    assert claim["verdict"] == "not judged"
 
 
 def test_always_the_same_answer_wins_nothing_however_accurate_it_is() -> None:
     """CoLA: 69 % of it are acceptable, more than a weak model that tries gets right."""
-    models = {"w1a8": model(None, accuracy=0.69, collapsed=True), "w1a8_direct": model(0.1, accuracy=0.6)}
+    models = {"w1a8": model(None, accuracy=0.69, collapsed={0}), "w1a8_direct": model(0.1, accuracy=0.6)}
     [claim] = claims([STEPPED], models, {"w1a8": without(0.69), "w1a8_direct": without(0.6)})
     assert (claim["difference"], claim["verdict"]) == (pytest.approx(0.09), "not judged")
     assert claim["collapsed"] == ["w1a8"]
@@ -205,15 +210,16 @@ def test_always_the_same_answer_wins_nothing_however_accurate_it_is() -> None:
 
 def test_nor_however_it_scores() -> None:
     """MRPC: always "equivalent" has an accuracy of 0.68 and an F1 of 0.81, both defined."""
-    models = {"w1a8": model(0.75, collapsed=True), "w1a8_direct": model(0.6)}
+    models = {"w1a8": model(0.75, collapsed={0}), "w1a8_direct": model(0.6)}
     [claim] = claims([STEPPED], models, {"w1a8": without(0.75), "w1a8_direct": without(0.6)})
     assert (claim["measure"], claim["verdict"]) == ("score", "not judged")
     assert claim["difference"] > claim["margin"] > 0
 
 
 def test_it_is_said_from_which_seeds_a_rung_has_collapsed() -> None:
-    claim = over_seeds([0.95, 0.93, 0.94], [None, 0.85, None])
+    claim = over_seeds([0.95, 0.93, 0.94], [0.85, 0.85, 0.85], collapsed={0, 2})
     assert claim["collapsed"] == ["w1a8_direct of seeds 0, 2"]
+    assert (claim["measure"], claim["verdict"]) == ("score", "not judged")
 
 
 def test_what_has_no_defined_measure_is_not_judged() -> None:

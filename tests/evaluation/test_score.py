@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pipeline.data.encode import Encoded
 from pipeline.evaluation import score as scoring
-from pipeline.evaluation.score import all_the_same, logits, score
+from pipeline.evaluation.score import gives_one_answer, logits, score
 
 
 def split(num_rows: int = 70, *, regression: bool = False) -> Encoded:
@@ -57,7 +57,7 @@ def test_logits_that_are_not_finite_have_no_score(value: float) -> None:
     with torch.no_grad():
         model.classifier.bias[0] = value
     found = score(model, split(), ["accuracy"], regression=False)
-    assert (found.scores, found.score, found.collapsed) == ({"accuracy": None}, None, True)
+    assert (found.scores, found.score, found.collapsed) == ({"accuracy": None}, None, False)
 
 
 def test_a_model_that_answers_one_class_only_has_no_matthews_correlation() -> None:
@@ -75,9 +75,18 @@ def test_a_model_has_collapsed_when_all_rows_get_the_same_answer() -> None:
     with torch.no_grad():  # one half of the rows to each label
         model.classifier.bias += torch.tensor([middle, 0.0])
     assert not score(model, rows, ["accuracy"], regression=False).collapsed
-    assert all_the_same(["yes", "yes"])
-    assert not all_the_same(["yes", "no"])
-    assert not all_the_same(["yes"]), "one row says nothing about the next"
+    assert gives_one_answer(["yes", "yes"], ["yes", "no"])
+    assert not gives_one_answer(["yes", "no"], ["yes", "yes"])
+    assert not gives_one_answer(["yes", "yes"], ["yes", "yes"]), "there is one answer to give"
+
+
+def test_a_regression_has_collapsed_when_its_output_is_a_constant() -> None:
+    model = classifier(num_labels=1)
+    assert not score(model, split(regression=True), ["pearson"], regression=True).collapsed
+    with torch.no_grad():
+        model.classifier.weight.zero_()
+    found = score(model, split(regression=True), ["pearson"], regression=True)
+    assert (found.score, found.collapsed) == (None, True)
 
 
 def test_no_gradient_is_kept() -> None:

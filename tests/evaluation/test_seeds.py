@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.evaluation.seeds import mean, over_seeds, spread
+from pipeline.evaluation.seeds import collapsed, mean, over_seeds, spread
 
 scores = st.floats(-1, 1, allow_nan=False)
 
@@ -47,6 +47,15 @@ def test_three_seeds_worked_by_hand() -> None:
     assert found["std"] == pytest.approx(0.2)  # squares 0.04, 0 and 0.04, divided by 2
     assert found["gap_mean"] == pytest.approx(-0.1)  # -0.2, -0.1, 0: each to its own teacher
     assert found["gap_std"] == pytest.approx(0.1)
+
+
+def test_the_seeds_that_collapsed_are_named() -> None:
+    by_seed = {0: models(0.5), 1: models(None), 2: models(0.7)}
+    found = {**by_seed[0]["w1"], "seed": 0, "seeds": over_seeds(by_seed)["w1"]}
+    assert collapsed(found) == ["1"]
+    alone = {"seed": 7, "collapsed": True}
+    assert collapsed(alone) == ["7"]
+    assert collapsed({**alone, "collapsed": False}) == []
 
 
 def test_every_metric_of_every_split_has_mean_and_spread_like_the_score() -> None:

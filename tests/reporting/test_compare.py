@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline import files
 from pipeline.evaluation.results import FORMAT, OtherFormatError
 from pipeline.evaluation.seeds import over_seeds
-from pipeline.reporting import compare, comparison
+from pipeline.reporting import averaged, compare, comparison
 from pipeline.reporting.comparison import EIGHT, MismatchError, averages
 
 METRICS = {"cola": ["matthews_correlation"], "mrpc": ["accuracy", "f1"], "stsb": ["pearson", "spearman"]}
@@ -65,8 +65,8 @@ def results(task: str, teacher: float = 0.9, rung: float | None = 0.8) -> dict[s
         "split": split,
         "rows": splits,
         "rows_read": splits,
-        "majority": dict.fromkeys(splits, 0.5),
-        "majority_score": 0.5,
+        "majority": {name: 0.45 if name == split else 0.35 for name in splits},
+        "majority_score": 0.4,
         "models": models,
         "claims": [],
     }
@@ -147,7 +147,8 @@ def test_a_published_row_gives_its_published_averages() -> None:
         "rte": 62.1,
     }
     cells = {
-        key: comparison.Cell(value, None, None, None, 1, {}, {}, "selection") for key, value in row.items()
+        key: comparison.Cell(value, None, None, None, 1, {}, {}, "selection", ())
+        for key, value in row.items()
     }
     eight, nine = averages(row)
     bit = comparison.Row("w1a1", (1, 1, 1), cells=cells)
@@ -173,20 +174,27 @@ def test_a_few_tasks_are_named_and_not_called_glue() -> None:
     assert average.says == "mean of 3 tasks: CoLA, MRPC, RTE; not GLUE's average."
 
 
-def test_a_model_that_gives_one_answer_from_some_seed_is_marked_beside_what_that_scores() -> None:
-    found = results("mrpc", rung=0.75)
-    other = results("mrpc", rung=0.77)
-    found["models"]["w1"]["collapsed"] = True
-    for name, of_seeds in over_seeds({0: found["models"], 1: other["models"]}).items():
+def test_a_model_that_gives_one_answer_from_some_seed_is_marked() -> None:
+    every = [results("mrpc", rung=rung) for rung in (0.75, 0.77)]
+    every[0]["models"]["w1"]["collapsed"] = True
+    found = every[0]
+    for name, of_seeds in over_seeds({seed: one["models"] for seed, one in enumerate(every)}).items():
         found["models"][name]["seeds"] = of_seeds
-    made = table(found)
-    [teacher, w1] = compare.grids(made)[0][1][1]
-    assert (teacher[2], w1[2]) == ("90.0 ± 0.0", "76.0 ± 1.4 †")
-    assert compare.grids(made)[1][1][1][0][1] == "-14.0 ± 1.4 †"
+    made = table(found, results("rte"))
+    scores, gaps = ({row[0]: row for row in rows} for _, (_, rows) in compare.grids(made))
+    assert scores["teacher"][2:5] == ["90.0 ± 0.0", "90.0", "90.0"]
+    assert scores["w1"][2:5] == ["76.0 ± 1.4 †", "80.0", "78.0 †"]
+    assert gaps["w1"][1:] == ["-14.0 ± 1.4 †", "-10.0", "-12.0 †"]
     assert compare.data(made)["models"]["w1"]["scores"]["mrpc"]["collapsed"] == ("0",)
-    assert "Always the most frequent answer scores: MRPC 50.0." in said(made)
-    assert "†: the same answer to every row, from at least one seed." in said(made)
+    assert averaged.SAYS_COLLAPSED in said(made)
     assert "†" not in said(table(results("mrpc")))
+
+
+def test_beside_it_stands_what_the_most_frequent_answer_scores_where_that_has_a_score() -> None:
+    every = [results("cola"), results("mnli")]
+    every[0]["models"]["w1"]["collapsed"] = True
+    every[0]["majority_score"] = None
+    assert "Always giving the most frequent one scores: MNLI-m 40.0; MNLI-mm 35.0." in said(table(*every))
 
 
 def test_a_mean_with_an_undefined_score_is_undefined_and_with_a_missing_one_a_dash() -> None:

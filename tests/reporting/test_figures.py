@@ -8,7 +8,7 @@ from pipeline.reporting.figures import pareto_front, score_against_size, sign_fl
 
 
 def model(mib: float, score: float | None, activation_bits: int = 32) -> dict[str, Any]:
-    return {"mib": mib, "score": score, "activation_bits": activation_bits}
+    return {"mib": mib, "score": score, "activation_bits": activation_bits, "seed": 0, "collapsed": False}
 
 
 MODELS = {
@@ -53,6 +53,21 @@ def test_every_scored_rung_is_named_and_an_undefined_one_is_left_out() -> None:
     svg = plot()
     assert all(f">{name}<" in svg for name in ("w8", "w1", "w1a8", "w1a1"))
     assert "broken" not in svg
+
+
+def test_a_rung_that_gives_one_answer_is_marked_and_the_line_leaves_it_out() -> None:
+    lowest = model(0.05, 0.99)
+    line = r'stroke: #999999[^"]*"'
+    drawn = {
+        is_so: score_against_size({**MODELS, "w0": {**lowest, "collapsed": is_so}}, score="f1", constant=0.5)
+        for is_so in (False, True)
+    }
+    assert ">w0 †<" in drawn[True]
+    assert ">w0<" in drawn[False]
+    alone, joined = (
+        re.findall(rf'<path d="([^"]*)"[^>]*{line}', drawn[is_so])[-1] for is_so in (False, True)
+    )
+    assert alone.count("L") < joined.count("L"), "w0 alone beats all others"
 
 
 def test_a_plot_is_one_svg_element_with_no_date_and_no_address() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import files
 from pipeline.evaluation.results import FORMAT, OtherFormatError
-from pipeline.reporting import table
+from pipeline.reporting import averaged, table
 
 
 def model(parent: str, bits: tuple[int, int], score: float | None, stage: str = "weights") -> dict[str, Any]:
@@ -99,7 +99,7 @@ def test_a_rung_that_gives_one_answer_is_marked_whatever_it_scores() -> None:
     found = {**RESULTS, "models": models}
     marked = {row[0]: row[table.HEADINGS.index("score")] for row in table.rows(found, {})}
     assert (marked["w1"], marked["w8"]) == ("0.8500 †", "0.9100")
-    assert "†: the same answer to every row, from at least one seed." in table.counted(found)
+    assert averaged.SAYS_COLLAPSED in table.counted(found)
     assert not any("†" in line for line in table.counted(RESULTS))
 
 
@@ -176,7 +176,8 @@ def test_with_seeds_it_says_whose_the_files_are() -> None:
 
 
 def test_one_seed_in_the_entry_changes_no_cell() -> None:
-    entry = {"scores": {"0": 0.9}, "mean": 0.9, "std": None, "num_seeds": 1, "gap_mean": 0.0, "gap_std": None}
+    means = {"mean": 0.9, "std": None, "gap_mean": 0.0, "gap_std": None}
+    entry = {"scores": {"0": 0.9}, "collapsed": {"0": False}, "num_seeds": 1, **means}
     models = {name: {**found, "seeds": entry} for name, found in RESULTS["models"].items()}
     assert table.rows({**RESULTS, "models": models}, {}) == table.rows(RESULTS, {})
 

@@ -37,7 +37,7 @@ def test_it_says_that_accuracy_stands_in() -> None:
 
 def test_it_says_which_rung_gives_one_answer() -> None:
     claim = {**CLAIM, "collapsed": ["b of seed 2"], "verdict": "not judged"}
-    assert verdicts.figures(claim, "accuracy").endswith("(95 %); b of seed 2 always gives the same answer")
+    assert verdicts.figures(claim, "accuracy").endswith("(95 %); b of seed 2 gives one answer to all rows")
 
 
 def test_what_is_undefined_says_so() -> None:

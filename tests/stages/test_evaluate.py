@@ -5,11 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import made_up
+import numpy as np
 import pytest
 import tiny_project
 
 from pipeline import files, paths
-from pipeline.evaluation.results import FORMAT
+from pipeline.data.tables import read_split
+from pipeline.evaluation import task as tasks
+from pipeline.evaluation.results import FORMAT, OtherFormatError
+from pipeline.evaluation.score import logits
+from pipeline.modeling import checkpoint
+from pipeline.modeling.checkpoint import load_bert
 from pipeline.params import Params
 from pipeline.stages import evaluate, pack
 
@@ -35,6 +41,28 @@ def test_every_delivered_rung_and_the_teacher_are_scored(results: dict[str, Any]
     for model in results["models"].values():
         assert model["score"] == model["scores"]["validation"]["accuracy"] == model["accuracy"]
         assert model["num_examples"] == 48
+
+
+def test_a_model_has_collapsed_when_it_gives_one_answer_to_all_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """These random models do; the teacher does not once its answers are set apart in the middle."""
+    monkeypatch.chdir(tmp_path)
+    found = tiny_project.make().model_copy(update={"deliver": ["w1"], "claims": []})
+    split = read_split(paths.data_dir(found.task.name, "plain"), "validation")
+
+    def set_apart(folder: Path) -> Any:
+        model = load_bert(folder)
+        if folder != evaluate.folder_of("teacher"):
+            return model
+        outputs_NL = logits(model, tasks.rows(tasks.read(split, found.task, folder)))
+        model.classifier.bias.data[0] += float(np.median(outputs_NL[:, 1] - outputs_NL[:, 0]))
+        return model
+
+    monkeypatch.setattr(checkpoint, "load_bert", set_apart)
+    models = evaluated(found)["models"]
+    assert {name: model["collapsed"] for name, model in models.items()} == {"teacher": False, "w1": True}
+    assert models["w1"]["seeds"]["collapsed"] == {"0": True}
 
 
 def test_sizes_are_those_of_the_written_files(results: dict[str, Any]) -> None:
@@ -114,7 +142,7 @@ def test_what_another_version_left_of_a_seed_is_refused_with_what_makes_it_anew(
     monkeypatch.chdir(tmp_path)
     found = tiny_project.make().model_copy(update={"seeds": [0, 1]})
     files.write_json(paths.seed_results(1), {"task": found.task.name, "models": {}})
-    with pytest.raises(files.IntegrityError, match="another version; `dvc repro repeat@1`"):
+    with pytest.raises(OtherFormatError, match="`dvc repro repeat@1` writes it anew"):
         evaluate.other_seeds(found)
 
 

@@ -12,7 +12,7 @@ import tiny_project
 
 from pipeline import files, paths
 from pipeline.params import Params
-from pipeline.reporting import card, contents
+from pipeline.reporting import averaged, card, contents
 from pipeline.reporting.report import agreement_rows, headline, page
 from pipeline.stages import evaluate, pack, report
 
@@ -206,6 +206,17 @@ def test_with_seeds_page_and_cards_show_mean_and_spread(project: Params) -> None
     text = card.card("w1", found)
     assert f"Over 2 seeds the recipe gets accuracy {expected}" in text
     assert "The table is of this file, seed 0." in text
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_card_says_that_its_model_gives_one_answer(project: Params, seeds: int) -> None:
+    found = contents.read(project) if seeds == 1 else with_seeds(contents.read(project))
+    model = found.results["models"]["w1"]
+    for says in (False, True):
+        model["collapsed"] = model["seeds"]["collapsed"]["0"] = says
+        text = card.card("w1", found)
+        assert ("It gives one answer to all rows of validation." in text) == says
+        assert (averaged.SAYS_COLLAPSED in text) == (says and seeds > 1)
 
 
 def test_a_cards_metadata_is_yaml(project: Params) -> None:

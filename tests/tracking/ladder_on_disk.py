@@ -91,6 +91,7 @@ class Project:
             score = scores.get(name, score)
             models[name] = {
                 "score": score,
+                "seed": 0,
                 "collapsed": False,
                 "scores": {"validation": {"accuracy": score}},
                 "num_examples": 100,
@@ -112,13 +113,15 @@ class Project:
         results = files.read_json(self.root / paths.METRICS / "results.json")
         for name, mean in means.items():
             rest = dict.fromkeys(("std", "gap_mean", "gap_std"))
-            results["models"][name]["seeds"] = {"mean": mean, "num_seeds": 3, **rest}
+            results["models"][name]["seeds"] = {"mean": mean, "num_seeds": 3, "collapsed": {}, **rest}
         files.write_json(self.root / paths.METRICS / "results.json", results)
 
-    def collapse(self, name: str) -> None:
-        """Write into metrics/results.json that this model gives every row the same answer."""
+    def collapse(self, name: str, *, seed: int = 0) -> None:
+        """Write into metrics/results.json that this model gives one answer to all rows, from that seed."""
         results = files.read_json(self.root / paths.METRICS / "results.json")
-        results["models"][name]["collapsed"] = True
+        model = results["models"][name]
+        model.get("seeds", {}).get("collapsed", {})[str(seed)] = True
+        model["collapsed"] |= seed == 0
         files.write_json(self.root / paths.METRICS / "results.json", results)
 
     def record(self, name: str) -> Record:

@@ -36,6 +36,7 @@ def ladders(draw: st.DrawFn) -> list[Candidate]:
             superseded_by=draw(st.sampled_from([None, None, "9"])),
             mean=draw(scores),
             num_seeds=draw(st.sampled_from([1, 3])),
+            collapsed=draw(st.sampled_from([None, None, "0"])),
         )
         for number in range(1, draw(st.integers(0, 8)) + 1)
     ]
@@ -73,6 +74,7 @@ def test_the_best_is_eligible_unbeaten_and_independent_of_the_order(
         assert not choice.ranked
         return
     assert best.counted is not None
+    assert best.collapsed is None
     assert math.isfinite(best.counted)
     assert best.superseded_by is None
     assert wanted.max_mib is None or (best.mib is not None and best.mib <= wanted.max_mib)
@@ -110,10 +112,11 @@ def test_the_mean_over_seeds_ranks_and_the_reason_says_so() -> None:
 
 
 def test_a_model_that_always_gives_the_same_answer_does_not_compete_however_it_scores() -> None:
-    same = one("same", 0.8, collapsed="the same answer to every row, from at least one seed")
+    same = one("same", 0.8, collapsed="0, 2")
     choice = choose([same, one("sound", 0.1)], Criteria())
     assert choice.best == one("sound", 0.1)
-    assert choice.excluded == ((same, "the same answer to every row, from at least one seed"),)
+    assert choice.excluded == ((same, "gives one answer to all rows (seed 0, 2)"),)
+    assert choose([same], Criteria()).reason == "no registered rung that competes has 1-bit weights"
 
 
 def test_a_recipe_that_collapsed_from_one_seed_does_not_compete() -> None:
