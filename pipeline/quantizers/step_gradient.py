@@ -17,8 +17,11 @@ def positive_step(log_step: Tensor) -> Tensor:
     """The step, a positive number of half precision's range however far the optimizer went.
 
     Outside that range the gradient is that of the step at its end, by which it finds back. NaN stays NaN.
+    It is the nearest float32: exponentials in float32 differ between libraries and processors, and where an
+    input lies just between two codes the last bit of a step decides.
     """
-    return straight_through(log_step, log_step.detach().clamp(_LOWEST, _HIGHEST)).exp()
+    clamped = straight_through(log_step, log_step.detach().clamp(_LOWEST, _HIGHEST))
+    return clamped.double().exp().to(log_step.dtype)
 
 
 def dot(first: Tensor, second: Tensor) -> Tensor:

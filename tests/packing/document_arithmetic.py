@@ -108,9 +108,10 @@ class Model:
                 step = np.maximum(stored["magnitude"], 127 * TINY) / np.float32(127)
                 return np.asarray(np.rint(np.clip(x / step, -127, 127)) * step)
             case "lsq" | "elastic":
-                step = np.exp(
-                    np.clip(stored["log_step"], np.float32(math.log(2**-24)), np.float32(math.log(65504)))
+                clamped = np.clip(
+                    stored["log_step"], np.float32(math.log(2**-24)), np.float32(math.log(65504))
                 )
+                step = np.exp(clamped.astype(np.float64)).astype(np.float32)
                 return (
                     _lsq(x, step, sort, self.bits, stored)
                     if kind == "lsq"

@@ -1,5 +1,7 @@
 """Strategies for the tests of quantizers: matrices and activations with zeros, ties and single columns."""
 
+import math
+
 import numpy as np
 import torch
 from hypothesis import strategies as st
@@ -22,6 +24,11 @@ def activations(elements: st.SearchStrategy[float] = EXACT) -> st.SearchStrategy
     """Activations [B, S, C] in float32."""
     shapes = array_shapes(min_dims=3, max_dims=3, max_side=5)
     return arrays(np.float32, shapes, elements=elements).map(torch.from_numpy)
+
+
+def step_of(log_step: float) -> Tensor:
+    """The nearest float32 to the exponential of a number that float32 holds."""
+    return torch.tensor(math.exp(log_step))
 
 
 def is_float16(values: Tensor) -> bool:

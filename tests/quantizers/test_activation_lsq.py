@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from activation_gradients import gradients, upstream_of
-from drawn import EXACT, activations
+from drawn import EXACT, activations, step_of
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -42,7 +42,7 @@ def test_the_learned_step_rounds_as_plain_torch_does(
 ) -> None:
     low, high, has_offset = codes
     offset = offset if has_offset else 0.0
-    step = torch.tensor(log_step).exp()
+    step = step_of(log_step)
     expected = ((x - offset) / step).round().clamp(low, high) * step + offset
     values = learned_step(low, high, has_offset, log_step=log_step, offset=offset)(x)
     assert torch.equal(values, expected)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from activation_gradients import gradients, upstream_of
-from drawn import activations
+from drawn import activations, step_of
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -25,13 +25,13 @@ def elastic(*, signed: bool, log_step: float, shift_C: Tensor | None = None) -> 
 
 @given(activations(), NEAR_ONE)
 def test_signed_elastic_has_exactly_two_levels_and_zero_is_positive(x: Tensor, log_step: float) -> None:
-    step = torch.tensor(log_step).exp()
+    step = step_of(log_step)
     assert torch.equal(elastic(signed=True, log_step=log_step)(x), torch.where(x >= 0, step, -step))
 
 
 @given(activations(), NEAR_ONE)
 def test_unsigned_elastic_is_zero_or_the_step_from_half_a_step_on(x: Tensor, log_step: float) -> None:
-    step = torch.tensor(log_step).exp()
+    step = step_of(log_step)
     values = elastic(signed=False, log_step=log_step)(x)
     assert torch.equal(values, torch.where(x / step >= 0.5, step, 0))
     assert not elastic(signed=False, log_step=log_step)(torch.zeros_like(x)).any()

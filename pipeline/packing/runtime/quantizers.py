@@ -51,7 +51,8 @@ def read(arrays: Arrays, name: str, bits: int, *, signed: bool = True) -> Roundi
     """The quantizer of that name; at 8 bits the file has nothing of it."""
     if bits == 8:
         return Rounding(structures.PER_TOKEN, -127, 127)
-    step = np.exp(np.clip(arrays.floats(f"{name}.log_step"), _LOWEST, _HIGHEST))
+    log_step = np.clip(arrays.floats(f"{name}.log_step"), _LOWEST, _HIGHEST)
+    step = np.exp(log_step.astype(np.float64))  # as the trained quantizer has it, to the last bit
     if bits == 1:
         shift = arrays.floats(f"{name}.shift").reshape(-1) if f"{name}.shift" in arrays.names else None
         return Rounding(structures.BITS, -1 if signed else 0, 1, np.float32(step), signed, shift=shift)

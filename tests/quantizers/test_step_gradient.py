@@ -1,0 +1,47 @@
+"""A learned step is one number wherever it is computed: in training, packed, by the kernels."""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from drawn import step_of
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pipeline.packing.runtime import quantizers
+from pipeline.quantizers.step_gradient import positive_step
+
+# Of half precision's range; its ends are rounded to float32 by either library.
+LOG_STEPS = st.floats(math.ceil(math.log(2**-24)), math.floor(math.log(65504)), width=32)
+# numpy's float32 exponential misses two in five by a bit, as both of these; torch's one in a hundred.
+MISSED = (-2.998046875, -2.505859375)
+
+
+class Stored:
+    """What a packed file has of one quantizer."""
+
+    names = frozenset({"activation.log_step"})
+
+    def __init__(self, log_step: float) -> None:
+        self.log_step = np.array(log_step, np.float32)
+
+    def floats(self, _: str) -> Any:
+        return self.log_step
+
+
+@given(LOG_STEPS)
+@example(MISSED[0])
+@example(MISSED[1])
+def test_a_step_is_the_nearest_float_to_the_exponential(log_step: float) -> None:
+    assert positive_step(torch.tensor(log_step)) == step_of(log_step)
+
+
+@given(LOG_STEPS)
+@example(MISSED[0])
+@example(MISSED[1])
+def test_the_kernels_have_the_trained_step_to_the_last_bit(log_step: float) -> None:
+    """Its last bit decides between two codes: where weights share a scale, of many inputs at once."""
+    for bits in (1, 2, 4):
+        found = quantizers.read(Stored(log_step), "activation", bits)  # type: ignore[arg-type]
+        assert found.step == float(positive_step(torch.tensor(log_step)))
