@@ -166,7 +166,8 @@ def test_claims_and_seeds_are_published_and_a_new_verdict_is_a_new_execution(pro
     }
     seeds = {"mean": 0.93, "std": 0.01, "gap_mean": -0.02, "gap_std": 0.005, "num_seeds": 3}
     results = files.read_json(execution.RESULTS)
-    results["models"]["w1a8"]["seeds"] = {**seeds, "scores": {"0": 0.93, "1": 0.94, "2": 0.92}}
+    scores, same = {"0": 0.93, "1": 0.94, "2": 0.92}, {"0": False, "1": True, "2": True}
+    results["models"]["w1a8"]["seeds"] = {**seeds, "scores": scores, "collapsed": same}
     files.write_json(execution.RESULTS, {**results, "claims": [claim]})
     first = published(project)
     undefined = {**claim, "difference": None, "margin": None, "unequal": [], "verdict": "not judged"}
@@ -174,12 +175,13 @@ def test_claims_and_seeds_are_published_and_a_new_verdict_is_a_new_execution(pro
     second = published(project)
     with client() as opened:
         runs = [opened.get_run(done.execution_run).data for done in (first, second)]
-        metrics = opened.get_run(first.runs["w1a8"]).data.metrics
+        rung = opened.get_run(first.runs["w1a8"]).data
     key = "claim/stepped/w1a8-over-w1a8_direct"
     assert [run.params[key] for run in runs] == ["holds (unequal data)", "not judged"]
     assert (runs[0].metrics[f"{key}/difference"], runs[0].metrics[f"{key}/margin"]) == (0.05, 0.02)
     assert not any(name.startswith("claim/") for name in runs[1].metrics)
-    assert {name: metrics[f"eval/seeds/{name}"] for name in seeds} == seeds
+    assert {name: rung.metrics[f"eval/seeds/{name}"] for name in seeds} == seeds
+    assert rung.tags["bitladder.collapsed"] == "1, 2"
     assert second.runs == first.runs
 
 
