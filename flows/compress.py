@@ -146,7 +146,7 @@ def show_results() -> None:
             f"Packed models on {results['task']}.",
             f"Scores: {averaged.said(results)}.",
             f"Checkpoints were {chosen}.",
-            *([averaged.SAYS_COLLAPSED] * any(map(collapsed, models.values()))),
+            *averaged.mark_note(models.values()),
         ]
     )
     create_table_artifact(key="results", table=rows, description=description)

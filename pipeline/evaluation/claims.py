@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.claim_kinds import KINDS, Kind
-from pipeline.evaluation import seeds as over_seeds
 from pipeline.evaluation.left_out import standard_error
 from pipeline.evaluation.metrics import Array
+from pipeline.evaluation.seeds import collapsed
 from pipeline.params import Claim
 
 Models = Mapping[str, Mapping[str, Any]]
@@ -141,9 +141,9 @@ def _measured(measure: str, by_seed: Mapping[str, Any], better_N: Any, worse_N: 
     return Measured(measure, better, worse, differences, error, degrees)
 
 
-def collapsed(names: Sequence[str], models: Models) -> list[str]:
+def _collapsed(names: Sequence[str], models: Models) -> list[str]:
     """The rungs that give one answer to all rows, as in `w1 of seeds 0, 2`."""
-    seeds = {name: over_seeds.collapsed(models[name]) for name in names}
+    seeds = {name: collapsed(models[name]) for name in names}
     return [_of_seeds(name, some, _by_seed(models[name], SCORE)) for name, some in seeds.items() if some]
 
 
@@ -175,7 +175,7 @@ def _claim(claim: Claim, models: Models, without: Without) -> dict[str, Any]:
         "statement": f"{words} ({'; '.join(clauses)})",
         "rungs": list(names),
         **_figures(names, measured(*names, models, without), is_judged=_is_judged(names, models)),
-        "collapsed": collapsed(names, models),
+        "collapsed": _collapsed(names, models),
         "score_is": undefined(SCORE, names, models, without),
         "num_examples": models[claim.better]["num_examples"],
         "total_steps": steps,
@@ -199,7 +199,7 @@ def _unequal(kind: Kind, steps: Mapping[str, int], augmented: Mapping[str, int])
 def _is_judged(names: Sequence[str], models: Models) -> bool:
     """Whether each rung has a score, and not one answer to everything, for every seed."""
     scores = [score for name in names for score in _by_seed(models[name], SCORE).values()]
-    return all(map(_is_defined, scores)) and not collapsed(names, models)
+    return all(map(_is_defined, scores)) and not any(collapsed(models[name]) for name in names)
 
 
 def _figures(names: Sequence[str], found: Measured | None, *, is_judged: bool) -> dict[str, Any]:

@@ -4,7 +4,7 @@ The spread is the standard deviation over seeds, of the gap that of gaps taken s
 metric of each split. Everything else of a model, as its size, is that of the packed file, so of one seed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pipeline.evaluation.seeds import collapsed
@@ -51,6 +51,11 @@ def gap_spread(model: Model) -> float | None:
 def marked(text: str, seeds: Sequence[str]) -> str:
     """A score or gap; with † where the models of some seeds have collapsed."""
     return f"{text} {COLLAPSED}" if seeds else text
+
+
+def mark_note(models: Iterable[Model]) -> list[str]:
+    """What † says, where one of these has it."""
+    return [SAYS_COLLAPSED] if any(map(collapsed, models)) else []
 
 
 def score_cell(model: Model) -> str:

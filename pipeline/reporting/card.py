@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from pipeline.evaluation.seeds import collapsed
 from pipeline.packing.inspect import summary
 from pipeline.record import SUMS_OF_TWO, origins
 from pipeline.reporting import averaged, table, verdicts
@@ -167,7 +166,7 @@ def _over_seeds(rung: str, contents: Contents) -> list[str]:
         f"The table is of this file, seed {model['seed']}. Over {averaged.num_seeds(model)} seeds the recipe "
         f"gets {name} {averaged.score_cell(model)}, its teachers {averaged.score_cell(teacher)}; gap "
         f"{averaged.gap_cell(model)}.",
-        *([averaged.SAYS_COLLAPSED] * bool(collapsed(model))),
+        *averaged.mark_note([model]),
     ]
 
 

@@ -12,7 +12,6 @@ from rich.text import Text
 from pipeline import files, paths
 from pipeline.evaluation import selection
 from pipeline.evaluation.results import check
-from pipeline.evaluation.seeds import collapsed
 from pipeline.record import SUMS_OF_TWO
 from pipeline.reporting import averaged, verdicts
 
@@ -149,7 +148,7 @@ def counted(results: Mapping[str, Any]) -> list[str]:
         "ratio: the teacher's against it.",
         *_of_agreement(results),
         *_of_seeds(results),
-        *([averaged.SAYS_COLLAPSED] * any(map(collapsed, results["models"].values()))),
+        *averaged.mark_note(results["models"].values()),
         *([f"{UNUSUAL.capitalize()}: what is not usual at these bits."] * _has_unusual(results)),
         *of_split(model["unusual"] for model in results["models"].values()),
         *_of_questions(results),

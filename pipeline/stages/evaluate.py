@@ -14,8 +14,7 @@ from typing import Any
 
 from pipeline import files, paths, record
 from pipeline.data.progress import say
-from pipeline.evaluation import results as results_file
-from pipeline.evaluation.results import FORMAT, KEY
+from pipeline.evaluation.results import FORMAT, KEY, check
 from pipeline.evaluation.seeds import over_seeds
 from pipeline.ladder.rung import TEACHER, climb
 from pipeline.ladder.unusual import unusual
@@ -171,7 +170,7 @@ def _models_of(params: Params, seed: int) -> dict[str, Any]:
     if found.get("task") != params.task.name:
         what = f"of task {found['task']!r}" if "task" in found else "not there"
         raise files.IntegrityError(f"{path}: {what}; `dvc repro repeat@{seed}` makes it")
-    results_file.check(found, path, f"repeat@{seed}")
+    check(found, path, f"repeat@{seed}")
     models: dict[str, Any] = found["models"]
     return models
 
