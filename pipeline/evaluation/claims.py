@@ -27,7 +27,7 @@ import numpy as np
 from pipeline.claim_kinds import KINDS, Kind
 from pipeline.evaluation.left_out import standard_error
 from pipeline.evaluation.metrics import Array
-from pipeline.evaluation.seeds import collapsed
+from pipeline.evaluation.seeds import by_seed, collapsed
 from pipeline.params import Claim
 
 Models = Mapping[str, Mapping[str, Any]]
@@ -113,16 +113,16 @@ def measured(better: str, worse: str, models: Models, without: Without) -> Measu
     names = (better, worse)
     for measure in (SCORE, ACCURACY):
         if undefined(measure, names, models, without) is None:
-            first, second = (_by_seed(models[name], measure) for name in names)
-            by_seed = {seed: (first[seed], second[seed]) for seed in first if seed in second}
-            return _measured(measure, by_seed, *(without[name][measure] for name in names))
+            first, second = (by_seed(models[name], measure) for name in names)
+            both = {seed: (first[seed], second[seed]) for seed in first if seed in second}
+            return _measured(measure, both, *(without[name][measure] for name in names))
     return None
 
 
 def undefined(measure: str, names: Sequence[str], models: Models, without: Without) -> str | None:
     """Where a measure cannot judge these rungs, as in `undefined for w1 of seed 2`; None where it can."""
     for name in names:
-        scores = _by_seed(models[name], measure)
+        scores = by_seed(models[name], measure)
         missing = [seed for seed, value in scores.items() if not _is_defined(value)]
         if missing:
             return f"undefined for {_of_seeds(name, missing, scores)}"
@@ -133,28 +133,23 @@ def undefined(measure: str, names: Sequence[str], models: Models, without: Witho
     return None
 
 
-def _measured(measure: str, by_seed: Mapping[str, Any], better_N: Any, worse_N: Any) -> Measured:
-    differences = {seed: better - worse for seed, (better, worse) in by_seed.items()}
+def _measured(measure: str, both: Mapping[str, Any], better_N: Any, worse_N: Any) -> Measured:
+    differences = {seed: better - worse for seed, (better, worse) in both.items()}
     by_examples = standard_error(better_N, worse_N)
     error, degrees = combined(by_examples, len(better_N), list(differences.values()))
-    better, worse = (statistics.fmean(each) for each in zip(*by_seed.values(), strict=True))
+    better, worse = (statistics.fmean(each) for each in zip(*both.values(), strict=True))
     return Measured(measure, better, worse, differences, error, degrees)
 
 
 def _collapsed(names: Sequence[str], models: Models) -> list[str]:
     """The rungs that give one answer to all rows, as in `w1 of seeds 0, 2`."""
     seeds = {name: collapsed(models[name]) for name in names}
-    return [_of_seeds(name, some, _by_seed(models[name], SCORE)) for name, some in seeds.items() if some]
+    return [_of_seeds(name, some, by_seed(models[name], SCORE)) for name, some in seeds.items() if some]
 
 
 def _of_seeds(name: str, some: Sequence[str], every: Mapping[str, Any]) -> str:
     """`w1 of seeds 0, 2`; with one seed, and so of all there are, `w1`."""
     return name if len(every) == 1 else f"{name} of seed{'s' * (len(some) > 1)} {', '.join(some)}"
-
-
-def _by_seed(model: Mapping[str, Any], measure: str) -> dict[str, float | None]:
-    key = {SCORE: "scores", ACCURACY: "accuracies"}[measure]
-    return dict(model["seeds"][key]) if model.get("seeds") else {str(model["seed"]): model[measure]}
 
 
 def _is_defined(value: Any) -> bool:
@@ -198,7 +193,7 @@ def _unequal(kind: Kind, steps: Mapping[str, int], augmented: Mapping[str, int])
 
 def _is_judged(names: Sequence[str], models: Models) -> bool:
     """Whether each rung has a score, and not one answer to everything, for every seed."""
-    scores = [score for name in names for score in _by_seed(models[name], SCORE).values()]
+    scores = [score for name in names for score in by_seed(models[name], SCORE).values()]
     return all(map(_is_defined, scores)) and not any(collapsed(models[name]) for name in names)
 
 

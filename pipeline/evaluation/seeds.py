@@ -12,6 +12,8 @@ from typing import Any
 
 Models = Mapping[str, Mapping[str, Any]]  # by name, as in results.json: its scores and its gap are read
 TEACHER = "teacher"
+# What `over_seeds` calls a model's values, by what one model's is called.
+_OF_SEEDS = {"score": "scores", "accuracy": "accuracies", "collapsed": "collapsed"}
 
 
 def over_seeds(models_by_seed: Mapping[int, Models]) -> dict[str, dict[str, Any]]:
@@ -26,10 +28,14 @@ def over_seeds(models_by_seed: Mapping[int, Models]) -> dict[str, dict[str, Any]
     return {name: _of_model(name, models_by_seed) for name in shared}
 
 
+def by_seed(model: Mapping[str, Any], what: str = "score") -> dict[str, Any]:
+    """A model's `score`, `accuracy` or `collapsed`, as in results.json, of each seed it was trained with."""
+    return dict(model["seeds"][_OF_SEEDS[what]]) if model.get("seeds") else {str(model["seed"]): model[what]}
+
+
 def collapsed(model: Mapping[str, Any]) -> list[str]:
     """The seeds whose model gives one answer to all rows of the first validation split."""
-    every = model["seeds"]["collapsed"] if model.get("seeds") else {str(model["seed"]): model["collapsed"]}
-    return [seed for seed, is_so in every.items() if is_so]
+    return [seed for seed, is_so in by_seed(model, "collapsed").items() if is_so]
 
 
 def mean(values: Sequence[float | None]) -> float | None:

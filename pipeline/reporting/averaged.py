@@ -19,13 +19,6 @@ def num_seeds(model: Model) -> int:
     return int((model.get("seeds") or {}).get("num_seeds", 1))
 
 
-def by_seed(model: Model) -> dict[str, float | None]:
-    """Every score that the mean is of."""
-    if num_seeds(model) == 1:
-        return {str(model["seed"]): model["score"]}
-    return dict(model["seeds"]["scores"])
-
-
 def score(model: Model) -> float | None:
     """Mean over seeds; None where it is undefined for one of them."""
     found: float | None = model["seeds"]["mean"] if num_seeds(model) > 1 else model["score"]

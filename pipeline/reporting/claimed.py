@@ -32,12 +32,17 @@ class Claimed:
     by_task: dict[str, Claim] = field(default_factory=dict)
 
 
+def labelled(label: str, name: str) -> str:
+    """A rung's name beside those of other ladders."""
+    return f"{label} {name}" if label else name
+
+
 def gather(sources: Sequence[tuple[str, str, Mapping[str, Any]]]) -> list[Claimed]:
     """From (label, file, results) of each task, in the order in which they are met."""
     found: dict[tuple[str, ...], Claimed] = {}
     for label, _, results in sources:
         for claim in results["claims"]:
-            better, worse = (f"{label} {name}".strip() for name in claim["rungs"])
+            better, worse = (labelled(label, name) for name in claim["rungs"])
             row = found.setdefault((claim["claim"], better, worse), Claimed(claim["claim"], better, worse))
             row.by_task[results["task"]] = claim
     return list(found.values())

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.evaluation.seeds import collapsed
+from pipeline.evaluation.seeds import by_seed, collapsed
 from pipeline.evaluation.selection import is_optimistic
 from pipeline.reporting import averaged
-from pipeline.reporting.claimed import Claimed, gather
+from pipeline.reporting.claimed import Claimed, gather, labelled
 from pipeline.reporting.table import in_order
 
 TEACHER = "teacher"
@@ -261,13 +261,13 @@ def _share_a_teacher(sources: Sequence[tuple[str, str, Mapping[str, Any]]]) -> b
     known: dict[str, list[Any]] = {}
     for _, _, results in sources:
         teacher = results["models"][TEACHER]
-        found = (teacher["digest"], teacher["selected_on"], averaged.by_seed(teacher))
+        found = (teacher["digest"], teacher["selected_on"], by_seed(teacher))
         known.setdefault(results["task"], []).append(found)
     return all(found == same[0] for same in known.values() for found in same)
 
 
 def _name(label: str, name: str, one_teacher: bool) -> str:
-    return name if not label or (name == TEACHER and one_teacher) else f"{label} {name}"
+    return name if name == TEACHER and one_teacher else labelled(label, name)
 
 
 def _in_order(
