@@ -110,6 +110,21 @@ def test_an_experiment_chooses_all_that_a_table_was_made_with_but_where_the_data
     assert set(found.deliver) == set(composed(tmp_path, "ladder=papers").deliver)
 
 
+@pytest.mark.parametrize("task", choices("experiment/longer"))
+def test_longer_training_is_held_against_the_table_s_own_teacher(tmp_path: Path, task: str) -> None:
+    """By all that a teacher is made from, and `evaluations`, which its checkpoint is one of."""
+    longer, table = (
+        composed(tmp_path, f"experiment={name}", "data.root=/data") for name in (f"longer/{task}", task)
+    )
+    for field in ("seed", "seeds", "evaluation", "task", "data", "model"):
+        assert getattr(longer, field) == getattr(table, field), field
+    assert longer.training.teacher == table.training.teacher
+    for field in ("gradients", "bucket_batches"):
+        assert getattr(longer.training, field) == getattr(table.training, field), field
+    for field in ("teacher", "evaluations"):
+        assert getattr(longer.budget, field) == getattr(table.budget, field), field
+
+
 @pytest.mark.parametrize("ladder", ["two_stage", "claims"])
 def test_both_sides_of_their_claims_have_equal_steps(tmp_path: Path, ladder: str) -> None:
     found = composed(tmp_path, f"ladder={ladder}")
