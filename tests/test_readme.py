@@ -10,24 +10,27 @@ from pipeline.reporting import compare, comparison
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-RESULTS = sorted((ROOT / "docs" / "results").glob("*.json"))
-BEGIN, END = "<!-- bitladder compare docs/results/*.json --markdown -->\n\n", "\n<!-- end of it -->\n"
+FOLDER = ROOT / "docs" / "results"
+TABLES = ["*.json", "longer/*.json"]
 
 
-def printed() -> str:
-    return compare.markdown(comparison.compare([compare.read(str(path)) for path in RESULTS]))
-
-
-def test_the_tables_are_what_the_command_prints() -> None:
-    assert RESULTS
+@pytest.mark.parametrize("table", TABLES)
+def test_the_tables_are_what_the_command_prints(table: str) -> None:
+    sources = sorted(FOLDER.glob(table))
+    assert sources
+    printed = compare.markdown(comparison.compare([compare.read(str(path)) for path in sources]))
+    begin = f"<!-- bitladder compare docs/results/{table} --markdown -->\n\n"
     text = README.read_text(encoding="utf-8")
-    assert text.partition(BEGIN)[2].partition(END)[0] == printed()
+    assert text.partition(begin)[2].partition("\n<!-- end of it -->\n")[0] == printed
 
 
-@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
-def test_a_file_has_what_the_experiment_of_its_name_makes(path: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "experiment", [path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.json")]
+)
+def test_a_file_has_what_the_experiment_of_its_name_makes(experiment: str, tmp_path: Path) -> None:
     """A table made with other rungs, seeds, durations or claims than README's command has would show here."""
-    found, made_by = files.read_json(path), params(tmp_path, f"experiment={path.stem}", "data.root=/data")
+    found = files.read_json(FOLDER / f"{experiment}.json")
+    made_by = params(tmp_path, f"experiment={experiment}", "data.root=/data")
     models = found["models"]
     assert found["task"] == made_by.task.name
     assert models.keys() == {"teacher", *made_by.deliver}
