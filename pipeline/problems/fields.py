@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from pipeline.problems.problem import Problem, did_you_mean, listed
@@ -34,31 +33,25 @@ def field_problems(root: type[BaseModel], values: Mapping[Any, Any]) -> list[Pro
         root.model_validate(values)
     except ValidationError as error:
         found = error.errors(include_url=False)
-        problems = [_entry(root, item, found) or (item["loc"], _sentence(root, item)) for item in found]
+        problems = [_entry(root, item) or (item["loc"], _sentence(root, item)) for item in found]
         return [Problem(_dotted(location), sentence) for location, sentence in dict.fromkeys(problems)]
     return []
 
 
-def _entry(
-    root: type[BaseModel], item: ErrorDetails, found: Sequence[ErrorDetails]
-) -> tuple[tuple[int | str, ...], str] | None:
+def _entry(root: type[BaseModel], item: ErrorDetails) -> tuple[tuple[int | str, ...], str] | None:
     """A problem for a mapping's entry that lacks all it must have, as a rung that only an override names."""
-    place = item["loc"][:-1]
-    if item["type"] != "missing" or len(place) != 2 or not _is_mapping(root.model_fields[str(place[0])]):
+    place, given = item["loc"][:-1], item["input"]
+    if item["type"] != "missing" or len(place) != 2:
         return None
-    fields = _section_at(root, [str(part) for part in place]).model_fields
-    required = [name for name, field in fields.items() if field.is_required()]
-    lacking = [
-        other["loc"][-1] for other in found if other["type"] == "missing" and other["loc"][:-1] == place
-    ]
-    if len(required) < 2 or lacking != required:
+    section, name = (str(part) for part in place)
+    if get_origin(root.model_fields[section].annotation) is not dict:
         return None
-    has = f"{listed(item['input'])} alone" if item["input"] else "nothing"
+    fields = _section_at(root, [section, name]).model_fields
+    required = [key for key, field in fields.items() if field.is_required()]
+    if any(key in given for key in required):
+        return None
+    has = f"{listed(given)} alone" if given else "nothing"
     return place, f"has {has}, and lacks {listed(required)}; is it changed here but not in this ladder?"
-
-
-def _is_mapping(field: FieldInfo) -> bool:
-    return get_origin(field.annotation) is dict
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:
