@@ -16,8 +16,8 @@ import root  # noqa: F401
 from engines import ENGINES, FLOATS, is_made
 from random_berts import SHAPES, Shape, build, random_batch, save, save_packed
 
-from pipeline import files
-from pipeline.quantizers.choose import Precision
+from bitladder import files
+from bitladder.quantizers.precision import Precision
 
 _CALIBRATION = ((1, 16), (1, 64), (1, 128), (4, 128))  # rows, tokens
 Making = Callable[[Shape, Path, Path], None]

@@ -71,7 +71,7 @@ def file_bytes(engine: Engine, model: Path) -> int:
     """Of its weights' files; of those that have none, what their tensors take."""
     if engine.weights:
         return sum((model / engine.folder / name).stat().st_size for name in engine.weights)
-    from pipeline.packing.tensors import read_contents
+    from bitladder.packed.tensors import read_contents
 
     entries = read_contents(model / FLOATS / "model.safetensors").entries.items()
     if engine.name == "torch-bf16":

@@ -20,8 +20,8 @@ from typing import Any
 import root  # noqa: F401
 from random_berts import SHAPES, Shape, build, save, save_packed
 
-from pipeline.packing import size
-from pipeline.quantizers.choose import Precision
+from bitladder.packed import size
+from bitladder.quantizers.precision import Precision
 
 ACTIVATIONS = 8  # bits; nothing is stored for them
 BARS = {("bert-base", 1): (31.0, 31.5), ("bert-base", 2): (15.5, 19.0)}  # and stretch

@@ -44,7 +44,7 @@ def compare(clone: Path, overrides: list[str], only: str | None) -> dict[str, An
     if overrides:
         call([sys.executable, "-m", "flows.compose", *overrides], clone)
     started = time.monotonic()
-    planned = json.loads(call([sys.executable, "-m", "flows.cli", "plan", "--json"], clone))
+    planned = json.loads(call([sys.executable, "-m", "bitladder.cli", "plan", "--json"], clone))
     planning = time.monotonic() - started
     call([sys.executable, "-m", "dvc", "repro", *([only] if only else [])], clone)
     running = time.monotonic() - started - planning

@@ -11,13 +11,13 @@ from typing import NamedTuple
 import torch
 from transformers.models.bert.configuration_bert import BertConfig
 
-from pipeline import files
+from bitladder import files
+from bitladder.modeling import checkpoint
+from bitladder.modeling.bert import Bert, build_bert
+from bitladder.packed.writing import pack
+from bitladder.quantizers.precision import Precision
 from pipeline.data.encode import Batch
 from pipeline.initialization.step_sizes import calibrate
-from pipeline.modeling import checkpoint
-from pipeline.modeling.bert import Bert, build_bert
-from pipeline.packing.writing import pack
-from pipeline.quantizers.choose import Precision
 
 
 class Shape(NamedTuple):

@@ -41,7 +41,7 @@ def spread_ids(rows: int, tokens: int) -> Ids:
 
 
 def _packed(folder: Path, threads: int) -> Run:
-    from pipeline.packing import runtime
+    from bitladder import runtime
 
     model = runtime.load(folder, threads=threads)
     return lambda ids: model.logits(ids["input_ids"], ids["attention_mask"], ids["token_type_ids"])

@@ -18,14 +18,15 @@ from torch import Tensor, nn
 from transformers.models.bert.configuration_bert import BertConfig
 from transformers.models.bert.modeling_bert import BertForSequenceClassification
 
+from bitladder.modeling import frozen
+from bitladder.modeling import routines as kernels
+from bitladder.modeling.bert import build_bert
+from bitladder.quantizers.precision import Precision
 from flows import memory
 from pipeline.data.encode import Batch
 from pipeline.distillation.objective import Objective, Portion, label_loss, total
 from pipeline.initialization.step_sizes import calibrate
-from pipeline.modeling import frozen, kernels
-from pipeline.modeling.bert import build_bert
 from pipeline.params import Optimization
-from pipeline.quantizers.choose import Precision
 from pipeline.training.device import seed_everything
 from pipeline.training.loop import fit
 from pipeline.training.phases import LossTerms, Phase

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import files, paths
+from bitladder import files
+from pipeline import paths
 from pipeline.params import ParamsError, load
 
 CONF = Path("conf")

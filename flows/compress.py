@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
+from bitladder import files
 from flows import environment, graph, prefect_server, processes, servers
 from flows.walk import Walk
-from pipeline import files, params, paths
+from pipeline import params, paths
 from pipeline.evaluation import selection
 from pipeline.evaluation.results import FORMAT, KEY
 from pipeline.evaluation.seeds import collapsed

@@ -12,7 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pipeline import files, paths
+from bitladder import files
+from pipeline import paths
 from pipeline.ladder import cost, estimate
 from pipeline.params import Params
 from pipeline.rungs import Rung

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bitladder import files
 from flows import processes, rank
-from pipeline import files
 
 ENDED = "ended.json"
 STORE = "BITLADDER_STORE"  # where pipeline/training/parallel.py looks for the file

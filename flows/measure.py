@@ -17,9 +17,10 @@ from typing import Any
 
 import psutil
 
+from bitladder import files
 from flows import environment, kinds, measured, rehearsal
 from flows.measured import Measured
-from pipeline import files, paths
+from pipeline import paths
 from pipeline.params import Params
 
 CACHE = paths.WORK / "timings" / "steps.json"

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline import files, paths
+from bitladder import files
+from pipeline import paths
 from pipeline.ladder import cost
 from pipeline.ladder.cost import Rehearsed, Rows, undisturbed
 from pipeline.params import Params

@@ -21,9 +21,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bitladder import files
 from flows import environment, graph, processes
 from flows.graph import Definition
-from pipeline import files, paths
+from pipeline import paths
 from pipeline.evaluation.results import KEY
 from pipeline.params import Params
 from pipeline.problems.reading import read_mapping

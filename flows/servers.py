@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
+from bitladder import files
 from flows import environment, prefect_server, processes
 from flows import instance as instances
-from pipeline import files, paths
+from pipeline import paths
 
 STATE = paths.WORK / "servers.json"
 START_S = 120  # the first start migrates a new database

@@ -26,8 +26,9 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
+from bitladder import files
 from flows import environment, live_curves, memory, processes, rank, repeat, supervise, watched
-from pipeline import files, params, paths
+from pipeline import params, paths
 from pipeline.ladder import layers
 
 STAGES = (

@@ -10,9 +10,9 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bitladder import files
 from flows import graph
 from flows.stage import timing
-from pipeline import files
 
 TIMEOUT_S = 600  # DVC hashes what it has not seen yet
 

@@ -15,8 +15,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from bitladder import files
 from flows import launch, processes, rank
-from pipeline import files, paths
+from pipeline import paths
 from pipeline.params import Params
 from pipeline.training import state_folders
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from bitladder.files import WEIGHTS as WEIGHTS
+
 PARAMS = Path("params.yaml")
 DATA = Path("data")
 MODELS = Path("models")
@@ -9,8 +11,6 @@ PACKED = Path("packed")
 METRICS = Path("metrics")
 REPORTS = Path("reports")
 
-# The same file name in every model's folder, trained or packed.
-WEIGHTS = "model.safetensors"
 # A model's training curve, beside its weights.
 CURVE = "curve.csv"
 # Shares of latent weights whose sign has changed since a rung began, by step and tensor, beside the curve.

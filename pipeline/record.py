@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline import files
+from bitladder import files
 from pipeline.parts import every_part, layers_in, shortest
 
 RECORD = "record.json"

@@ -111,7 +111,7 @@ class Rung(Section):
         taught_by: the model it is distilled from, `teacher` or a rung.
         embedding_bits: `bits` unless said.
         granularity: what shares a scale: a row, a matrix, or `group_size` neighbours within a row.
-        weight_quantizer: by name (`pipeline.quantizers`); the width's own unless said.
+        weight_quantizer: by name (`bitladder.quantizers`); the width's own unless said.
         hidden_act: what stands between the two feed-forward products; the teacher's unless said.
         phases: trainings one after the other, each with a loss of its own; replaces `distillation`.
         width: share of the teacher's heads and feed-forward neurons, the most important ones.
@@ -145,7 +145,7 @@ class ActivationRung(Rung):
     """A rung whose activations are quantized too.
 
     Attributes:
-        activation_quantizer: by name (`pipeline.quantizers`); the width's own unless said.
+        activation_quantizer: by name (`bitladder.quantizers`); the width's own unless said.
         attention: softmax, or BiBERT's Bi-Attention: each score is attended to or not, by its sign.
     """
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bitladder import files
 from flows.compose import compose
-from pipeline import files
 from pipeline.params import Params, load
 
 CONF = Path(__file__).parent.parent / "conf"

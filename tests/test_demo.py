@@ -16,7 +16,10 @@ pytestmark = pytest.mark.demo
 
 def bitladder(*arguments: str) -> Any:
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", *arguments, "--json"], check=True, capture_output=True, text=True
+        [sys.executable, "-m", "bitladder.cli", *arguments, "--json"],
+        check=True,
+        capture_output=True,
+        text=True,
     )
     return json.loads(done.stdout)
 

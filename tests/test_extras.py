@@ -21,10 +21,10 @@ from packaging.utils import canonicalize_name
 from tiny_rung import batch, save_rung
 from with_kernels import has_kernels
 
-from pipeline import files
-from pipeline.packing import model
-from pipeline.packing.writing import pack
-from pipeline.quantizers.choose import Precision
+from bitladder import files
+from bitladder.packed.writing import pack
+from bitladder.quantizers.precision import Precision
+from bitladder.transformers_model import model
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -154,7 +154,7 @@ def test_a_process_with_the_runtime_alone_cannot_import_what_trains() -> None:
 def test_a_packed_model_answers_with_the_runtime_alone(packed: Path) -> None:
     ids = batch()
     code = (
-        f"import json; from pipeline.packing import runtime; model = runtime.load({str(packed / 'w1a8')!r});"
+        f"import json; from bitladder.packed import runtime; model = runtime.load({str(packed / 'w1a8')!r});"
         "print(json.dumps(model.logits(**json.loads(sys.argv[1])).tolist()))"
     )
     said = alone(code, json.dumps({name: values.tolist() for name, values in ids.items()}))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import files
+from bitladder import files
 
 
 @pytest.fixture

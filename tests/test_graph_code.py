@@ -11,22 +11,23 @@ import grimp
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline import files
+from bitladder import files
 from pipeline.training.fingerprint import CLASSIFIER
 
 ROOT = Path(__file__).parents[1]
 # They carry parameters, names, bytes and rows from one place to another, and words to who watches.
-CARRIERS = {f"pipeline.{name}" for name in ("files", "params", "paths", "record", "rungs", "sections")}
+CARRIERS = {f"pipeline.{name}" for name in ("params", "paths", "record", "rungs", "sections")}
 CARRIERS |= {
     "pipeline",
     "pipeline.evaluation",
     "pipeline.data",
     "pipeline.data.progress",
     "pipeline.data.tables",
-    "pipeline.packing.registration",  # it has transformers import the model, when somebody asks it to
+    "bitladder",
+    "bitladder.files",
 }
 # In full precision nothing is rounded and nothing compared with a teacher.
-OF_RUNGS = ("pipeline/distillation", "pipeline/quantizer_names.py", "pipeline/quantizers")
+OF_RUNGS = ("pipeline/distillation", "bitladder/quantizers")
 # What `evaluate` does with the scores of all seeds; of another seed only the scores are kept.
 OF_ALL_SEEDS = {"pipeline/claim_kinds.py", "pipeline/ladder/rung.py", "pipeline/ladder/unusual.py"}
 TRAINED = ("weights", "weights_activations")
@@ -39,7 +40,7 @@ def named(stage: str) -> frozenset[str]:
     """The code that dvc.yaml names for a stage."""
     found = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"][stage]
     deps = found.get("do", found)["deps"]
-    return frozenset(dep for dep in deps if dep.startswith(("pipeline/", "flows/")))
+    return frozenset(dep for dep in deps if dep.startswith(("bitladder/", "pipeline/", "flows/")))
 
 
 def modules(code: frozenset[str]) -> set[str]:
@@ -50,7 +51,7 @@ def modules(code: frozenset[str]) -> set[str]:
 @functools.cache
 def imports() -> grimp.ImportGraph:
     """Of pipeline, less what is imported by what only carries or only refuses."""
-    graph = grimp.build_graph("pipeline")
+    graph = grimp.build_graph("bitladder", "pipeline")
     for name in carrying(graph):
         for imported in graph.find_modules_directly_imported_by(name):
             graph.remove_import(importer=name, imported=imported)
@@ -84,7 +85,7 @@ def test_what_determines_the_teachers_training_is_named() -> None:
 
 @pytest.mark.parametrize("stage", [*TRAINED, "pack", "repeat", "evaluate"])
 def test_every_quantizer_and_which_of_them_is_usual_are_named(stage: str) -> None:
-    assert {"pipeline/quantizers", "pipeline/quantizer_names.py"} <= named(stage)
+    assert "bitladder/quantizers" in named(stage)
 
 
 @pytest.mark.parametrize("stage", MADE_AGAIN)

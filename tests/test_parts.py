@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_model import classifier
 
+from bitladder.quantizers.precision import Precision
 from pipeline.parts import (
     GROUPS,
     KINDS,
@@ -16,7 +17,6 @@ from pipeline.parts import (
     select,
     shortest,
 )
-from pipeline.quantizers.choose import Precision
 
 LAYERS = st.integers(1, 6)
 

@@ -18,20 +18,22 @@ from tiny_model import classifier, logits, wider
 from tiny_rung import batch, save_rung
 from torch import Tensor, nn
 
+from bitladder import files
+from bitladder.modeling import checkpoint
+from bitladder.modeling import routines as kernels
+from bitladder.modeling.attention import activation_quantizers
+from bitladder.modeling.traces import trace
+from bitladder.packed import size
+from bitladder.packed.writing import pack
+from bitladder.quantizers.precision import Precision
+from bitladder.quantizers.quantizer import LARGEST_HALF, SMALLEST_HALF
+from bitladder.transformers_model import model as packed_model
 from flows.compose import compose
-from pipeline import files, paths, record
+from pipeline import paths, record
 from pipeline.data.augmentation import augment as augment_rows
 from pipeline.data.tables import read_split
 from pipeline.distillation.objective import WHOLE, Objective, total
-from pipeline.modeling import checkpoint, kernels
-from pipeline.modeling.attention import activation_quantizers
-from pipeline.modeling.traces import trace
-from pipeline.packing import model as packed_model
-from pipeline.packing import size
-from pipeline.packing.writing import pack
 from pipeline.params import Params, ParamsError, load
-from pipeline.quantizers.choose import Precision
-from pipeline.quantizers.quantizer import LARGEST_HALF, SMALLEST_HALF
 from pipeline.stages import augment, prepare, pretrained, teacher, weights
 from pipeline.training import fit_rung
 from pipeline.training.state import Shares

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from made_up import params
 
-from pipeline import files
+from bitladder import files
 from pipeline.reporting import compare, comparison
 
 ROOT = Path(__file__).parents[1]

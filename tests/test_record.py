@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import files, record
+from bitladder import files
+from pipeline import record
 from pipeline.parts import every_part
 from pipeline.record import Part, Record
 

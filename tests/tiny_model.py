@@ -6,9 +6,9 @@ from tiny_rung import SIZES, batch
 from torch import Tensor, nn
 from transformers import BertConfig, BertForQuestionAnswering, BertForSequenceClassification
 
+from bitladder.modeling.bert import build_bert
+from bitladder.quantizers.precision import Precision
 from pipeline.initialization.step_sizes import calibrate
-from pipeline.modeling.bert import build_bert
-from pipeline.quantizers.choose import Precision
 
 WEIGHTS_ONLY = (
     Precision(8, 8),

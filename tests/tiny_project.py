@@ -7,10 +7,11 @@ import pandas as pd
 from made_up import params
 from tiny_rung import NOUNS, VERBS, save_rung
 
-from pipeline import files, paths, record
+from bitladder import files
+from bitladder.quantizers.precision import Precision
+from pipeline import paths, record
 from pipeline.data.tables import write_split
 from pipeline.params import Params
-from pipeline.quantizers.choose import Precision
 from pipeline.record import Part, Record
 from pipeline.rungs import Rung
 

@@ -8,11 +8,11 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from torch import Tensor
 from transformers import BertConfig
 
-from pipeline import files
+from bitladder import files
+from bitladder.modeling import checkpoint
+from bitladder.modeling.bert import build_bert
+from bitladder.quantizers.precision import Precision
 from pipeline.initialization.step_sizes import calibrate
-from pipeline.modeling import checkpoint
-from pipeline.modeling.bert import build_bert
-from pipeline.quantizers.choose import Precision
 
 NOUNS = ["dog", "cat", "bird", "fish"]
 VERBS = ["sees", "likes", "follows", "hears"]

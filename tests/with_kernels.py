@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.packing.kernels import engines
+from bitladder.runtime.kernels import engines
 
 has_kernels = pytest.mark.skipif(
     engines.chosen("", engines.features()).engine == engines.TORCH, reason="no kernels for this processor"

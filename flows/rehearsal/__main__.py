@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bitladder import files
 from flows import environment, memory, processes
 from flows.rehearsal import GIVEN_UP, LOG, REQUEST
 from flows.rehearsal.apart import Answer, Piece, apart
@@ -21,7 +22,7 @@ from flows.rehearsal.data import augmentation, lengths
 from flows.rehearsal.rows import lay_out
 from flows.rehearsal.settings import with_absolute_places
 from flows.rehearsal.training import train
-from pipeline import files, params, paths
+from pipeline import params, paths
 from pipeline.params import Params
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ USED_BY_TRAINING = (
     "pipeline.training.fit_rung",
     "pipeline.training.fit_teacher",
     "pipeline.training.pretrain",
-    "pipeline.packing.model",
-    "pipeline.packing.writing",
+    "bitladder.transformers_model.model",
+    "bitladder.packed.writing",
 )
 
 

@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bitladder import files
 from flows.rehearsal.apart import Answer
 from flows.rehearsal.rows import LENGTHS
 from flows.rehearsal.settings import SECONDS_OF_STEPS
-from pipeline import files, paths
+from pipeline import paths
 from pipeline.params import Params
 
 if TYPE_CHECKING:

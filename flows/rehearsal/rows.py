@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bitladder import files
 from flows.rehearsal.apart import Answer
 from flows.rehearsal.settings import rows_to_score, rows_to_train_on
-from pipeline import files, paths
+from pipeline import paths
 from pipeline.evaluation.selection import HELD_OUT, chosen_on
 from pipeline.params import Params
 

@@ -3,10 +3,11 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from bitladder import files
 from flows import memory
 from flows.rehearsal.apart import Answer
 from flows.rehearsal.settings import shortened
-from pipeline import files, paths
+from pipeline import paths
 from pipeline.ladder.cost import optimization_of
 from pipeline.params import Params
 
@@ -56,7 +57,7 @@ def _run_stage(settings: Params, name: str) -> None:
 
 def _score(short: Params, name: str) -> Answer:
     """Seconds of scoring the model just trained, in its own layers and packed; and of packing it."""
-    from pipeline.modeling.checkpoint import load_bert
+    from bitladder.modeling.checkpoint import load_bert
     from pipeline.training.device import device
     from pipeline.training.split import load as load_data
 
@@ -72,15 +73,15 @@ def _score(short: Params, name: str) -> Answer:
 
 def _load_kernels(trained: Any) -> bool:
     """Whether there are any for the model. Compiling them, once on a computer, is no part of packing."""
-    from pipeline.packing.runtime import UnsupportedError, support
-    from pipeline.packing.writing import packed_config
+    from bitladder.packed.writing import packed_config
+    from bitladder.runtime import UnsupportedError, support
 
     try:
         support.check(packed_config(trained))
         support.engine()
     except UnsupportedError:
         return False
-    from pipeline.packing.kernels import machine_code  # with it, LLVM
+    from bitladder.runtime.kernels import machine_code  # with it, LLVM
 
     try:
         machine_code.load()
@@ -102,7 +103,7 @@ def _pack(short: Params, name: str) -> Answer:
 
 def _score_packed(short: Params, name: str, data: "Split", *, has_kernels: bool) -> Answer:
     """By the torch layers, and by kernels where there are some, as `pack` compares them."""
-    from pipeline.packing.model import load
+    from bitladder.transformers_model.model import load
     from pipeline.training.device import device
 
     packed: Any = load(paths.packed_dir(name))

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from pipeline.data.tokens import Tokens, tokenize
+from bitladder.text.tokens import Tokens, tokenize
 
 Batch = dict[str, Tensor]
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.files import IntegrityError
+from bitladder.files import IntegrityError
 
 
 def write_split(folder: Path, name: str, frame: pd.DataFrame) -> Path:

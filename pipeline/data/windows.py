@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pipeline.data.cutting import OUTSIDE as OUTSIDE
-from pipeline.data.cutting import Offsets, cut
+from bitladder.text.cutting import OUTSIDE as OUTSIDE
+from bitladder.text.cutting import Offsets, cut
 from pipeline.data.encode import Encoded
 from pipeline.data.questions import CONTEXT, QUESTION, STARTS, TEXTS
 

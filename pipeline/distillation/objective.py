@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bitladder.modeling.traces import Trace
 from pipeline.distillation import losses
-from pipeline.modeling.traces import Trace
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data.spans import Span, answers, best_spans
+from bitladder.text.spans import Span, answers, best_spans
 from pipeline.data.windows import Windows
 from pipeline.evaluation import squad
 from pipeline.evaluation.score import Scored, gives_one_answer, logits

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from bitladder.modeling.outputs import PADDING, logits_of
 from pipeline.data.encode import Encoded, inputs_of
 from pipeline.evaluation import metrics
 from pipeline.evaluation.metrics import Array, Scores
-from pipeline.modeling.outputs import PADDING, logits_of
 
 BATCH_SIZE = 64
 

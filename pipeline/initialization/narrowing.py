@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.modeling.bert import Bert
+from bitladder.modeling.bert import Bert
 
 Batch = dict[str, Tensor]
 

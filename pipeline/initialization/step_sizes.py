@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.modeling.attention import activation_quantizers
-from pipeline.modeling.layers import weight_quantizers
-from pipeline.modeling.traces import trace
-from pipeline.quantizers.activation import ActivationQuantizer
+from bitladder.modeling.attention import activation_quantizers
+from bitladder.modeling.layers import weight_quantizers
+from bitladder.modeling.traces import trace
+from bitladder.quantizers.activation import ActivationQuantizer
 
 
 @torch.no_grad()

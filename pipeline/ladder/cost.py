@@ -13,11 +13,11 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bitladder.quantizers.names import WEIGHTS
 from pipeline.ladder import estimate
 from pipeline.ladder.estimate import MIB, Shape
 from pipeline.ladder.rung import climb
 from pipeline.params import Optimization, Params
-from pipeline.quantizer_names import WEIGHTS
 from pipeline.rungs import Distillation, Duration, Rung
 
 STATES = 3

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from bitladder.quantizers.names import ACTIVATIONS, WEIGHTS, usual
 from pipeline.params import Params
 from pipeline.parts import lies_within
-from pipeline.quantizer_names import ACTIVATIONS, WEIGHTS, usual
 from pipeline.rungs import ActivationRung, Duration, Rung
 
 TEACHER = "teacher"

@@ -6,8 +6,8 @@ has its own, a teacher where it is a rung.
 
 from collections.abc import Iterator
 
+from bitladder.quantizers.names import ACTIVATIONS, WEIGHTS, usual
 from pipeline.ladder.rung import TEACHER, LadderRung
-from pipeline.quantizer_names import ACTIVATIONS, WEIGHTS, usual
 from pipeline.record import SUMS_OF_TWO
 
 FULL = 32

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from bitladder.quantizers.names import ACTIVATIONS, serving
 from pipeline.problems.problem import Problem, did_you_mean, listed
 from pipeline.problems.values import Values
-from pipeline.quantizer_names import ACTIVATIONS, serving
 
 SECTION = "weights_activations"
 

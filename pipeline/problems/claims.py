@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 
+from bitladder.quantizers.names import WEIGHTS
 from pipeline.claim_kinds import KINDS, Facts
 from pipeline.parts import lies_within
 from pipeline.problems.ladder import TEACHER, places
 from pipeline.problems.problem import Problem, did_you_mean, listed
 from pipeline.problems.values import Values
-from pipeline.quantizer_names import WEIGHTS
 
 _DRAWN = ("distribution", "std", "seed")
 Place = tuple[str, str]

@@ -7,10 +7,10 @@ its files are there (`pipeline.ladder.layers`)."""
 
 from collections.abc import Iterable, Iterator
 
+from bitladder.quantizers.names import WEIGHTS, serving, usual
 from pipeline.problems.ladder import SECTIONS
 from pipeline.problems.problem import Problem, did_you_mean, listed
 from pipeline.problems.values import Values
-from pipeline.quantizer_names import WEIGHTS, serving, usual
 
 Place = tuple[str, str]
 SIZES = ("hidden_size", "intermediate_size")

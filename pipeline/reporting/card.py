@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from pipeline.packing.inspect import summary
+from bitladder.packed.inspect import summary
 from pipeline.record import SUMS_OF_TWO, origins
 from pipeline.reporting import averaged, table, verdicts
 from pipeline.reporting.contents import Contents
@@ -23,8 +23,8 @@ bitladder predict packed/{rung} 'Who carried the letter?' --context 'The farmer 
 ```
 
 ```python
-import pipeline.packing  # tells transformers about packed folders
-from pipeline.packing.predict import answer_questions
+import bitladder.packed  # tells transformers about packed folders
+from bitladder.predict import answer_questions
 from transformers import AutoModelForQuestionAnswering
 
 model = AutoModelForQuestionAnswering.from_pretrained("packed/{rung}")
@@ -112,7 +112,7 @@ def _use(rung: str, contents: Contents) -> str:
         return _USE_FOR_QUESTIONS.format(rung=rung)
     return (
         "```python\n"
-        "import pipeline.packing  # tells transformers about packed folders\n"
+        "import bitladder.packed  # tells transformers about packed folders\n"
         "import transformers\n\n"
         f'classify = transformers.pipeline("text-classification", model="packed/{rung}")\n'
         "```\n\n"

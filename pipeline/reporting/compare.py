@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline import files
+from bitladder import files
 from pipeline.evaluation.results import check
 from pipeline.reporting import averaged, claimed
 from pipeline.reporting.comparison import (

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from pipeline import files, paths, record
-from pipeline.packing.size import Sizes, account
+from bitladder import files
+from bitladder.packed.size import Sizes, account
+from pipeline import paths, record
 from pipeline.params import Params
 from pipeline.parts import part_of
 from pipeline.record import Record

@@ -12,10 +12,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from bitladder.packed.inspect import summary
+from bitladder.packed.size import MIB, Sizes
 from pipeline.evaluation import selection
 from pipeline.evaluation.seeds import collapsed
-from pipeline.packing.inspect import summary
-from pipeline.packing.size import MIB, Sizes
 from pipeline.record import origins
 from pipeline.reporting import averaged, figures, lineage, table, verdicts
 from pipeline.reporting.contents import Contents

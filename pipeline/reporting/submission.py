@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import files, params, paths
+from bitladder import files
+from pipeline import params, paths
 from pipeline.params import Params, Task
 
 if TYPE_CHECKING:
@@ -75,9 +76,9 @@ def main(rung: str, root: Path | None, output: Path) -> int:
 
 def answers(task: Task, rung: str, frame: "pd.DataFrame") -> list[str]:
     """The packed rung's answer to each row, as the server writes it."""
+    from bitladder.transformers_model.model import load
     from pipeline.data.encode import encode
     from pipeline.evaluation.score import logits
-    from pipeline.packing.model import load
     from pipeline.training.device import device
 
     folder = paths.packed_dir(rung)

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline import files, paths
+from bitladder import files
+from pipeline import paths
 from pipeline.evaluation import selection
 from pipeline.evaluation.results import check
 from pipeline.record import SUMS_OF_TWO

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import files
+from bitladder import files
 from pipeline.data.augmentation import METHODS, Counts, Method, Vary, augment, augmenters
 from pipeline.data.duplicates import text_keys
 from pipeline.data.progress import say

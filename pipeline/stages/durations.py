@@ -4,7 +4,8 @@ A rung may be as long as the way of another one (`duration.equal_to`), whose run
 rung depends on its file here instead, which changes only when its own number does.
 """
 
-from pipeline import files, paths
+from bitladder import files
+from pipeline import paths
 from pipeline.params import Params
 
 

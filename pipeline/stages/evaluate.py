@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import files, paths, record
+from bitladder import files
+from pipeline import paths, record
 from pipeline.data.progress import say
 from pipeline.evaluation.results import FORMAT, KEY, check
 from pipeline.evaluation.seeds import over_seeds
@@ -232,10 +233,10 @@ def _label_agreement(params: Params, name: str) -> dict[str, float | None]:
 
 
 def _score(task: Task, name: str, splits: Mapping[str, Any]) -> Answers:
+    from bitladder.modeling.bert import ANSWERING_KEY
+    from bitladder.modeling.checkpoint import load_bert
+    from bitladder.transformers_model.model import load
     from pipeline.evaluation import task as tasks
-    from pipeline.modeling.bert import ANSWERING_KEY
-    from pipeline.modeling.checkpoint import load_bert
-    from pipeline.packing.model import load
     from pipeline.training.device import device
 
     model: Any = load_bert(folder_of(name)) if name == TEACHER else load(folder_of(name))

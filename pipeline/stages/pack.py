@@ -15,7 +15,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pipeline import files, paths, record
+from bitladder import files
+from pipeline import paths, record
 from pipeline.data.progress import say
 from pipeline.params import Params, Task
 
@@ -36,8 +37,8 @@ def run(params: Params, rung: str | None = None) -> None:
         EngineError: BITLADDER_ENGINE names an engine that there is not.
         ValueError: there is no such rung, a value cannot be stored exactly, or the outputs do not agree.
     """
-    from pipeline.packing.kernels import engines
-    from pipeline.packing.writing import pack
+    from bitladder.packed.writing import pack
+    from bitladder.runtime.kernels import engines
 
     if rung not in params.deliver:
         raise ValueError(f"deliver: no rung {rung!r}; known: {params.deliver}")
@@ -66,12 +67,12 @@ def compare(task: Task, trained_folder: Path, packed_folder: Path) -> dict[str, 
     """Outputs of the trained and of the packed model on the whole first validation split."""
     import numpy as np
 
+    from bitladder.modeling.checkpoint import load_bert
+    from bitladder.runtime.kernels.engines import TORCH
+    from bitladder.transformers_model.model import load_unpublished
     from pipeline.data.tables import read_split
     from pipeline.evaluation import task as tasks
     from pipeline.evaluation.score import logits
-    from pipeline.modeling.checkpoint import load_bert
-    from pipeline.packing.kernels.engines import TORCH
-    from pipeline.packing.model import load_unpublished
     from pipeline.training.device import device
 
     plain, name = paths.data_dir(task.name, "plain"), task.validation_splits[0]
@@ -131,7 +132,7 @@ def _spread(logits_NL: Any) -> float:
 
 def _without_padding(values_NL: Any, logits_NL: Any) -> Any:
     """Values, in one row, where these logits are not those of padding of a question's window."""
-    from pipeline.modeling.outputs import PADDING
+    from bitladder.modeling.outputs import PADDING
 
     return values_NL[logits_NL != PADDING]
 
@@ -154,7 +155,7 @@ def _refuse(rung: str, split: str, what: str, difference: float, tolerance: floa
 
 
 def _line(rung: str, agreement: dict[str, Any]) -> str:
-    from pipeline.packing.size import account
+    from bitladder.packed.size import account
 
     sizes = account(paths.packed_dir(rung))
     [(split, found)] = agreement["splits"].items()

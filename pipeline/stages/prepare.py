@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import files
+from bitladder import files
 from pipeline.data.checks import LABEL, DataError
 from pipeline.data.duplicates import count_contradictions, count_duplicates, count_overlap, text_keys
 from pipeline.data.progress import say

@@ -3,7 +3,8 @@
 import importlib.util
 from pathlib import Path
 
-from pipeline import files, paths, record
+from bitladder import files
+from pipeline import paths, record
 from pipeline.data.hub import HubError
 from pipeline.params import Model, Params
 from pipeline.record import Part, Record
@@ -61,7 +62,7 @@ def _download(model: Model) -> Path:
 def _copy(params: Params, source: Path) -> None:
     import shutil
 
-    from pipeline.modeling import checkpoint
+    from bitladder.modeling import checkpoint
 
     checkpoint.load_config(source)  # another kind of model is refused before it is copied
     if not (source / "tokenizer.json").is_file():
@@ -79,8 +80,8 @@ def _copy(params: Params, source: Path) -> None:
 
 
 def _train(params: Params) -> None:
+    from bitladder.modeling import checkpoint
     from pipeline.data.tables import read_split
-    from pipeline.modeling import checkpoint
     from pipeline.training import outcome, parallel
     from pipeline.training.pretrain import pretrain, states_for, write_tokenizer
 

@@ -1,6 +1,7 @@
 """Stage `report`: `reports/report.html` and a model card per rung in `reports/cards/`."""
 
-from pipeline import files, paths
+from bitladder import files
+from pipeline import paths
 from pipeline.data.progress import say
 from pipeline.params import Params
 

@@ -9,7 +9,8 @@ differs is told by name.
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline import files, paths, record
+from bitladder import files
+from pipeline import paths, record
 from pipeline.record import RECORD, Record
 from pipeline.tracking import execution
 from pipeline.tracking.execution import WEIGHTS

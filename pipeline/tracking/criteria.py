@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import files, paths
+from bitladder import files
+from pipeline import paths
 from pipeline.tracking.execution import finite
 
 if TYPE_CHECKING:

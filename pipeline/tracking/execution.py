@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import files, paths, record
+from bitladder import files
+from pipeline import paths, record
 from pipeline.evaluation.results import check
 from pipeline.evaluation.seeds import collapsed
 from pipeline.params import Params

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import files
+from bitladder import files
 from pipeline.tracking import experiments, fields, spool, versions
 from pipeline.tracking.execution import Model
 from pipeline.tracking.spool import Curve

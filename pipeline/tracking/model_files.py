@@ -13,7 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import files, paths
+from bitladder import files
+from pipeline import paths
 from pipeline.params import Params
 from pipeline.record import RECORD
 from pipeline.tracking.execution import Model

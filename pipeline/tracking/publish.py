@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import files, paths
+from bitladder import files
+from pipeline import paths
 from pipeline.params import Params
 from pipeline.tracking import execution, experiments, fields, live_runs, model_files, versions
 from pipeline.tracking.execution import Execution, Model

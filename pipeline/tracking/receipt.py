@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipeline import files
+from bitladder import files
 from pipeline.tracking.store import Store
 
 # json_each: the lists arrive as one parameter each, no SQL is put together.

@@ -18,7 +18,8 @@ class ServedModel(PythonModel):
     """A packed rung, ready for inference."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        from pipeline.packing import format, predict
+        from bitladder import predict
+        from bitladder.packed import format
 
         self.folder = str(context.artifacts["packed"])
         self.model = predict.load(self.folder)
@@ -34,14 +35,14 @@ class ServedModel(PythonModel):
         return self._labels(*texts)
 
     def _found_answers(self, questions: list[str], contexts: list[str]) -> pandas.DataFrame:
-        from pipeline.packing.predict import answer_questions
+        from bitladder.predict import answer_questions
 
         found = answer_questions(self.model, self.folder, questions, contexts)
         rows = [{"answer": one["answer"] or "", "score": one["score"]} for one in found]
         return pandas.DataFrame(rows, columns=["answer", "score"])
 
     def _labels(self, texts: list[str], pairs: list[str] | None = None) -> pandas.DataFrame:
-        from pipeline.packing.predict import classify
+        from bitladder.predict import classify
 
         limit = self.settings["max_length"]
         found = classify(self.model, self.folder, texts, pairs, max_length=limit)

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from pipeline import files
-from pipeline.modeling import kernels
+from bitladder import files
+from bitladder.modeling import routines as kernels
 from pipeline.params import Optimization, Params, Task
 from pipeline.rungs import Rung
 from pipeline.training.device import device
@@ -26,19 +26,18 @@ ROOT = Path(__file__).parents[2]
 LOOP = (
     "pipeline/training",
     "pipeline/data/encode.py",
-    "pipeline/data/tokens.py",
+    "bitladder/text/tokens.py",
     "pipeline/distillation",
-    "pipeline/modeling",
+    "bitladder/modeling",
     "pipeline/parts.py",
-    "pipeline/quantizer_names.py",
-    "pipeline/quantizers",
+    "bitladder/quantizers",
 )
 CLASSIFIER = (
     *LOOP,
     "pipeline/initialization",
-    "pipeline/data/cutting.py",
+    "bitladder/text/cutting.py",
     "pipeline/data/questions.py",
-    "pipeline/data/spans.py",
+    "bitladder/text/spans.py",
     "pipeline/data/windows.py",
     "pipeline/evaluation/answering.py",
     "pipeline/evaluation/metrics.py",

@@ -10,15 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline import files, paths
+from bitladder import files
+from bitladder.modeling import checkpoint
+from bitladder.modeling import routines as kernels
+from bitladder.modeling.bert import Bert, build_bert
+from bitladder.quantizers.precision import Precision
+from pipeline import paths
 from pipeline.evaluation.selection import chosen_on
 from pipeline.initialization.assemble import assemble
 from pipeline.initialization.by_part import origins
 from pipeline.initialization.step_sizes import calibrate
-from pipeline.modeling import checkpoint, kernels
-from pipeline.modeling.bert import Bert, build_bert
 from pipeline.params import Params
-from pipeline.quantizers.choose import Precision, activation_quantizer_name, weight_quantizer_name
 from pipeline.record import SUMS_OF_TWO, Part, Record, Stage
 from pipeline.rungs import Rung
 from pipeline.training import fingerprint, parallel, parents, split
@@ -170,9 +172,9 @@ def _describe(
             "activations": precision.activations,
         },
         quantizers={
-            "weights": weight_quantizer_name(precision),
-            "embeddings": weight_quantizer_name(precision, is_table=True),
-            "activations": activation_quantizer_name(precision),
+            "weights": precision.quantizer_of_weights(),
+            "embeddings": precision.quantizer_of_weights(is_table=True),
+            "activations": precision.quantizer_of_activations(),
             "granularity": precision.granularity,
             **({"group_size": str(precision.group_size)} if precision.group_size else {}),
             **({"matrices": SUMS_OF_TWO} if precision.split else {}),

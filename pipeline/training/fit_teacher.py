@@ -5,17 +5,19 @@ from pathlib import Path
 from torch import Tensor, nn
 from transformers.models.bert.configuration_bert import BertConfig
 
-from pipeline import files, paths
+from bitladder import files
+from bitladder.modeling import checkpoint
+from bitladder.modeling import routines as kernels
+from bitladder.modeling.bert import ANSWERER, ANSWERING_KEY, CLASSIFIER, build_bert, quantize
+from bitladder.modeling.outputs import logits_of
+from bitladder.quantizers.precision import Precision
+from pipeline import paths
 from pipeline.data.encode import Batch, inputs_of
 from pipeline.distillation.objective import Portion, label_loss
 from pipeline.evaluation.selection import chosen_on
 from pipeline.initialization.assemble import Source
 from pipeline.initialization.from_pretrained import longest_input, teacher_start
-from pipeline.modeling import checkpoint, kernels
-from pipeline.modeling.bert import ANSWERER, ANSWERING_KEY, CLASSIFIER, build_bert, quantize
-from pipeline.modeling.outputs import logits_of
 from pipeline.params import Params, Task
-from pipeline.quantizers.choose import Precision
 from pipeline.record import Record
 from pipeline.training import fingerprint, parallel, split
 from pipeline.training.device import choose_threads, move, seed_everything

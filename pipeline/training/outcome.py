@@ -6,8 +6,9 @@ from pathlib import Path
 
 from transformers.models.bert.configuration_bert import BertConfig
 
-from pipeline import files, paths, record
-from pipeline.modeling import checkpoint
+from bitladder import files
+from bitladder.modeling import checkpoint
+from pipeline import paths, record
 from pipeline.record import Record
 from pipeline.training import parallel
 from pipeline.training.sign_flips import flips_csv

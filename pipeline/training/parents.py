@@ -6,16 +6,17 @@ from typing import Any
 from torch import Tensor
 from transformers.models.bert.configuration_bert import BertConfig
 
-from pipeline import files, paths
+from bitladder import files
+from bitladder.modeling import checkpoint
+from bitladder.modeling.bert import precision_of
+from bitladder.modeling.outputs import logits_of
+from bitladder.modeling.width import HEADS_KEY, WIDTH_KEY, num_kept, width_of
+from pipeline import paths
 from pipeline.data.encode import Batch, inputs_of
 from pipeline.distillation.objective import label_loss
 from pipeline.initialization.assemble import Source
 from pipeline.initialization.narrowing import importance, most_important, narrow_state
 from pipeline.initialization.weight_splitting import split_state
-from pipeline.modeling import checkpoint
-from pipeline.modeling.bert import precision_of
-from pipeline.modeling.outputs import logits_of
-from pipeline.modeling.width import HEADS_KEY, WIDTH_KEY, num_kept, width_of
 from pipeline.rungs import Rung
 from pipeline.training.device import device, move
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from transformers.models.bert.configuration_bert import BertConfig
 from transformers.models.bert.modeling_bert import BertForMaskedLM
 
-from pipeline import files
+from bitladder import files
 from pipeline.data.encode import Batch, Encoded, Shuffled
 from pipeline.distillation.objective import Portion
 from pipeline.params import Architecture, Params

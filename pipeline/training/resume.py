@@ -20,7 +20,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from pipeline import files, paths
+from bitladder import files
+from pipeline import paths
 from pipeline.training.fingerprint import Facts, differences
 from pipeline.training.parallel import World
 from pipeline.training.state import State

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from pipeline import files
+from bitladder import files
+from bitladder.modeling.bert import BODY
 from pipeline.initialization.assemble import of_quantizer
-from pipeline.modeling.bert import BODY
 from pipeline.training.state import Point, Shares
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import files, paths
+from bitladder import files
+from pipeline import paths
 from pipeline.data.encode import Encoded
 from pipeline.data.tables import read_split
 from pipeline.evaluation import task as tasks

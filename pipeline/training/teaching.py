@@ -11,14 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bitladder.modeling import checkpoint, frozen
+from bitladder.modeling import routines as kernels
+from bitladder.modeling.bert import Bert
+from bitladder.modeling.routines import Kernels
+from bitladder.modeling.traces import of_heads, trace
+from bitladder.modeling.width import heads_of
 from pipeline import paths
 from pipeline.data.encode import Batch
 from pipeline.distillation.objective import Objective, Portion
-from pipeline.modeling import checkpoint, frozen, kernels
-from pipeline.modeling.bert import Bert
-from pipeline.modeling.kernels import Kernels
-from pipeline.modeling.traces import of_heads, trace
-from pipeline.modeling.width import heads_of
 from pipeline.params import Params
 from pipeline.rungs import Distillation, Rung
 from pipeline.training.device import move

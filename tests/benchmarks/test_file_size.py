@@ -7,8 +7,8 @@ import file_size
 import pytest
 from random_berts import SHAPES, Shape, build, save_packed
 
-from pipeline.packing.model import load
-from pipeline.quantizers.choose import Precision
+from bitladder.quantizers.precision import Precision
+from bitladder.transformers_model.model import load
 
 TINY = Shape(64, 2, 128, num_attention_heads=4, vocab_size=200, max_position_embeddings=40)
 

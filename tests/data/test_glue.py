@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from made_up import TASKS, glue, rows, write
 
+from bitladder.files import IntegrityError
 from pipeline.data.checks import DataError
 from pipeline.data.glue import from_folder, from_hub
 from pipeline.data.hub import HubError
-from pipeline.files import IntegrityError
 
 REVISION = "0" * 40
 

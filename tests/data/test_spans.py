@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bitladder.text.spans import Span, answers, best_spans
 from pipeline.data.encode import Encoded
-from pipeline.data.spans import Span, answers, best_spans
 from pipeline.data.windows import OUTSIDE, Windows
 
 CONTEXT = "ab cd ef gh ij kl"

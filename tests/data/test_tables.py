@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import rows
 
-from pipeline import files
+from bitladder import files
+from bitladder.files import IntegrityError
 from pipeline.data.tables import read_split, write_split
-from pipeline.files import IntegrityError
 
 FRAME = rows("mrpc", 200, seed=3)
 

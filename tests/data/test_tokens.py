@@ -14,8 +14,8 @@ from tiny_rung import WORDS as WORDS_OF_BERT
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, BertConfig
 
-from pipeline.data.cutting import OUTSIDE, cut
-from pipeline.data.tokens import padded, read_tokenizer, tokenize
+from bitladder.text.cutting import OUTSIDE, cut
+from bitladder.text.tokens import padded, read_tokenizer, tokenize
 
 ROOT = Path(__file__).parents[2]
 WORDS = [*NOUNS, *VERBS, "the", "dogs", ".", "Dog", "café", "\u200b", "\x00", "漢字", "don't", "[SEP]", "  "]

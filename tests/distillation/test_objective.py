@@ -5,10 +5,10 @@ import torch
 from tiny_model import batch, classifier, other_padding
 from torch import Tensor
 
+from bitladder.modeling.traces import trace
+from bitladder.quantizers.precision import Precision
 from pipeline.distillation import losses
 from pipeline.distillation.objective import Objective, label_loss, total
-from pipeline.modeling.traces import trace
-from pipeline.quantizers.choose import Precision
 
 LABELS = torch.tensor([0, 1, 1, 0, 1])
 NAMES = ("logits", "hidden_states", "attention_scores", "labels", "directions")

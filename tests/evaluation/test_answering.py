@@ -7,10 +7,10 @@ import torch
 from tiny_model import answerer
 from tiny_rung import NOUNS, VERBS, write_tokenizer
 
+from bitladder.modeling.outputs import PADDING
 from pipeline.data.windows import Windows, encode_windows
 from pipeline.evaluation.answering import score_answers
 from pipeline.evaluation.score import Scored, logits
-from pipeline.modeling.outputs import PADDING
 
 
 @pytest.fixture(scope="module")

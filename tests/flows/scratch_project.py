@@ -24,7 +24,7 @@ STAGE = """
 import json, logging, os, sys, time
 from pathlib import Path
 
-from pipeline.files import IntegrityError
+from bitladder.files import IntegrityError
 
 ERRORS = {
     "value": ValueError("weights.w8.bits: 3"),

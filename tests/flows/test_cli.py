@@ -11,8 +11,8 @@ from unittest import mock
 
 import pytest
 
+from bitladder.files import IntegrityError
 from flows import cli, plan
-from pipeline.files import IntegrityError
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -104,7 +104,7 @@ def test_wrong_usage_is_exit_code_2(bitladder: Bitladder, arguments: tuple[str, 
 
 def test_no_escape_codes_are_printed_when_colour_is_refused() -> None:
     environment = {**os.environ, "NO_COLOR": "1", "FORCE_COLOR": "1", "TERM": "xterm-256color"}
-    command = [sys.executable, "-m", "flows.cli", "plan", "--no-status", "--no-measure"]
+    command = [sys.executable, "-m", "bitladder.cli", "plan", "--no-status", "--no-measure"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     assert "\x1b" not in done.stdout + done.stderr
 

@@ -18,7 +18,7 @@ from flows import compress, graph, prefect_server, reproduce
 from flows.reproduce import Children, Outcome
 from flows.walk import Walk
 
-RUN = ("flows.cli", "run")
+RUN = ("bitladder.cli", "run")
 
 
 class Recorded(Children):

@@ -78,7 +78,7 @@ class Training:
         return self.scratch.run("flows.stage", "weights", "w8", **environment)
 
     def sync(self, **environment: str) -> "subprocess.CompletedProcess[str]":
-        return self.scratch.run("flows.cli", "sync", "--json", **environment)
+        return self.scratch.run("bitladder.cli", "sync", "--json", **environment)
 
     def reached(self) -> int:
         path = self.root / "reached"

@@ -171,9 +171,9 @@ def test_a_ladder_takes_about_what_was_planned(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     settings = made_up.params(tmp_path, *LADDER)
-    plan_of_it = json.loads(run("flows.cli", "plan", "--json", "--no-status").stdout)
+    plan_of_it = json.loads(run("bitladder.cli", "plan", "--json", "--no-status").stdout)
     planned, peaks = plan_of_it["planned_seconds"], {row["stage"]: row for row in plan_of_it["rows"]}
-    again = json.loads(run("flows.cli", "plan", "--json", "--no-status").stdout)["planned_seconds"]
+    again = json.loads(run("bitladder.cli", "plan", "--json", "--no-status").stdout)["planned_seconds"]
     assert again == planned  # nothing was measured a second time
     assert not list(Path(".bitladder/rehearsals").iterdir())
     for stage, rung in stages_of(settings):

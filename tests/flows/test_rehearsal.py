@@ -10,13 +10,13 @@ import pytest
 import tiny_project
 from with_kernels import has_kernels
 
+from bitladder.runtime.kernels import engines, machine_code
 from flows.rehearsal import settings as small
 from flows.rehearsal.data import augmentation, lengths
 from flows.rehearsal.rows import is_prepared, lay_out
 from flows.rehearsal.training import _score, train
 from pipeline import paths, record
 from pipeline.data.tables import read_split
-from pipeline.packing.kernels import engines, machine_code
 from pipeline.params import Params
 from pipeline.rungs import Phase
 from pipeline.stages import pack, prepare

@@ -20,9 +20,10 @@ import repeat_project
 from repeat_project import ROOT, TASK
 from scratch_project import until
 
+from bitladder import files
 from flows import environment, graph, repeat
 from flows.graph import Definition
-from pipeline import files, paths
+from pipeline import paths
 from pipeline.data.tables import write_split
 from pipeline.params import Params, load
 from pipeline.stages import augment, durations, prepare, pretrained
@@ -190,10 +191,10 @@ def test_other_rows_are_learned_from_anew(work: Work) -> None:
 
 
 def test_other_code_trains_anew(work: Work, tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "pipeline/quantizers", tmp_path / "quantizers")
+    shutil.copytree(ROOT / "bitladder/quantizers", tmp_path / "quantizers")
     (tmp_path / "quantizers" / "straight_through.py").write_text("# other code")
-    Path("pipeline/quantizers").unlink()
-    Path("pipeline/quantizers").symlink_to(tmp_path / "quantizers")
+    Path("bitladder/quantizers").unlink()
+    Path("bitladder/quantizers").symlink_to(tmp_path / "quantizers")
     assert again(work) == EVERYTHING[1:]
 
 

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from tiny_model import classifier
 from torch import Tensor
 
+from bitladder.quantizers.precision import Precision
 from pipeline.initialization.assemble import Origin, Source, assemble, of_quantizer
 from pipeline.initialization.partially_random import Draw
 from pipeline.parts import every_part, part_of
-from pipeline.quantizers.choose import Precision
 from pipeline.record import Part
 
 DIGEST = "0" * 64

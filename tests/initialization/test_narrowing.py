@@ -4,10 +4,10 @@ import pytest
 import torch
 from tiny_model import batch, classifier, config, logits
 
+from bitladder.modeling import checkpoint
+from bitladder.modeling.bert import build_bert
+from bitladder.modeling.width import WIDTH_KEY, num_kept
 from pipeline.initialization.narrowing import Importance, Kept, importance, most_important, narrow_state
-from pipeline.modeling import checkpoint
-from pipeline.modeling.bert import build_bert
-from pipeline.modeling.width import WIDTH_KEY, num_kept
 
 LABELS = torch.tensor([0, 1, 1, 0, 1])
 LABELLED = {**batch(), "labels": LABELS}

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import BertConfig
 
+from bitladder.modeling.bert import build_bert
 from pipeline.initialization.partially_random import Draw, draw
-from pipeline.modeling.bert import build_bert
 
 MATRIX = "bert.encoder.layer.0.output.dense.weight"
 DISTRIBUTIONS = pytest.mark.parametrize("distribution", ["normal", "uniform", "orthogonal"])

@@ -5,10 +5,10 @@ import torch
 from tiny_model import batch, classifier, config, other_padding, wider
 from torch import Tensor, nn
 
+from bitladder.modeling.bert import build_bert
+from bitladder.quantizers.precision import Precision
 from pipeline.initialization.assemble import of_quantizer
 from pipeline.initialization.step_sizes import calibrate
-from pipeline.modeling.bert import build_bert
-from pipeline.quantizers.choose import Precision
 
 BITS = pytest.mark.parametrize("bits", [4, 1])
 

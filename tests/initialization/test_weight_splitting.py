@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from torch import Tensor
 
+from bitladder.quantizers.choose import quantize_weight
+from bitladder.quantizers.precision import Granularity
 from pipeline.initialization.weight_splitting import split
-from pipeline.quantizers.choose import quantize_weight
-from pipeline.quantizers.quantizer import Granularity
 
 GRANULARITIES = st.sampled_from(["row", "matrix"])
 # From 2^-13 on half of a scale is a half-precision number. Zeros, ties and signs of one kind are drawn often.

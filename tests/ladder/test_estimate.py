@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import tiny_model
 
+from bitladder.modeling.bert import build_bert
+from bitladder.modeling.width import WIDTH_KEY
+from bitladder.quantizers.precision import Precision
 from pipeline.ladder import estimate
 from pipeline.ladder.estimate import MIB, Shape, full_bytes, packed_bytes, shape_of
 from pipeline.ladder.rung import LadderRung, climb
-from pipeline.modeling.bert import build_bert
-from pipeline.modeling.width import WIDTH_KEY
 from pipeline.params import Model, load
-from pipeline.quantizers.choose import Precision
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = load(ROOT / "params.yaml")

@@ -5,13 +5,13 @@ import torch
 from tiny_model import batch, classifier
 from torch import Tensor, nn
 
-from pipeline.modeling import kernels
-from pipeline.modeling.attend import rounded
-from pipeline.modeling.attention import AttentionQuantizers, QuantizedSelfAttention, attention
-from pipeline.modeling.kernels import PLAIN, Kernels, choose
-from pipeline.modeling.traces import trace
-from pipeline.quantizers.activation import activation_quantizer
-from pipeline.quantizers.choose import Precision
+from bitladder.modeling import routines as kernels
+from bitladder.modeling.attend import rounded
+from bitladder.modeling.attention import AttentionQuantizers, QuantizedSelfAttention, attention
+from bitladder.modeling.routines import PLAIN, Kernels, choose
+from bitladder.modeling.traces import trace
+from bitladder.quantizers.activation import activation_quantizer
+from bitladder.quantizers.precision import Precision
 
 B, H, S, D = 2, 3, 5, 4
 FUSED = choose(name="fused")

@@ -7,8 +7,8 @@ import torch
 from tiny_model import batch, classifier, plain_copy
 from torch import Tensor, nn
 
-from pipeline.modeling.attention import AttentionQuantizers, attention
-from pipeline.modeling.traces import trace
+from bitladder.modeling.attention import AttentionQuantizers, attention
+from bitladder.modeling.traces import trace
 
 B, H, S, D = 2, 3, 5, 4
 

@@ -16,14 +16,15 @@ from tiny_model import (
 from torch import nn
 from transformers import BertForSequenceClassification
 
-from pipeline.modeling.attention import activation_quantizers
-from pipeline.modeling.bert import build_bert, precision_of, quantize
-from pipeline.modeling.kernels import PLAIN, use
-from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
-from pipeline.quantizers.activation_lsq import ActivationLsq
-from pipeline.quantizers.choose import Precision, quantize_weight
-from pipeline.quantizers.elastic import ElasticBinary
-from pipeline.quantizers.per_token import PerToken
+from bitladder.modeling.attention import activation_quantizers
+from bitladder.modeling.bert import build_bert, precision_of, quantize
+from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
+from bitladder.modeling.routines import PLAIN, use
+from bitladder.quantizers.activation_lsq import ActivationLsq
+from bitladder.quantizers.choose import quantize_weight
+from bitladder.quantizers.elastic import ElasticBinary
+from bitladder.quantizers.per_token import PerToken
+from bitladder.quantizers.precision import Precision
 
 EVERY_PRECISION = (None, *WEIGHTS_ONLY, *WITH_ACTIVATIONS)
 TABLES = {f"bert.embeddings.{name}_embeddings" for name in ("word", "position", "token_type")}

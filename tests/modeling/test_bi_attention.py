@@ -7,15 +7,15 @@ import torch
 from tiny_model import batch, classifier, logits, other_padding, wider
 from torch import Tensor, nn
 
-from pipeline.modeling.attention import (
+from bitladder.modeling.attention import (
     AttentionQuantizers,
     QuantizedSelfAttention,
     activation_quantizers,
     attention,
 )
-from pipeline.modeling.kernels import PLAIN, Kernels, choose, use
-from pipeline.modeling.traces import trace
-from pipeline.quantizers.choose import Precision
+from bitladder.modeling.routines import PLAIN, Kernels, choose, use
+from bitladder.modeling.traces import trace
+from bitladder.quantizers.precision import Precision
 
 FUSED = choose(name="fused")
 both_kernels = pytest.mark.parametrize("kernels", [FUSED, PLAIN], ids=["fused", "plain"])

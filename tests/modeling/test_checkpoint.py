@@ -12,11 +12,11 @@ from tiny_rung import write_tokenizer
 from torch import Tensor, nn
 from transformers import BertForMaskedLM, BertForSequenceClassification, BertModel
 
-from pipeline import files
-from pipeline.modeling import checkpoint
-from pipeline.modeling.bert import build_bert
-from pipeline.modeling.layers import QuantizedEmbedding
-from pipeline.quantizers.choose import Precision
+from bitladder import files
+from bitladder.modeling import checkpoint
+from bitladder.modeling.bert import build_bert
+from bitladder.modeling.layers import QuantizedEmbedding
+from bitladder.quantizers.precision import Precision
 
 HEAD, NORM = "classifier.weight", "bert.embeddings.LayerNorm.weight"
 STEP = "bert.pooler.dense.activation.log_step"

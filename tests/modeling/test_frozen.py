@@ -7,11 +7,11 @@ import torch
 from tiny_model import WEIGHTS_ONLY, WITH_ACTIVATIONS, batch, classifier
 from torch import nn
 
-from pipeline.modeling import frozen
-from pipeline.modeling.kernels import NAMES, PLAIN, choose, use
-from pipeline.modeling.traces import Trace, trace
-from pipeline.quantizers.choose import Precision
-from pipeline.quantizers.weight import WeightQuantizer
+from bitladder.modeling import frozen
+from bitladder.modeling.routines import NAMES, PLAIN, choose, use
+from bitladder.modeling.traces import Trace, trace
+from bitladder.quantizers.precision import Precision
+from bitladder.quantizers.weight import WeightQuantizer
 
 RUNGS = (
     *WEIGHTS_ONLY,

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from tiny_model import classifier
 from torch import Tensor
 
-from pipeline.modeling import kernels
-from pipeline.modeling.kernels import PLAIN, Kernels, choose, integer_product
-from pipeline.quantizers.choose import Precision
+from bitladder.modeling import routines as kernels
+from bitladder.modeling.routines import PLAIN, Kernels, choose, integer_product
+from bitladder.quantizers.precision import Precision
 
 FUSED = choose(name="fused")
 WITHOUT_INT8 = replace(FUSED, vnni=False)

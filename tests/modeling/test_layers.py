@@ -5,13 +5,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pipeline.modeling.kernels import PLAIN
-from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
-from pipeline.quantizer_names import WEIGHTS, usual
-from pipeline.quantizers.choose import build, quantize_weight
-from pipeline.quantizers.per_token import PerToken
-from pipeline.quantizers.quantizer import Granularity
-from pipeline.quantizers.weight import Layout
+from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
+from bitladder.modeling.routines import PLAIN
+from bitladder.quantizers.choose import build, quantize_weight
+from bitladder.quantizers.names import WEIGHTS, usual
+from bitladder.quantizers.per_token import PerToken
+from bitladder.quantizers.precision import Granularity
+from bitladder.quantizers.weight import Layout
 
 GRANULARITIES = ("row", "matrix")
 IDS = torch.tensor([[3, 0, 5], [3, 3, 9]])

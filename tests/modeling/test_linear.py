@@ -8,13 +8,13 @@ import torch
 from tiny_model import batch, classifier
 from torch import Tensor, nn
 
-from pipeline.modeling import kernels
-from pipeline.modeling.kernels import PLAIN, Kernels, choose
-from pipeline.modeling.layers import QuantizedLinear
-from pipeline.modeling.linear import multiply
-from pipeline.quantizers.activation import activation_quantizer
-from pipeline.quantizers.choose import Precision, quantize_weight, weight_quantizer
-from pipeline.quantizers.quantizer import Granularity
+from bitladder.modeling import routines as kernels
+from bitladder.modeling.layers import QuantizedLinear
+from bitladder.modeling.linear import multiply
+from bitladder.modeling.routines import PLAIN, Kernels, choose
+from bitladder.quantizers.activation import activation_quantizer
+from bitladder.quantizers.choose import quantize_weight, weight_quantizer
+from bitladder.quantizers.precision import Granularity, Precision
 
 FUSED = choose(name="fused")
 BFLOAT16 = choose("bfloat16", name="fused")

@@ -9,11 +9,11 @@ import torch
 from tiny_model import batch, config, other_padding
 from torch import Tensor, nn
 
+from bitladder.modeling.bert import build_bert
+from bitladder.modeling.routines import PLAIN, Kernels, choose, use
+from bitladder.quantizers.min_max_ema import DECAY, MinMaxEma
+from bitladder.quantizers.precision import Precision
 from pipeline.initialization.step_sizes import calibrate
-from pipeline.modeling.bert import build_bert
-from pipeline.modeling.kernels import PLAIN, Kernels, choose, use
-from pipeline.quantizers.choose import Precision
-from pipeline.quantizers.min_max_ema import DECAY, MinMaxEma
 
 EMA = {"activation_quantizer": "min_max_ema"}
 
@@ -59,7 +59,7 @@ def test_a_forward_in_evaluation_moves_none() -> None:
 PROCESS = """
 import sys, torch, torch.distributed as dist
 from torch.distributed import FileStore
-from pipeline.quantizers.min_max_ema import MinMaxEma
+from bitladder.quantizers.min_max_ema import MinMaxEma
 from pipeline.training.parallel import World
 rank = int(sys.argv[1])
 dist.init_process_group("gloo", rank=rank, world_size=2, store=FileStore(sys.argv[2], 2))

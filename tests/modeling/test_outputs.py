@@ -5,11 +5,11 @@ import torch
 from tiny_model import answerer, batch, classifier, wider
 from torch.nn import functional
 
+from bitladder.modeling.outputs import logits_of
+from bitladder.modeling.traces import trace
+from bitladder.quantizers.precision import Precision
 from pipeline.distillation.losses import logits_cross_entropy
 from pipeline.distillation.objective import label_loss
-from pipeline.modeling.outputs import logits_of
-from pipeline.modeling.traces import trace
-from pipeline.quantizers.choose import Precision
 
 LABELS = torch.tensor([[0, 0], [1, 2], [3, 3], [0, 4], [2, 10]])
 

@@ -6,12 +6,13 @@ from test_linear import FUSED, assert_close, everything, inputs
 from tiny_model import batch, classifier
 from torch import Tensor, nn
 
-from pipeline.modeling import kernels
-from pipeline.modeling.kernels import PLAIN
-from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear, weight_quantizers
-from pipeline.quantizer_names import WEIGHTS
-from pipeline.quantizers.activation import activation_quantizer
-from pipeline.quantizers.choose import Precision, weight_quantizer
+from bitladder.modeling import routines as kernels
+from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear, weight_quantizers
+from bitladder.modeling.routines import PLAIN
+from bitladder.quantizers.activation import activation_quantizer
+from bitladder.quantizers.choose import weight_quantizer
+from bitladder.quantizers.names import WEIGHTS
+from bitladder.quantizers.precision import Precision
 
 EVERY = [(name, bits) for name, named in WEIGHTS.items() for bits in named.bits]
 SHARINGS = (("row", None), ("matrix", None), ("group", 9))

@@ -10,17 +10,17 @@ from tiny_model import batch, config, logits
 from tiny_rung import write_tokenizer
 from torch import nn
 
+from bitladder.modeling import checkpoint
+from bitladder.modeling.bert import build_bert
+from bitladder.modeling.routines import PLAIN, use
+from bitladder.modeling.split import SplitEmbedding, SplitLinear
+from bitladder.modeling.width import WIDTH_KEY
+from bitladder.packed.writing import pack
+from bitladder.quantizers.choose import quantize_weight
+from bitladder.quantizers.precision import Granularity, Precision
+from bitladder.transformers_model.model import load_unpublished
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.initialization.weight_splitting import split_state
-from pipeline.modeling import checkpoint
-from pipeline.modeling.bert import build_bert
-from pipeline.modeling.kernels import PLAIN, use
-from pipeline.modeling.split import SplitEmbedding, SplitLinear
-from pipeline.modeling.width import WIDTH_KEY
-from pipeline.packing.model import load_unpublished
-from pipeline.packing.writing import pack
-from pipeline.quantizers.choose import Precision, quantize_weight
-from pipeline.quantizers.quantizer import Granularity
 
 ACTIVATIONS = pytest.mark.parametrize("bits", [32, 8, 4, 1])
 ROWS_OR_MATRIX = pytest.mark.parametrize("granularity", ["row", "matrix"])

@@ -15,14 +15,15 @@ import torch
 from tiny_model import batch, classifier
 from torch import Tensor, nn
 
+from bitladder.modeling import frozen
+from bitladder.modeling import routines as kernels
+from bitladder.modeling.attention import QuantizedSelfAttention, attention
+from bitladder.modeling.layers import QuantizedLinear
+from bitladder.modeling.routines import Kernels, choose
+from bitladder.modeling.traces import trace
+from bitladder.quantizers.activation import ActivationQuantizer
+from bitladder.quantizers.precision import Precision
 from pipeline.distillation.objective import Objective, total
-from pipeline.modeling import frozen, kernels
-from pipeline.modeling.attention import QuantizedSelfAttention, attention
-from pipeline.modeling.kernels import Kernels, choose
-from pipeline.modeling.layers import QuantizedLinear
-from pipeline.modeling.traces import trace
-from pipeline.quantizers.activation import ActivationQuantizer
-from pipeline.quantizers.choose import Precision
 
 GOAL = Objective(logits=1, hidden_states=1, attention_scores=1, labels=0, regression=False)
 MINILM = {  # its layers

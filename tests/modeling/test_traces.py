@@ -5,9 +5,9 @@ import torch
 from tiny_model import batch, classifier, logits
 from torch import nn
 
-from pipeline.modeling import kernels
-from pipeline.modeling.traces import of_heads, trace
-from pipeline.quantizers.choose import Precision
+from bitladder.modeling import routines as kernels
+from bitladder.modeling.traces import of_heads, trace
+from bitladder.quantizers.precision import Precision
 
 
 def test_a_trace_has_the_embeddings_output_every_layers_and_every_layers_scores() -> None:

@@ -7,9 +7,9 @@ from changed_params import Refusals
 from changed_rungs import problems
 from made_up import bert, params
 
+from bitladder.quantizers.names import WEIGHTS
 from pipeline.ladder.layers import check
 from pipeline.params import ParamsError
-from pipeline.quantizer_names import WEIGHTS
 
 NAME, GROUP = "weights.w2.weight_quantizer", "weights.w2.group_size"
 GROUPS = ("weights.w2.granularity", "group")

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pipeline.quantizers.activation import ActivationQuantizer
+from bitladder.quantizers.activation import ActivationQuantizer
 
 
 def gradients(quantizer: ActivationQuantizer, x: Tensor, upstream: Tensor) -> dict[str, Tensor]:

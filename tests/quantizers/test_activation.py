@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
-from pipeline.quantizer_names import ACTIVATIONS, serving, usual
-from pipeline.quantizers.activation import ActivationQuantizer, activation_quantizer
+from bitladder.quantizers.activation import ActivationQuantizer, activation_quantizer
+from bitladder.quantizers.names import ACTIVATIONS, serving, usual
 
 LOG_STEPS = st.floats(-80, 80, width=32)
 PLACES = {"centred": (True, True), "after GELU": (False, True), "from zero": (False, False)}

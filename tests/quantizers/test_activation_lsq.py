@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pipeline.quantizers.activation_lsq import ActivationLsq, build
+from bitladder.quantizers.activation_lsq import ActivationLsq, build
 
 NEAR_ONE = st.floats(-3, 2, width=32)
 CODES = st.sampled_from(

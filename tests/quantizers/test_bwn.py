@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pipeline.quantizers.choose import quantize_weight
-from pipeline.quantizers.quantizer import Granularity
+from bitladder.quantizers.choose import quantize_weight
+from bitladder.quantizers.precision import Granularity
 
 HALF = 2**-11  # what rounding a number to float16 may change, relatively
 

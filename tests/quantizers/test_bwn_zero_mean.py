@@ -5,8 +5,8 @@ from drawn import EXACT, matrices
 from hypothesis import given
 from torch import Tensor
 
-from pipeline.quantizers.bwn_zero_mean import build
-from pipeline.quantizers.weight import Layout
+from bitladder.quantizers.bwn_zero_mean import build
+from bitladder.quantizers.weight import Layout
 
 
 def test_worked_by_hand() -> None:

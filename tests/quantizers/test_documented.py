@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-import pipeline.quantizers
-from pipeline import quantizer_names
-from pipeline.modeling.layers import QuantizedLinear
+import bitladder.quantizers
+from bitladder.modeling.layers import QuantizedLinear
+from bitladder.quantizers import names as quantizer_names
+from bitladder.quantizers.choose import weight_quantizer
+from bitladder.quantizers.names import WEIGHTS
+from bitladder.quantizers.precision import Precision
 from pipeline.problems.quantizers import quantizer_problems
 from pipeline.problems.values import Values
-from pipeline.quantizer_names import WEIGHTS
-from pipeline.quantizers.choose import Precision, weight_quantizer
 
 PAGE = Path(__file__).parents[2] / "docs" / "quantizers.md"
 NAME = "bwn_median"
@@ -28,12 +29,12 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page's file beside the others, and its line among theirs."""
     file, line = BLOCKS
     (tmp_path / f"{NAME}.py").write_text(file, encoding="utf-8")
-    monkeypatch.setattr(pipeline.quantizers, "__path__", [*pipeline.quantizers.__path__, str(tmp_path)])
+    monkeypatch.setattr(bitladder.quantizers, "__path__", [*bitladder.quantizers.__path__, str(tmp_path)])
     lines = eval(f"{{{line}}}", vars(quantizer_names))  # noqa: S307, the page is ours
     for name, named in lines.items():
         monkeypatch.setitem(WEIGHTS, name, named)
     yield
-    sys.modules.pop(f"pipeline.quantizers.{NAME}", None)
+    sys.modules.pop(f"bitladder.quantizers.{NAME}", None)
 
 
 @pytest.mark.usefixtures("added")

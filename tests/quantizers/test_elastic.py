@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pipeline.quantizers.elastic import ElasticBinary
+from bitladder.quantizers.elastic import ElasticBinary
 
 NEAR_ONE = st.floats(-3, 2, width=32)
 

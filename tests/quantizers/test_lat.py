@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pipeline.quantizers.lat import LossAwareTernary, build
-from pipeline.quantizers.quantizer import Granularity
-from pipeline.quantizers.twn import build as build_twn
-from pipeline.quantizers.weight import Layout
+from bitladder.quantizers.lat import LossAwareTernary, build
+from bitladder.quantizers.precision import Granularity
+from bitladder.quantizers.twn import build as build_twn
+from bitladder.quantizers.weight import Layout
 
 MOMENTS = st.integers(0, 64).map(lambda number: number / 16)
 pairs = st.lists(st.tuples(EXACT, MOMENTS), min_size=1, max_size=9)

@@ -6,7 +6,7 @@ from drawn import activations
 from hypothesis import given
 from torch import Tensor
 
-from pipeline.quantizers.min_max_ema import DECAY, MinMaxEma
+from bitladder.quantizers.min_max_ema import DECAY, MinMaxEma
 
 
 def seen(x: Tensor) -> MinMaxEma:

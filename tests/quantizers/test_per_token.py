@@ -7,7 +7,7 @@ from drawn import activations
 from hypothesis import given
 from torch import Tensor
 
-from pipeline.quantizers.per_token import PerToken
+from bitladder.quantizers.per_token import PerToken
 
 
 @given(activations())

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pipeline.quantizers.choose import quantize_weight
-from pipeline.quantizers.quantizer import Granularity
+from bitladder.quantizers.choose import quantize_weight
+from bitladder.quantizers.precision import Granularity
 
 BITS = st.sampled_from([1, 2, 4, 8])
 every_quantizer = given(matrices(), BITS, GRANULARITIES)

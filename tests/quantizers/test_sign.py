@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pipeline.quantizers.sign import Sign, build
+from bitladder.quantizers.sign import Sign, build
 
 
 @given(activations(), st.booleans())

@@ -9,8 +9,8 @@ from drawn import step_of
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.packing.runtime import quantizers
-from pipeline.quantizers.step_gradient import positive_step
+from bitladder.quantizers.step_gradient import positive_step
+from bitladder.runtime import quantizers
 
 # Of half precision's range; its ends are rounded to float32 by either library.
 LOG_STEPS = st.floats(math.ceil(math.log(2**-24)), math.floor(math.log(65504)), width=32)

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pipeline.quantizer_names import WEIGHTS, usual
-from pipeline.quantizers.choose import build, quantize_weight
-from pipeline.quantizers.straight_through import straight_through
-from pipeline.quantizers.weight import Layout
+from bitladder.quantizers.choose import build, quantize_weight
+from bitladder.quantizers.names import WEIGHTS, usual
+from bitladder.quantizers.straight_through import straight_through
+from bitladder.quantizers.weight import Layout
 
 
 @given(matrices(ANY))

@@ -8,8 +8,9 @@ from drawn import GRANULARITIES, matrices
 from hypothesis import given
 from torch import Tensor
 
-from pipeline.quantizers.choose import quantize_weight
-from pipeline.quantizers.quantizer import Granularity, half_precision
+from bitladder.quantizers.choose import quantize_weight
+from bitladder.quantizers.precision import Granularity
+from bitladder.quantizers.quantizer import half_precision
 
 
 @given(matrices(), GRANULARITIES)

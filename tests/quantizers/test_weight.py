@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pipeline.quantizer_names import WEIGHTS, serving_or_usual
-from pipeline.quantizers.choose import FULL, Precision, build, weight_quantizer, weight_quantizer_name
-from pipeline.quantizers.quantizer import Granularity
-from pipeline.quantizers.weight import Layout, WeightQuantizer
+from bitladder.quantizers.choose import build, weight_quantizer
+from bitladder.quantizers.names import WEIGHTS, serving_or_usual
+from bitladder.quantizers.precision import FULL, Granularity, Precision
+from bitladder.quantizers.weight import Layout, WeightQuantizer
 
 EVERY = [(name, bits) for name, named in WEIGHTS.items() for bits in named.bits]
 every_quantizer = pytest.mark.parametrize(("name", "bits"), EVERY)
@@ -146,9 +146,9 @@ def test_groups_that_leave_a_rest_are_refused(arguments: tuple[object, ...], sai
 def test_tables_have_the_named_quantizer_where_it_serves_their_width() -> None:
     assert serving_or_usual(WEIGHTS, None, 2) == "twn"
     named = Precision(2, 8, weight_quantizer="lat")
-    assert weight_quantizer_name(named) == "lat"
-    assert weight_quantizer_name(named, is_table=True) == "min_max"
-    assert weight_quantizer_name(Precision(2, 4, weight_quantizer="lsq"), is_table=True) == "lsq"
+    assert named.quantizer_of_weights() == "lat"
+    assert named.quantizer_of_weights(is_table=True) == "min_max"
+    assert Precision(2, 4, weight_quantizer="lsq").quantizer_of_weights(is_table=True) == "lsq"
     assert weight_quantizer(Precision(2, FULL), (3, 4), is_table=True) is None
 
 

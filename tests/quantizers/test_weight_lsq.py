@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pipeline.quantizers.quantizer import LARGEST_HALF, SMALLEST_HALF, half_precision
-from pipeline.quantizers.weight import Layout
-from pipeline.quantizers.weight_lsq import WeightLsq, build
+from bitladder.quantizers.quantizer import LARGEST_HALF, SMALLEST_HALF, half_precision
+from bitladder.quantizers.weight import Layout
+from bitladder.quantizers.weight_lsq import WeightLsq, build
 
 BITS = st.sampled_from([2, 4, 8])
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import files
+from bitladder import files
 from pipeline.evaluation.results import FORMAT, OtherFormatError
 from pipeline.evaluation.seeds import over_seeds
 from pipeline.reporting import averaged, compare, comparison

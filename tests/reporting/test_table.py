@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import files
+from bitladder import files
 from pipeline.evaluation.results import FORMAT, OtherFormatError
 from pipeline.reporting import averaged, table
 

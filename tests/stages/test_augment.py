@@ -6,11 +6,11 @@ import made_up
 import pandas as pd
 import pytest
 
-from pipeline import files
+from bitladder import files
+from bitladder.files import IntegrityError
 from pipeline.data.augmentation import METHODS
 from pipeline.data.duplicates import text_keys
 from pipeline.data.tables import read_split
-from pipeline.files import IntegrityError
 from pipeline.params import Params
 from pipeline.stages import augment, prepare
 

@@ -6,7 +6,8 @@ import made_up
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline import files, paths
+from bitladder import files
+from pipeline import paths
 from pipeline.stages import durations
 
 ROOT = Path(__file__).parents[2]

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import tiny_project
 
-from pipeline import files, paths
+from bitladder import files
+from bitladder.modeling import checkpoint
+from bitladder.modeling.checkpoint import load_bert
+from pipeline import paths
 from pipeline.data.tables import read_split
 from pipeline.evaluation import task as tasks
 from pipeline.evaluation.results import FORMAT, OtherFormatError
 from pipeline.evaluation.score import logits
-from pipeline.modeling import checkpoint
-from pipeline.modeling.checkpoint import load_bert
 from pipeline.params import Params
 from pipeline.stages import evaluate, pack
 

@@ -9,7 +9,8 @@ from typing import Any
 import made_up
 import pytest
 
-from pipeline import files, paths, record
+from bitladder import files
+from pipeline import paths, record
 from pipeline.params import Params
 from pipeline.stages import (
     augment,

@@ -9,10 +9,11 @@ from made_up import params
 from safetensors.torch import load_file, save_file
 from with_kernels import has_kernels
 
-from pipeline import files, paths, record
-from pipeline.modeling.outputs import PADDING
-from pipeline.packing import model
-from pipeline.packing.kernels import engines
+from bitladder import files
+from bitladder.modeling.outputs import PADDING
+from bitladder.runtime.kernels import engines
+from bitladder.transformers_model import model
+from pipeline import paths, record
 from pipeline.params import Params
 from pipeline.stages import pack
 

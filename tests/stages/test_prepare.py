@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import files
+from bitladder import files
 from pipeline.data.checks import DataError
 from pipeline.data.tables import read_split
 from pipeline.params import Params

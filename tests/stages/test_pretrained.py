@@ -6,7 +6,8 @@ from pathlib import Path
 import made_up
 import pytest
 
-from pipeline import files, record
+from bitladder import files
+from pipeline import record
 from pipeline.params import Model
 from pipeline.stages import pretrained
 

@@ -11,15 +11,16 @@ import pandas as pd
 import pytest
 import torch
 
-import pipeline.packing
-from pipeline import files, paths, record
+import bitladder.packed
+from bitladder import files, predict
+from bitladder.modeling.checkpoint import load_bert, load_state
+from bitladder.packed import size
+from bitladder.packed.tensors import FormatError
+from bitladder.transformers_model.model import load
+from pipeline import paths, record
 from pipeline.data.tables import read_split
 from pipeline.ladder import estimate
 from pipeline.ladder.rung import climb
-from pipeline.modeling.checkpoint import load_bert, load_state
-from pipeline.packing import predict, size
-from pipeline.packing.model import load
-from pipeline.packing.tensors import FormatError
 from pipeline.params import Params
 from pipeline.reporting import card, contents, table
 from pipeline.stages import (
@@ -175,7 +176,7 @@ def test_the_packed_model_is_the_trained_one(project: Params) -> None:
 def test_transformers_loads_it_as_a_question_answering_model_and_as_nothing_else(project: Params) -> None:
     from transformers import AutoModelForQuestionAnswering, AutoModelForSequenceClassification
 
-    assert pipeline.packing
+    assert bitladder.packed
     folder = str(paths.packed_dir("w1a8"))
     model = AutoModelForQuestionAnswering.from_pretrained(folder)
     ids = torch.tensor([[2, 20, 3, 21, 22, 3]])

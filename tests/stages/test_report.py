@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import tiny_project
 
-from pipeline import files, paths
+from bitladder import files
+from pipeline import paths
 from pipeline.params import Params
 from pipeline.reporting import averaged, card, contents
 from pipeline.reporting.report import agreement_rows, headline, page

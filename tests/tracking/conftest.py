@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from ladder_on_disk import LADDER, VALIDATION, Project, write_params
 
-from pipeline import files, paths
+from bitladder import files
+from pipeline import paths
 from pipeline.stages import register
 from pipeline.tracking import store
 

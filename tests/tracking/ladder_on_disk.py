@@ -12,7 +12,8 @@ import numpy
 from ruamel.yaml import YAML
 from safetensors.numpy import save_file
 
-from pipeline import files, params, paths, record
+from bitladder import files
+from pipeline import params, paths, record
 from pipeline.evaluation.results import FORMAT
 from pipeline.parts import every_part
 from pipeline.record import Part, Record

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from ladder_on_disk import Project, swap_packed
 
-from pipeline import files, record
+from bitladder import files
+from pipeline import record
 from pipeline.record import Record
 from pipeline.stages import register
 from pipeline.tracking import ancestry, store

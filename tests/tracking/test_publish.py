@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from ladder_on_disk import DELIVERED, LADDER, Project
 
-from pipeline import files, record
+from bitladder import files
+from pipeline import record
 from pipeline.tracking import execution, fields, publish, store, versions
 
 

@@ -5,11 +5,11 @@ import pytest
 from ladder_on_disk import Project
 from tiny_rung import save_rung
 
-from pipeline import files, paths, record
-from pipeline.packing import predict, runtime
-from pipeline.packing.kernels import engines
-from pipeline.packing.writing import pack
-from pipeline.quantizers.choose import Precision
+from bitladder import files, predict, runtime
+from bitladder.packed.writing import pack
+from bitladder.quantizers.precision import Precision
+from bitladder.runtime.kernels import engines
+from pipeline import paths, record
 from pipeline.stages import register
 from pipeline.tracking import store
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import made_up
 
-from pipeline import files, paths
+from bitladder import files
+from pipeline import paths
 from pipeline.data.tables import read_split, write_split
 from pipeline.params import Params
 from pipeline.stages import prepare

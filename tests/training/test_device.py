@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import BertForMaskedLM
 
+from bitladder.modeling import routines as kernels
+from bitladder.quantizers.precision import Precision
 from pipeline.data.encode import Batch
 from pipeline.distillation.objective import WHOLE, Objective, total
-from pipeline.modeling import kernels
 from pipeline.params import Optimization
-from pipeline.quantizers.choose import Precision
 from pipeline.training import pretrain
 from pipeline.training.device import NARROW, THREADS_AT_MOST, choose_threads, copied
 from pipeline.training.divergence import Divergence

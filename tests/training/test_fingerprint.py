@@ -6,7 +6,7 @@ import grimp
 import pytest
 from made_up import params
 
-from pipeline import files
+from bitladder import files
 from pipeline.training import fingerprint
 from pipeline.training.fingerprint import CLASSIFIER, LOOP, ROOT, differences
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 from tiny_rung import batch
 
-from pipeline import files, paths, record
-from pipeline.modeling import checkpoint
-from pipeline.modeling.bert import precision_of
-from pipeline.packing import model
-from pipeline.packing.writing import pack
+from bitladder import files
+from bitladder.modeling import checkpoint
+from bitladder.modeling.bert import precision_of
+from bitladder.packed.writing import pack
+from bitladder.transformers_model import model
+from pipeline import paths, record
 from pipeline.params import Params
 from pipeline.training.fit_rung import fit_rung
 

@@ -6,14 +6,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline import files, paths, record
-from pipeline.modeling import checkpoint
-from pipeline.modeling.bert import BODY
-from pipeline.modeling.bert import precision_of as precision_in
-from pipeline.modeling.layers import QuantizedEmbedding, QuantizedLinear
-from pipeline.modeling.traces import Trace, trace
+from bitladder import files
+from bitladder.modeling import checkpoint
+from bitladder.modeling.bert import BODY
+from bitladder.modeling.bert import precision_of as precision_in
+from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
+from bitladder.modeling.traces import Trace, trace
+from bitladder.quantizers.precision import Precision
+from pipeline import paths, record
 from pipeline.params import Params
-from pipeline.quantizers.choose import Precision
 from pipeline.rungs import Distillation, Duration, Phase
 from pipeline.training import split, teaching
 from pipeline.training.fit_rung import calibration_rows, fit_rung, precision_of

@@ -7,8 +7,9 @@ import made_up
 import pytest
 import torch
 
-from pipeline import files, paths, record
-from pipeline.modeling import checkpoint
+from bitladder import files
+from bitladder.modeling import checkpoint
+from pipeline import paths, record
 from pipeline.params import Params
 from pipeline.training import split
 from pipeline.training.fit_rung import fit_rung

@@ -9,15 +9,16 @@ import torch
 from tiny_model import batch, classifier
 from torch import nn
 
-from pipeline import files, paths, record
-from pipeline.modeling import checkpoint
-from pipeline.modeling.layers import weight_quantizers
-from pipeline.packing import model as packed_model
-from pipeline.packing.writing import pack
+from bitladder import files
+from bitladder.modeling import checkpoint
+from bitladder.modeling.layers import weight_quantizers
+from bitladder.packed.writing import pack
+from bitladder.quantizers.lat import LossAwareTernary
+from bitladder.quantizers.precision import Precision
+from bitladder.quantizers.weight_lsq import WeightLsq
+from bitladder.transformers_model import model as packed_model
+from pipeline import paths, record
 from pipeline.params import Params
-from pipeline.quantizers.choose import Precision
-from pipeline.quantizers.lat import LossAwareTernary
-from pipeline.quantizers.weight_lsq import WeightLsq
 from pipeline.training import loop
 from pipeline.training.fit_rung import fit_rung
 from pipeline.training.optimizer import adamw, show_second_moments

@@ -7,7 +7,7 @@ from tiny_model import classifier
 from torch import nn
 from transformers import BertConfig, BertForMaskedLM
 
-from pipeline.quantizers.choose import Precision
+from bitladder.quantizers.precision import Precision
 from pipeline.training.optimizer import adamw, linear_schedule
 
 

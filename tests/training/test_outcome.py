@@ -6,7 +6,8 @@ import pytest
 from tiny_model import classifier
 from tiny_rung import write_tokenizer
 
-from pipeline import files, record
+from bitladder import files
+from pipeline import record
 from pipeline.record import Record
 from pipeline.training.outcome import curve_csv, publish
 from pipeline.training.state import Point

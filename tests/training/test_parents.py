@@ -8,13 +8,13 @@ import ladder_project
 import pytest
 import torch
 
+from bitladder.modeling import checkpoint
+from bitladder.modeling.width import HEADS_KEY
+from bitladder.quantizers.choose import quantize_weight
+from bitladder.transformers_model import model as packed_model
 from pipeline import paths, record
 from pipeline.initialization.weight_splitting import split
-from pipeline.modeling import checkpoint
-from pipeline.modeling.width import HEADS_KEY
-from pipeline.packing import model as packed_model
 from pipeline.params import Params, load
-from pipeline.quantizers.choose import quantize_weight
 from pipeline.training import split as task_split
 from pipeline.training.fit_rung import start
 from pipeline.training.parents import shaped
@@ -85,7 +85,7 @@ def test_the_same_rows_choose_the_same_heads(project: Params) -> None:
 
 
 def test_a_trained_split_rung_is_packed_and_loads(project: Params, tmp_path: Path) -> None:
-    from pipeline.packing.writing import pack
+    from bitladder.packed.writing import pack
 
     pack(paths.model_dir("w1a8_split"), tmp_path)
     packed = packed_model.load_unpublished(tmp_path)

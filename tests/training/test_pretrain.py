@@ -8,8 +8,8 @@ import torch
 from made_up import params
 from transformers import AutoTokenizer, BertForMaskedLM
 
+from bitladder.modeling import checkpoint
 from pipeline.data import demo
-from pipeline.modeling import checkpoint
 from pipeline.params import Generator, Params
 from pipeline.training.pretrain import (
     MASKED_SHARE,

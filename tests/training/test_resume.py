@@ -14,7 +14,8 @@ import pytest
 from small_training import FACTS, Ended, KilledError, kill_before, open_for, train
 from writer_points import POINTS, end_at
 
-from pipeline import files, paths
+from bitladder import files
+from pipeline import paths
 from pipeline.training.resume import TENSORS, VALUES, OtherTrainingError, States, UnwrittenError
 
 

@@ -18,8 +18,8 @@ import pytest
 import short_demo
 from writer_points import POINTS
 
+from bitladder import files
 from flows import environment
-from pipeline import files
 
 ROOT = Path(__file__).parents[2]
 NUM_STEPS, EVERY = 400, 10

@@ -11,7 +11,8 @@ from made_up import params as made_up_params
 from short_demo import NUM_STEPS, SHORT, STAGES
 from small_training import KilledError
 
-from pipeline import files, paths
+from bitladder import files
+from pipeline import paths
 from pipeline.data.encode import Batch, Shuffled
 from pipeline.params import Params, load
 from pipeline.training.resume import OtherTrainingError

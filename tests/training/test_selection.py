@@ -7,7 +7,8 @@ import ladder_project
 import made_up
 import pytest
 
-from pipeline import files, paths, record
+from bitladder import files
+from pipeline import paths, record
 from pipeline.data.tables import read_split
 from pipeline.evaluation.selection import HELD_OUT, is_optimistic, said
 from pipeline.params import Params

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from bitladder.modeling import checkpoint
 from pipeline import paths, record
 from pipeline.initialization.assemble import of_quantizer
-from pipeline.modeling import checkpoint
 from pipeline.params import Params
 from pipeline.training.sign_flips import flips_csv, since
 from pipeline.training.state import Point

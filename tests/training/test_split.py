@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import files, paths
+from bitladder import files
+from pipeline import paths
 from pipeline.data.tables import read_split, write_split
 from pipeline.params import Params
 from pipeline.training import split

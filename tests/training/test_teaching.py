@@ -10,14 +10,16 @@ from test_resume_stages import killed_before
 from tiny_model import batch, classifier
 from torch import nn
 
-from pipeline import files, paths, record
+from bitladder import files
+from bitladder.modeling import checkpoint
+from bitladder.modeling import routines as kernels
+from bitladder.modeling.layers import QuantizedLinear
+from bitladder.modeling.width import HEADS_KEY
+from bitladder.quantizers.precision import Precision
+from pipeline import paths, record
 from pipeline.data.encode import Batch
 from pipeline.distillation.objective import WHOLE, Objective, total
-from pipeline.modeling import checkpoint, kernels
-from pipeline.modeling.layers import QuantizedLinear
-from pipeline.modeling.width import HEADS_KEY
 from pipeline.params import Params
-from pipeline.quantizers.choose import Precision
 from pipeline.rungs import Distillation, Phase
 from pipeline.training import fit_rung as module
 from pipeline.training import parents, teaching

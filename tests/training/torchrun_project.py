@@ -13,7 +13,7 @@ from typing import Literal
 
 import ladder_project
 
-from pipeline import files
+from bitladder import files
 from pipeline.params import Params, load
 from pipeline.training.fit_teacher import fit_teacher
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipeline import files
+from bitladder import files
 from pipeline.training import resume
 
 POINTS = ("before data", "mid data", "before manifest", "before rename", "after rename")

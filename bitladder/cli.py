@@ -1,0 +1,162 @@
+"""The `bitladder` command. Each command imports what it runs when it runs, so that `--help` answers at once.
+
+Here stand the commands that need a packed model and nothing else. Those that need a project (`plan`, `run`,
+`results`, ...) are in the project's own `flows/commands.py`, and are there when the command runs in its root.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or parameters, 3 a service that is needed does not answer, 4 an
+input is not what was written, 5 training diverged, 75 another process is at it, 130 interrupted. Results go
+to stdout, everything else to stderr. Failures are plain lines; `--debug` shows where they came from.
+"""
+
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+PROJECT = Path("flows", "commands.py")  # what makes a folder the root of a project
+OF_A_PROJECT = ("best", "compare", "down", "lineage", "plan", "results", "run", "submit", "sync", "up")
+
+app = typer.Typer(
+    name="bitladder",
+    help="Take a fine-tuned BERT down to one bit, rung by rung, and prove how each model came to be.",
+    epilog="In a project's root there are more commands: plan, run, results, ... What it means: README.md.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for another program.")]
+# Checked here: to transformers, a folder that does not exist is the name of a model on the Hub.
+Folder = Annotated[
+    Path,
+    typer.Argument(metavar="DIR", exists=True, file_okay=False, help="A packed model, such as packed/w1a8."),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            typer.echo(f"bitladder {version('bitladder')}")
+        except PackageNotFoundError:
+            typer.echo("bitladder, not installed (run from its folder)")
+        raise typer.Exit
+
+
+@app.callback()
+def bitladder(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    if debug:
+        os.environ["BITLADDER_DEBUG"] = "1"
+
+
+@app.command()
+def inspect(folder: Folder, as_json: Json = False) -> None:
+    """Show a packed model's bits and bytes, part by part."""
+    from bitladder.packed import inspect
+
+    raise typer.Exit(inspect.main(str(folder), as_json))
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Show which kernels run packed models on this computer, and why.
+
+    BITLADDER_ENGINE chooses: lookup, dot_products or torch. BITLADDER_THREADS says how many sequences are
+    computed at a time; without it OMP_NUM_THREADS, else one for each core (in transformers, torch's number).
+    """
+    from bitladder.runtime import doctor
+
+    raise typer.Exit(doctor.main(as_json))
+
+
+@app.command()
+def predict(
+    folder: Folder,
+    text: Annotated[str, typer.Argument(help="The sentence, or the question.")],
+    text_pair: Annotated[str | None, typer.Argument(help="The second sentence, for tasks on pairs.")] = None,
+    context: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What the question is answered from.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run a packed model on a sentence, a pair, or a question."""
+    from bitladder import predict
+
+    raise typer.Exit(predict.main(str(folder), text, context or text_pair, as_json))
+
+
+class OutsideError(ValueError):
+    """A command of a project was called elsewhere."""
+
+    exit_code = 2
+
+
+def main() -> None:
+    """Entry point: run a command, turn its failure into a line and an exit code."""
+    try:
+        _add_those_of_the_project(Path.cwd())
+        app(prog_name="bitladder")
+    except Exception as error:
+        if os.environ.get("BITLADDER_DEBUG") == "1":
+            import traceback
+
+            traceback.print_exc()
+        else:
+            print(_said(error), file=sys.stderr)
+        raise SystemExit(_exit_code(error)) from None
+
+
+def _add_those_of_the_project(folder: Path) -> None:
+    """Outside of a project its commands are known by name only, and say where they run."""
+    if (folder / PROJECT).is_file():
+        sys.path.insert(0, str(folder))
+        import_module("flows.commands").add_to(app)
+        return
+    for name in OF_A_PROJECT:
+        options: Any = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+        app.command(name, hidden=True, context_settings=options)(_outside)
+
+
+def _outside(context: typer.Context) -> None:
+    raise OutsideError(
+        f"{context.info_name} works in a project's root, the folder with params.yaml and flows/; "
+        "change to it, or clone the project first"
+    )
+
+
+def _exit_code(error: Exception) -> int:
+    from bitladder.files import IntegrityError
+
+    if _not_installed(error):
+        return 2
+    return 4 if isinstance(error, IntegrityError) else int(getattr(error, "exit_code", 1))
+
+
+def _said(error: Exception) -> str:
+    """Our own failures (ValueError, RuntimeError and their kin) speak for themselves."""
+    if package := _not_installed(error):
+        extra = "runtime" if package in ("numba", "llvmlite") else "train"
+        return f"bitladder: this needs {package}, which is not installed: pip install 'bitladder[{extra}]'"
+    kind = "" if isinstance(error, ValueError | RuntimeError) else f"{type(error).__name__}: "
+    return f"bitladder: {kind}{error}"
+
+
+def _not_installed(error: Exception) -> str | None:
+    """Whose package it is that an import did not find, unless it is our own."""
+    package = (error.name or "").split(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    return package if package not in ("", "bitladder", "flows", "pipeline") else None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""Folders that appear whole or not at all, and that can tell whether they still are what was written.
+
+A folder is filled under a temporary name beside its place, every file is synced, `manifest.json` (size and
+sha256 of each file) is written last, and one rename publishes it. No weight format notices a flipped bit, so
+readers call `verify` before they trust a folder.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+MANIFEST = "manifest.json"
+# The same file names in every model's folder, trained or packed.
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+
+
+class IntegrityError(RuntimeError):
+    """A published folder no longer holds what its manifest promises."""
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(value: Any) -> str:
+    """Hex digest of a value as JSON; the order of keys is no part of it."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def code(parts: Sequence[str], root: Path) -> dict[str, str]:
+    """sha256 of every .py file of these folders and files under `root`, by its path from there."""
+    found = (root / part for part in parts)
+    paths = [path for part in found for path in (sorted(part.rglob("*.py")) if part.is_dir() else [part])]
+    return {path.relative_to(root).as_posix(): sha256(path) for path in paths}
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Readable, key-sorted JSON. NaN and infinity are refused: they are not JSON."""
+    text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    write_text(path, text + "\n")
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file or nothing: a sibling temporary file, synced, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+@contextmanager
+def publish(target: Path) -> Iterator[Path]:
+    """Yield an empty folder to fill; publish it as `target` when the block ends without an error.
+
+    A folder already at `target` is replaced in one step and only then deleted.
+    """
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        _seal(temporary)
+        _swap(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def verify(folder: Path) -> dict[str, str]:
+    """Check every file of a published folder against its manifest; return the sha256 of each by name.
+
+    Raises:
+        IntegrityError: the manifest or a file is missing, extra or changed; the message names it.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise IntegrityError(f"{folder}: no {MANIFEST}; the folder was not written completely")
+    promised = _promised(path)
+    found = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()} - {MANIFEST}
+    if found != set(promised):
+        raise IntegrityError(
+            f"{folder}: missing {sorted(set(promised) - found)}, unexpected {sorted(found - set(promised))}"
+        )
+    for name, entry in promised.items():
+        actual = sha256(folder / name)
+        if actual != entry:
+            raise IntegrityError(f"{folder / name}: sha256 {actual}, manifest says {entry}")
+    return promised
+
+
+def _promised(manifest: Path) -> dict[str, str]:
+    """The sha256 of each file by name. A manifest of another shape is damaged too."""
+    try:
+        return {str(name): str(entry["sha256"]) for name, entry in read_json(manifest)["files"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise IntegrityError(f"{manifest}: damaged, it lists no files with their sha256 ({error})") from error
+
+
+def _seal(folder: Path) -> None:
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != MANIFEST)
+    for file in files:
+        _sync(file)
+    entries = {
+        file.relative_to(folder).as_posix(): {"bytes": file.stat().st_size, "sha256": sha256(file)}
+        for file in files
+    }
+    write_json(folder / MANIFEST, {"files": entries})
+    _sync(folder)
+
+
+def _swap(temporary: Path, target: Path) -> None:
+    old = target.with_name(f".{target.name}.{os.getpid()}.old")
+    if target.exists():
+        target.rename(old)
+    temporary.rename(target)
+    _sync(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

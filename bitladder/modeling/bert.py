@@ -1,0 +1,112 @@
+"""Build BERTs from transformers' own classes, in full precision or quantized.
+
+Quantized: encoder and pooler linears; word, position and segment tables; with activations, the input of each
+of those linears and of both attention products. In full precision always: LayerNorm, biases, the head.
+
+config.json names the class in `architectures`, as transformers writes it: a classifier (or a regression) has
+a pooler and the head `classifier`, a question-answering model has no pooler and the head `qa_outputs`.
+"""
+
+from typing import Any, cast
+
+import torch
+from torch import nn
+from transformers.models.bert.configuration_bert import BertConfig
+from transformers.models.bert.modeling_bert import (
+    BertForQuestionAnswering,
+    BertForSequenceClassification,
+    BertSelfAttention,
+)
+
+from bitladder.modeling import attention
+from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
+from bitladder.modeling.split import SplitEmbedding, SplitLinear
+from bitladder.modeling.width import narrow, width_of
+from bitladder.quantizers.activation import activation_quantizer
+from bitladder.quantizers.choose import weight_quantizer
+from bitladder.quantizers.precision import FULL, Precision
+
+TABLES = ("word_embeddings", "position_embeddings", "token_type_embeddings")
+PRECISION_KEY = "bitladder_precision"
+# How a question-answering model reads and answers: params.Answering, max_length and its threshold.
+ANSWERING_KEY = "bitladder_answering"
+BODY = "bert."  # what the tensors of everything but the head begin with
+CLASSIFIER, ANSWERER = "BertForSequenceClassification", "BertForQuestionAnswering"
+
+Bert = BertForSequenceClassification | BertForQuestionAnswering
+
+
+def build_bert(config: BertConfig, precision: Precision | None = None) -> Bert:
+    """A float32 BERT with weights as BERT draws them, quantized to `precision` when given.
+
+    Its head is the one that the config names: of question answering, else of a classifier.
+    """
+    kind: Any = (
+        BertForQuestionAnswering if config.architectures == [ANSWERER] else BertForSequenceClassification
+    )
+    # A checkpoint stored in half precision says so in its config; trained in it, small updates would be lost.
+    model: Bert = kind._from_config(config, attn_implementation=attention.NAME, dtype=torch.float32)
+    if width_of(config) != 1:
+        narrow(cast("Any", model))
+    if precision is not None:
+        quantize(model, precision)
+    return model
+
+
+def quantize(model: Bert, precision: Precision) -> None:
+    """Convert the layers of a full-precision BERT in place and note the precision in its config.
+
+    At 32 bits throughout there is nothing to note: the same model, in layers that compute as `kernels` say.
+
+    Raises:
+        ValueError: the activation quantizer cannot serve what the model's `hidden_act` puts out.
+    """
+    for name, layer in list(model.bert.named_modules()):
+        if isinstance(layer, nn.Linear):
+            _convert_linear(model.bert, name, layer, precision)
+        elif precision.embeddings != FULL and name.split(".")[-1] in TABLES:
+            assert isinstance(layer, nn.Embedding)
+            _convert_table(model.bert, name, layer, precision)
+        elif isinstance(layer, BertSelfAttention):
+            attention.QuantizedSelfAttention.convert(
+                layer,
+                bits=precision.activations,
+                name=precision.activation_quantizer,
+                bi=precision.attention == "bi",
+            )
+    if not precision.is_full:
+        setattr(model.config, PRECISION_KEY, precision.as_dict())
+
+
+def precision_of(config: BertConfig) -> Precision:
+    """The precision a checkpoint's config names; full precision when it names none."""
+    noted: dict[str, Any] = getattr(config, PRECISION_KEY, {})
+    return Precision(**noted)
+
+
+def _convert_table(bert: nn.Module, name: str, layer: nn.Embedding, precision: Precision) -> None:
+    if precision.split:
+        bert.set_submodule(name, SplitEmbedding(layer, precision=precision))
+        return
+    shape = (layer.num_embeddings, layer.embedding_dim)
+    QuantizedEmbedding.convert(layer, quantizer=weight_quantizer(precision, shape, is_table=True))
+
+
+def _convert_linear(bert: nn.Module, name: str, layer: nn.Linear, precision: Precision) -> None:
+    activation = None
+    if precision.activations != FULL:
+        # GELU puts out hardly a negative value, ReLU none; the other linears read centred values.
+        is_second = name.endswith("output.dense") and "attention" not in name
+        from_zero = is_second and cast("Any", bert).config.hidden_act == "relu"
+        activation = activation_quantizer(
+            precision.activations,
+            signed=not is_second,
+            shift_shape=None if from_zero else (layer.in_features,),
+            name=precision.activation_quantizer,
+        )
+    if precision.split:
+        split = SplitLinear(layer, precision=precision, activation=activation)
+        bert.set_submodule(name, split)
+        return
+    quantizer = weight_quantizer(precision, (layer.out_features, layer.in_features))
+    QuantizedLinear.convert(layer, quantizer=quantizer, activation=activation)

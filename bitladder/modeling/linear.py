@@ -1,0 +1,152 @@
+"""Linear layers on whole numbers: one autograd function each for the product and all that surrounds it.
+
+    y = (codes @ weight_codes.T) * step * scale + bias          codes, weight_codes: int8
+
+(where groups of inputs have scales of their own, a sum of such products). codes * step (+ offset) is what
+the activation's quantizer makes of x, and weight_codes * scale the quantized weight. The product is exact,
+so this is *the* arithmetic of a rung: training, evaluation and the packed model call the same `multiply`.
+For the backward pass int8 codes are kept, not floats.
+
+The gradient of the quantized weight goes to what `WeightQuantizer.receiver` gives, that of x and of the
+activation quantizer's parameters is what `ActivationQuantizer.gradients` says. The plain layer's autograd
+gives the same.
+
+Shapes: M tokens, I input features, O output features; x is [..., I].
+"""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from bitladder.modeling.routines import Kernels, input_gradient, integer_product, product, weight_gradient
+from bitladder.quantizers.activation import ActivationQuantizer, Codes
+from bitladder.quantizers.quantizer import Quantized
+
+
+def multiply(
+    codes: Codes, weight: Quantized, bias_O: Tensor | None, *, largest: int, kernels: Kernels
+) -> Tensor:
+    """The layer's output [..., O], float32. largest: the largest magnitude of an activation's code."""
+    integers_MI = codes.integers.flatten(0, -2)
+    if weight.num_groups > 1:
+        y_MO = _by_group(integers_MI, weight, largest=largest, kernels=kernels)
+    else:
+        bound = largest * weight.largest
+        y_MO = integer_product(integers_MI, weight.codes_OI, largest=bound, kernels=kernels)
+    sums_O = None if codes.offset is None else weight.sums_O1.squeeze(1)
+    return scaled(y_MO, codes, weight.scale_OG, sums_O, bias_O)
+
+
+def scaled(
+    y_MO: Tensor, codes: Codes, scale_OG: Tensor, sums_O: Tensor | None, bias_O: Tensor | None
+) -> Tensor:
+    """The layer's output [..., O] from the sums of products, which it overwrites.
+
+    Args:
+        y_MO: exact sums; where there are groups, the sums over them of exact sums times scales.
+        sums_O: of each row's weights; needed where the activations have an offset.
+    """
+    scale_O = scale_OG.squeeze(1) if scale_OG.shape[1] == 1 else None
+    if codes.step.dim():
+        y_MO.mul_(codes.step.flatten().unsqueeze(1))
+        y_MO = y_MO if scale_O is None else y_MO.mul_(scale_O)
+    else:
+        y_MO.mul_(codes.step if scale_O is None else codes.step * scale_O)
+    if codes.offset is not None:
+        assert sums_O is not None
+        y_MO.add_(sums_O * codes.offset)
+    if bias_O is not None:
+        y_MO.add_(bias_O)
+    return y_MO.view(*codes.integers.shape[:-1], -1)
+
+
+def _by_group(integers_MI: Tensor, weight: Quantized, *, largest: int, kernels: Kernels) -> Tensor:
+    """The sum over groups of inputs, in their order, of their exact product times their scale [M, O]."""
+    size, bound = weight.codes_OI.shape[1] // weight.num_groups, largest * weight.largest
+    y_MO = integers_MI.new_zeros((len(integers_MI), len(weight.codes_OI)), dtype=torch.float32)
+    for group in range(weight.num_groups):
+        inputs = slice(group * size, (group + 1) * size)
+        factors = integers_MI[:, inputs].contiguous(), weight.codes_OI[:, inputs].contiguous()
+        y_MO += integer_product(*factors, largest=bound, kernels=kernels).mul_(weight.scale_OG[:, group])
+    return y_MO
+
+
+def coded_linear(
+    x: Tensor,
+    weight: Quantized,
+    bias_O: Tensor | None,
+    *,
+    quantizer: ActivationQuantizer,
+    kernels: Kernels,
+    latent_OI: Tensor,
+) -> Tensor:
+    """`multiply` of x as `quantizer`, which was shown it, rounds it; `latent_OI` gets the gradient."""
+    found = _CodedLinear.apply(  # type: ignore[no-untyped-call]
+        x, weight, quantizer, kernels, latent_OI, bias_O, *quantizer.learned()
+    )
+    return cast("Tensor", found)
+
+
+def float_linear(
+    x: Tensor, values_OI: Tensor, bias_O: Tensor | None, *, kernels: Kernels, latent_OI: Tensor
+) -> Tensor:
+    """`x @ values_OI.T + bias`; the gradient of the weight goes to `latent_OI`."""
+    found = _FloatLinear.apply(x, values_OI, kernels, latent_OI, bias_O)  # type: ignore[no-untyped-call]
+    return cast("Tensor", found)
+
+
+class _CodedLinear(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Quantized,
+        quantizer: ActivationQuantizer,
+        kernels: Kernels,
+        latent_OI: Tensor,
+        bias_O: Tensor | None,
+        *learned: Tensor,
+    ) -> Tensor:
+        codes = quantizer.encode(x)
+        ctx.quantizer, ctx.kernels, ctx.largest = quantizer, kernels, weight.largest
+        seen = x if quantizer.gradient_needs_x else None
+        ctx.save_for_backward(
+            codes.integers, codes.step, codes.offset, weight.codes_OI, weight.scale_OG, seen
+        )
+        return multiply(codes, weight, bias_O, largest=quantizer.largest, kernels=kernels)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        integers, step, offset, codes_OI, scale_OG, x = ctx.saved_tensors
+        codes, weight = Codes(integers, step, offset), Quantized(codes_OI, scale_OG, ctx.largest)
+        gradient_MO = gradients[0].reshape(-1, gradients[0].shape[-1])
+        bias_O = gradient_MO.sum(dim=0) if ctx.needs_input_grad[5] else None
+        gradient_MO = gradient_MO.to(ctx.kernels.gradients)  # once, for two products
+        latent_OI = weight_gradient(gradient_MO, codes.values().flatten(0, -2), ctx.kernels)
+        values = input_gradient(gradient_MO, weight.values_OI, ctx.kernels).view_as(integers)
+        of_x, *of_learned = ctx.quantizer.gradients(x, codes, values)
+        return of_x, None, None, None, latent_OI, bias_O, *of_learned
+
+
+class _FloatLinear(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, values_OI: Tensor, kernels: Kernels, latent_OI: Tensor, bias_O: Tensor | None
+    ) -> Tensor:
+        ctx.kernels = kernels
+        ctx.save_for_backward(x, values_OI)
+        return product(x.flatten(0, -2), values_OI, bias_O, kernels).view(*x.shape[:-1], -1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        x, values_OI = ctx.saved_tensors
+        gradient_MO = gradients[0].reshape(-1, gradients[0].shape[-1])
+        bias_O = gradient_MO.sum(dim=0) if ctx.needs_input_grad[4] else None
+        gradient_MO = gradient_MO.to(ctx.kernels.gradients)  # once, for two products
+        latent_OI = weight_gradient(gradient_MO, x.flatten(0, -2), ctx.kernels)
+        of_x = input_gradient(gradient_MO, values_OI, ctx.kernels).view_as(x)
+        return of_x, None, None, latent_OI, bias_O

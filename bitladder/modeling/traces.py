@@ -1,0 +1,73 @@
+"""One forward pass that returns everything distillation compares.
+
+Shapes: B sequences, S tokens, E hidden size, H heads, D features of a head, L labels.
+"""
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from bitladder.modeling.bert import Bert
+from bitladder.modeling.heads import Heads, collected
+from bitladder.modeling.outputs import logits_of
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Attributes:
+    logits_BL: the head's outputs (L is 1 for regression; [B, 2, S] for question answering).
+    hidden_states: the embeddings' output, then each layer's, all [B, S, E].
+    scores: each layer's attention scores [B, H, S, S], before mask and softmax.
+    heads: each layer's query, key and value, all [B, H, S, D], before they are rounded; empty unless asked
+        for.
+    """
+
+    logits_BL: Tensor
+    hidden_states: tuple[Tensor, ...]
+    scores: tuple[Tensor, ...]
+    heads: tuple[Heads, ...] = ()
+
+
+def trace(model: Bert, batch: dict[str, Tensor], *, heads: bool = False) -> Trace:
+    """Run `model` on input_ids, token_type_ids and attention_mask, all [B, S]."""
+    if heads:
+        with collected() as layers:
+            return replace(trace(model, batch), heads=tuple(layers))
+    output = model(
+        input_ids=batch["input_ids"],
+        token_type_ids=batch["token_type_ids"],
+        attention_mask=batch["attention_mask"],
+        output_hidden_states=True,
+        output_attentions=True,
+    )
+    assert output.hidden_states is not None
+    assert output.attentions is not None
+    return Trace(logits_of(output, batch["attention_mask"]), output.hidden_states, output.attentions)
+
+
+def of_heads(traced: Trace, wanted: list[list[int]] | None, own: list[list[int]] | None = None) -> Trace:
+    """The same with the scores, queries, keys and values of some heads of each layer.
+
+    Args:
+        wanted: their numbers in the whole BERT, by layer; None: all of them.
+        own: of the whole BERT's heads, which the traced model has; None: all of them.
+
+    Raises:
+        ValueError: the traced model lacks one.
+    """
+    if wanted is None or wanted == own:
+        return traced
+    places = wanted if own is None else [_places(*layer) for layer in zip(wanted, own, strict=True)]
+    scores = (scores[:, at] for scores, at in zip(traced.scores, places, strict=True))
+    if not traced.heads:
+        return replace(traced, scores=tuple(scores))
+    layers = zip(traced.heads, places, strict=True)
+    heads = tuple((query[:, at], key[:, at], value[:, at]) for (query, key, value), at in layers)
+    return replace(traced, scores=tuple(scores), heads=heads)
+
+
+def _places(wanted: list[int], own: list[int]) -> list[int]:
+    lacking = sorted(set(wanted) - set(own))
+    if lacking:
+        raise ValueError(f"a teacher with the heads {own} cannot show a student its heads {lacking}")
+    return [own.index(head) for head in wanted]

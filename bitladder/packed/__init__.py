@@ -1,0 +1,1 @@
+"""The packed file: format, codes, reading, writing, sizes."""

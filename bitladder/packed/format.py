@@ -1,0 +1,203 @@
+"""What a packed folder holds, and how one is told from anything else. docs/file-format.md is the
+specification.
+
+config.json is read by an allow-list: a key that is not known is refused, so nothing can be switched on by a
+file (`auto_map`, attention internals), and every size has an upper bound before a model is built from it.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bitladder import files
+from bitladder.modeling.share import num_kept
+from bitladder.packed import codes as stored_codes
+from bitladder.packed.codes import FIVE_TRITS
+from bitladder.packed.tensors import Entry, FormatError, parse_json
+from bitladder.quantizers.precision import FULL, Precision
+
+MODEL_TYPE = "bitladder-bert"
+FORMAT = 1
+WEIGHTS = files.WEIGHTS
+CONFIG = files.CONFIG
+CLASSIFIER, ANSWERER = "PackedBertForSequenceClassification", "PackedBertForQuestionAnswering"
+# Registered nowhere, so that only our model class, which replaces it, can be built from such a config.json.
+ATTENTION = "bitladder-packed"
+CODES, SCALE = ".codes", ".scale"
+METADATA = {"format": "pt", "bitladder_format": str(FORMAT)}
+_MAX_CONFIG = 4_000_000  # bytes; 100 000 label names fit
+
+
+def _size(largest: int) -> Any:
+    return Field(gt=0, le=largest)
+
+
+class _Fields(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class AnsweringFields(_Fields):
+    """How a question-answering model reads and answers, in tokens; a threshold where it may not answer."""
+
+    max_length: Annotated[int, _size(2**20)]
+    doc_stride: Annotated[int, _size(2**20)]
+    max_question_length: Annotated[int, _size(2**20)]
+    max_answer_length: Annotated[int, _size(2**20)]
+    unanswerable: bool
+    no_answer_threshold: float | None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "AnsweringFields":
+        if self.unanswerable != (self.no_answer_threshold is not None):
+            raise ValueError(
+                "no_answer_threshold is there where questions may be unanswerable, and only there"
+            )
+        if self.max_question_length + 3 + self.doc_stride >= self.max_length:
+            raise ValueError(f"max_length {self.max_length} holds no window")
+        return self
+
+
+class ConfigFields(_Fields):
+    """Every key that config.json of a packed folder may have; all are needed but the last five."""
+
+    model_type: Literal["bitladder-bert"]
+    bitladder_format: Literal[1]
+    bitladder_precision: Precision
+    architectures: Annotated[
+        list[Literal["PackedBertForSequenceClassification", "PackedBertForQuestionAnswering"]],
+        Field(min_length=1, max_length=1),
+    ]
+    attn_implementation: Literal["bitladder-packed"]
+    dtype: Literal["float32"]
+    vocab_size: Annotated[int, _size(2**24)]
+    hidden_size: Annotated[int, _size(2**16)]
+    num_hidden_layers: Annotated[int, _size(512)]
+    num_attention_heads: Annotated[int, _size(2**12)]
+    intermediate_size: Annotated[int, _size(2**18)]
+    max_position_embeddings: Annotated[int, _size(2**20)]
+    type_vocab_size: Annotated[int, _size(2**12)]
+    hidden_act: Literal["gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu"]
+    layer_norm_eps: Annotated[float, Field(gt=0, le=1)]
+    id2label: Annotated[dict[str, str], Field(min_length=1, max_length=100_000)]
+    label2id: dict[str, int]
+    bitladder_width: Annotated[float, Field(gt=0, lt=1)] | None = None
+    bitladder_trits_per_byte: Literal[5] | None = None
+    pad_token_id: Annotated[int, Field(ge=0)] | None = None
+    problem_type: Literal["regression", "single_label_classification"] | None = None
+    bitladder_answering: AnsweringFields | None = None
+
+    @model_validator(mode="after")
+    def _is_packed(self) -> "ConfigFields":
+        precision = self.bitladder_precision
+        if precision.weights == FULL or precision.weight_quantizer is not None:
+            raise ValueError(
+                "bitladder_precision: packed weights are codes of 1, 2, 4 or 8 bits, and name no quantizer"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "ConfigFields":
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is no multiple of {self.num_attention_heads} heads"
+            )
+        width = self.bitladder_width or 1
+        heads = num_kept(self.num_attention_heads, width, "heads")
+        inner = num_kept(self.intermediate_size, width, "neurons")
+        group_size = self.bitladder_precision.group_size or 1
+        for inputs in (self.hidden_size, heads * (self.hidden_size // self.num_attention_heads), inner):
+            if inputs % group_size:
+                raise ValueError(f"group_size {group_size} does not divide {inputs} inputs")
+        precision = self.bitladder_precision
+        if precision.activation_quantizer == "sign" and self.hidden_act == "relu":
+            raise ValueError("activation_quantizer sign needs values below zero, and relu gives none")
+        if self.bitladder_trits_per_byte and 2 not in (precision.weights, precision.embeddings):
+            raise ValueError("bitladder_trits_per_byte is there, and nothing has 2 bits")
+        if set(self.id2label) != {str(number) for number in range(len(self.id2label))}:
+            raise ValueError("id2label does not number its names from 0 on")
+        self._check_answering()
+        return self
+
+    def _check_answering(self) -> None:
+        answering = self.bitladder_answering
+        if (self.architectures == [ANSWERER]) != (answering is not None):
+            raise ValueError(f"bitladder_answering belongs to {ANSWERER}, and that needs it")
+        if answering is None:
+            return
+        if self.id2label != {"0": "start", "1": "end"}:
+            raise ValueError("id2label of a question-answering model is 0 start, 1 end")
+        if answering.max_length > self.max_position_embeddings:
+            raise ValueError(f"max_length {answering.max_length} is more than the model has positions")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The checked config.json of a packed folder. Raises FormatError naming each key that is wrong."""
+    path = folder / CONFIG
+    if not path.is_file() or path.stat().st_size > _MAX_CONFIG:
+        raise FormatError(f"{path}: no such file, or more than {_MAX_CONFIG} bytes")
+    values = parse_json(path.read_bytes(), str(path))
+    check_config(values, source=str(path))
+    return dict(values)
+
+
+def check_config(values: Any, *, source: str) -> None:
+    """Raises FormatError naming each key that is missing, unknown or wrong."""
+    try:
+        ConfigFields.model_validate(values)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']}" for e in error.errors()]
+        raise FormatError(f"{source}: {'; '.join(problems)}") from None
+
+
+def stored(name: str, entry: Entry) -> Entry:
+    """How a tensor is written: codes, the head and tables of 32 bits as they are, all others in half."""
+    is_matrix = len(entry.shape) == 2 and name.endswith(".weight")
+    if entry.dtype == "U8" or is_matrix or not name.startswith("bert."):
+        return entry
+    return Entry("F16", entry.shape)
+
+
+def check_entries(found: Mapping[str, Entry], wanted: Mapping[str, Entry], *, source: str) -> None:
+    """Raises FormatError naming tensors that are missing, left over, or of another shape or dtype."""
+    missing, extra = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
+    differing = [
+        f"{name} {found[name].dtype}{list(found[name].shape)} instead of {entry.dtype}{list(entry.shape)}"
+        for name, entry in sorted(wanted.items())
+        if name in found and found[name] != entry
+    ]
+    if missing or extra or differing:
+        raise FormatError(
+            f"{source}: missing {missing}, unexpected {extra}, wrong shape or dtype {differing}"
+        )
+
+
+def check_metadata(metadata: Mapping[str, str], *, source: str) -> None:
+    """Raises FormatError when the file is of another format version, or of none."""
+    version = metadata.get("bitladder_format")
+    if version != str(FORMAT):
+        raise FormatError(f"{source}: bitladder_format is {version!r}; this version reads {str(FORMAT)!r}")
+
+
+def stored_bits(bits: int, trits_per_byte: int | None) -> float:
+    """What a code of so many bits takes in the file: ternary ones less where a byte holds five."""
+    return FIVE_TRITS if bits == 2 and trits_per_byte == 5 else bits
+
+
+def check_codes(name: str, codes_OB: NDArray[np.uint8], bits: float, num_codes: int) -> None:
+    """Raises FormatError when packing cannot have written these bytes."""
+    try:
+        stored_codes.check(codes_OB, bits, num_codes)
+    except ValueError as error:
+        raise FormatError(f"{name}{CODES}: {error}") from None
+
+
+def check_floats(name: str, values: NDArray[np.floating[Any]]) -> None:
+    """Raises FormatError when a value is not finite, or a scale is negative."""
+    if not bool(np.isfinite(values).all()):
+        raise FormatError(f"{name}: holds NaN or infinity")
+    if name.endswith(SCALE) and bool((values < 0).any()):
+        raise FormatError(f"{name}: holds a negative scale")

@@ -1,0 +1,76 @@
+"""`bitladder inspect DIR`: bits, bytes and ratio of each part of a written model."""
+
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bitladder.packed import size, tensors
+from bitladder.packed.size import MIB, Part, Size, Sizes
+
+
+def main(folder: str, as_json: bool) -> int:
+    """Print what `size.account` counts. Raises as that does."""
+    sizes = size.account(Path(folder))
+    if as_json:
+        sys.stdout.write(json.dumps(sizes.as_dict(), indent=2, sort_keys=True) + "\n")
+        return 0
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(parts_table(sizes))
+    for line in summary(sizes):
+        console.print(line, markup=False)
+    if holds_latent_weights(Path(folder)):
+        console.print(
+            "These are latent weights in full precision; the packed model is in packed/.", markup=False
+        )
+    return 0
+
+
+def parts_table(sizes: Sizes) -> Table:
+    """A row per part; the last one is the file."""
+    table = Table("part", box=None, pad_edge=False)
+    for heading in ("parameters", "bits", "bytes", "MiB", "fp32 MiB", "ratio"):
+        table.add_column(heading, justify="right")
+    for part in sizes.parts:
+        table.add_row(*_cells(part))
+    total = sum(part.parameters for part in sizes.parts)
+    whole = Part("model.safetensors", total, None, sizes.file_bytes)
+    table.add_section()
+    table.add_row(*_cells(whole))
+    return table
+
+
+def summary(sizes: Sizes) -> list[str]:
+    """The three ways of counting, one line each."""
+    return [
+        _line("on disk", sizes.on_disk, "the whole model.safetensors against all its parameters in 32 bits"),
+        _line(
+            "as papers count, all tables", sizes.all_tables, "norms and biases 32 bits, no scales, no head"
+        ),
+        _line("as papers count, position and segment left out", sizes.without_position_and_segment, "same"),
+    ]
+
+
+def holds_latent_weights(folder: Path) -> bool:
+    """Whether this is a rung as it was trained: quantized at each forward, stored in full precision."""
+    config = tensors.parse_json((folder / size.CONFIG).read_bytes(), str(folder / size.CONFIG))
+    return config.get("model_type") == "bert" and "bitladder_precision" in config
+
+
+def _cells(part: Part) -> list[str]:
+    ratio = f"{part.full_bytes / part.stored_bytes:.2f}" if part.parameters and part.stored_bytes else "-"
+    return [
+        part.part,
+        f"{part.parameters:,}" if part.parameters else "-",
+        f"{part.bits:g}" if part.bits is not None else "-",
+        f"{part.stored_bytes:,}",
+        f"{part.stored_bytes / MIB:.3f}",
+        f"{part.full_bytes / MIB:.3f}" if part.parameters else "-",
+        ratio,
+    ]
+
+
+def _line(name: str, counted: Size, meaning: str) -> str:
+    return f"{name}: {counted.mib:.3f} MiB, {counted.ratio:.2f} times smaller ({meaning})"

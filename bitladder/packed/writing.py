@@ -1,0 +1,133 @@
+"""From a trained rung to a packed folder.
+
+Nothing is rounded here: codes and scales are computed by the quantizers the rung was trained with, and side
+parameters (LayerNorms, biases, steps, shifts) were rounded to half precision when training ended. A value
+for which that is not so would make the packed model another model, and is refused by name.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from bitladder import files
+from bitladder.modeling import checkpoint
+from bitladder.modeling.bert import ANSWERING_KEY, Bert, precision_of
+from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
+from bitladder.modeling.width import width_of
+from bitladder.packed import format, tensors
+from bitladder.packed.bits import pack as pack_codes
+from bitladder.packed.tensors import Entry
+from bitladder.quantizers.precision import FULL
+
+TRITS_PER_BYTE = 5
+_KEPT = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "hidden_act",
+    "layer_norm_eps",
+    "pad_token_id",
+)
+
+
+def pack(model_folder: Path, target_folder: Path) -> None:
+    """Write config.json, model.safetensors and the tokenizer of a trained rung into an existing folder.
+
+    Raises:
+        ValueError: the model is not quantized, its parameters were not rounded, or a value is not finite.
+    """
+    model = checkpoint.load_bert(model_folder)
+    config = packed_config(model)
+    format.check_config(config, source=f"{model_folder / checkpoint.CONFIG}, packed")
+    tensors.write(target_folder / format.WEIGHTS, packed_tensors(model), format.METADATA)
+    files.write_json(target_folder / format.CONFIG, config)
+    checkpoint.copy_tokenizer(model_folder, target_folder)
+
+
+def packed_config(model: Bert) -> dict[str, object]:
+    """config.json of the packed folder. Raises ValueError when the model is not quantized."""
+    config, precision = model.config, precision_of(model.config)
+    if precision.weights == FULL:
+        raise ValueError("the model has full-precision weights; only a rung of the ladder can be packed")
+    answering = getattr(config, ANSWERING_KEY, None)
+    id2label = {str(number): str(name) for number, name in (config.id2label or {}).items()}
+    has_trits = 2 in (precision.weights, precision.embeddings)
+    values = {
+        **{key: getattr(config, key) for key in _KEPT},
+        "model_type": format.MODEL_TYPE,
+        "architectures": [format.CLASSIFIER if answering is None else format.ANSWERER],
+        "attn_implementation": format.ATTENTION,
+        "dtype": "float32",
+        "bitladder_format": format.FORMAT,
+        # Codes and scales say all of the weights; which quantizer found them is in the record.
+        "bitladder_precision": replace(precision, weight_quantizer=None).as_dict(),
+        "bitladder_width": None if width_of(config) == 1 else width_of(config),
+        "bitladder_trits_per_byte": TRITS_PER_BYTE if has_trits else None,
+        "id2label": id2label,
+        "label2id": {name: int(number) for number, name in id2label.items()},
+        "problem_type": config.problem_type,
+        ANSWERING_KEY: answering,
+    }
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def packed_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Every tensor of the packed file, by name, in the dtype it is stored in."""
+    packed: dict[str, Tensor] = {}
+    state = model.state_dict()
+    for name, layer in model.named_modules():
+        if isinstance(layer, QuantizedLinear | QuantizedEmbedding):
+            latent = {key: state.pop(key) for key in list(state) if key.startswith(_latent(name))}
+            packed |= _packed_matrix(name, latent, layer)
+    for name, tensor in state.items():
+        packed[name] = _side_parameter(name, tensor)
+    return packed
+
+
+def _latent(name: str) -> tuple[str, str]:
+    """What the tensors begin with of which a layer's codes and scales are made."""
+    return f"{name}.weight", f"{name}.quantizer."
+
+
+def _packed_matrix(
+    name: str, latent: dict[str, Tensor], layer: QuantizedLinear | QuantizedEmbedding
+) -> dict[str, Tensor]:
+    for key, tensor in latent.items():
+        _check_finite(key, tensor)
+    assert layer.quantizer is not None
+    layout, quantized = layer.quantizer.layout, layer.quantizer.quantize(layer.weight)
+    scale = quantized.scale_OG.reshape(layout.scale_shape)
+    return {
+        f"{name}{format.CODES}": pack_codes(
+            quantized.codes_OI, format.stored_bits(layout.bits, TRITS_PER_BYTE)
+        ),
+        f"{name}{format.SCALE}": _exactly_half(f"{name}{format.SCALE}", scale),
+    }
+
+
+def _check_finite(name: str, tensor: Tensor) -> None:
+    if not bool(torch.isfinite(tensor).all()):
+        unset = "; the step was never set" if name.endswith("log_step") else ""
+        raise ValueError(f"{name}: holds NaN or infinity{unset}")
+
+
+def _side_parameter(name: str, tensor: Tensor) -> Tensor:
+    _check_finite(name, tensor)
+    own = Entry("F32", tuple(tensor.shape))
+    return _exactly_half(name, tensor) if format.stored(name, own) != own else tensor.float()
+
+
+def _exactly_half(name: str, values: Tensor) -> Tensor:
+    half = values.to(torch.float16)
+    if not torch.equal(half.to(values.dtype), values):
+        worst = values[half.to(values.dtype) != values][0].item()
+        raise ValueError(
+            f"{name}: {worst!r} is not exactly a half-precision number; round_side_parameters was not called"
+        )
+    return half

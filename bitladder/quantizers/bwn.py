@@ -1,0 +1,20 @@
+"""Two-level weights with one scale (BWN, Rastegari et al., arXiv:1603.05279, eq. 6).
+
+The closest `scale * {-1, +1}` to a row in squared error is sign(w) * mean|w|.
+"""
+
+from torch import Tensor
+
+from bitladder.quantizers.quantizer import half_precision
+from bitladder.quantizers.weight import Layout, WeightQuantizer, signs
+
+
+class Binary(WeightQuantizer):
+    """Zero counts as positive."""
+
+    def round(self, rows_RN: Tensor, which_R: Tensor | None) -> tuple[Tensor, Tensor]:
+        return signs(rows_RN), half_precision(rows_RN.abs().mean(dim=1, keepdim=True))
+
+
+def build(layout: Layout) -> Binary:
+    return Binary(layout)

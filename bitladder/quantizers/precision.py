@@ -1,0 +1,83 @@
+"""What a low-bit BERT's precision is, in one place: no torch, so that a plan and a file are checked by it.
+
+A rung of params.yaml, a trained model's config.json and record.json, and a packed folder's config.json all
+hold this description, written by `as_dict` and read back by `Precision(**values)`.
+"""
+
+from dataclasses import asdict
+from typing import Any, Literal
+
+from pydantic import ConfigDict, PositiveInt, model_validator
+from pydantic.dataclasses import dataclass
+
+from bitladder.quantizers.names import ACTIVATIONS, WEIGHTS, serving, serving_or_usual, usual
+
+FULL = 32  # bits of what is left in full precision
+Bits = Literal[1, 2, 4, 8, 32]
+Granularity = Literal["row", "matrix", "group"]
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
+class Precision:
+    """Bits of one model, and how its numbers are quantized; 32 bits: left in full precision.
+
+    Attributes:
+        weights: of the matrices of encoder and pooler.
+        embeddings: of the word, position and segment tables.
+        activations: of what those matrices, and both products of attention, read.
+        granularity: what shares a scale: a row, a matrix, or `group_size` neighbours within a row.
+        split: every matrix and table is a sum of two binary ones: two codes of 1 bit per weight.
+        weight_quantizer, activation_quantizer: by name; None for the usual one of that width.
+        attention: softmax, or bi for BiBERT's Bi-Attention.
+    """
+
+    weights: Bits = FULL
+    embeddings: Bits = FULL
+    activations: Bits = FULL
+    granularity: Granularity = "row"
+    group_size: PositiveInt | None = None
+    split: bool = False
+    weight_quantizer: str | None = None
+    activation_quantizer: str | None = None
+    attention: Literal["softmax", "bi"] = "softmax"
+
+    @model_validator(mode="after")
+    def _scales_fit(self) -> "Precision":
+        if (self.granularity == "group") != (self.group_size is not None):
+            raise ValueError("group_size is there where granularity is group, and only there")
+        if self.split and not self.weights == self.embeddings == 1:
+            raise ValueError("split is a sum of two of 1 bit, and weights or embeddings have others")
+        return self
+
+    @model_validator(mode="after")
+    def _activations_fit(self) -> "Precision":
+        name = self.activation_quantizer
+        if name is not None and name not in serving(ACTIVATIONS, self.activations):
+            raise ValueError(f"no activation quantizer {name!r} serves activations {self.activations}")
+        if self.attention == "bi" and self.activations != 1:
+            raise ValueError(f"bi attends by signs, and activations have {self.activations} bits")
+        if name == "sign" and self.attention != "bi":
+            raise ValueError("activation_quantizer sign needs attention bi: no probability has a sign")
+        return self
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing is quantized."""
+        return self.weights == self.embeddings == self.activations == FULL
+
+    def as_dict(self) -> dict[str, Any]:
+        """What is written of it: the bits and the granularity, of the others what is not as usual."""
+        always = ("weights", "embeddings", "activations", "granularity")
+        usual = asdict(Precision())
+        return {n: value for n, value in asdict(self).items() if n in always or value != usual[n]}
+
+    def quantizer_of_weights(self, *, is_table: bool = False) -> str:
+        """The name of what its matrices (or tables) have: the named one where it serves their bits."""
+        bits = self.embeddings if is_table else self.weights
+        return "none" if bits == FULL else serving_or_usual(WEIGHTS, self.weight_quantizer, bits)
+
+    def quantizer_of_activations(self) -> str:
+        """The name of the one that its activations have."""
+        if self.activations == FULL:
+            return "none"
+        return self.activation_quantizer or usual(ACTIVATIONS, self.activations)

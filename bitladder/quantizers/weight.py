@@ -1,0 +1,153 @@
+"""What every weight quantizer is: rows of weights that share a scale in, codes and scales out.
+
+Whatever shares a scale is one row here: a row of the matrix, a group of neighbours within one, or the matrix
+laid out in one line. So a quantizer says once how a row is rounded, and serves every granularity.
+
+Shapes: a matrix or table is [O, I]; it has R rows of N weights that share a scale, [R, N].
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bitladder.quantizers.precision import Granularity
+from bitladder.quantizers.quantizer import Quantized
+from bitladder.quantizers.straight_through import straight_through
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Bits and shape of one matrix or table, and which of its weights share a scale.
+
+    Attributes:
+        group_size: neighbours within a row that share a scale, where granularity is group.
+
+    Raises:
+        ValueError: groups of this size do not fill a row.
+    """
+
+    bits: int
+    num_outputs: int
+    num_inputs: int
+    granularity: Granularity = "row"
+    group_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.granularity == "group") != (self.group_size is not None):
+            raise ValueError(f"group_size: {self.group_size} with granularity {self.granularity}")
+        if self.group_size is not None and self.num_inputs % self.group_size:
+            raise ValueError(f"group_size: {self.group_size} does not divide {self.num_inputs} inputs")
+
+    @property
+    def largest(self) -> int:
+        """The largest magnitude of a code: 1, 1, 7, 127 for 1, 2, 4, 8 bits."""
+        return int(2 ** max(self.bits - 1, 1) - 1)
+
+    @property
+    def row_size(self) -> int:
+        """N: how many weights share a scale."""
+        if self.granularity == "matrix":
+            return self.num_outputs * self.num_inputs
+        return self.group_size or self.num_inputs
+
+    @property
+    def num_rows(self) -> int:
+        """R: how many scales there are."""
+        return self.num_outputs * self.num_inputs // self.row_size
+
+    @property
+    def num_groups(self) -> int:
+        """G: how many scales a row of the matrix has."""
+        return self.num_inputs // self.group_size if self.group_size is not None else 1
+
+    @property
+    def scale_shape(self) -> tuple[int, ...]:
+        """Of the scales as they are stored: [O], [1] or [O, G]."""
+        return (self.num_outputs, self.num_groups) if self.granularity == "group" else (self.num_rows,)
+
+    def rows(self, weight_OI: Tensor) -> Tensor:
+        """The weights as [R, N]; of some entries of a table, as many rows as those have."""
+        return weight_OI.reshape(-1, self.row_size)
+
+    def rows_of(self, entries_E: Tensor) -> Tensor:
+        """The numbers of the rows [R] that these entries of a table have."""
+        if self.num_groups == 1:
+            return entries_E
+        groups_G = torch.arange(self.num_groups, device=entries_E.device)
+        return (entries_E.unsqueeze(1) * self.num_groups + groups_G).flatten()
+
+
+class WeightQuantizer(nn.Module):
+    """Rounds one matrix or table. A subclass says how its rows are rounded, and keeps what it learns of them.
+
+    What it keeps has the quantizer's name in a checkpoint, `<layer>.quantizer.<name>`. It stays there: packed
+    weights are codes and scales, and a rung's children start with a quantizer of their own.
+
+    Attributes:
+        observes: whether `observe` wants to see the optimizer's second moment after each step.
+    """
+
+    observes = False
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__()
+        self.layout = layout
+
+    def round(self, rows_RN: Tensor, which_R: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Codes [R, N], int8, and half-precision scales [R, 1] of rows.
+
+        Args:
+            which_R: which of all rows these are; None: all of them.
+        """
+        raise NotImplementedError
+
+    def smooth(self, rows_RN: Tensor, which_R: Tensor | None) -> Tensor:
+        """What gradients go through instead of `round`, [R, N]; its values are not used.
+
+        The rows themselves, unless it says otherwise: the straight-through estimator.
+        """
+        return rows_RN
+
+    @torch.no_grad()
+    def calibrate(self, weight_OI: Tensor) -> None:
+        """Set what is learned from the first weights. Quantizers that learn nothing have nothing to set."""
+
+    @torch.no_grad()
+    def observe(self, second_moment_OI: Tensor) -> None:
+        """See Adam's mean of squared gradients of the latent weights, where it `observes`."""
+
+    @torch.no_grad()
+    def quantize(self, weight_OI: Tensor, entries_E: Tensor | None = None) -> Quantized:
+        """All of a matrix or table, or, of a table whose scales are not the whole matrix's, some entries."""
+        which_R = None if entries_E is None else self.layout.rows_of(entries_E)
+        codes_RN, scale_R1 = self.round(self.layout.rows(weight_OI), which_R)
+        scale_OG = scale_R1.reshape(-1, self.layout.num_groups)
+        return Quantized(codes_RN.reshape(weight_OI.shape), scale_OG, self.layout.largest)
+
+    def receiver(self, weight_OI: Tensor, entries_E: Tensor | None = None) -> Tensor:
+        """What takes the gradient of the quantized weights and hands it on: to the latent ones, to steps."""
+        if not torch.is_grad_enabled():
+            return weight_OI
+        which_R = None if entries_E is None else self.layout.rows_of(entries_E)
+        return self.smooth(self.layout.rows(weight_OI), which_R).reshape(weight_OI.shape)
+
+    def forward(self, weight_OI: Tensor, entries_E: Tensor | None = None) -> Tensor:
+        """The weights as products see them, with their gradients."""
+        values_OI = self.quantize(weight_OI, entries_E).values_OI
+        return straight_through(self.receiver(weight_OI, entries_E), values_OI)
+
+    @property
+    def learns(self) -> bool:
+        return next(self.parameters(), None) is not None
+
+
+def signs(rows_RN: Tensor) -> Tensor:
+    """-1 and +1, int8. Zero counts as positive, so no third level appears."""
+    return (rows_RN >= 0).to(torch.int8).mul_(2).sub_(1)
+
+
+def nearest(rows_RN: Tensor, scale_R1: Tensor, largest: int) -> Tensor:
+    """Codes, int8, of the nearest multiples of the scales, up to the largest; of 0, 0 at any scale."""
+    step_R1 = scale_R1.clamp(min=torch.finfo(rows_RN.dtype).tiny)
+    return (rows_RN / step_R1).round_().clamp_(-largest, largest).to(torch.int8)

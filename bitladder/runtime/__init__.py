@@ -1,0 +1,12 @@
+"""Packed models without torch: numpy, safetensors and numba are all that is needed.
+
+    model = runtime.load("packed/w1a8")
+    logits = model.logits(input_ids, attention_mask, token_type_ids)      # numpy arrays
+
+What the kernels do not cover raises `UnsupportedError`; `bitladder.load` takes torch for it.
+"""
+
+from bitladder.runtime.model import Model, load
+from bitladder.runtime.support import UnsupportedError
+
+__all__ = ["Model", "UnsupportedError", "load"]

@@ -1,0 +1,93 @@
+"""Products of 1-bit activations with 1-bit weights: 64 in one exclusive or and one count of set bits.
+
+Layout. Activations: [M, K / 64] words, bit i of word k is input 64 k + i, set for +1 (or for 1 of {0, 1}).
+Weights: [N / 8, K / 64, 8] words, set for +1. K that is no multiple of 64 ends in zero bits in both.
+
+With activations {-1, +1} the product is K - 2 * popcount(a ^ w); with {0, 1} it is 2 * popcount(a & w) less
+the row's set bits. The tile gives the counts; the callers, who have what surrounds the product, do the rest.
+
+Nothing but LLVM's generic vector language: the same source is right on every processor.
+"""
+
+from typing import Any
+
+from numba import types
+
+from bitladder.runtime.kernels.compiling import compiled
+from bitladder.runtime.kernels.layouts import COUNT_LANES as LANES
+from bitladder.runtime.kernels.vector_ir import I64, WORDS, Code, Value, instruction
+
+
+def _tile(rows: int, vectors: int, *, differing: bool) -> Any:
+    """Counts of bits that differ (or are set in both) of `rows` rows with `vectors` times 8 outputs."""
+
+    @instruction(types.void(types.uintp, types.intp, types.uintp, types.intp, types.uintp, types.intp))
+    def tile(
+        code: Code,
+        activations: Value,
+        num_words: Value,
+        weights: Value,
+        weights_stride: Value,
+        counts: Value,
+        counts_stride: Value,
+    ) -> None:
+        def word(at: Value, totals: list[Value]) -> list[Value]:
+            found = [
+                code.load(code.at(weights, code.times(weights_stride, c), code.times(at, 64)), WORDS)
+                for c in range(vectors)
+            ]
+            for row in range(rows):
+                place = code.at(activations, code.times(num_words, row * 8), code.times(at, 8))
+                own = code.splat(code.load(place, I64), LANES)
+                for c in range(vectors):
+                    bits = code.builder.xor(own, found[c]) if differing else code.builder.and_(own, found[c])
+                    count = code.call("llvm.ctpop.v8i64", WORDS, bits)
+                    totals[row * vectors + c] = code.builder.add(totals[row * vectors + c], count)
+            return totals
+
+        nothing = [code.constant(WORDS, 0)] * (rows * vectors)
+        totals = code.loop(num_words, 1, nothing, word)
+        for number, total in enumerate(totals):
+            row, c = divmod(number, vectors)
+            place = code.at(counts, code.times(counts_stride, row * 4), c * LANES * 4)
+            code.store(code.narrow(total), place)
+
+    return tile
+
+
+_differing_44, _differing_41 = _tile(4, 4, differing=True), _tile(4, 1, differing=True)
+_differing_14, _differing_11 = _tile(1, 4, differing=True), _tile(1, 1, differing=True)
+_common_44, _common_41 = _tile(4, 4, differing=False), _tile(4, 1, differing=False)
+_common_14, _common_11 = _tile(1, 4, differing=False), _tile(1, 1, differing=False)
+
+
+@compiled
+def count(bits, weights, counts, num_rows, num_outputs, num_words, differing):
+    """counts [M, N] int32 of bits [M, words] and weights; all are addresses, N is a multiple of 8."""
+    groups, stride, row = num_outputs // LANES, num_words * 64, 0
+    while row < num_rows:
+        rows = 4 if num_rows - row >= 4 else 1
+        source, group = bits + row * num_words * 8, 0
+        while group < groups:
+            width = 4 if groups - group >= 4 else 1
+            place = weights + group * stride
+            target = counts + (row * num_outputs + group * LANES) * 4
+            if differing:
+                if rows == 4 and width == 4:
+                    _differing_44(source, num_words, place, stride, target, num_outputs)
+                elif rows == 4:
+                    _differing_41(source, num_words, place, stride, target, num_outputs)
+                elif width == 4:
+                    _differing_14(source, num_words, place, stride, target, num_outputs)
+                else:
+                    _differing_11(source, num_words, place, stride, target, num_outputs)
+            elif rows == 4 and width == 4:
+                _common_44(source, num_words, place, stride, target, num_outputs)
+            elif rows == 4:
+                _common_41(source, num_words, place, stride, target, num_outputs)
+            elif width == 4:
+                _common_14(source, num_words, place, stride, target, num_outputs)
+            else:
+                _common_11(source, num_words, place, stride, target, num_outputs)
+            group += width
+        row += rows

@@ -1,0 +1,207 @@
+"""A packed model that answers: numpy arrays in, logits out.
+
+Each sequence is computed by itself, as far as its last token, by one thread: its logits do not depend on what
+else is in the batch, on its padding or on how many threads there are, to the last bit. Threads wait for work
+without using the processor.
+
+Shapes: B sequences, S tokens, L labels.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bitladder.runtime import layout, reading, support
+from bitladder.runtime.kernels.engines import Choice
+
+THREADS = "BITLADDER_THREADS"
+PADDING = np.float32(-1e4)  # a padding token's logit, as in bitladder.modeling.outputs
+_HIDDEN = np.finfo(np.float32).min  # added to a score that is not to count, as transformers does
+
+Floats = NDArray[np.float32]
+Whole = NDArray[np.int64]
+
+
+class ThreadsError(ValueError):
+    """BITLADDER_THREADS asks for what there is not."""
+
+    exit_code = 2
+
+
+def load(folder: Path | str, *, threads: int | None = None) -> "Model":
+    """The model of a published packed folder; `threads`: as `num_threads` says unless given.
+
+    Raises:
+        IntegrityError: a file is not what the manifest promises.
+        FormatError: a tensor is missing, left over, misshapen, or holds what packing cannot write.
+        UnsupportedError: the kernels do not run this model, or not on this computer.
+        EngineError: BITLADDER_ENGINE names an engine that there is not.
+        ThreadsError: BITLADDER_THREADS is no number from 1 on.
+    """
+    config = reading.read_config(Path(folder))
+    engine = support.engine()
+    return Model(reading.open_file(Path(folder), config), config, engine, threads or num_threads())
+
+
+def num_threads(environment: Mapping[str, str] = os.environ, *, otherwise: int | None = None) -> int:
+    """BITLADDER_THREADS; else `otherwise`; else OMP_NUM_THREADS, by which other libraries are kept from more;
+    else one for each core.
+
+    Raises:
+        ThreadsError: BITLADDER_THREADS is no number from 1 on.
+    """
+    asked = environment.get(THREADS, "").strip()
+    if asked and not (asked.isdecimal() and int(asked) > 0):
+        raise ThreadsError(f"{THREADS}: {asked!r}; a number from 1 on is right")
+    if asked or otherwise:
+        return int(asked or otherwise or 1)
+    # Behind a comma are the numbers for threads that threads start.
+    common = environment.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(common) if common.isdecimal() and int(common) else num_cores()
+
+
+def num_cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Model:
+    """A packed model, made by `load`. Safe to call from several threads, and in processes that were forked.
+
+    Attributes:
+        config: the folder's config.json.
+        engine: which kernels run it, and why these.
+        threads: how many sequences of one call are computed at a time.
+    """
+
+    def __init__(self, arrays: reading.Arrays, config: dict[str, Any], engine: Choice, threads: int) -> None:
+        from bitladder.runtime.records import Records
+
+        self.config, self.engine, self.threads = config, engine, threads
+        self._run = _compiled()
+        self._records = Records(arrays, config, engine.engine)
+        self._own = threading.local()
+        self._pools: dict[int, ThreadPoolExecutor] = {}  # by process: a fork has no threads of its parent's
+
+    @property
+    def size_bytes(self) -> int:
+        """What is held of the model: its weights in the kernels' order, tables, and all else in float32."""
+        return self._records.size_bytes
+
+    def logits(
+        self,
+        input_ids: ArrayLike,
+        attention_mask: ArrayLike | None = None,
+        token_type_ids: ArrayLike | None = None,
+    ) -> Floats:
+        """[B, L] of a classifier or a regression; [B, 2, S] of a question-answering model, padding -1e4.
+
+        Args are [B, S], as a tokenizer gives them: 1 in the mask is a token, which all are unless given.
+
+        Raises:
+            ValueError: shapes differ, an id is not in its table, there are too many tokens, or none.
+        """
+        ids_BS = _whole(input_ids, "input_ids")
+        mask_BS = np.ones_like(ids_BS) if attention_mask is None else _whole(attention_mask, "attention_mask")
+        segments_BS = (
+            np.zeros_like(ids_BS) if token_type_ids is None else _whole(token_type_ids, "token_type_ids")
+        )
+        self._check(ids_BS, mask_BS, segments_BS)
+        rows = list(zip(ids_BS, mask_BS, segments_BS, strict=True))
+        if self.threads < 2 or len(rows) < 2:
+            return np.stack([self._answer(*row) for row in rows])
+        return np.stack(list(self._pool().map(lambda row: self._answer(*row), rows)))
+
+    def _pool(self) -> ThreadPoolExecutor:
+        own = os.getpid()
+        if own not in self._pools:  # one that loses a race has no threads yet, and never will
+            self._pools.setdefault(own, ThreadPoolExecutor(self.threads, "bitladder"))
+        return self._pools[own]
+
+    def _answer(self, ids_S: Whole, mask_S: Whole, segments_S: Whole) -> Floats:
+        """[L], or [2, S]."""
+        length = int(mask_S.nonzero()[0][-1]) + 1  # what follows the last token is not computed
+        room = self._room(length)
+        masked = room.mask[: length + -length % 16]
+        masked.fill(_HIDDEN)
+        masked[:length][mask_S[:length] != 0] = 0
+        own = self._records
+        ids, segments = ids_S[:length], segments_S[:length]
+        self._run(
+            *self._records.addresses,
+            ids.ctypes.data,
+            segments.ctypes.data,
+            length,
+            room.mask.ctypes.data,
+            room.x_at,
+            room.found.ctypes.data,
+            room.room_at,
+        )
+        found_SL = room.found[: length * own.num_outputs].reshape(length, -1)[:, : len(own.bias)]
+        if not layout.is_answerer(self.config):
+            logits_L: Floats = found_SL[0] + own.bias
+            return logits_L
+        logits_2S = np.full((2, len(ids_S)), PADDING, np.float32)
+        logits_2S[:, :length] = (found_SL + own.bias).T
+        logits_2S[:, mask_S == 0] = PADDING
+        return logits_2S
+
+    def _room(self, length: int) -> "_Room":
+        """This thread's, made anew when a sequence is longer than all before."""
+        room: _Room | None = getattr(self._own, "room", None)
+        if room is None or room.length < length:
+            room = self._own.room = _Room(length + -length % 16, self.config, self._records.num_outputs)
+        return room
+
+    def _check(self, ids_BS: Whole, mask_BS: Whole, segments_BS: Whole) -> None:
+        if not ids_BS.shape == mask_BS.shape == segments_BS.shape:
+            shapes = f"{ids_BS.shape}, attention_mask {mask_BS.shape}, token_type_ids {segments_BS.shape}"
+            raise ValueError(f"input_ids {shapes}: all must be of the same shape")
+        limits = {"vocab_size": ids_BS, "type_vocab_size": segments_BS}
+        for key, found in limits.items():
+            if found.size and not 0 <= int(found.min()) <= int(found.max()) < self.config[key]:
+                known = f"0 to {self.config[key] - 1}"
+                raise ValueError(f"{key}: ids from {found.min()} to {found.max()}; the table has {known}")
+        longest = self.config["max_position_embeddings"]
+        if ids_BS.shape[1] > longest:
+            raise ValueError(f"input_ids: {ids_BS.shape[1]} tokens; the model has {longest} positions")
+        if not (mask_BS != 0).any(axis=1).all() or not len(ids_BS):
+            raise ValueError("attention_mask: a sequence without a token, or no sequence")
+
+
+class _Room:
+    """What one thread writes to, for sequences of up to `length` tokens."""
+
+    def __init__(self, length: int, config: dict[str, Any], num_outputs: int) -> None:
+        from bitladder.runtime.kernels import layouts, structures
+
+        hidden, neurons = config["hidden_size"], config["intermediate_size"]
+        size = structures.room_for(length, hidden, neurons, hidden // config["num_attention_heads"])
+        self.length = length
+        self._x = layouts.aligned(np.empty(length * hidden, np.float32))
+        self._room = layouts.aligned(np.empty(size, np.uint8))
+        self.x_at, self.room_at = int(self._x.ctypes.data), int(self._room.ctypes.data)
+        self.mask = np.empty(length, np.float32)
+        self.found = np.empty(length * num_outputs, np.float32)
+
+
+def _compiled() -> Callable[..., None]:
+    from bitladder.runtime.kernels import machine_code  # with it, LLVM
+
+    try:
+        return machine_code.load()
+    except machine_code.CompilerError as error:
+        raise support.UnsupportedError(str(error)) from error
+
+
+def _whole(values: ArrayLike, name: str) -> Whole:
+    found = np.asarray(values)
+    if found.ndim != 2 or found.dtype.kind not in "iub":
+        raise ValueError(f"{name}: whole numbers [B, S] are needed, not {found.dtype}{list(found.shape)}")
+    return np.array(found, np.int64, order="C")  # a copy: what is checked must be what is read

@@ -1,0 +1,102 @@
+"""Questions and their contexts cut into windows that a BERT can read.
+
+A context that does not fit is read in several windows, each with the whole question and the next piece of
+the context; neighbours share `doc_stride` tokens, so that most answers stand whole in one of them (counted
+as transformers counts it; in BERT's first script `doc_stride` is the step from one window to the next).
+
+Neither torch nor transformers: a packed model answers without them. Labels to train on: windows.py.
+
+Shapes: N windows, S tokens of a window (they differ).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from bitladder.text.tokens import Tokens, read_tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
+
+Offsets = npt.NDArray[np.int32]
+OUTSIDE = -1
+_CHUNK = 1000  # questions tokenized at once: what the tokenizer returns is large
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Attributes:
+    tokens: the windows. Counted as truncated are questions.
+    question_of: the number of each window's question.
+    offsets: by window, [S, 2]: the context's characters that a token covers, from and to; -1 elsewhere.
+    contexts: by question.
+    """
+
+    tokens: Tokens
+    question_of: list[int]
+    offsets: list[Offsets]
+    contexts: list[str]
+
+
+def cut(
+    questions: list[str],
+    contexts: list[str],
+    tokenizer_folder: Path,
+    *,
+    max_length: int,
+    doc_stride: int,
+    max_question_length: int,
+) -> Pieces:
+    """Tokenize and cut.
+
+    Args:
+        max_length: tokens of a window, the question and three special tokens included.
+        doc_stride: tokens of the context that two neighbouring windows share.
+        max_question_length: tokens that are read of a question; the rest is cut.
+    """
+    if max_question_length + 3 + doc_stride >= max_length:
+        raise ValueError(
+            f"max_length: {max_length} tokens hold no window: a question takes up to {max_question_length}, "
+            f"special tokens 3, and {doc_stride} are shared with the window before"
+        )
+    tokenizer = read_tokenizer(tokenizer_folder)
+    whole = [question.strip() for question in questions]
+    shortened = _shortened(whole, tokenizer, max_question_length)
+    tokenizer.enable_truncation(max_length, stride=doc_stride, strategy="only_second")
+    ids, segments, question_of, offsets = [], [], [], []
+    for number, window in _windows(shortened, contexts, tokenizer):
+        ids.append(window.ids)
+        segments.append(window.type_ids)
+        offsets.append(_offsets(window))
+        question_of.append(number)
+    num_cut = sum(short != question for short, question in zip(shortened, whole, strict=True))
+    return Pieces(Tokens(ids, segments, num_cut), question_of, offsets, contexts)
+
+
+def _shortened(questions: list[str], tokenizer: "Tokenizer", max_length: int) -> list[str]:
+    """Cut after so many tokens."""
+    tokenizer.enable_truncation(max_length)
+    encodings = tokenizer.encode_batch(questions, add_special_tokens=False)
+    return [
+        question[: encoding.offsets[-1][1]] if encoding.overflowing else question
+        for question, encoding in zip(questions, encodings, strict=True)
+    ]
+
+
+def _windows(
+    questions: list[str], contexts: list[str], tokenizer: "Tokenizer"
+) -> Iterator[tuple[int, "Encoding"]]:
+    """Each window with its question's number, in order."""
+    pairs = list(zip(questions, contexts, strict=True))
+    for start in range(0, len(pairs), _CHUNK):
+        for number, encoding in enumerate(tokenizer.encode_batch(pairs[start : start + _CHUNK]), start):
+            yield from ((number, window) for window in (encoding, *encoding.overflowing))
+
+
+def _offsets(window: "Encoding") -> Offsets:
+    in_context = np.array(window.type_ids) > np.array(window.special_tokens_mask)  # [SEP] at its end is none
+    return np.where(in_context[:, None], np.array(window.offsets, np.int32), np.int32(OUTSIDE))

@@ -1,0 +1,329 @@
+"""A packed folder as a transformers model.
+
+`import bitladder.packed` makes transformers know these classes, so that `AutoModelForSequenceClassification`
+or `AutoModelForQuestionAnswering`, `.from_pretrained(DIR)`, and `transformers.pipeline("text-classification",
+model=DIR)` load a packed folder like any other. (transformers 5 has no pipeline for question answering.)
+
+The folder has a model type of its own, `bitladder-bert`, and not a `quantization_config`: a transformers
+that does not know our quantizer *skips* it with a warning and draws every weight at random, while one that
+does not know our model type refuses the folder. Someone who asks for `BertForSequenceClassification` by
+name is refused by the attention implementation that config.json names, which is registered nowhere.
+
+Loading is strict: the manifest first, then config.json by an allow-list, then names, shapes and dtypes of
+all tensors from the file's header, and only then are tensors read, from safetensors alone. All computing is
+in float32: half precision is how side parameters are stored, not how they are used.
+
+On a CPU that has kernels for it they answer in place of the torch layers, whoever calls the model: runner.py
+says when they do not. Its parameters want no gradients, so that a call without `torch.no_grad()` is answered
+so too; who wants some says `model.requires_grad_()`. `model.runner = None` leaves everything to torch.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import (
+    AutoConfig,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertTokenizer,
+)
+from transformers.modeling_outputs import QuestionAnsweringModelOutput, SequenceClassifierOutput
+from transformers.models.bert.configuration_bert import BertConfig
+from transformers.models.bert.modeling_bert import (
+    BertForQuestionAnswering,
+    BertForSequenceClassification,
+    BertPreTrainedModel,
+)
+from transformers.utils import logging
+from transformers.utils.generic import can_return_tuple
+
+from bitladder import files
+from bitladder.modeling import attention
+from bitladder.modeling.bert import precision_of, quantize
+from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
+from bitladder.modeling.outputs import logits_of
+from bitladder.modeling.split import SplitLinear
+from bitladder.modeling.width import narrow, width_of
+from bitladder.packed import format, tensors
+from bitladder.packed.tensors import Entry
+from bitladder.runtime.kernels import engines
+from bitladder.runtime.kernels.engines import Choice
+from bitladder.runtime.model import Floats
+from bitladder.transformers_model import runner
+from bitladder.transformers_model.layers import Packed, PackedEmbedding, PackedLinear, PackedSplitLinear
+from bitladder.transformers_model.runner import Runner
+
+
+class BitladderBertConfig(BertConfig):
+    """BERT's configuration, precision of its parts, share of its width, format's version, how to answer."""
+
+    model_type = format.MODEL_TYPE
+    bitladder_format: int = format.FORMAT
+    bitladder_precision: dict[str, Any] | None = None
+    bitladder_width: float | None = None
+    bitladder_trits_per_byte: int | None = None
+    bitladder_answering: dict[str, Any] | None = None
+
+
+class PackedBert(BertPreTrainedModel):
+    """What a BERT with packed codes has, whatever its head; made by `load` or `from_pretrained`.
+
+    Attributes:
+        runner: runs the kernels; None: the torch layers answer.
+    """
+
+    config_class = BitladderBertConfig
+    runner: Runner | None
+
+    def __init__(self, config: BitladderBertConfig, *arguments: Any, **options: Any) -> None:
+        config._attn_implementation = attention.NAME  # the one that quantizes both products' inputs
+        super().__init__(config, *arguments, **options)
+        if width_of(config) != 1:
+            narrow(cast("Any", self))
+        quantize(cast("Any", self), precision_of(config))
+        for name, layer in list(self.named_modules()):
+            if isinstance(layer, SplitLinear):
+                self.set_submodule(name, PackedSplitLinear(layer))
+            elif isinstance(layer, QuantizedLinear):
+                self.set_submodule(name, PackedLinear(layer, stored=_stored(layer, config)))
+            elif isinstance(layer, QuantizedEmbedding):
+                self.set_submodule(name, PackedEmbedding(layer, stored=_stored(layer, config)))
+        self.runner = Runner(runner.kinds(self))
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *arguments: Any, **options: Any) -> Any:
+        """As transformers' own, but strict: see the top of this file.
+
+        Raises:
+            IntegrityError: a file of a local folder is not what its manifest promises.
+            FormatError: a tensor is missing, left over, misshapen, or holds what packing cannot write.
+            ValueError: an option asks for other arithmetic than that of the trained model.
+        """
+        folder = Path(pretrained_model_name_or_path)
+        if folder.is_dir():
+            files.verify(folder)
+        return cls._load(pretrained_model_name_or_path, *arguments, **options)
+
+    @classmethod
+    def _load(cls, source: Any, *arguments: Any, **options: Any) -> Any:
+        _refuse_other_arithmetic(options)
+        wants_info = options.pop("output_loading_info", False)
+        if Path(source).is_dir():
+            _check_folder(Path(source), cls)
+        strict = {"output_loading_info": True, "use_safetensors": True, "dtype": torch.float32}
+        with _without_progress_bar():
+            loaded: Any = super().from_pretrained(source, *arguments, **{**options, **strict})
+        model, info = loaded
+        wrong = {name: sorted(map(str, keys)) for name, keys in info.items() if keys}
+        if wrong:
+            raise tensors.FormatError(f"{source}: {wrong}")
+        _check_values(model)
+        model.requires_grad_(False)
+        return (model, info) if wants_info else model
+
+    def save_pretrained(self, *arguments: Any, **options: Any) -> None:
+        """Refused: a packed model is a folder with a manifest, and is copied as one."""
+        raise ValueError("a packed model is saved by copying its folder, manifest.json included")
+
+    def logits(self, input_ids: ArrayLike, attention_mask: ArrayLike, token_type_ids: ArrayLike) -> Floats:
+        """As `runtime.Model.logits`, by whatever answers here."""
+        inputs = (torch.from_numpy(np.asarray(one)) for one in (input_ids, attention_mask, token_type_ids))
+        ids_BS, mask_BS, segments_BS = (tensor.to(self.device) for tensor in inputs)
+        with torch.inference_mode():
+            output = self(ids_BS, attention_mask=mask_BS, token_type_ids=segments_BS)
+        found: Floats = logits_of(output, mask_BS).cpu().numpy()
+        return found
+
+    @property
+    def answered_by(self) -> Choice:
+        """What would answer a plain call now, and why: the kernels' engine, or torch."""
+        if self.runner is None:
+            return Choice(engines.TORCH, "the model's runner is None")
+        model = self.runner.model(self, self._said)
+        if model is not None:
+            return model.engine
+        return Choice(engines.TORCH, self.runner.reason or "it trains, wants gradients, or is watched")
+
+    def _by_kernels(
+        self, input_ids: Any, attention_mask: Any, token_type_ids: Any, asked: dict[str, Any]
+    ) -> Tensor | None:
+        """Logits [B, L] or [B, 2, S]; None where the torch layers answer. `asked`: what else was given."""
+        wanted = (*asked.values(), self.config.output_hidden_states, self.config.output_attentions)
+        if self.runner is None or any(one is not None and one is not False for one in wanted):
+            return None
+        model = self.runner.model(self, self._said)
+        longest = self.config.max_position_embeddings
+        if model is None:
+            return None
+        found = runner.logits(model, input_ids, attention_mask, token_type_ids, longest)
+        return None if found is None else torch.from_numpy(found)
+
+    def _said(self) -> dict[str, Any]:
+        """As config.json says it."""
+        head = format.ANSWERER if isinstance(self, BertForQuestionAnswering) else format.CLASSIFIER
+        return {**self.config.to_dict(), "architectures": [head]}
+
+
+class PackedBertForSequenceClassification(PackedBert, BertForSequenceClassification):
+    """A classifier or a regression."""
+
+    @can_return_tuple  # type: ignore[untyped-decorator]  # transformers' own
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        **options: Any,
+    ) -> Any:
+        """As transformers' own."""
+        given = (input_ids, attention_mask, token_type_ids)
+        others = {"position_ids": position_ids, "inputs_embeds": inputs_embeds, **options}
+        logits_BL = self._by_kernels(*given, others)
+        if logits_BL is None:
+            return super().forward(*given, labels=labels, **others)
+        loss = None if labels is None else _loss(logits_BL, labels, self.config.problem_type)
+        return SequenceClassifierOutput(loss=cast("Any", loss), logits=cast("Any", logits_BL))
+
+
+class PackedBertForQuestionAnswering(PackedBert, BertForQuestionAnswering):
+    """Logits of the answer's first token and of its last; `bitladder.text.spans` makes answers of them.
+
+    Of padding they are -1e4 where the kernels answer; transformers leaves there what it happens to compute.
+    """
+
+    @can_return_tuple  # type: ignore[untyped-decorator]  # transformers' own
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        start_positions: Tensor | None = None,
+        end_positions: Tensor | None = None,
+        **options: Any,
+    ) -> Any:
+        """As transformers' own."""
+        given = (input_ids, attention_mask, token_type_ids)
+        # What a loss is taken of includes the logits of padding, and those are torch's to give.
+        places = {"start_positions": start_positions, "end_positions": end_positions}
+        others = {"position_ids": position_ids, "inputs_embeds": inputs_embeds, **places, **options}
+        logits_B2S = self._by_kernels(*given, others)
+        if logits_B2S is None:
+            return super().forward(*given, **others)
+        start_BS, end_BS = (cast("Any", one.contiguous()) for one in logits_B2S.unbind(dim=1))
+        return QuestionAnsweringModelOutput(start_logits=start_BS, end_logits=end_BS)
+
+
+def load(folder: Path | str) -> PackedBert:
+    """The packed model of a published folder, in eval mode. Raises as `from_pretrained` does."""
+    return _typed(_class_of(Path(folder)).from_pretrained(str(folder), local_files_only=True))
+
+
+def load_unpublished(folder: Path) -> PackedBert:
+    """The same from a folder that is being written and has no manifest yet."""
+    return _typed(_class_of(folder)._load(str(folder), local_files_only=True))
+
+
+def register() -> None:
+    """Tell transformers' Auto classes about packed folders. Twice is as good as once."""
+    AutoConfig.register(format.MODEL_TYPE, BitladderBertConfig, exist_ok=True)
+    AutoModelForSequenceClassification.register(
+        BitladderBertConfig, PackedBertForSequenceClassification, exist_ok=True
+    )
+    AutoModelForQuestionAnswering.register(BitladderBertConfig, PackedBertForQuestionAnswering, exist_ok=True)
+    AutoTokenizer.register(BitladderBertConfig, tokenizer_class=BertTokenizer, exist_ok=True)
+
+
+def entries(model: nn.Module) -> dict[str, Entry]:
+    """How each tensor of a packed model is stored, by name."""
+    return {name: format.stored(name, tensors.entry(tensor)) for name, tensor in model.state_dict().items()}
+
+
+def _loss(logits_BL: Tensor, labels: Tensor, problem_type: str | None) -> Tensor:
+    """What transformers takes of a classifier: of class numbers, of values, or of several classes at once."""
+    if problem_type == "regression" or (problem_type is None and logits_BL.shape[1] == 1):
+        return functional.mse_loss(logits_BL.squeeze(), labels.squeeze())
+    is_one_of = problem_type is None and not labels.is_floating_point()
+    if problem_type == "single_label_classification" or is_one_of:
+        return functional.cross_entropy(logits_BL, labels.view(-1))
+    return functional.binary_cross_entropy_with_logits(logits_BL, labels)
+
+
+def _stored(layer: QuantizedLinear | QuantizedEmbedding, config: BitladderBertConfig) -> float:
+    assert layer.quantizer is not None
+    return format.stored_bits(layer.quantizer.layout.bits, config.bitladder_trits_per_byte)
+
+
+def _class_of(folder: Path) -> type[PackedBert]:
+    [name] = format.read_config(folder)["architectures"]
+    return PackedBertForQuestionAnswering if name == format.ANSWERER else PackedBertForSequenceClassification
+
+
+def _check_folder(folder: Path, asked: type[PackedBert]) -> None:
+    """Names, shapes, dtypes and version, from the header alone: a model on `meta` takes no memory."""
+    values = format.read_config(folder)
+    if values["architectures"] != [asked.__name__]:
+        raise tensors.FormatError(
+            f"{folder}: holds a {values['architectures'][0]}, and a {asked.__name__} was asked for"
+        )
+    config = BitladderBertConfig.from_dict(values)
+    contents = tensors.read_contents(folder / format.WEIGHTS)
+    format.check_metadata(contents.metadata, source=str(folder / format.WEIGHTS))
+    with torch.device("meta"):
+        wanted = entries(asked(config))
+    format.check_entries(contents.entries, wanted, source=str(folder / format.WEIGHTS))
+
+
+def _check_values(model: nn.Module) -> None:
+    for name, layer in model.named_modules():
+        if isinstance(layer, Packed):
+            format.check_codes(name, layer.codes.cpu().numpy(), layer.stored, layer.num_columns)
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point():
+            format.check_floats(name, tensor.detach().cpu().numpy())
+
+
+def _refuse_other_arithmetic(options: dict[str, Any]) -> None:
+    for key in ("state_dict", "quantization_config", "gguf_file"):
+        if options.get(key) is not None:
+            raise ValueError(f"{key}: a packed model takes its weights from its folder alone")
+    for key in ("dtype", "torch_dtype"):
+        if (asked := options.pop(key, None)) not in (None, "auto", "float32", torch.float32):
+            raise ValueError(f"{key}: {asked!r}; a packed model computes in float32")
+    # The Auto classes put what they are asked for into the config.
+    configured = getattr(options.get("config"), "_attn_implementation", None)
+    asked = options.pop("attn_implementation", None) or configured
+    if asked not in (None, attention.NAME, format.ATTENTION):
+        raise ValueError(f"attn_implementation: {asked!r}; a packed model needs {attention.NAME!r}")
+
+
+@contextmanager
+def _without_progress_bar() -> Iterator[None]:
+    """transformers' bar over tensors: it is there and gone, and spoils a log."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _typed(model: Any) -> PackedBert:
+    assert isinstance(model, PackedBert)
+    return model
+
+
+register()

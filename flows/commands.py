@@ -1,0 +1,161 @@
+"""The commands of `bitladder` that need a project: what they run is imported when they run.
+
+`bitladder.cli` adds them to its own when it is called in the project's root.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bitladder.cli import Json
+from flows import environment
+
+app = typer.Typer()
+
+
+def add_to(main: typer.Typer) -> None:
+    """Add these commands to `main`, in a prepared environment, which is the children's too."""
+    environment.prepare()
+    main.registered_commands.extend(app.registered_commands)
+
+
+@app.command()
+def plan(
+    as_json: Json = False,
+    status: Annotated[
+        bool, typer.Option("--status/--no-status", help="Ask DVC which stages would run, and why.")
+    ] = True,
+    measure: Annotated[
+        bool, typer.Option("--measure/--no-measure", help="Take a few steps of what was never measured.")
+    ] = True,
+) -> None:
+    """Check params.yaml; show what would run and what it takes. Touch nothing that DVC keeps.
+
+    Minutes and memory come from a few real steps of each kind of training, measured once.
+    """
+    from flows import plan
+
+    typer.echo(plan.main(as_json=as_json, ask_dvc=status, anew=measure))
+
+
+@app.command()
+def run(
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs", "-j", min=1, metavar="N", help="Stages side by side. Default: one for every two cores."
+        ),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="STAGE", help="Only this stage and what it needs, e.g. weights@w2.")
+    ] = None,
+) -> None:
+    """Run what changed, as one Prefect flow."""
+    from flows.compress import run_command
+
+    raise typer.Exit(run_command(jobs, target))
+
+
+@app.command()
+def up() -> None:
+    """Start Prefect's and MLflow's servers on this machine."""
+    from flows import servers
+
+    raise typer.Exit(servers.up())
+
+
+@app.command()
+def down() -> None:
+    """Stop the servers that `up` started."""
+    from flows import servers
+
+    raise typer.Exit(servers.down())
+
+
+@app.command()
+def results(as_json: Json = False) -> None:
+    """Show bits, parent, score and size of every model."""
+    from pipeline.reporting import table
+
+    raise typer.Exit(table.main(as_json))
+
+
+@app.command()
+def compare(
+    results: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="A results.json per task; NAME=FILE tells ladders apart."),
+    ],
+    as_json: Json = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown for a README.")] = False,
+) -> None:
+    """Show the results of several tasks as one table.
+
+    With GLUE's two averages where all eight tasks are there, the gap to the own teacher, and every task's
+    verdict on each claim.
+    """
+    from pipeline.reporting import compare
+
+    raise typer.Exit(compare.main(results, as_json=as_json, as_markdown=as_markdown))
+
+
+@app.command()
+def lineage(
+    rung: Annotated[str, typer.Argument(help="A rung of the ladder, such as w1a8.")], as_json: Json = False
+) -> None:
+    """Walk from a rung back to the teacher, and check each step.
+
+    Checked: records, weights and packed folders against their manifests and against MLflow.
+    """
+    from pipeline.tracking import commands
+
+    raise typer.Exit(commands.lineage(rung, as_json))
+
+
+@app.command()
+def best(
+    max_mib: Annotated[float | None, typer.Option(min=0, metavar="X", help="Largest packed file.")] = None,
+    min_score: Annotated[float | None, typer.Option(metavar="Y", help="Least score.")] = None,
+    activation_bits: Annotated[int | None, typer.Option(metavar="N", help="Exactly these.")] = None,
+    weight_bits: Annotated[
+        int, typer.Option(metavar="N", help="Exactly these: 1, 2, 4 or 8; 0 for any.", show_default=True)
+    ] = 1,
+    as_json: Json = False,
+) -> None:
+    """Choose the best registered model within limits.
+
+    Weights of 1 bit are wanted unless --weight-bits says otherwise. A model trained again since it was
+    registered does not compete. The best gets the alias `champion`, and later runs choose by these limits.
+    """
+    from pipeline.tracking import commands
+    from pipeline.tracking.criteria import Criteria
+
+    raise typer.Exit(commands.best(Criteria(max_mib, min_score, activation_bits, weight_bits), as_json))
+
+
+@app.command()
+def sync(as_json: Json = False) -> None:
+    """Deliver to MLflow what its server did not take while training.
+
+    Each point once, however often it is asked for. Exit code 3 when MLflow does not answer, 1 when it
+    refuses a curve.
+    """
+    from pipeline.tracking import commands
+
+    raise typer.Exit(commands.sync(as_json))
+
+
+@app.command()
+def submit(
+    rung: Annotated[str, typer.Argument(help="A packed rung, such as w1a8.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Folder for the files.")],
+    root: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Holds glue/<task>/test.parquet; else data.root, or the Hub."),
+    ] = None,
+) -> None:
+    """Answer a GLUE task's test split in its server's files."""
+    from pipeline.reporting import submission
+
+    raise typer.Exit(submission.main(rung, root, output))

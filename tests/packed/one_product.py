@@ -1,0 +1,82 @@
+"""One product of whole numbers by each of the kernels, on arrays in the usual layout.
+
+The encoder does not come by here: it works on blocks of rows and never leaves compiled code.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitladder.runtime.kernels import dot_products, layouts, lookup, popcount
+from bitladder.runtime.kernels.layouts import Laid
+
+Whole = NDArray[np.int32]
+_MULTIPLY = {
+    1: dot_products.multiply_1,
+    2: dot_products.multiply_2,
+    4: dot_products.multiply_4,
+    8: dot_products.multiply_8,
+}
+
+
+@dataclass(frozen=True)
+class Product:
+    """`multiply(codes_MI) -> [M, O]`: codes_MI @ weight codes.T, exactly."""
+
+    laid: Laid
+    num_outputs: int
+    compute: Callable[[NDArray[np.int8], Laid], Whole]
+
+    def multiply(self, codes_MI: NDArray[np.int8]) -> Whole:
+        padded = np.pad(codes_MI, ((0, 0), (0, self.laid.num_inputs - codes_MI.shape[1])))
+        return self.compute(np.ascontiguousarray(padded), self.laid)[:, : self.num_outputs]
+
+
+def by_lookup(codes_OI: layouts.Codes) -> Product:
+    """Weights of 1 bit, activations of up to 8."""
+    return Product(layouts.for_lookup(codes_OI), codes_OI.shape[0], _lookup)
+
+
+def by_dot_products(codes_OI: layouts.Codes, bits: int) -> Product:
+    """Weights and activations of up to 8 bits."""
+
+    def compute(codes_MI: NDArray[np.int8], laid: Laid) -> Whole:
+        raised = (codes_MI.astype(np.int16) + layouts.OFFSET).astype(np.uint8)
+        sums = np.empty((len(raised), laid.num_outputs), np.int32)
+        _MULTIPLY[bits](_at(raised), _at(laid.words), _at(sums), *sums.shape, laid.num_inputs)
+        if bits == 1:
+            return 2 * sums + laid.column - codes_MI.sum(axis=1, dtype=np.int32)[:, None]
+        return sums + laid.column
+
+    return Product(layouts.for_dot_products(codes_OI, bits), codes_OI.shape[0], compute)
+
+
+def by_popcount(codes_OI: layouts.Codes, *, signed: bool) -> Product:
+    """Weights of 1 bit; activations -1 and +1, or 0 and 1."""
+
+    num_inputs = codes_OI.shape[1]
+
+    def compute(codes_MI: NDArray[np.int8], laid: Laid) -> Whole:
+        bits = np.packbits(codes_MI > 0, axis=1, bitorder="little")
+        counts = np.empty((len(bits), laid.num_outputs), np.int32)
+        words = laid.num_inputs // layouts.COUNT_GROUP
+        popcount.count(_at(bits), _at(laid.words), _at(counts), *counts.shape, words, int(signed))
+        return (
+            num_inputs - 2 * counts if signed else 2 * counts - codes_MI.sum(axis=1, dtype=np.int32)[:, None]
+        )
+
+    return Product(layouts.for_popcount(codes_OI), codes_OI.shape[0], compute)
+
+
+def _lookup(codes_MI: NDArray[np.int8], laid: Laid) -> Whole:
+    sums = np.empty((len(codes_MI), laid.num_outputs), np.int32)
+    tables = layouts.aligned(np.empty(layouts.CHUNK * 4 * layouts.TABLES_SIZE, np.uint8))
+    lookup.multiply(_at(codes_MI), _at(laid.words), _at(sums), _at(tables), *sums.shape, laid.num_inputs)
+    return 2 * sums - codes_MI.sum(axis=1, dtype=np.int32)[:, None]
+
+
+def _at(array: NDArray[Any]) -> int:
+    return int(array.ctypes.data)

@@ -1,0 +1,93 @@
+"""Packed models of a size that kernels take, what they are asked, and how near two answers have to be."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tiny_rung import SIZES, batch, write_tokenizer
+from transformers import BertConfig
+
+from bitladder import files
+from bitladder.modeling import checkpoint
+from bitladder.modeling.bert import ANSWERING_KEY, build_bert
+from bitladder.packed.writing import pack
+from bitladder.quantizers.precision import Precision
+from pipeline.initialization.step_sizes import calibrate
+
+Make = Callable[..., Path]
+Inputs = dict[str, NDArray[np.int64]]
+KERNEL_SIZES: dict[str, Any] = {"hidden_size": 64, "intermediate_size": 192, "initializer_range": 0.3}
+ANSWERING = {
+    "max_length": 16,
+    "doc_stride": 4,
+    "max_question_length": 6,
+    "max_answer_length": 5,
+    "unanswerable": True,
+    "no_answer_threshold": 0.5,
+}
+# Integer products are the same numbers both ways; the floats between them are sums taken in another order. So
+# logits (of magnitude 1 to 3 here) agree to a few roundings, unless a value lies so near a threshold between
+# two codes that a rounding takes it across. At 8 bits there are most thresholds (255, moving with each token)
+# and the flip is small, 1/127 of a token's largest value; at 4 bits and 1 bit flips are rare and large.
+ROUNDING = 1e-5
+FLIPPED = {8: 0.3, 4: 1.0, 1: 5.0}
+PRECISIONS = [
+    Precision(1, 1, 8),
+    Precision(1, 1, 4),
+    Precision(1, 1, 1),
+    Precision(2, 2, 8),
+    Precision(2, 4, 4),
+    Precision(4, 8, 8),
+    Precision(8, 8, 4),
+    Precision(1, 32, 8),
+    Precision(1, 4, 8, "matrix"),
+    Precision(4, 1, 4, "matrix"),
+    Precision(1, 2, 1, "matrix"),
+]
+
+
+def named(precision: Precision) -> str:
+    bits = f"w{precision.weights}e{precision.embeddings}a{precision.activations}"
+    return bits if precision.granularity == "row" else f"{bits}_{precision.granularity}"
+
+
+def make(tmp_path: Path, precision: Precision, *, answering: bool = False, **sizes: Any) -> Path:
+    """A packed folder of drawn weights; `answering`: it answers questions."""
+    torch.manual_seed(0)
+    labels = {0: "start", 1: "end"} if answering else {0: "wrong", 1: "right", 2: "neither"}
+    config = BertConfig(**{**SIZES, **KERNEL_SIZES, **sizes}, id2label=labels)
+    if answering:
+        config.architectures = ["BertForQuestionAnswering"]
+        setattr(config, ANSWERING_KEY, ANSWERING)
+    built = build_bert(config, precision)
+    with torch.no_grad():
+        for name, parameter in built.named_parameters():
+            if name.endswith(".bias") or "LayerNorm" in name:
+                parameter.add_(torch.randn_like(parameter) * 0.2)
+    calibrate(built, batch(config.vocab_size))
+    with torch.no_grad():  # the mean of a few whole numbers is one of them: values would lie on thresholds
+        for name, parameter in built.named_parameters():
+            if name.endswith(".shift"):
+                parameter.add_(torch.randn_like(parameter) * 0.05)
+    checkpoint.round_side_parameters(built)
+    source = tmp_path / "trained"
+    source.mkdir()
+    write_tokenizer(source)
+    checkpoint.save(source, built, built.config, tokenizer_from=tmp_path)
+    with files.publish(tmp_path / "made") as folder:
+        pack(source, folder)
+    return tmp_path / "made"
+
+
+def inputs(*, rows: int = 24, length: int = 17) -> Inputs:
+    return {name: tensor.numpy() for name, tensor in batch(rows=rows, length=length).items()}
+
+
+def agree(ours: NDArray[np.float32], theirs: NDArray[np.float32], bits: int) -> None:
+    """Three sequences of four, or more, to a few roundings; the others to a flip."""
+    differences = np.abs(ours - theirs).reshape(len(ours), -1).max(axis=1)
+    assert (differences < ROUNDING).mean() >= 0.75
+    assert differences.max() < FLIPPED[bits]

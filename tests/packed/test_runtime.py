@@ -1,0 +1,282 @@
+"""Without torch a packed folder gives the logits that it gives with torch, whatever surrounds a sequence."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from packed_models import PRECISIONS, Inputs, Make, agree, inputs, named
+from safetensors.torch import load_file
+from test_model import reseal
+from with_kernels import has_kernels
+
+from bitladder import files, runtime
+from bitladder.modeling.outputs import logits_of
+from bitladder.packed import format, tensors
+from bitladder.packed.tensors import FormatError
+from bitladder.quantizers.precision import Precision
+from bitladder.runtime import UnsupportedError, layout, reading
+from bitladder.runtime.kernels import cache, engines
+from bitladder.transformers_model import model
+
+ROOT = Path(__file__).parents[2]
+W1A8 = PRECISIONS[0]
+pytestmark = has_kernels
+
+
+@pytest.fixture(autouse=True)
+def _best_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(engines.VARIABLE, raising=False)
+
+
+def row(found: Inputs, *which: int) -> Inputs:
+    return {name: values[list(which)] for name, values in found.items()}
+
+
+@torch.no_grad()
+def torchs(folder: Path, found: Inputs) -> NDArray[np.float32]:
+    tensors_of = {name: torch.from_numpy(values) for name, values in found.items()}
+    loaded = model.load(folder)
+    loaded.runner = None  # or the kernels would answer
+    return logits_of(loaded(**tensors_of), tensors_of["attention_mask"]).numpy()
+
+
+@pytest.mark.parametrize("precision", PRECISIONS, ids=named)
+def test_logits_are_those_of_the_torch_model(made: Make, precision: Precision) -> None:
+    folder, found = made(precision), inputs()
+    ours, theirs = runtime.load(folder).logits(**found), torchs(folder, found)
+    assert theirs.std() > 0.1  # or there would be nothing to compare
+    agree(ours, theirs, precision.activations)
+    assert (ours.argmax(1) == theirs.argmax(1)).mean() > 0.95
+
+
+@pytest.mark.parametrize("precision", PRECISIONS[:3], ids=named)
+def test_question_answering_has_a_logit_for_each_end_at_each_token(made: Make, precision: Precision) -> None:
+    folder, found = made(precision, answering=True), inputs()
+    ours, theirs = runtime.load(folder).logits(**found), torchs(folder, found)
+    assert ours.shape == theirs.shape == (24, 2, 17)
+    agree(ours, theirs, precision.activations)
+    assert (ours[found["attention_mask"][:, None].repeat(2, 1) == 0] == -1e4).all()
+
+
+def test_other_shapes_of_the_same_layers_run_too(made: Make) -> None:
+    sizes = {"hidden_size": 192, "num_attention_heads": 6, "intermediate_size": 448, "hidden_act": "relu"}
+    folder, found = made(Precision(1, 1, 4), **sizes, max_position_embeddings=70), inputs(rows=3, length=69)
+    np.testing.assert_allclose(runtime.load(folder).logits(**found), torchs(folder, found), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS[:3], ids=named)
+def test_engines_agree_to_the_last_bit(
+    made: Make, precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, found = made(precision), {}
+    for engine in (engines.LOOKUP, engines.DOT_PRODUCTS):
+        monkeypatch.setenv(engines.VARIABLE, engine)
+        loaded = runtime.load(folder)
+        assert loaded.engine.engine == engine
+        found[engine] = loaded.logits(**inputs())
+    np.testing.assert_array_equal(*found.values())
+
+
+@pytest.mark.parametrize("answering", [False, True])
+def test_a_sequence_does_not_depend_on_what_surrounds_it(made: Make, answering: bool) -> None:
+    loaded, found = runtime.load(made(W1A8, answering=answering), threads=1), inputs()
+    whole = loaded.logits(**found)
+    backwards = loaded.logits(**row(found, *reversed(range(24))))[::-1]
+    np.testing.assert_array_equal(backwards, whole)
+    for number in (0, 11, 23):
+        length = int(found["attention_mask"][number].sum())
+        alone = loaded.logits(**{n: v[:, :length] for n, v in row(found, number).items()})
+        np.testing.assert_array_equal(alone[0], whole[number, ..., : alone.shape[-1]])
+    other = {**found, "input_ids": np.where(found["attention_mask"] == 0, 7, found["input_ids"])}
+    np.testing.assert_array_equal(loaded.logits(**other), whole)
+
+
+def test_threads_give_the_same_to_the_last_bit(made: Make) -> None:
+    folder, found = made(W1A8), inputs(rows=40)
+    one, five = runtime.load(folder, threads=1), runtime.load(folder, threads=5)
+    for _ in range(3):
+        np.testing.assert_array_equal(five.logits(**found), one.logits(**found))
+
+
+def test_padding_may_be_anywhere(made: Make) -> None:
+    folder, found = made(Precision(1, 1, 4)), inputs(rows=6)
+    found["attention_mask"][:, [0, 2, 5]] = 0
+    found["attention_mask"][:, 1] = 1
+    np.testing.assert_allclose(runtime.load(folder).logits(**found), torchs(folder, found), rtol=0, atol=1e-4)
+
+
+def test_mask_and_segments_may_be_left_out(made: Make) -> None:
+    loaded, ids = runtime.load(made(W1A8)), inputs()["input_ids"]
+    full = loaded.logits(ids, np.ones_like(ids), np.zeros_like(ids))
+    np.testing.assert_array_equal(loaded.logits(ids.astype(np.int32)), full)
+
+
+def test_ids_are_checked_and_read_once(made: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread may write to what it gave."""
+    loaded, ids = runtime.load(made(W1A8)), np.full((2, 4), 5)
+    wanted, check = loaded.logits(ids), loaded._check
+
+    def changing(*given: NDArray[np.int64]) -> None:
+        check(*given)
+        ids.fill(10**6)
+
+    monkeypatch.setattr(loaded, "_check", changing)
+    np.testing.assert_array_equal(loaded.logits(ids), wanted)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"input_ids": np.full((2, 4), 99)}, "vocab_size: ids from 99 to 99; the table has 0 to 98"),
+        ({"input_ids": np.full((2, 4), -1)}, "vocab_size"),
+        ({"token_type_ids": np.full((2, 4), 2)}, "type_vocab_size"),
+        ({"attention_mask": np.ones((2, 3), int)}, "same shape"),
+        ({"attention_mask": np.array([[1, 1, 1, 1], [0, 0, 0, 0]])}, "without a token"),
+        ({"input_ids": np.full((2, 18), 5)}, "18 tokens; the model has 17 positions"),
+        ({"input_ids": np.full((2, 4), 5.0)}, "whole numbers"),
+        ({"input_ids": np.full(4, 5)}, r"\[B, S\]"),
+        ({"input_ids": np.zeros((0, 4), int)}, "no sequence"),
+    ],
+)
+def test_ids_that_fit_no_table_are_refused(made: Make, change: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        runtime.load(made(W1A8)).logits(**{"input_ids": np.full((2, 4), 5), **change})
+
+
+@pytest.mark.parametrize(
+    ("precision", "sizes", "said"),
+    [
+        (Precision(1, 1, 32), {}, "activations: 32 bits"),
+        (Precision(2, 2, 1), {}, "1 bit with weights of 2 bits"),
+        (Precision(1, 1, 8, split=True), {}, "bitladder_precision.split"),
+        (W1A8, {"hidden_size": 32}, "hidden_size: 32, which is no multiple of 64"),
+        (W1A8, {"intermediate_size": 45}, "intermediate_size: 45"),
+        (W1A8, {"num_attention_heads": 8}, "heads of 8 features"),
+        (W1A8, {"hidden_act": "silu"}, "hidden_act: 'silu'"),
+        (W1A8, {"bitladder_width": 0.5}, "bitladder_width: 0.5"),
+    ],
+    ids=str,
+)
+def test_what_has_no_kernel_is_said_to_have_none(
+    made: Make, precision: Precision, sizes: dict[str, Any], said: str
+) -> None:
+    folder = made(precision, **sizes)
+    with pytest.raises(UnsupportedError, match=said):
+        runtime.load(folder)
+    assert model.load(folder)  # what it says runs them
+
+
+def test_without_an_engine_the_runtime_says_so(made: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(engines.VARIABLE, engines.TORCH)
+    with pytest.raises(UnsupportedError, match="BITLADDER_ENGINE asks for it"):
+        runtime.load(made(W1A8))
+
+
+@pytest.mark.parametrize("answering", [False, True])
+@pytest.mark.parametrize("precision", PRECISIONS, ids=named)
+def test_the_files_layout_is_the_one_that_the_torch_model_wants(
+    made: Make, precision: Precision, answering: bool
+) -> None:
+    folder = made(precision, answering=answering)
+    assert layout.entries(format.read_config(folder)) == model.entries(model.load(folder))
+
+
+def _republish(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
+    state = load_file(folder / "model.safetensors")
+    change(state)
+    tensors.write(folder / "model.safetensors", state, format.METADATA)
+    reseal(folder)
+
+
+FFN = "bert.encoder.layer.0.intermediate.dense"
+
+
+@pytest.mark.parametrize("precision", PRECISIONS[1:3], ids=named)
+@pytest.mark.parametrize("log_step", [95.0, -95.0])
+def test_a_step_beyond_half_precision_is_the_one_at_its_end(
+    made: Make, precision: Precision, log_step: float
+) -> None:
+    folder, found = made(precision), inputs()
+    places = [
+        f"{FFN}.activation",
+        "bert.encoder.layer.1.output.dense.activation",
+        "bert.pooler.dense.activation",
+    ]
+    _republish(folder, lambda state: [state[f"{place}.log_step"].fill_(log_step) for place in places])
+    np.testing.assert_allclose(runtime.load(folder).logits(**found), torchs(folder, found), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda state: state.pop(f"{FFN}.codes"), f"missing .*{FFN}.codes"),
+        (lambda state: state.update(extra=torch.zeros(1)), "unexpected .*extra"),
+        (lambda state: state.update({f"{FFN}.bias": torch.zeros(192)}), r"bias F32\[192\] instead of F16"),
+        (lambda state: state[f"{FFN}.scale"].mul_(-1), f"{FFN}.scale: holds a negative"),
+        (lambda state: state[f"{FFN}.bias"].fill_(torch.nan), f"{FFN}.bias: holds NaN"),
+        (lambda state: state["classifier.bias"].fill_(torch.inf), "classifier.bias: holds NaN"),
+        (lambda state: state["bert.embeddings.LayerNorm.bias"].fill_(torch.inf), "LayerNorm.bias: holds"),
+        (lambda state: state["bert.embeddings.word_embeddings.codes"].fill_(243), "word_embeddings.codes: "),
+    ],
+)
+def test_a_file_that_was_not_packed_so_is_refused_by_name(
+    made: Make, change: Callable[[dict[str, torch.Tensor]], object], said: str
+) -> None:
+    folder = made(Precision(1, 2, 8))
+    _republish(folder, change)
+    with pytest.raises(FormatError, match=said):
+        runtime.load(folder)
+
+
+@pytest.mark.parametrize("change", [lambda found: found[:1], lambda found: found.astype(np.float64)])
+def test_an_array_that_is_not_what_was_checked_is_refused(
+    made: Make, change: Callable[[NDArray[Any]], NDArray[Any]]
+) -> None:
+    """The file was replaced after its header was read."""
+    folder = made(W1A8)
+    config = reading.read_config(folder)
+    arrays = reading.open_file(folder, config)
+    get = arrays._get
+    arrays._get = lambda name: change(get(name))
+    with pytest.raises(FormatError, match=f"{FFN}.bias: is .* now, and was F16"):
+        arrays.floats(f"{FFN}.bias")
+
+
+def test_one_flipped_bit_is_refused(made: Make) -> None:
+    folder = made(W1A8)
+    content = bytearray((folder / "model.safetensors").read_bytes())
+    content[-1] ^= 0b100
+    (folder / "model.safetensors").write_bytes(bytes(content))
+    with pytest.raises(files.IntegrityError, match=r"model\.safetensors"):
+        runtime.load(folder)
+
+
+def test_a_process_that_answers_imports_no_torch(made: Make) -> None:
+    folder = made(W1A8)
+    code = (
+        "import sys; from bitladder.packed import runtime;"
+        f"print(runtime.load({str(folder)!r}).logits([[2, 9, 3]]).shape);"
+        "print([name for name in ('torch', 'transformers', 'pandas', 'scipy.stats') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["(1, 3)", "[]"], done.stderr
+
+
+def test_machine_code_is_kept_in_the_users_cache_and_nobody_elses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = cache.folder()
+    assert folder == tmp_path / "bitladder" / "kernels" / cache.digest()
+    folder.chmod(0o770)
+    assert cache.folder() is None
+    shutil.rmtree(tmp_path / "bitladder")
+    (tmp_path / "bitladder").write_text("no folder")
+    assert cache.folder() is None
