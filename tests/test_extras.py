@@ -198,8 +198,7 @@ def test_every_other_command_says_in_a_line_what_to_install(commands: dict[str, 
 @pytest.mark.slow
 def test_the_wheel_holds_every_file(tmp_path: Path) -> None:
     source = tmp_path / "source"
-    for folder in ("flows", "pipeline"):
-        shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "bitladder", source / "bitladder", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     written = {path.relative_to(source).as_posix() for path in source.glob("*/**/*") if path.is_file()}
@@ -218,6 +217,6 @@ def test_the_wheel_holds_every_file(tmp_path: Path) -> None:
     subprocess.run(build, cwd=source, check=True)
     [wheel] = tmp_path.glob("bitladder-*.whl")
     packed = set(zipfile.ZipFile(wheel).namelist())
-    assert {"pipeline/py.typed", "flows/py.typed", "pipeline/reporting/report.html.j2"} <= packed
+    assert "bitladder/py.typed" in packed
     assert written - packed == set()
-    assert {name.split("/")[0] for name in packed if ".dist-info" not in name} == {"flows", "pipeline"}
+    assert {name.split("/")[0] for name in packed if ".dist-info" not in name} == {"bitladder"}

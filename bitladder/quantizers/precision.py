@@ -5,9 +5,9 @@ hold this description, written by `as_dict` and read back by `Precision(**values
 """
 
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, PositiveInt, model_validator
+from pydantic import ConfigDict, Field, StrictBool, model_validator
 from pydantic.dataclasses import dataclass
 
 from bitladder.quantizers.names import ACTIVATIONS, WEIGHTS, serving, serving_or_usual, usual
@@ -17,7 +17,8 @@ Bits = Literal[1, 2, 4, 8, 32]
 Granularity = Literal["row", "matrix", "group"]
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
+# Not strict as a whole: a strict parent would take no mapping for it, and a file holds one.
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=False))
 class Precision:
     """Bits of one model, and how its numbers are quantized; 32 bits: left in full precision.
 
@@ -35,8 +36,8 @@ class Precision:
     embeddings: Bits = FULL
     activations: Bits = FULL
     granularity: Granularity = "row"
-    group_size: PositiveInt | None = None
-    split: bool = False
+    split: StrictBool = False
+    group_size: Annotated[int, Field(gt=0, le=2**18, strict=True)] | None = None
     weight_quantizer: str | None = None
     activation_quantizer: str | None = None
     attention: Literal["softmax", "bi"] = "softmax"

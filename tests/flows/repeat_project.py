@@ -38,6 +38,7 @@ def make(root: Path, stages: Path = ROOT / "pipeline" / "stages") -> Params:
     `stages`: what stands in for pipeline/stages.
     """
     (root / "flows").symlink_to(ROOT / "flows")
+    (root / "bitladder").symlink_to(ROOT / "bitladder")
     (root / "pipeline").mkdir()
     for part in (ROOT / "pipeline").iterdir():
         if part.name not in ("stages", "__pycache__"):

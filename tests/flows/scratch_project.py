@@ -74,6 +74,7 @@ STAGES = ["prepare", "weights@w8", "weights@w4", "weights@w2"]
 def make(root: Path) -> None:
     """Fill `root`: the repository's own code by links, its params.yaml, and stages of our own."""
     (root / "flows").symlink_to(ROOT / "flows")
+    (root / "bitladder").symlink_to(ROOT / "bitladder")
     (root / "pipeline" / "stages").mkdir(parents=True)
     for part in (ROOT / "pipeline").iterdir():
         if part.name not in ("stages", "__pycache__"):
