@@ -16,8 +16,8 @@ from bitladder.modeling import checkpoint
 from bitladder.modeling.bert import Bert, build_bert
 from bitladder.packed.writing import pack
 from bitladder.quantizers.precision import Precision
-from pipeline.data.encode import Batch
 from pipeline.initialization.step_sizes import calibrate
+from pipeline.tasks.batches import Batch
 
 
 class Shape(NamedTuple):

@@ -23,10 +23,10 @@ from bitladder.modeling import routines as kernels
 from bitladder.modeling.bert import build_bert
 from bitladder.quantizers.precision import Precision
 from flows import memory
-from pipeline.data.encode import Batch
 from pipeline.distillation.objective import Objective, Portion, label_loss, total
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.params import Optimization
+from pipeline.tasks.batches import Batch
 from pipeline.training.device import seed_everything
 from pipeline.training.loop import fit
 from pipeline.training.phases import LossTerms, Phase

@@ -12,7 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from bitladder import files
-from pipeline.training.fingerprint import CLASSIFIER
+from pipeline.training.fingerprint import CODE
 
 ROOT = Path(__file__).parents[1]
 # They carry parameters, names, bytes and rows from one place to another, and words to who watches.
@@ -21,6 +21,7 @@ CARRIERS |= {
     "pipeline",
     "pipeline.evaluation",
     "pipeline.data",
+    "pipeline.data.hub",
     "pipeline.data.progress",
     "pipeline.data.tables",
     "bitladder",
@@ -74,13 +75,21 @@ def test_a_stage_names_every_module_that_it_imports(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", [*TRAINED, "repeat"])
 def test_what_determines_a_rungs_training_is_named(stage: str) -> None:
-    assert modules(frozenset(CLASSIFIER)) <= modules(named(stage))
+    assert modules(frozenset(CODE)) <= modules(named(stage))
 
 
 def test_what_determines_the_teachers_training_is_named() -> None:
-    of_rungs = modules(frozenset(OF_RUNGS))
-    assert modules(frozenset(CLASSIFIER)) - of_rungs <= modules(named("teacher"))
-    assert imported_unnamed("teacher") <= of_rungs
+    assert modules(frozenset(CODE)) - modules(frozenset(OF_RUNGS)) <= modules(named("teacher"))
+
+
+@pytest.mark.parametrize("stage", ["pretrained", "teacher"])
+def test_models_in_full_precision_name_every_module_but_those_of_rungs(stage: str) -> None:
+    assert imported_unnamed(stage) <= modules(frozenset(OF_RUNGS))
+
+
+@pytest.mark.parametrize("stage", ["teacher", *TRAINED])
+def test_another_way_to_augment_retrains_nothing_on_plain_data(stage: str) -> None:
+    assert not any(name.startswith("pipeline.data") for name in modules(named(stage)))
 
 
 @pytest.mark.parametrize("stage", [*TRAINED, "pack", "repeat", "evaluate"])

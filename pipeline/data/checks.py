@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-LABEL = "label"
-INDEX = "idx"
+from pipeline.data.tables import INDEX, LABEL
 
 
 class DataError(ValueError):

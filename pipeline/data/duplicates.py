@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 import pandas as pd
 
-from pipeline.data.checks import LABEL
+from pipeline.data.tables import LABEL
 
 # Cannot stand in a normalised sentence: it counts as a space there.
 _BETWEEN = "\x1f"

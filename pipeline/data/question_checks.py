@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from pipeline.data.checks import refuse, text_problems
 from pipeline.data.progress import say
-from pipeline.data.questions import CONTEXT, ID, QUESTION, STARTS, TEXTS, TITLE
+from pipeline.data.tables import CONTEXT, ID, QUESTION, STARTS, TEXTS, TITLE
 
 ANSWERS = "answers"
 _NEAR = 2  # characters that an answer's start may be off

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.data.checks import LABEL, DataError
+from pipeline.data.checks import DataError
+from pipeline.data.tables import LABEL
 
 
 def cap_rows(

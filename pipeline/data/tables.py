@@ -1,7 +1,8 @@
-"""Parquet files whose bytes depend on their rows alone and whose pages carry a checksum.
+"""The tables of a task: their columns, and Parquet files whose bytes depend on their rows alone.
 
-Parquet by itself notices no flipped bit in a page: without checksums more than half of all flips read back as
-other data. No metadata of the writer's is stored (pandas adds its version), so equal rows give equal sha256.
+Pages carry a checksum: without one Parquet notices no flipped bit in a page, and more than half of all flips
+read back as other data. The writer stores no metadata (pandas adds its version), so equal rows give equal
+sha256.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bitladder.files import IntegrityError
+
+LABEL, INDEX = "label", "idx"
+# Of questions. The last two hold lists: pieces of the context, and the characters at which they begin; both
+# are empty where a question has no answer.
+ID, TITLE, CONTEXT, QUESTION, TEXTS, STARTS = QUESTION_COLUMNS = (
+    "id", "title", "context", "question", "answer_texts", "answer_starts",
+)  # fmt: skip
 
 
 def write_split(folder: Path, name: str, frame: pd.DataFrame) -> Path:

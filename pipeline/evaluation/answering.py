@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from bitladder.text.spans import Span, answers, best_spans
-from pipeline.data.windows import Windows
 from pipeline.evaluation import squad
 from pipeline.evaluation.score import Scored, gives_one_answer, logits
+from pipeline.tasks.windows import Windows
 
 
 def score_answers(

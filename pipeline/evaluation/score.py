@@ -13,9 +13,9 @@ import torch
 from torch.nn import functional
 
 from bitladder.modeling.outputs import PADDING, logits_of
-from pipeline.data.encode import Encoded, inputs_of
 from pipeline.evaluation import metrics
 from pipeline.evaluation.metrics import Array, Scores
+from pipeline.tasks.batches import Encoded, inputs_of
 
 BATCH_SIZE = 64
 

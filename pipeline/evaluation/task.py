@@ -5,12 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.data.encode import Encoded, encode
-from pipeline.data.windows import Windows, encode_windows
 from pipeline.evaluation.answering import score_answers
 from pipeline.evaluation.score import Scored
 from pipeline.evaluation.score import score as score_labels
 from pipeline.params import Task
+from pipeline.tasks.batches import Encoded, encode
+from pipeline.tasks.windows import Windows, encode_windows
 
 Split = Encoded | Windows
 

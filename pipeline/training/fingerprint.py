@@ -6,7 +6,7 @@ written, other rungs' names, where the project lies.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,29 +22,22 @@ from pipeline.training.device import device
 Facts = dict[str, str]
 
 ROOT = Path(__file__).parents[2]
-# What every training runs; kept equal to what they import by a test.
-LOOP = (
-    "pipeline/training",
-    "pipeline/data/encode.py",
-    "bitladder/text/tokens.py",
-    "pipeline/distillation",
+# What trainings run; kept equal to what they import by a test.
+CODE = (
     "bitladder/modeling",
-    "pipeline/parts.py",
     "bitladder/quantizers",
-)
-CLASSIFIER = (
-    *LOOP,
-    "pipeline/initialization",
-    "bitladder/text/cutting.py",
-    "pipeline/data/questions.py",
-    "bitladder/text/spans.py",
-    "pipeline/data/windows.py",
+    "bitladder/text",
+    "pipeline/distillation",
     "pipeline/evaluation/answering.py",
     "pipeline/evaluation/metrics.py",
     "pipeline/evaluation/score.py",
     "pipeline/evaluation/selection.py",
     "pipeline/evaluation/squad.py",
     "pipeline/evaluation/task.py",
+    "pipeline/initialization",
+    "pipeline/parts.py",
+    "pipeline/tasks",
+    "pipeline/training",
 )
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
 ABSENT = "nothing"
@@ -58,7 +51,7 @@ def of_pretraining(params: Params, corpus_digest: str, *, processes: int) -> Fac
         "training.pretraining": params.training.pretraining.model_dump(),
         "training.bucket_batches": params.training.bucket_batches,
     }
-    return _facts(settings, {"corpus": corpus_digest}, LOOP, processes)
+    return _facts(settings, {"corpus": corpus_digest}, processes)
 
 
 def of_teacher(params: Params, digests: Mapping[str, str], *, processes: int) -> Facts:
@@ -72,7 +65,7 @@ def of_teacher(params: Params, digests: Mapping[str, str], *, processes: int) ->
         "training.gradients": params.training.gradients,
         "training.bucket_batches": params.training.bucket_batches,
     }
-    return _with_kernels(_facts(settings, digests, CLASSIFIER, processes), params)
+    return _with_kernels(_facts(settings, digests, processes), params)
 
 
 def of_rung(params: Params, name: str, digests: Mapping[str, str], *, processes: int) -> Facts:
@@ -95,7 +88,7 @@ def of_rung(params: Params, name: str, digests: Mapping[str, str], *, processes:
         settings[f"budget.{kind}"] = params.duration_of(rung).model_dump()
     if rung.distillation is None and not rung.phases:
         settings["distillation"] = params.distillation.model_dump()
-    return _with_kernels(_facts(settings, digests, CLASSIFIER, processes), params)
+    return _with_kernels(_facts(settings, digests, processes), params)
 
 
 def differences(then: Facts, now: Facts) -> list[str]:
@@ -107,13 +100,11 @@ def differences(then: Facts, now: Facts) -> list[str]:
     ]
 
 
-def _facts(
-    settings: Mapping[str, Any], digests: Mapping[str, str], parts: Sequence[str], processes: int
-) -> Facts:
+def _facts(settings: Mapping[str, Any], digests: Mapping[str, str], processes: int) -> Facts:
     return {
         **_flat(settings),
         **{f"sha256 of {name}": value for name, value in digests.items()},
-        **{f"code {path}": value for path, value in files.code(parts, ROOT).items()},
+        **{f"code {path}": value for path, value in files.code(CODE, ROOT).items()},
         **{f"version of {name}": version(name) for name in LIBRARIES},
         "device": _device(),
         "threads": str(torch.get_num_threads()),

@@ -12,13 +12,13 @@ from bitladder.modeling.bert import ANSWERER, ANSWERING_KEY, CLASSIFIER, build_b
 from bitladder.modeling.outputs import logits_of
 from bitladder.quantizers.precision import Precision
 from pipeline import paths
-from pipeline.data.encode import Batch, inputs_of
 from pipeline.distillation.objective import Portion, label_loss
 from pipeline.evaluation.selection import chosen_on
 from pipeline.initialization.assemble import Source
 from pipeline.initialization.from_pretrained import longest_input, teacher_start
 from pipeline.params import Params, Task
 from pipeline.record import Record
+from pipeline.tasks.batches import Batch, inputs_of
 from pipeline.training import fingerprint, parallel, split
 from pipeline.training.device import choose_threads, move, seed_everything
 from pipeline.training.loop import fit

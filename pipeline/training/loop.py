@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from pipeline.data.encode import Batch
 from pipeline.distillation.objective import total
 from pipeline.params import Optimization
+from pipeline.tasks.batches import Batch
 from pipeline.training import live, parallel, phases, stopping
 from pipeline.training.device import copied
 from pipeline.training.divergence import Divergence

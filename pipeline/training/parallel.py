@@ -28,8 +28,8 @@ from torch import Tensor, nn
 from torch.distributed import FileStore  # type: ignore[attr-defined]
 
 from bitladder.modeling.attention import activation_quantizers
-from pipeline.data.encode import Batch
 from pipeline.distillation.objective import WHOLE, Portion
+from pipeline.tasks.batches import Batch
 
 COLLECTIVE_TIMEOUT_S = 600.0
 TIMEOUT = "BITLADDER_COLLECTIVE_TIMEOUT_S"  # environment variable that overrides it

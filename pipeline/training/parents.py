@@ -12,12 +12,12 @@ from bitladder.modeling.bert import precision_of
 from bitladder.modeling.outputs import logits_of
 from bitladder.modeling.width import HEADS_KEY, WIDTH_KEY, num_kept, width_of
 from pipeline import paths
-from pipeline.data.encode import Batch, inputs_of
 from pipeline.distillation.objective import label_loss
 from pipeline.initialization.assemble import Source
 from pipeline.initialization.narrowing import importance, most_important, narrow_state
 from pipeline.initialization.weight_splitting import split_state
 from pipeline.rungs import Rung
+from pipeline.tasks.batches import Batch, inputs_of
 from pipeline.training.device import device, move
 
 BATCH_ROWS = 16

@@ -10,8 +10,8 @@ from itertools import accumulate, pairwise
 
 from torch import Tensor, nn
 
-from pipeline.data.encode import Batch
 from pipeline.distillation.objective import Portion
+from pipeline.tasks.batches import Batch
 
 LossTerms = Callable[[nn.Module, Batch, Portion], dict[str, Tensor]]
 

@@ -15,9 +15,9 @@ from transformers.models.bert.configuration_bert import BertConfig
 from transformers.models.bert.modeling_bert import BertForMaskedLM
 
 from bitladder import files
-from pipeline.data.encode import Batch, Encoded, Shuffled
 from pipeline.distillation.objective import Portion
 from pipeline.params import Architecture, Params
+from pipeline.tasks.batches import Batch, Encoded, Shuffled
 from pipeline.training import fingerprint, parallel
 from pipeline.training.device import choose_threads, move, seed_everything
 from pipeline.training.loop import Fitted, fit

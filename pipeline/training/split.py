@@ -6,12 +6,12 @@ from typing import Any
 
 from bitladder import files
 from pipeline import paths
-from pipeline.data.encode import Encoded
 from pipeline.data.tables import read_split
 from pipeline.evaluation import task as tasks
 from pipeline.evaluation.score import Scored
 from pipeline.params import Task
 from pipeline.sections import DataKind
+from pipeline.tasks.batches import Encoded
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from bitladder.modeling.routines import Kernels
 from bitladder.modeling.traces import of_heads, trace
 from bitladder.modeling.width import heads_of
 from pipeline import paths
-from pipeline.data.encode import Batch
 from pipeline.distillation.objective import Objective, Portion
 from pipeline.params import Params
 from pipeline.rungs import Distillation, Rung
+from pipeline.tasks.batches import Batch
 from pipeline.training.device import move
 from pipeline.training.phases import LossTerms, Phase, share_out
 

@@ -8,9 +8,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from pipeline.data import question_checks, questions
+from pipeline.data import question_checks
 from pipeline.data.checks import DataError
 from pipeline.data.squad import from_folder, from_hub
+from pipeline.data.tables import QUESTION_COLUMNS
 
 REVISION = "0" * 40
 CONTEXT = "The river is long. A doctor walked along the river."
@@ -46,7 +47,7 @@ def test_both_versions_load_with_every_answer_at_its_place(tmp_path: Path, task:
     )
     assert {name: len(frame) for name, frame in splits.items()} == {"train": 60, "validation": 12}
     for frame in splits.values():
-        assert tuple(frame.columns) == questions.COLUMNS
+        assert tuple(frame.columns) == QUESTION_COLUMNS
         for context, texts, starts in zip(
             frame["context"], frame["answer_texts"], frame["answer_starts"], strict=True
         ):

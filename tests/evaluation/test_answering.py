@@ -8,9 +8,9 @@ from tiny_model import answerer
 from tiny_rung import NOUNS, VERBS, write_tokenizer
 
 from bitladder.modeling.outputs import PADDING
-from pipeline.data.windows import Windows, encode_windows
 from pipeline.evaluation.answering import score_answers
 from pipeline.evaluation.score import Scored, logits
+from pipeline.tasks.windows import Windows, encode_windows
 
 
 @pytest.fixture(scope="module")

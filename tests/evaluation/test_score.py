@@ -6,9 +6,9 @@ import torch
 from tiny_model import classifier
 from torch import Tensor
 
-from pipeline.data.encode import Encoded
 from pipeline.evaluation import score as scoring
 from pipeline.evaluation.score import gives_one_answer, logits, score
+from pipeline.tasks.batches import Encoded
 
 
 def split(num_rows: int = 70, *, regression: bool = False) -> Encoded:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.data.encode import Batch
 from pipeline.distillation.objective import Portion
 from pipeline.params import Optimization
+from pipeline.tasks.batches import Batch
 from pipeline.training.loop import fit
 from pipeline.training.parallel import World
 from pipeline.training.phases import LossTerms, Phase

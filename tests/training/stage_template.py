@@ -21,7 +21,7 @@ from typing import Any
 from writer_points import end_at
 
 from flows import stage
-from pipeline.data.encode import Batch, Shuffled
+from pipeline.tasks.batches import Batch, Shuffled
 from pipeline.training import fit_rung
 
 assert fit_rung, "imported for the children"

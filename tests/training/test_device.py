@@ -14,9 +14,9 @@ from transformers import BertForMaskedLM
 
 from bitladder.modeling import routines as kernels
 from bitladder.quantizers.precision import Precision
-from pipeline.data.encode import Batch
 from pipeline.distillation.objective import WHOLE, Objective, total
 from pipeline.params import Optimization
+from pipeline.tasks.batches import Batch
 from pipeline.training import pretrain
 from pipeline.training.device import NARROW, THREADS_AT_MOST, choose_threads, copied
 from pipeline.training.divergence import Divergence

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.data.encode import Batch
 from pipeline.distillation.objective import WHOLE, Portion
 from pipeline.params import Optimization
+from pipeline.tasks.batches import Batch
 from pipeline.training.divergence import DivergedError
 from pipeline.training.loop import Fitted, fit
 from pipeline.training.phases import LossTerms, Phase

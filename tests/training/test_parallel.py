@@ -19,8 +19,8 @@ from torchrun_project import COMMAND, EVERY, Project
 
 from bitladder.quantizers.precision import Precision
 from pipeline import record
-from pipeline.data.encode import Batch
 from pipeline.distillation.objective import WHOLE, Objective, Portion, total
+from pipeline.tasks.batches import Batch
 from pipeline.training import parallel
 from pipeline.training.fit_rung import fit_rung
 from pipeline.training.parallel import World, WorldError, join

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from test_loop import OPTIMIZATION, Counting, batches, squared
 from torch import Tensor, nn
 
-from pipeline.data.encode import Batch
 from pipeline.distillation.objective import WHOLE, Portion
+from pipeline.tasks.batches import Batch
 from pipeline.training.loop import fit
 from pipeline.training.phases import Phase, number_at, share_out
 

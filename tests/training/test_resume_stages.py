@@ -13,8 +13,8 @@ from small_training import KilledError
 
 from bitladder import files
 from pipeline import paths
-from pipeline.data.encode import Batch, Shuffled
 from pipeline.params import Params, load
+from pipeline.tasks.batches import Batch, Shuffled
 from pipeline.training.resume import OtherTrainingError
 
 every_stage = pytest.mark.parametrize("name", STAGES)

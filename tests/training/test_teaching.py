@@ -17,10 +17,10 @@ from bitladder.modeling.layers import QuantizedLinear
 from bitladder.modeling.width import HEADS_KEY
 from bitladder.quantizers.precision import Precision
 from pipeline import paths, record
-from pipeline.data.encode import Batch
 from pipeline.distillation.objective import WHOLE, Objective, total
 from pipeline.params import Params
 from pipeline.rungs import Distillation, Phase
+from pipeline.tasks.batches import Batch
 from pipeline.training import fit_rung as module
 from pipeline.training import parents, teaching
 from pipeline.training.fit_rung import fit_rung

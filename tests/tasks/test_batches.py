@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tiny_rung import write_tokenizer
 from tokenizers import Tokenizer, models
 
-from pipeline.data.encode import Encoded, encode
+from pipeline.tasks.batches import Encoded, encode
 
 SINGLE = pd.DataFrame(
     {

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_rung import NOUNS, VERBS, write_tokenizer
 
-from pipeline.data.windows import OUTSIDE, Windows, encode_windows
+from pipeline.tasks.windows import OUTSIDE, Windows, encode_windows
 
 WORDS = [*NOUNS, *VERBS, "the", "a", "."]
 

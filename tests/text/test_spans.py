@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitladder.text.spans import Span, answers, best_spans
-from pipeline.data.encode import Encoded
-from pipeline.data.windows import OUTSIDE, Windows
+from pipeline.tasks.batches import Encoded
+from pipeline.tasks.windows import OUTSIDE, Windows
 
 CONTEXT = "ab cd ef gh ij kl"
 OUT = [OUTSIDE, OUTSIDE]

@@ -15,8 +15,8 @@ import torch
 
 from bitladder.text.cutting import OUTSIDE as OUTSIDE
 from bitladder.text.cutting import Offsets, cut
-from pipeline.data.encode import Encoded
-from pipeline.data.questions import CONTEXT, QUESTION, STARTS, TEXTS
+from pipeline.data.tables import CONTEXT, QUESTION, STARTS, TEXTS
+from pipeline.tasks.batches import Encoded
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def test_batches_are_padded_to_their_longest() -> None:
 
 def test_nothing_heavy_is_imported() -> None:
     code = (
-        "import sys; from pipeline.data import cutting, spans, tokens;"
+        "import sys; from bitladder.text import cutting, spans, tokens;"
         "print([name for name in ('torch', 'transformers', 'pandas', 'sklearn') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
