@@ -1,45 +1,60 @@
-"""README's results are what the files in docs/results/ say, printed by the command that README names."""
+"""README and docs/ say what is so: links lead somewhere, code runs, figures that stand twice agree."""
 
+import re
+import shutil
+from collections.abc import Iterator
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 import pytest
-from made_up import params
-
-from bitladder import files
-from pipeline.reporting import compare, comparison
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
-FOLDER = ROOT / "docs" / "results"
-TABLES = ["*.json", "longer/*.json"]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+NODE = re.compile(r'(\w+)\["<b>\1</b>.*?<br>([\d.]+) %, ([\d.]+) MiB"\]')
+ROW = re.compile(r"^(\w+) +\d+ +\d+ +\d+  (\w+) +([\d.]+) +\S+  ([\d.]+) ", re.MULTILINE)
 
 
-@pytest.mark.parametrize("table", TABLES)
-def test_the_tables_are_what_the_command_prints(table: str) -> None:
-    sources = sorted(FOLDER.glob(table))
-    assert sources
-    printed = compare.markdown(comparison.compare([compare.read(str(path)) for path in sources]))
-    begin = f"<!-- bitladder compare docs/results/{table} --markdown -->\n\n"
-    text = README.read_text(encoding="utf-8")
-    assert text.partition(begin)[2].partition("\n<!-- end of it -->\n")[0] == printed
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files(page: Path) -> None:
+    links = LINK.findall(page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize(
-    "experiment", [path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.json")]
-)
-def test_a_file_has_what_the_experiment_of_its_name_makes(experiment: str, tmp_path: Path) -> None:
-    """A table made with other rungs, seeds, durations or claims than README's command has would show here."""
-    found = files.read_json(FOLDER / f"{experiment}.json")
-    made_by = params(tmp_path, f"experiment={experiment}", "data.root=/data")
-    models = found["models"]
-    assert found["task"] == made_by.task.name
-    assert models.keys() == {"teacher", *made_by.deliver}
-    assert {tuple(model["seeds"]["scores"]) for model in models.values()} == {
-        tuple(map(str, sorted(made_by.seeds)))
+def test_the_picture_is_that_of_the_demo_s_table() -> None:
+    """Each box has its row's accuracy and size, and stands behind the model that the row starts from."""
+    picture = README.partition("```mermaid\n")[2].partition("```")[0]
+    rows = {
+        name: (parent, f"{100 * float(score):.1f}", mib) for name, parent, score, mib in ROW.findall(README)
     }
-    assert {name: models[name]["steps"] for name in made_by.deliver} == {
-        name: made_by.duration_of(made_by.rungs[name]).steps for name in made_by.deliver
-    }
-    assert [(claim["claim"], *claim["rungs"]) for claim in found["claims"]] == [
-        (claim.claim, claim.better, claim.worse) for claim in made_by.claims
-    ]
+    boxes = {name: figures for name, *figures in NODE.findall(picture)}
+    assert len(boxes) == 9
+    for name, figures in boxes.items():
+        assert figures == [*rows[name][1:]]
+    plain = re.sub(r'\["[^"]*"\]', "", picture).replace('-- "in one jump" -->', "-->")
+    arrows = {pair for line in plain.splitlines() for pair in pairwise(line.strip().split(" --> "))}
+    assert arrows == {(rows[name][0], name) for name in boxes if name != "teacher"}
+
+
+@pytest.mark.parametrize("package", ["bitladder", "pipeline"])
+def test_every_folder_of_code_has_its_line(package: str) -> None:
+    tree = README.partition("## Where things are")[2].partition("##")[0]
+    of_package = tree.partition(f"\n{package}/ ")[2]
+    listed = re.findall(r"(\w+)/", "\n".join(_indented(of_package.splitlines()[1:])))
+    folders = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+    assert {*listed} - {"kernels"} == folders - {"problems"}
+
+
+def _indented(lines: list[str]) -> Iterator[str]:
+    """The folders at the beginning of each line, up to the first line that is not indented."""
+    for line in takewhile(lambda line: line.startswith("  "), lines):
+        yield re.split(r" {3,}|  (?=[a-zA-Z]+ )", line.strip())[0]
+
+
+@pytest.mark.parametrize("code", CODE)
+def test_the_code_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ROOT / "tests" / "packed" / "golden" / "format1_w1a8", tmp_path / "packed" / "w1a8")
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})  # noqa: S102 - our own page

@@ -1,5 +1,5 @@
 """The benchmark of inference counts right, asks right, and says which engines it left out. No claim about
-time is made here: see README."""
+time is made here: see docs/benchmarks.md."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The benchmark runs and tells what it promises. No claim about time is made here: see README."""
+"""The benchmark runs and tells what it promises. No claim about time is made here: see docs/benchmarks.md."""
 
 import json
 import subprocess
