@@ -16,13 +16,12 @@ from pipeline.training.fingerprint import CODE
 
 ROOT = Path(__file__).parents[1]
 # They carry parameters, names, bytes and rows from one place to another, and words to who watches.
-CARRIERS = {f"pipeline.{name}" for name in ("params", "paths", "record", "rungs", "sections")}
+CARRIERS = {f"pipeline.{name}" for name in ("params", "paths", "progress", "record", "rungs", "sections")}
 CARRIERS |= {
     "pipeline",
     "pipeline.evaluation",
     "pipeline.data",
     "pipeline.data.hub",
-    "pipeline.data.progress",
     "pipeline.data.tables",
     "bitladder",
     "bitladder.files",

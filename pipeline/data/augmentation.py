@@ -27,8 +27,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.data.duplicates import text_keys
-from pipeline.data.progress import progress
 from pipeline.data.words import LeftAlone
+from pipeline.progress import Progress
 
 Method = Literal["contextual", "embedding", "swap", "delete", "spelling"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -159,17 +159,16 @@ def _vary_rows(
     method, copy = part["method"].iloc[0], int(part["copy"].iloc[0])
     new = train.iloc[part["row"]].reset_index(drop=True)
     columns = part["column"].reset_index(drop=True)
-    with progress(len(part), f"augment {method} {copy + 1}") as advance:
-        for number, column in enumerate(sorted(columns.unique())):
-            rows = columns.index[columns == column]
-            seeds = (seed, METHODS.index(method), copy, number)
-            new.loc[rows, column] = _vary_texts(new.loc[rows, column].tolist(), vary[method], seeds, advance)
+    progress = Progress(f"augment {method} {copy + 1}", len(part), unit="row")
+    for number, column in enumerate(sorted(columns.unique())):
+        rows = columns.index[columns == column]
+        seeds = (seed, METHODS.index(method), copy, number)
+        new.loc[rows, column] = _vary_texts(new.loc[rows, column].tolist(), vary[method], seeds, progress)
+    progress.close()
     return new.assign(**{ORIGIN: method})
 
 
-def _vary_texts(
-    texts: list[str], vary: Vary, seeds: tuple[int, ...], advance: Callable[[int], None]
-) -> list[str]:
+def _vary_texts(texts: list[str], vary: Vary, seeds: tuple[int, ...], progress: Progress) -> list[str]:
     """Varied sentences in the same order; each shard has a seed of its own."""
     # Sentences of one length together: a forward pass then has little padding.
     order = sorted(range(len(texts)), key=lambda index: len(texts[index].split()))
@@ -181,7 +180,7 @@ def _vary_texts(
             results = vary([texts[index] for index in indices])
         for index, result in zip(indices, results, strict=True):
             varied[index] = result
-        advance(len(indices))
+        progress.advance(len(indices))
     return varied
 
 

@@ -13,8 +13,8 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.data.checks import refuse, text_problems
-from pipeline.data.progress import say
 from pipeline.data.tables import CONTEXT, ID, QUESTION, STARTS, TEXTS, TITLE
+from pipeline.progress import say
 
 ANSWERS = "answers"
 _NEAR = 2  # characters that an answer's start may be off

@@ -14,12 +14,12 @@ from typing import Any
 
 from bitladder import files
 from pipeline import paths, record
-from pipeline.data.progress import say
 from pipeline.evaluation.results import FORMAT, KEY, check
 from pipeline.evaluation.seeds import over_seeds
 from pipeline.ladder.rung import TEACHER, climb
 from pipeline.ladder.unusual import unusual
 from pipeline.params import Params, Task
+from pipeline.progress import say
 from pipeline.record import Record
 
 WEIGHTS = paths.WEIGHTS

@@ -17,8 +17,8 @@ from typing import Any
 
 from bitladder import files
 from pipeline import paths, record
-from pipeline.data.progress import say
 from pipeline.params import Params, Task
+from pipeline.progress import say
 
 AGREEMENT = "agreement.json"
 # Largest difference of a logit. Where sums are taken in the same order it is 0: see docs/file-format.md.

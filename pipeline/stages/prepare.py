@@ -13,13 +13,13 @@ import pandas as pd
 from bitladder import files
 from pipeline.data.checks import DataError
 from pipeline.data.duplicates import count_contradictions, count_duplicates, count_overlap, text_keys
-from pipeline.data.progress import say
 from pipeline.data.splits import cap_rows, hold_out, hold_out_groups
 from pipeline.data.tables import CONTEXT, LABEL, TEXTS, TITLE, write_split
 from pipeline.evaluation.selection import HELD_OUT as SELECTION
 from pipeline.evaluation.selection import chosen_on, is_optimistic
 from pipeline.params import Params
 from pipeline.paths import data_dir
+from pipeline.progress import say
 
 TRAIN = "train"
 CORPUS = "corpus"

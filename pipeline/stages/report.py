@@ -2,8 +2,8 @@
 
 from bitladder import files
 from pipeline import paths
-from pipeline.data.progress import say
 from pipeline.params import Params
+from pipeline.progress import say
 
 REPORT = "report.html"
 

@@ -18,6 +18,7 @@ from torch import nn
 
 from pipeline.distillation.objective import total
 from pipeline.params import Optimization
+from pipeline.progress import Progress
 from pipeline.tasks.batches import Batch
 from pipeline.training import live, parallel, phases, stopping
 from pipeline.training.device import copied
@@ -25,7 +26,6 @@ from pipeline.training.divergence import Divergence
 from pipeline.training.optimizer import adamw, linear_schedule, set_learning_rate, show_second_moments
 from pipeline.training.parallel import World
 from pipeline.training.phases import Phase
-from pipeline.training.progress import Progress
 from pipeline.training.resume import States
 from pipeline.training.state import Point, Reached, Shares, capture, put_weights, restore
 

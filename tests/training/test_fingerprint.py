@@ -21,7 +21,7 @@ CARRIERS = {
     "pipeline.problems",
 }
 CARRIERS |= {f"pipeline.{name}" for name in ("claim_kinds", "equal_steps", "params", "parts", "paths")}
-CARRIERS |= {f"pipeline.{name}" for name in ("record", "rungs", "sections")}
+CARRIERS |= {f"pipeline.{name}" for name in ("progress", "record", "rungs", "sections")}
 
 
 @pytest.mark.parametrize("module", ["pretrain", "fit_teacher", "fit_rung"])

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from pipeline.training import progress as progress_module
-from pipeline.training.progress import Progress, duration
+from pipeline import progress as progress_module
+from pipeline.progress import Progress, duration
 
 
 class Clock:
@@ -75,6 +75,19 @@ def test_a_fast_run_has_no_line_between_its_points(clock: Clock, capsys: pytest.
         clock.now += 0.01
         progress.tick(step)
     assert capsys.readouterr().out == ""
+
+
+def test_work_without_points_has_a_line_per_minute_and_one_that_tells_the_whole(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    progress = Progress("augment swap 1", 40, unit="row")
+    for _ in range(4):
+        clock.now += 30
+        progress.advance(10)
+    assert capsys.readouterr().out.splitlines() == [
+        "augment swap 1: row 20 of 40, 0.3 examples/s, 60 s left",
+        "augment swap 1: row 40 of 40, 0.3 examples/s, 0 s left",
+    ]
 
 
 def test_a_terminal_has_a_bar_with_loss_score_rate_and_time_left(
