@@ -11,7 +11,7 @@ from bitladder import files
 from flows.compose import compose
 from pipeline.params import Params, load
 
-CONF = Path(__file__).parent.parent / "conf"
+CONF = Path(__file__).parents[1] / "conf"
 # Columns, number of classes (None: a score) and validation splits, as on the Hub's nyu-mll/glue.
 TASKS: dict[str, tuple[list[str], int | None, list[str]]] = {
     "cola": (["sentence"], 2, ["validation"]),

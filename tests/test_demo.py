@@ -1,6 +1,7 @@
 """What `make demo` must have left behind. Run by CI after it; left out of the usual tests."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from pipeline import params, paths
 from pipeline.tracking import execution, store
+
+README = Path(__file__).parents[1] / "README.md"
 
 pytestmark = pytest.mark.demo
 
@@ -56,3 +59,27 @@ def test_every_packed_rung_answers_as_it_was_trained_to() -> None:
             split = agreement["splits"]["validation"]
             assert split["label_agreement"] == 1.0
             assert split["largest_logit_difference"] <= agreement["tolerance"]
+
+
+def test_readme_shows_this_table() -> None:
+    """Scores depend on the processor's last bits; bits, parents and sizes do not."""
+    command = [sys.executable, "-m", "bitladder.cli", "results"]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    shown, made = (rows(text) for text in (README.read_text(encoding="utf-8"), printed))
+    assert len(made) == 10
+    assert shown.keys() == made.keys()
+    for name, (*same, score) in made.items():
+        *expected, once = shown[name]
+        assert same == expected
+        assert float(score) == pytest.approx(float(once), abs=0.1)
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """Of each row of the table: W, E, A, from, MiB, ratio and, last, the score."""
+    row = re.compile(
+        r"^(\w+) +(\d+) +(\d+) +(\d+)  (\w+) +([\d.]+) +\S+ +([\d.]+) +([\d.]+) +\d+$", re.MULTILINE
+    )
+    return {
+        name: [w, e, a, parent, mib, ratio, score]
+        for name, w, e, a, parent, score, mib, ratio in row.findall(text)
+    }

@@ -8,7 +8,19 @@ from transformers import BertConfig, BertForQuestionAnswering, BertForSequenceCl
 
 from bitladder.modeling.bert import build_bert
 from bitladder.quantizers.precision import Precision
+from pipeline.distillation.objective import Objective
 from pipeline.initialization.step_sizes import calibrate
+
+# Every term of distillation, each with a weight of its own.
+ALL_TERMS = Objective(
+    logits=1.0,
+    hidden_states=0.7,
+    attention_scores=0.3,
+    labels=0.5,
+    regression=False,
+    directions=0.2,
+    temperature=2.0,
+)
 
 WEIGHTS_ONLY = (
     Precision(8, 8),

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_model import ALL_TERMS, classifier, config
 from tiny_model import batch as rows
-from tiny_model import classifier, config
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import BertForMaskedLM
 
 from bitladder.modeling import routines as kernels
 from bitladder.quantizers.precision import Precision
-from pipeline.distillation.objective import WHOLE, Objective, total
+from pipeline.distillation.objective import WHOLE, total
 from pipeline.params import Optimization
 from pipeline.tasks.batches import Batch
 from pipeline.training import pretrain
@@ -27,15 +27,6 @@ from pipeline.training.phases import LossTerms, Phase
 from pipeline.training.teaching import against_teacher
 
 PRECISIONS = (Precision(1, 1), Precision(2, 2), Precision(4, 8), Precision(1, 1, 8), Precision(1, 1, 1))
-ALL_TERMS = Objective(
-    logits=1.0,
-    hidden_states=1.0,
-    attention_scores=1.0,
-    labels=1.0,
-    regression=False,
-    directions=1.0,
-    temperature=2.0,
-)
 LABELLED: Batch = {**rows(), "labels": torch.tensor([0, 1, 1, 0, 1])}
 READING = (
     torch.ops.aten._local_scalar_dense.default,  # float(), int(), bool(), item(), if

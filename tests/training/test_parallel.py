@@ -12,30 +12,20 @@ import torchrun_project
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
+from tiny_model import ALL_TERMS, classifier
 from tiny_model import batch as full_rows
-from tiny_model import classifier
 from torch import Tensor, nn
 from torchrun_project import COMMAND, EVERY, Project
 
 from bitladder.quantizers.precision import Precision
 from pipeline import record
-from pipeline.distillation.objective import WHOLE, Objective, Portion, total
+from pipeline.distillation.objective import WHOLE, Portion, total
 from pipeline.tasks.batches import Batch
 from pipeline.training import parallel
 from pipeline.training.fit_rung import fit_rung
 from pipeline.training.parallel import World, WorldError, join
 from pipeline.training.pretrain import _masked_words
 from pipeline.training.teaching import against_teacher
-
-ALL_TERMS = Objective(
-    logits=1.0,
-    hidden_states=0.7,
-    attention_scores=0.3,
-    labels=0.5,
-    regression=False,
-    directions=0.2,
-    temperature=2.0,
-)
 
 
 @st.composite
