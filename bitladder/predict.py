@@ -83,8 +83,8 @@ class PackedModel:
         if isinstance(texts, str):
             return self([texts], None if pairs is None else [str(pairs)])[0]
         seconds = [pairs] if isinstance(pairs, str) else pairs
-        if self.config.get("bitladder_answering") is None:
-            longest = self.config["max_position_embeddings"]
+        if self.config.answering is None:
+            longest = self.config.max_position_embeddings
             return classify(self._model, self.folder, texts, seconds, max_length=longest)
         if seconds is None:
             raise ValueError(f"{self.folder}: answers questions from a context; give one (--context TEXT)")
@@ -136,8 +136,7 @@ def classify(
     """
     from bitladder.text.tokens import tokenize
 
-    labels = format.read_config(Path(folder))["id2label"]
-    names = [printable(labels[str(number)]) for number in range(len(labels))]
+    names = [printable(label) for label in format.read_config(Path(folder)).labels]
     tokens = tokenize(texts, pairs, Path(folder), max_length=max_length)
     return [_label(logits_L, names) for logits_L in _logits(model, tokens, folder)]
 
@@ -156,12 +155,20 @@ def answer_questions(
     from bitladder.text.cutting import cut
     from bitladder.text.spans import best_spans
 
-    own = format.read_config(Path(folder))["bitladder_answering"]
-    limits = {key: own[key] for key in ("max_length", "doc_stride", "max_question_length")}
-    pieces = cut(questions, contexts, Path(folder), **limits)
+    own = format.read_config(Path(folder)).answering
+    if own is None:
+        raise ValueError(f"{folder}: this model answers no questions")
+    pieces = cut(
+        questions,
+        contexts,
+        Path(folder),
+        max_length=own.max_length,
+        doc_stride=own.doc_stride,
+        max_question_length=own.max_question_length,
+    )
     logits_N2S = _logits(model, pieces.tokens, folder)
-    spans = best_spans(logits_N2S, pieces, max_answer_length=own["max_answer_length"])
-    return [_answer(span, own.get("no_answer_threshold")) for span in spans]
+    spans = best_spans(logits_N2S, pieces, max_answer_length=own.max_answer_length)
+    return [_answer(span, own.no_answer_threshold) for span in spans]
 
 
 def printable(text: str) -> str:

@@ -154,7 +154,7 @@ def test_a_process_with_the_runtime_alone_cannot_import_what_trains() -> None:
 def test_a_packed_model_answers_with_the_runtime_alone(packed: Path) -> None:
     ids = batch()
     code = (
-        f"import json; from bitladder.packed import runtime; model = runtime.load({str(packed / 'w1a8')!r});"
+        f"import json; from bitladder import runtime; model = runtime.load({str(packed / 'w1a8')!r});"
         "print(json.dumps(model.logits(**json.loads(sys.argv[1])).tolist()))"
     )
     said = alone(code, json.dumps({name: values.tolist() for name, values in ids.items()}))

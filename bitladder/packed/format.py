@@ -61,12 +61,22 @@ class AnsweringFields(_Fields):
         return self
 
 
-class ConfigFields(_Fields):
-    """Every key that config.json of a packed folder may have; all are needed but the last five."""
+class PackedConfig(_Fields):
+    """config.json of a packed folder: every key that it may have; all are needed but the last five.
+
+    Attributes are named as the keys are, without `bitladder_`. Sizes are those of the whole model, also where
+    this one has a share of its width.
+
+    Attributes:
+        precision: names no weight quantizer, for codes and scales say all of the weights.
+        width: the share of heads and of `intermediate_size` that every layer has; None for all of them.
+        trits_per_byte: 5 where codes of 2 bits are written five to a byte.
+        answering: of question answering, and only there.
+    """
 
     model_type: Literal["bitladder-bert"]
-    bitladder_format: Literal[1]
-    bitladder_precision: Precision
+    format: Annotated[Literal[1], Field(alias="bitladder_format")]
+    precision: Annotated[Precision, Field(alias="bitladder_precision")]
     architectures: Annotated[
         list[Literal["PackedBertForSequenceClassification", "PackedBertForQuestionAnswering"]],
         Field(min_length=1, max_length=1),
@@ -84,38 +94,62 @@ class ConfigFields(_Fields):
     layer_norm_eps: Annotated[float, Field(gt=0, le=1)]
     id2label: Annotated[dict[str, str], Field(min_length=1, max_length=100_000)]
     label2id: dict[str, int]
-    bitladder_width: Annotated[float, Field(gt=0, lt=1)] | None = None
-    bitladder_trits_per_byte: Literal[5] | None = None
+    width: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, alias="bitladder_width")
+    trits_per_byte: Literal[5] | None = Field(None, alias="bitladder_trits_per_byte")
     pad_token_id: Annotated[int, Field(ge=0)] | None = None
     problem_type: Literal["regression", "single_label_classification"] | None = None
-    bitladder_answering: AnsweringFields | None = None
+    answering: AnsweringFields | None = Field(None, alias="bitladder_answering")
+
+    @property
+    def labels(self) -> list[str]:
+        """Their names, in the order of the logits."""
+        return [self.id2label[str(number)] for number in range(len(self.id2label))]
+
+    @property
+    def head_size(self) -> int:
+        """Features of one attention head."""
+        return self.hidden_size // self.num_attention_heads
+
+    @property
+    def kept_heads(self) -> int:
+        """Attention heads of a layer."""
+        return num_kept(self.num_attention_heads, self.width or 1, "heads")
+
+    @property
+    def kept_neurons(self) -> int:
+        """Feed-forward neurons of a layer."""
+        return num_kept(self.intermediate_size, self.width or 1, "neurons")
+
+    def stored_bits(self, bits: int) -> float:
+        """What a code of so many bits takes in the file: ternary ones less where a byte holds five."""
+        return FIVE_TRITS if bits == 2 and self.trits_per_byte == 5 else bits
+
+    def as_dict(self) -> dict[str, Any]:
+        """config.json, without the keys that do not apply."""
+        values = {**self.model_dump(by_alias=True), "bitladder_precision": self.precision.as_dict()}
+        return {key: value for key, value in values.items() if value is not None}
 
     @model_validator(mode="after")
-    def _is_packed(self) -> "ConfigFields":
-        precision = self.bitladder_precision
-        if precision.weights == FULL or precision.weight_quantizer is not None:
+    def _is_packed(self) -> "PackedConfig":
+        if self.precision.weights == FULL or self.precision.weight_quantizer is not None:
             raise ValueError(
                 "bitladder_precision: packed weights are codes of 1, 2, 4 or 8 bits, and name no quantizer"
             )
         return self
 
     @model_validator(mode="after")
-    def _fits_together(self) -> "ConfigFields":
+    def _fits_together(self) -> "PackedConfig":
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size {self.hidden_size} is no multiple of {self.num_attention_heads} heads"
             )
-        width = self.bitladder_width or 1
-        heads = num_kept(self.num_attention_heads, width, "heads")
-        inner = num_kept(self.intermediate_size, width, "neurons")
-        group_size = self.bitladder_precision.group_size or 1
-        for inputs in (self.hidden_size, heads * (self.hidden_size // self.num_attention_heads), inner):
+        precision, group_size = self.precision, self.precision.group_size or 1
+        for inputs in (self.hidden_size, self.kept_heads * self.head_size, self.kept_neurons):
             if inputs % group_size:
                 raise ValueError(f"group_size {group_size} does not divide {inputs} inputs")
-        precision = self.bitladder_precision
         if precision.activation_quantizer == "sign" and self.hidden_act == "relu":
             raise ValueError("activation_quantizer sign needs values below zero, and relu gives none")
-        if self.bitladder_trits_per_byte and 2 not in (precision.weights, precision.embeddings):
+        if self.trits_per_byte and 2 not in (precision.weights, precision.embeddings):
             raise ValueError("bitladder_trits_per_byte is there, and nothing has 2 bits")
         if set(self.id2label) != {str(number) for number in range(len(self.id2label))}:
             raise ValueError("id2label does not number its names from 0 on")
@@ -123,31 +157,28 @@ class ConfigFields(_Fields):
         return self
 
     def _check_answering(self) -> None:
-        answering = self.bitladder_answering
-        if (self.architectures == [ANSWERER]) != (answering is not None):
+        if (self.architectures == [ANSWERER]) != (self.answering is not None):
             raise ValueError(f"bitladder_answering belongs to {ANSWERER}, and that needs it")
-        if answering is None:
+        if self.answering is None:
             return
         if self.id2label != {"0": "start", "1": "end"}:
             raise ValueError("id2label of a question-answering model is 0 start, 1 end")
-        if answering.max_length > self.max_position_embeddings:
-            raise ValueError(f"max_length {answering.max_length} is more than the model has positions")
+        if self.answering.max_length > self.max_position_embeddings:
+            raise ValueError(f"max_length {self.answering.max_length} is more than the model has positions")
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> PackedConfig:
     """The checked config.json of a packed folder. Raises FormatError naming each key that is wrong."""
     path = folder / CONFIG
     if not path.is_file() or path.stat().st_size > _MAX_CONFIG:
         raise FormatError(f"{path}: no such file, or more than {_MAX_CONFIG} bytes")
-    values = parse_json(path.read_bytes(), str(path))
-    check_config(values, source=str(path))
-    return dict(values)
+    return parse_config(parse_json(path.read_bytes(), str(path)), source=str(path))
 
 
-def check_config(values: Any, *, source: str) -> None:
-    """Raises FormatError naming each key that is missing, unknown or wrong."""
+def parse_config(values: Any, *, source: str) -> PackedConfig:
+    """The same of what config.json holds. Raises FormatError as `read_config`."""
     try:
-        ConfigFields.model_validate(values)
+        return PackedConfig.model_validate(values)
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']}" for e in error.errors()]
         raise FormatError(f"{source}: {'; '.join(problems)}") from None
@@ -180,11 +211,6 @@ def check_metadata(metadata: Mapping[str, str], *, source: str) -> None:
     version = metadata.get("bitladder_format")
     if version != str(FORMAT):
         raise FormatError(f"{source}: bitladder_format is {version!r}; this version reads {str(FORMAT)!r}")
-
-
-def stored_bits(bits: int, trits_per_byte: int | None) -> float:
-    """What a code of so many bits takes in the file: ternary ones less where a byte holds five."""
-    return FIVE_TRITS if bits == 2 and trits_per_byte == 5 else bits
 
 
 def check_codes(name: str, codes_OB: NDArray[np.uint8], bits: float, num_codes: int) -> None:

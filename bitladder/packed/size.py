@@ -18,7 +18,7 @@ from typing import Any
 
 from bitladder import files
 from bitladder.packed import tensors
-from bitladder.packed.format import stored_bits
+from bitladder.packed.codes import FIVE_TRITS
 from bitladder.packed.tensors import Contents, Entry
 
 MIB = 2**20
@@ -179,7 +179,7 @@ def _bits(name: str, entry: Entry, config: dict[str, Any]) -> float:
         return tensors.ITEM_SIZE[entry.dtype] * 8
     is_table = any(module in name for module in TABLES)
     bits = int(config["bitladder_precision"]["embeddings" if is_table else "weights"])
-    return stored_bits(bits, config.get("bitladder_trits_per_byte"))
+    return FIVE_TRITS if bits == 2 and config.get("bitladder_trits_per_byte") == 5 else bits
 
 
 def _columns(name: str, config: dict[str, Any]) -> int:

@@ -18,6 +18,7 @@ from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
 from bitladder.modeling.width import width_of
 from bitladder.packed import format, tensors
 from bitladder.packed.bits import pack as pack_codes
+from bitladder.packed.format import PackedConfig
 from bitladder.packed.tensors import Entry
 from bitladder.quantizers.precision import FULL
 
@@ -44,14 +45,14 @@ def pack(model_folder: Path, target_folder: Path) -> None:
     """
     model = checkpoint.load_bert(model_folder)
     config = packed_config(model)
-    format.check_config(config, source=f"{model_folder / checkpoint.CONFIG}, packed")
-    tensors.write(target_folder / format.WEIGHTS, packed_tensors(model), format.METADATA)
-    files.write_json(target_folder / format.CONFIG, config)
+    arrays = {name: tensor.contiguous().numpy() for name, tensor in packed_tensors(model, config).items()}
+    tensors.write(target_folder / format.WEIGHTS, arrays, format.METADATA)
+    files.write_json(target_folder / format.CONFIG, config.as_dict())
     checkpoint.copy_tokenizer(model_folder, target_folder)
 
 
-def packed_config(model: Bert) -> dict[str, object]:
-    """config.json of the packed folder. Raises ValueError when the model is not quantized."""
+def packed_config(model: Bert) -> PackedConfig:
+    """config.json of the packed folder. Raises ValueError when the model is not quantized, or of no BERT."""
     config, precision = model.config, precision_of(model.config)
     if precision.weights == FULL:
         raise ValueError("the model has full-precision weights; only a rung of the ladder can be packed")
@@ -74,17 +75,17 @@ def packed_config(model: Bert) -> dict[str, object]:
         "problem_type": config.problem_type,
         ANSWERING_KEY: answering,
     }
-    return {key: value for key, value in values.items() if value is not None}
+    return format.parse_config(values, source="the packed model's config.json")
 
 
-def packed_tensors(model: nn.Module) -> dict[str, Tensor]:
+def packed_tensors(model: nn.Module, config: PackedConfig) -> dict[str, Tensor]:
     """Every tensor of the packed file, by name, in the dtype it is stored in."""
     packed: dict[str, Tensor] = {}
     state = model.state_dict()
     for name, layer in model.named_modules():
         if isinstance(layer, QuantizedLinear | QuantizedEmbedding):
             latent = {key: state.pop(key) for key in list(state) if key.startswith(_latent(name))}
-            packed |= _packed_matrix(name, latent, layer)
+            packed |= _packed_matrix(name, latent, layer, config)
     for name, tensor in state.items():
         packed[name] = _side_parameter(name, tensor)
     return packed
@@ -96,7 +97,7 @@ def _latent(name: str) -> tuple[str, str]:
 
 
 def _packed_matrix(
-    name: str, latent: dict[str, Tensor], layer: QuantizedLinear | QuantizedEmbedding
+    name: str, latent: dict[str, Tensor], layer: QuantizedLinear | QuantizedEmbedding, config: PackedConfig
 ) -> dict[str, Tensor]:
     for key, tensor in latent.items():
         _check_finite(key, tensor)
@@ -104,9 +105,7 @@ def _packed_matrix(
     layout, quantized = layer.quantizer.layout, layer.quantizer.quantize(layer.weight)
     scale = quantized.scale_OG.reshape(layout.scale_shape)
     return {
-        f"{name}{format.CODES}": pack_codes(
-            quantized.codes_OI, format.stored_bits(layout.bits, TRITS_PER_BYTE)
-        ),
+        f"{name}{format.CODES}": pack_codes(quantized.codes_OI, config.stored_bits(layout.bits)),
         f"{name}{format.SCALE}": _exactly_half(f"{name}{format.SCALE}", scale),
     }
 

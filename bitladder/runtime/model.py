@@ -12,11 +12,11 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bitladder.packed.format import PackedConfig
 from bitladder.runtime import layout, reading, support
 from bitladder.runtime.kernels.engines import Choice
 
@@ -80,7 +80,7 @@ class Model:
         threads: how many sequences of one call are computed at a time.
     """
 
-    def __init__(self, arrays: reading.Arrays, config: dict[str, Any], engine: Choice, threads: int) -> None:
+    def __init__(self, arrays: reading.Arrays, config: PackedConfig, engine: Choice, threads: int) -> None:
         from bitladder.runtime.records import Records
 
         self.config, self.engine, self.threads = config, engine, threads
@@ -165,10 +165,10 @@ class Model:
             raise ValueError(f"input_ids {shapes}: all must be of the same shape")
         limits = {"vocab_size": ids_BS, "type_vocab_size": segments_BS}
         for key, found in limits.items():
-            if found.size and not 0 <= int(found.min()) <= int(found.max()) < self.config[key]:
-                known = f"0 to {self.config[key] - 1}"
+            if found.size and not 0 <= int(found.min()) <= int(found.max()) < getattr(self.config, key):
+                known = f"0 to {getattr(self.config, key) - 1}"
                 raise ValueError(f"{key}: ids from {found.min()} to {found.max()}; the table has {known}")
-        longest = self.config["max_position_embeddings"]
+        longest = self.config.max_position_embeddings
         if ids_BS.shape[1] > longest:
             raise ValueError(f"input_ids: {ids_BS.shape[1]} tokens; the model has {longest} positions")
         if not (mask_BS != 0).any(axis=1).all() or not len(ids_BS):
@@ -178,11 +178,11 @@ class Model:
 class _Room:
     """What one thread writes to, for sequences of up to `length` tokens."""
 
-    def __init__(self, length: int, config: dict[str, Any], num_outputs: int) -> None:
+    def __init__(self, length: int, config: PackedConfig, num_outputs: int) -> None:
         from bitladder.runtime.kernels import layouts, structures
 
-        hidden, neurons = config["hidden_size"], config["intermediate_size"]
-        size = structures.room_for(length, hidden, neurons, hidden // config["num_attention_heads"])
+        hidden, neurons = config.hidden_size, config.intermediate_size
+        size = structures.room_for(length, hidden, neurons, hidden // config.num_attention_heads)
         self.length = length
         self._x = layouts.aligned(np.empty(length * hidden, np.float32))
         self._room = layouts.aligned(np.empty(size, np.uint8))

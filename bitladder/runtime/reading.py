@@ -11,6 +11,7 @@ from safetensors import safe_open
 from bitladder import files
 from bitladder.packed import format, tensors
 from bitladder.packed.codes import FIVE_TRITS, as_two_bits
+from bitladder.packed.format import PackedConfig
 from bitladder.packed.tensors import Entry, FormatError
 from bitladder.runtime import layout, support
 
@@ -18,7 +19,7 @@ _DTYPES = {"uint8": "U8", "float16": "F16", "float32": "F32"}
 Floats = NDArray[np.float32]
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> PackedConfig:
     """The checked config.json of a published folder, for a model that the kernels run.
 
     Raises:
@@ -32,7 +33,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def open_file(folder: Path, config: dict[str, Any]) -> "Arrays":
+def open_file(folder: Path, config: PackedConfig) -> "Arrays":
     """Of a packed folder. Names, shapes and dtypes are compared with what config.json says.
 
     Raises:
@@ -53,7 +54,7 @@ class Arrays:
     """
 
     def __init__(
-        self, get: Callable[[str], NDArray[Any]], entries: Mapping[str, Entry], config: dict[str, Any]
+        self, get: Callable[[str], NDArray[Any]], entries: Mapping[str, Entry], config: PackedConfig
     ) -> None:
         """`get`: the tensor of a name, which is not copied where it need not be; of the checked `entries`."""
         self.names = frozenset(entries)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitladder.packed.codes import unpack
+from bitladder.packed.format import PackedConfig
 from bitladder.runtime import layout, quantizers
 from bitladder.runtime.kernels import engines, layouts, structures
 from bitladder.runtime.kernels.layouts import Laid
@@ -28,10 +29,10 @@ class Records:
         bias: float32 [labels], of the head.
     """
 
-    def __init__(self, arrays: Arrays, config: dict[str, Any], engine: str) -> None:
+    def __init__(self, arrays: Arrays, config: PackedConfig, engine: str) -> None:
         self._arrays, self._config, self._engine = arrays, config, engine
         self._kept: list[Any] = []  # arrays whose addresses the records have
-        layers = config["num_hidden_layers"]
+        layers = config.num_hidden_layers
         self.model = np.zeros(1, structures.MODEL)
         self.lookups = np.zeros(3, structures.TABLE)
         self.places = np.zeros((layers, 6), structures.PLACE)
@@ -72,16 +73,16 @@ class Records:
         config, own, name = self._config, self.model[0], f"{layout.EMBEDDINGS}.LayerNorm"
         weight_OI = self._arrays.floats(f"{layout.head(config)}.weight")
         padded_IO = np.pad(weight_OI.T, ((0, 0), (0, -len(weight_OI) % structures.HEAD_LANES)))
-        own["hidden"], own["num_heads"] = config["hidden_size"], config["num_attention_heads"]
-        own["neurons"], own["activation"] = config["intermediate_size"], _ACTIVATIONS[config["hidden_act"]]
-        own["is_pooled"], own["epsilon"] = not layout.is_answerer(config), config["layer_norm_eps"]
+        own["hidden"], own["num_heads"] = config.hidden_size, config.num_attention_heads
+        own["neurons"], own["activation"] = config.intermediate_size, _ACTIVATIONS[config.hidden_act]
+        own["is_pooled"], own["epsilon"] = not layout.is_answerer(config), config.layer_norm_eps
         own["head_at"], own["num_outputs"] = self._at(padded_IO), padded_IO.shape[1]
         own["norm_weight_at"] = self._at(self._arrays.floats(f"{name}.weight"))
         own["norm_bias_at"] = self._at(self._arrays.floats(f"{name}.bias"))
-        own["ones_at"] = self._at(np.ones(config["max_position_embeddings"], np.float32))
+        own["ones_at"] = self._at(np.ones(config.max_position_embeddings, np.float32))
 
     def _fill_tables(self) -> None:
-        bits = self._config["bitladder_precision"]["embeddings"]
+        bits = self._config.precision.embeddings
         numbers = (structures.WORD, structures.POSITION, structures.SEGMENT)
         for number, name in zip(numbers, layout.TABLES, strict=True):
             record, full = self.lookups[number], f"{layout.EMBEDDINGS}.{name}"
@@ -105,7 +106,7 @@ class Records:
             rounding = self._rounding(f"{name}.{part}", signed=part != "probabilities")
             record = self.quantizers[layer, number]
             rounding.fill(record)
-            record["shift_at"] = self._at(self._shift(rounding, self._config["hidden_size"]))
+            record["shift_at"] = self._at(self._shift(rounding, self._config.hidden_size))
         for number, norm in enumerate(layout.layer_norms(layer)):
             record = self.norms[layer, number]
             for part in ("weight", "bias"):
@@ -136,12 +137,12 @@ class Records:
         record["shift_at"] = self._at(self._shift(rounding, first.num_inputs))
 
     def _rounding(self, name: str, *, signed: bool = True) -> Rounding:
-        bits = self._config["bitladder_precision"]["activations"]
+        bits = self._config.precision.activations
         return quantizers.read(self._arrays, name, bits, signed=signed)
 
     def _laid(self, codes_OB: NDArray[np.uint8], num_inputs: int, rounding: Rounding) -> tuple[int, Laid]:
         """The way to multiply, and the weights in its order."""
-        bits = self._config["bitladder_precision"]["weights"]
+        bits = self._config.precision.weights
         if rounding.kind == structures.BITS:
             product = structures.DIFFERING if rounding.signed else structures.COMMON
             return product, layouts.stored_for_popcount(codes_OB)
@@ -155,7 +156,7 @@ class Records:
         """What the offset of the activations adds to each output."""
         if not rounding.offset:
             return np.zeros(len(codes_OB), np.float32)
-        codes_OI = unpack(codes_OB, self._config["bitladder_precision"]["weights"], num_inputs)
+        codes_OI = unpack(codes_OB, self._config.precision.weights, num_inputs)
         sums_O = codes_OI.sum(axis=1, dtype=np.int32).astype(np.float32)
         return np.asarray(sums_O * scale_O * rounding.offset)
 

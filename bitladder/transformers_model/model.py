@@ -53,6 +53,8 @@ from bitladder.modeling.outputs import logits_of
 from bitladder.modeling.split import SplitLinear
 from bitladder.modeling.width import narrow, width_of
 from bitladder.packed import format, tensors
+from bitladder.packed.codes import FIVE_TRITS
+from bitladder.packed.format import PackedConfig
 from bitladder.packed.tensors import Entry
 from bitladder.runtime.kernels import engines
 from bitladder.runtime.kernels.engines import Choice
@@ -147,7 +149,7 @@ class PackedBert(BertPreTrainedModel):
         """What would answer a plain call now, and why: the kernels' engine, or torch."""
         if self.runner is None:
             return Choice(engines.TORCH, "the model's runner is None")
-        model = self.runner.model(self, self._said)
+        model = self.runner.model(self, self.packed_config)
         if model is not None:
             return model.engine
         return Choice(engines.TORCH, self.runner.reason or "it trains, wants gradients, or is watched")
@@ -159,17 +161,23 @@ class PackedBert(BertPreTrainedModel):
         wanted = (*asked.values(), self.config.output_hidden_states, self.config.output_attentions)
         if self.runner is None or any(one is not None and one is not False for one in wanted):
             return None
-        model = self.runner.model(self, self._said)
+        model = self.runner.model(self, self.packed_config)
         longest = self.config.max_position_embeddings
         if model is None:
             return None
         found = runner.logits(model, input_ids, attention_mask, token_type_ids, longest)
         return None if found is None else torch.from_numpy(found)
 
-    def _said(self) -> dict[str, Any]:
-        """As config.json says it."""
+    def packed_config(self) -> PackedConfig:
+        """As config.json says it. Raises FormatError when the config was changed to what no file may say."""
+        said = self.config.to_dict()
         head = format.ANSWERER if isinstance(self, BertForQuestionAnswering) else format.CLASSIFIER
-        return {**self.config.to_dict(), "architectures": [head]}
+        # What a loss is, users may say at any time: no logit depends on it.
+        known = {field.alias or name for name, field in PackedConfig.model_fields.items()} - {"problem_type"}
+        values = {name: value for name, value in said.items() if name in known}
+        values |= {"architectures": [head], "attn_implementation": format.ATTENTION, "dtype": "float32"}
+        values["id2label"] = {str(number): name for number, name in said["id2label"].items()}
+        return format.parse_config(values, source="the model's config")
 
 
 class PackedBertForSequenceClassification(PackedBert, BertForSequenceClassification):
@@ -248,7 +256,11 @@ def register() -> None:
 
 def entries(model: nn.Module) -> dict[str, Entry]:
     """How each tensor of a packed model is stored, by name."""
-    return {name: format.stored(name, tensors.entry(tensor)) for name, tensor in model.state_dict().items()}
+    names = {torch.uint8: "U8", torch.float16: "F16", torch.float32: "F32"}
+    return {
+        name: format.stored(name, Entry(names[tensor.dtype], tuple(tensor.shape)))
+        for name, tensor in model.state_dict().items()
+    }
 
 
 def _loss(logits_BL: Tensor, labels: Tensor, problem_type: str | None) -> Tensor:
@@ -263,22 +275,23 @@ def _loss(logits_BL: Tensor, labels: Tensor, problem_type: str | None) -> Tensor
 
 def _stored(layer: QuantizedLinear | QuantizedEmbedding, config: BitladderBertConfig) -> float:
     assert layer.quantizer is not None
-    return format.stored_bits(layer.quantizer.layout.bits, config.bitladder_trits_per_byte)
+    bits = layer.quantizer.layout.bits
+    return FIVE_TRITS if bits == 2 and config.bitladder_trits_per_byte == 5 else bits
 
 
 def _class_of(folder: Path) -> type[PackedBert]:
-    [name] = format.read_config(folder)["architectures"]
+    [name] = format.read_config(folder).architectures
     return PackedBertForQuestionAnswering if name == format.ANSWERER else PackedBertForSequenceClassification
 
 
 def _check_folder(folder: Path, asked: type[PackedBert]) -> None:
     """Names, shapes, dtypes and version, from the header alone: a model on `meta` takes no memory."""
     values = format.read_config(folder)
-    if values["architectures"] != [asked.__name__]:
+    if values.architectures != [asked.__name__]:
         raise tensors.FormatError(
-            f"{folder}: holds a {values['architectures'][0]}, and a {asked.__name__} was asked for"
+            f"{folder}: holds a {values.architectures[0]}, and a {asked.__name__} was asked for"
         )
-    config = BitladderBertConfig.from_dict(values)
+    config = BitladderBertConfig.from_dict(values.as_dict())
     contents = tensors.read_contents(folder / format.WEIGHTS)
     format.check_metadata(contents.metadata, source=str(folder / format.WEIGHTS))
     with torch.device("meta"):

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from bitladder.packed import format
+from bitladder.packed.format import PackedConfig
 from bitladder.packed.tensors import Entry, FormatError
 from bitladder.runtime import UnsupportedError, layout, support
 from bitladder.runtime.model import Model, num_threads
@@ -85,7 +86,7 @@ class Runner:
     def __reduce__(self) -> tuple[type["Runner"], tuple[dict[str, type[nn.Module]]]]:
         return Runner, (self.kinds,)
 
-    def model(self, owner: nn.Module, config: Callable[[], dict[str, Any]]) -> Model | None:
+    def model(self, owner: nn.Module, config: Callable[[], PackedConfig]) -> Model | None:
         """The owner, of this config.json, as the kernels read it; None where its torch layers are to answer.
 
         Raises EngineError when BITLADDER_ENGINE names an engine that there is not.
@@ -96,7 +97,7 @@ class Runner:
         with self._locks.setdefault(os.getpid(), threading.Lock()):
             if self._made is None or not self._made.state.is_of(found):
                 self._made = None  # what it held is free before the next is made
-                self._made = _make(found, owner, config(), self.kinds)
+                self._made = _make(found, owner, config, self.kinds)
             return self._made.model
 
     @property
@@ -178,12 +179,12 @@ def kinds(owner: nn.Module) -> dict[str, type[nn.Module]]:
 
 
 def _make(
-    state: _State, owner: nn.Module, config: dict[str, Any], wanted: dict[str, type[nn.Module]]
+    state: _State, owner: nn.Module, config: Callable[[], PackedConfig], wanted: dict[str, type[nn.Module]]
 ) -> _Made:
     """Raises EngineError."""
     try:
         _check_kinds(kinds(owner), wanted)
-        return _Made(state, _model(owner, config))
+        return _Made(state, _model(owner, config()))
     except (UnsupportedError, FormatError) as error:  # torch runs what somebody has made of the model, too
         return _Made(state, None, str(error))
 
@@ -194,7 +195,7 @@ def _check_kinds(found: dict[str, type[nn.Module]], wanted: dict[str, type[nn.Mo
             raise UnsupportedError(f"{name}: is {here}; the model was built with {there}")
 
 
-def _model(owner: nn.Module, config: dict[str, Any]) -> Model:
+def _model(owner: nn.Module, config: PackedConfig) -> Model:
     tensors = {name: tensor.detach() for name, tensor in owner.state_dict().items()}
     if elsewhere := {str(tensor.device) for tensor in tensors.values()} - {"cpu"}:
         raise UnsupportedError(f"the model is on {', '.join(sorted(elsewhere))}; kernels are for the CPU")

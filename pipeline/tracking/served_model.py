@@ -30,7 +30,7 @@ class ServedModel(PythonModel):
         self, context: PythonModelContext, model_input: pandas.DataFrame, params: Any = None
     ) -> pandas.DataFrame:
         texts = [model_input[column].tolist() for column in self.settings["sentence_columns"]]
-        if self.config.get("bitladder_answering") is not None:
+        if self.config.answering is not None:
             return self._found_answers(*texts)
         return self._labels(*texts)
 
@@ -46,7 +46,7 @@ class ServedModel(PythonModel):
 
         limit = self.settings["max_length"]
         found = classify(self.model, self.folder, texts, pairs, max_length=limit)
-        if len(self.config["id2label"]) == 1:
+        if len(self.config.labels) == 1:
             return pandas.DataFrame({"score": [one["score"] for one in found]})
         labels = [one["label"] for one in found]
         scores = [one["scores"][label] for one, label in zip(found, labels, strict=True)]

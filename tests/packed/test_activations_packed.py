@@ -89,7 +89,7 @@ def test_a_config_that_fits_no_quantizer_is_refused(
     values = json.loads((target / "config.json").read_text())
     values["bitladder_precision"] |= changes
     with pytest.raises(FormatError, match=problem):
-        format.check_config(values, source="config.json")
+        format.parse_config(values, source="config.json")
 
 
 def test_the_moving_average_is_kept_in_half_precision_and_counted(trained: Rung, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_the_examples_by_hand_are_right(bits: float) -> None:
 @pytest.mark.parametrize(
     "keys",
     [
-        [*format.ConfigFields.model_fields],
+        [field.alias or name for name, field in format.PackedConfig.model_fields.items()],
         [*format.AnsweringFields.model_fields],
         [field.name for field in fields(Precision) if field.name != "weight_quantizer"],
     ],

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
+from numpy.typing import NDArray
 from packed_models import ANSWERING
-from safetensors.torch import load_file
+from safetensors.numpy import load_file
 from tiny_rung import batch
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -30,7 +32,7 @@ FFN = "bert.encoder.layer.0.intermediate.dense"
 Rung = Callable[..., Path]
 
 
-def republish(folder: Path, change: Callable[[dict[str, Tensor]], None]) -> None:
+def republish(folder: Path, change: Callable[[dict[str, NDArray[Any]]], object]) -> None:
     """Change the tensors of a packed folder and give it a manifest that fits."""
     state = load_file(folder / "model.safetensors")
     change(state)
@@ -144,13 +146,13 @@ def test_a_missing_tensor_is_refused_by_name(packed: Path, loader: Callable[[Pat
 
 
 def test_a_left_over_tensor_is_refused_by_name(packed: Path) -> None:
-    republish(packed, lambda state: state.update(extra=torch.zeros(1)))
+    republish(packed, lambda state: state.update(extra=np.zeros(1, np.float32)))
     with pytest.raises(FormatError, match=r"unexpected .*extra"):
         model.load(packed)
 
 
 def test_a_wrong_number_of_rows_is_refused_by_name(packed: Path) -> None:
-    def cut(state: dict[str, Tensor]) -> None:
+    def cut(state: dict[str, NDArray[Any]]) -> None:
         state[f"{FFN}.codes"] = state[f"{FFN}.codes"][:-1]
 
     republish(packed, cut)
@@ -159,8 +161,8 @@ def test_a_wrong_number_of_rows_is_refused_by_name(packed: Path) -> None:
 
 
 def test_a_wrong_dtype_is_refused_by_name(packed: Path) -> None:
-    def widen(state: dict[str, Tensor]) -> None:
-        state[f"{FFN}.scale"] = state[f"{FFN}.scale"].float()
+    def widen(state: dict[str, NDArray[Any]]) -> None:
+        state[f"{FFN}.scale"] = state[f"{FFN}.scale"].astype(np.float32)
 
     republish(packed, widen)
     with pytest.raises(FormatError, match=rf"{FFN}.scale F32\[45\] instead of F16\[45\]"):
@@ -169,7 +171,7 @@ def test_a_wrong_dtype_is_refused_by_name(packed: Path) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
 def test_a_scale_that_is_no_scale_is_refused_by_name(packed: Path, value: float) -> None:
-    def spoil(state: dict[str, Tensor]) -> None:
+    def spoil(state: dict[str, NDArray[Any]]) -> None:
         state[f"{FFN}.scale"][3] = value
 
     republish(packed, spoil)
@@ -178,7 +180,7 @@ def test_a_scale_that_is_no_scale_is_refused_by_name(packed: Path, value: float)
 
 
 def test_a_layer_norm_that_is_not_finite_is_refused_by_name(packed: Path) -> None:
-    def spoil(state: dict[str, Tensor]) -> None:
+    def spoil(state: dict[str, NDArray[Any]]) -> None:
         state["bert.embeddings.LayerNorm.bias"][0] = float("nan")
 
     republish(packed, spoil)
@@ -189,7 +191,7 @@ def test_a_layer_norm_that_is_not_finite_is_refused_by_name(packed: Path) -> Non
 def test_padding_bits_that_are_set_are_refused_by_name(packed: Path) -> None:
     name = "bert.encoder.layer.1.output.dense"  # 45 inputs: three bits of padding in each row
 
-    def spoil(state: dict[str, Tensor]) -> None:
+    def spoil(state: dict[str, NDArray[Any]]) -> None:
         state[f"{name}.codes"][7, -1] |= 0b1000_0000
 
     republish(packed, spoil)
@@ -201,7 +203,7 @@ def test_a_code_that_no_ternary_weight_has_is_refused_by_name(trained: Rung, tmp
     with files.publish(tmp_path / "packed") as folder:
         pack(trained(Precision(2, 2, 32)), folder)
 
-    def spoil(state: dict[str, Tensor]) -> None:
+    def spoil(state: dict[str, NDArray[Any]]) -> None:
         state[f"{FFN}.codes"][0, 0] = 243
 
     republish(tmp_path / "packed", spoil)
@@ -266,7 +268,7 @@ def test_a_folder_without_its_manifest_is_refused(packed: Path) -> None:
 def test_many_labels_keep_their_order(packed: Path) -> None:
     values = files.read_json(packed / "config.json")
     names = {str(number): f"label {number}" for number in range(12)}
-    format.check_config({**values, "id2label": json.loads(json.dumps(names, sort_keys=True))}, source="here")
+    format.parse_config({**values, "id2label": json.loads(json.dumps(names, sort_keys=True))}, source="here")
 
 
 def test_stock_bert_refuses_the_folder_even_beside_our_package(packed: Path) -> None:
@@ -308,6 +310,6 @@ def test_what_a_question_answering_models_config_says_fits_together(
     del values["problem_type"]
     names = {"id2label": {"0": "start", "1": "end"}, "label2id": {"start": 0, "end": 1}}
     right = {**values, **names, "architectures": [format.ANSWERER], "bitladder_answering": ANSWERING}
-    format.check_config(right, source="here")
+    format.parse_config(right, source="here")
     with pytest.raises(FormatError, match=problem):
-        format.check_config({**right, **change}, source="here")
+        format.parse_config({**right, **change}, source="here")

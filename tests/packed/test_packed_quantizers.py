@@ -120,7 +120,7 @@ def test_groups_that_cannot_be_are_refused(
     values = files.read_json(folder / "config.json")
     values["bitladder_precision"] |= precision
     with pytest.raises(FormatError, match=said):
-        format.check_config(values, source="here")
+        format.parse_config(values, source="here")
 
 
 def test_a_scale_of_another_number_of_groups_is_refused(trained: Rung, tmp_path: Path) -> None:

@@ -4,19 +4,20 @@ import json
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load_file, safe_open, save_file
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 from bitladder.packed.tensors import Entry, FormatError, parse_json, read_contents, write
 
 TENSORS = {
-    "b.codes": torch.arange(6, dtype=torch.uint8).view(2, 3),
-    "a.scale": torch.tensor([0.5, 1.5], dtype=torch.float16),
-    "c.weight": torch.randn(2, 2, generator=torch.Generator().manual_seed(0)),
-    "d.step": torch.tensor(0.25, dtype=torch.float16),
+    "b.codes": np.arange(6, dtype=np.uint8).reshape(2, 3),
+    "a.scale": np.array([0.5, 1.5], np.float16),
+    "c.weight": np.random.default_rng(0).normal(size=(2, 2)).astype(np.float32),
+    "d.step": np.array(0.25, np.float16),
 }
 
 
@@ -25,10 +26,10 @@ def test_safetensors_reads_what_we_write(tmp_path: Path) -> None:
     read = load_file(tmp_path / "m")
     assert read.keys() == TENSORS.keys()
     assert all(
-        torch.equal(read[name], tensor) and read[name].dtype == tensor.dtype
+        np.array_equal(read[name], tensor) and read[name].dtype == tensor.dtype
         for name, tensor in TENSORS.items()
     )
-    with safe_open(tmp_path / "m", framework="pt") as file:
+    with safe_open(tmp_path / "m", framework="numpy") as file:
         assert file.metadata() == {"format": "pt", "version": "1"}
 
 
@@ -57,13 +58,13 @@ def test_a_torn_file_is_refused(tmp_path: Path, cut: int) -> None:
 def test_a_longer_file_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "m", TENSORS, {})
     (tmp_path / "m").write_bytes((tmp_path / "m").read_bytes() + b"\0")
-    with pytest.raises(FormatError, match="the header says"):
+    with pytest.raises(FormatError, match="not fully covered"):
         read_contents(tmp_path / "m")
 
 
 def test_a_pickle_of_that_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m").write_bytes(b"\x80\x04\x95" + b"cos\nsystem\n" * 20)
-    with pytest.raises(FormatError, match="no safetensors file"):
+    with pytest.raises(FormatError, match="not a safetensors file"):
         read_contents(tmp_path / "m")
 
 
@@ -75,14 +76,20 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "said"),
     [
-        ({"a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 4]}}, "4398046511104 bytes"),
-        ({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}, "no dtype"),
-        ({"a": {"dtype": "Q1", "shape": [1], "data_offsets": [0, 4]}}, "no dtype"),
-        ({"a": {"dtype": "F32", "shape": [True], "data_offsets": [0, 4]}}, "no dtype"),
-        ({"a": {"dtype": "U8", "shape": [2], "data_offsets": [2, 4]}}, "starts at 2"),
-        ({"a": [1]}, "no dtype"),
-        ({"__metadata__": {"format": 1}}, "__metadata__"),
-        ([], "no mapping"),
+        ({"a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 4]}}, "invalid shape"),
+        ({"a": {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 4]}}, "overflow"),
+        ({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}, "invalid value"),
+        ({"a": {"dtype": "Q1", "shape": [1], "data_offsets": [0, 4]}}, "unknown variant"),
+        ({"a": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}, "holds tensors of .*F8_E4M3"),
+        ({"a": {"dtype": "F32", "shape": [True], "data_offsets": [0, 4]}}, "invalid type"),
+        ({"a": {"dtype": "U8", "shape": [2], "data_offsets": [2, 4]}}, "invalid offset"),
+        (
+            {n: {"dtype": "U8", "shape": [3], "data_offsets": [i, i + 3]} for i, n in enumerate("ab")},
+            "offset",
+        ),
+        ({"a": [1]}, "invalid"),
+        ({"__metadata__": {"format": 1}}, "invalid type"),
+        ([], "invalid type"),
     ],
 )
 def test_a_header_that_lies_is_refused(tmp_path: Path, header: object, said: str) -> None:

@@ -252,7 +252,7 @@ def test_it_runs_where_numba_is_not_installed(
     code = (
         "import sys; sys.modules['numba'] = sys.modules['llvmlite'] = None\n"
         "import torch\n"
-        "from bitladder.packed import model\n"
+        "from bitladder.transformers_model import model\n"
         "from bitladder.runtime.kernels import engines\n"
         "from tiny_rung import batch\n"
         "with torch.inference_mode():\n"
