@@ -21,7 +21,6 @@ CARRIERS |= {
     "pipeline",
     "pipeline.evaluation",
     "pipeline.data",
-    "pipeline.data.hub",
     "pipeline.data.tables",
     "bitladder",
     "bitladder.files",

@@ -26,7 +26,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from pipeline.data.duplicates import text_keys
+from pipeline.data.splits import text_keys
 from pipeline.data.words import LeftAlone
 from pipeline.progress import Progress
 

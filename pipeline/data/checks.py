@@ -27,25 +27,6 @@ class DataError(ValueError):
         self.problems = list(problems)
 
 
-def checked_splits(
-    tables: dict[str, tuple[str, pa.Table]], check: Callable[[str, str, pa.Table], pd.DataFrame]
-) -> dict[str, pd.DataFrame]:
-    """Check each split's (name for messages, table); raise DataError with the problems of all of them.
-
-    Args:
-        check: takes the split, its name for messages and its table, and raises DataError.
-    """
-    frames, problems = {}, []
-    for split, (source, table) in tables.items():
-        try:
-            frames[split] = check(split, source, table)
-        except DataError as error:
-            problems += error.problems
-    if problems:
-        raise DataError(problems)
-    return frames
-
-
 def refuse(source: str, problems: Sequence[str]) -> None:
     """Raise DataError with the problems found in `source`, if there are any."""
     if problems:

@@ -3,9 +3,15 @@
 Checkpoints are chosen on the selection split, so that the validation score is looked at once. Classes keep
 their shares in both parts; the rows of a regression are drawn without regard to their scores. Questions are
 held out by whole articles: their contexts must not stand on both sides. Rows stay in their order.
+
+Which rows say the same thing is told by text keys: two rows are the same when their sentences are, after
+Unicode's compatible forms, capitals and runs of spaces are evened out. The label takes no part, so that the
+same text under two labels is found as well.
 """
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +19,19 @@ import pandas as pd
 
 from pipeline.data.checks import DataError
 from pipeline.data.tables import LABEL
+
+_BETWEEN = "\x1f"  # cannot stand in a text that is evened out: it counts as a space there
+
+
+def text_key(sentences: Iterable[str]) -> bytes:
+    """16 bytes that are equal for rows with the same sentences, evened out, in this order."""
+    even = (" ".join(unicodedata.normalize("NFKC", text).casefold().split()) for text in sentences)
+    return blake2b(_BETWEEN.join(even).encode(), digest_size=16).digest()
+
+
+def text_keys(frame: pd.DataFrame, sentence_columns: Sequence[str]) -> list[bytes]:
+    """One key per row."""
+    return [text_key(row) for row in zip(*(frame[name] for name in sentence_columns), strict=True)]
 
 
 def cap_rows(

@@ -103,19 +103,13 @@ def tsv(index: Sequence[int], predictions: Sequence[str]) -> str:
 
 
 def _splits(settings: Params, root: Path | None) -> Iterator[tuple[Sheet, "pd.DataFrame"]]:
-    from pipeline.data import glue
+    from pipeline.data import sources
 
-    data = settings.data
-    folder = root or (Path(data.root) if data.root else None)
-    for sheet in SHEETS[settings.task.name]:
-        columns = settings.task.sentence_columns
-        if folder is not None:
-            if sheet.optional and not glue.path_of(folder, sheet.dataset, sheet.split).is_file():
-                continue
-            yield sheet, glue.unlabelled_from_folder(folder, sheet.dataset, sheet.split, columns)
-        else:
-            assert data.revision is not None
-            yield (
-                sheet,
-                glue.unlabelled_from_hub(data.repository, data.revision, sheet.dataset, sheet.split, columns),
-            )
+    task, data = settings.task, settings.data
+    if root is not None:
+        data = data.model_copy(update={"source": "path", "root": str(root)})
+    for sheet in SHEETS[task.name]:
+        may_be_missing = sheet.optional and data.source == "path"
+        if may_be_missing and not sources.path_of(task, data, sheet.split, dataset=sheet.dataset).is_file():
+            continue
+        yield sheet, sources.unlabelled(task, data, sheet.split, dataset=sheet.dataset)

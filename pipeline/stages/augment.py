@@ -12,7 +12,7 @@ import pandas as pd
 
 from bitladder import files
 from pipeline.data.augmentation import METHODS, Counts, Method, Vary, augment, augmenters
-from pipeline.data.duplicates import text_keys
+from pipeline.data.splits import text_keys
 from pipeline.data.tables import QUESTION, read_split, write_split
 from pipeline.params import Params
 from pipeline.paths import data_dir, model_dir

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bitladder import files
 from pipeline import paths, record
-from pipeline.data.hub import HubError
+from pipeline.data.hub import download
 from pipeline.params import Model, Params
 from pipeline.record import Part, Record
 
@@ -21,7 +21,7 @@ def locate(model: Model) -> Path:
     """The folder that holds the model's config.json. Raises ValueError with what to do when there is none."""
     assert model.location is not None
     if model.source == "hub":
-        return _download(model)
+        return download(model.location, model.revision)
     if model.source == "path":
         root = Path(model.location).expanduser()
     else:
@@ -46,17 +46,6 @@ def provenance(model: Model) -> dict[str, str | None]:
     """What to note of a model's origin. A folder has no revision, and where it lay says nothing of it."""
     known = {"hub": {"location", "revision"}, "package": {"location"}}.get(model.source, set())
     return model.model_dump(include={"name", "source", *known})
-
-
-def _download(model: Model) -> Path:
-    from huggingface_hub import snapshot_download
-
-    wanted = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"]
-    assert model.location is not None
-    try:
-        return Path(snapshot_download(model.location, revision=model.revision, allow_patterns=wanted))
-    except Exception as error:  # the hub's client has a dozen kinds, and offline looks different in each
-        raise HubError(f"model.location: {model.location}@{model.revision} cannot be had: {error}") from error
 
 
 def _copy(params: Params, source: Path) -> None:

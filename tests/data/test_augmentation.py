@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.data.augmentation import METHODS, Counts, Method, Vary, augment, augmenters
-from pipeline.data.duplicates import text_keys
+from pipeline.data.splits import text_keys
 
 LIGHT: tuple[Method, ...] = ("swap", "delete", "spelling")
 COLUMNS = {"cola": ["sentence"], "stsb": ["sentence1", "sentence2"], "mnli": ["premise", "hypothesis"]}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.data.checks import DataError
-from pipeline.data.splits import cap_rows, hold_out, hold_out_groups
+from pipeline.data.splits import cap_rows, hold_out, hold_out_groups, text_key, text_keys
 
 labels_of_two_rows_at_least = st.dictionaries(
     st.integers(0, 4), st.integers(2, 30), min_size=2, max_size=4
@@ -132,3 +132,30 @@ def test_another_seed_holds_out_other_groups() -> None:
 def test_one_article_alone_cannot_be_cut() -> None:
     with pytest.raises(DataError, match=r"task\.selection_fraction: 0\.1 of 9 training rows"):
         hold_out_groups(frame([0] * 9), ["one"] * 9, fraction=0.1, seed=0)
+
+
+# rows that say the same
+
+
+@pytest.mark.parametrize(
+    "same", ["A  River\truns", " a river runs ", "a river runs\r\n", "\uff41 river runs"]
+)
+def test_capitals_spaces_and_compatible_forms_are_evened_out(same: str) -> None:
+    assert text_key([same]) == text_key(["a river runs"])
+
+
+@pytest.mark.parametrize(
+    "other", [["a river run"], ["a", "river runs"], ["a river", "runs"], ["a river runs", ""]]
+)
+def test_other_words_and_other_cuts_are_other_rows(other: list[str]) -> None:
+    assert text_key(other) != text_key(["a river runs"])
+
+
+@given(st.text(), st.text())
+def test_a_sentence_cannot_spell_the_border_of_a_pair(one: str, two: str) -> None:
+    assert text_key([f"{one}\x1f{two}"]) != text_key([one, two])
+
+
+def test_a_pair_is_the_same_only_as_a_whole() -> None:
+    train = pd.DataFrame({"premise": ["a", "a", "b"], "hypothesis": ["x", "y", "x"], "label": [0, 0, 0]})
+    assert len(set(text_keys(train, ["premise", "hypothesis"]))) == 3

@@ -9,7 +9,7 @@ import pytest
 from bitladder import files
 from bitladder.files import IntegrityError
 from pipeline.data.augmentation import METHODS
-from pipeline.data.duplicates import text_keys
+from pipeline.data.splits import text_keys
 from pipeline.data.tables import read_split
 from pipeline.params import Params
 from pipeline.stages import augment, prepare
@@ -83,7 +83,7 @@ def test_without_a_masked_lm_head_the_other_methods_run_and_it_is_said(
 def test_counts_seed_and_share_of_changed_rows_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     augmented(ready("cola", "augmentation.contextual=1", "augmentation.embedding=0"))
     told = capsys.readouterr().out
-    assert "augment contextual 1: 48 of 48 rows" in told
+    assert "augment contextual 1: row 48 of 48" in told
     assert "augment cola contextual: 4" in told
     assert "share changed 1.000; seed 0" in told
 

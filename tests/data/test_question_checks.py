@@ -1,19 +1,14 @@
-"""SQuAD loads from the Hub's layout, from a folder and through `datasets`; answers stand at their place."""
+"""Questions that cannot be trained on are refused; answers stand at their place in the context."""
 
-from pathlib import Path
 from typing import Any
 
-import made_up
 import pandas as pd
 import pyarrow as pa
 import pytest
 
 from pipeline.data import question_checks
 from pipeline.data.checks import DataError
-from pipeline.data.squad import from_folder, from_hub
-from pipeline.data.tables import QUESTION_COLUMNS
 
-REVISION = "0" * 40
 CONTEXT = "The river is long. A doctor walked along the river."
 
 
@@ -38,41 +33,6 @@ def refused(made: pa.Table, *, unanswerable: bool = False) -> list[str]:
     with pytest.raises(DataError) as caught:
         checked(made, unanswerable=unanswerable)
     return caught.value.problems
-
-
-@pytest.mark.parametrize("task", ["squad", "squad_v2"])
-def test_both_versions_load_with_every_answer_at_its_place(tmp_path: Path, task: str) -> None:
-    splits = from_folder(
-        made_up.squad(tmp_path, task), task, validation_splits=["validation"], unanswerable=task == "squad_v2"
-    )
-    assert {name: len(frame) for name, frame in splits.items()} == {"train": 60, "validation": 12}
-    for frame in splits.values():
-        assert tuple(frame.columns) == QUESTION_COLUMNS
-        for context, texts, starts in zip(
-            frame["context"], frame["answer_texts"], frame["answer_starts"], strict=True
-        ):
-            assert [context[start:].startswith(text) for text, start in zip(texts, starts, strict=True)] == [
-                True
-            ] * len(texts)
-    has_answer = splits["train"]["answer_texts"].str.len() > 0
-    assert has_answer.all() == (task == "squad")
-    assert has_answer.any()
-
-
-def test_the_hub_gives_the_same_rows_as_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    import datasets
-
-    asked = []
-
-    def load_dataset(repository: str, config: str | None, *, split: str, revision: str) -> datasets.Dataset:
-        asked.append((repository, config, split, revision))
-        return datasets.Dataset.from_pandas(made_up.questions(12, seed=len(asked)), preserve_index=False)
-
-    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    found = from_hub("rajpurkar/squad", REVISION, validation_splits=["validation"], unanswerable=False)
-    assert asked == [("rajpurkar/squad", None, split, REVISION) for split in ("train", "validation")]
-    source = pa.Table.from_pandas(made_up.questions(12, seed=1))
-    pd.testing.assert_frame_equal(found["train"], checked(source))
 
 
 def test_several_answers_and_their_spaces_are_kept() -> None:
