@@ -3,19 +3,31 @@
 Deterministic on purpose: no clock, no host, no run id. Two runs of the same rung write the same bytes.
 """
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 
 from bitladder import files
+from bitladder.quantizers.precision import Precision
 from pipeline.parts import every_part, layers_in, shortest
 
 RECORD = "record.json"
 SUMS_OF_TWO = "sums of two"  # of a split rung: every matrix and table is two binary ones
 Stage = Literal["pretrained", "teacher", "weights", "weights_activations"]
+T = TypeVar("T")
+_CONFIG = ConfigDict(extra="forbid", strict=True)
 
 
-@dataclass(frozen=True)
+class OtherFormatError(RuntimeError):
+    """A file of the project that another version of bitladder wrote, or that somebody changed."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, config=_CONFIG)
 class Part:
     """Where the first weights of one part of a model (`pipeline.parts`) came from.
 
@@ -48,7 +60,7 @@ class Part:
         return f"drawn: {self.distribution}{spread}{seed}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_CONFIG)
 class Record:
     """One trained model.
 
@@ -57,8 +69,7 @@ class Record:
         parent: the model its first weights came from (`init_from`); None at the root.
         teacher: the model it was distilled from (`taught_by`); None for what no model taught.
         digest: sha256 of its own `model.safetensors`.
-        bits: of `weights`, `embeddings` and `activations`; 32 means left in full precision.
-        quantizers: the quantizer's name by part, empty in full precision.
+        precision: as its config.json has it; full precision by default.
         data: sha256 of each Parquet file it saw, by split; `kind` is plain, augmented or corpus.
         scores: metric values by split; a split that chose the checkpoint says so in `selected_on`.
         sign_flips: share of latent weights whose sign changed since initialization, by tensor.
@@ -73,8 +84,7 @@ class Record:
     parent_digest: str | None = None
     teacher: str | None = None
     teacher_digest: str | None = None
-    bits: dict[str, int] = field(default_factory=lambda: {"weights": 32, "embeddings": 32, "activations": 32})
-    quantizers: dict[str, str] = field(default_factory=dict)
+    precision: Precision = Precision()
     init: list[Part] = field(default_factory=list)
     data: dict[str, str] = field(default_factory=dict)
     seed: int = 0
@@ -100,11 +110,49 @@ def origins(init: list[Part]) -> dict[str, Part]:
     }
 
 
+def bits(record: Record) -> dict[str, int]:
+    """Of `weights`, `embeddings` and `activations`."""
+    precision = record.precision
+    return {name: getattr(precision, name) for name in ("weights", "embeddings", "activations")}
+
+
+def quantizers(precision: Precision) -> dict[str, str]:
+    """The name of the quantizer of weights, embeddings and activations, where they have one, and what else of
+    the precision is not a number of bits.
+    """
+    if precision.is_full:
+        return {}
+    named = {
+        "weights": precision.quantizer_of_weights(),
+        "embeddings": precision.quantizer_of_weights(is_table=True),
+        "activations": precision.quantizer_of_activations(),
+    }
+    others = ("granularity", "group_size", "split", "attention")
+    return named | {key: str(value) for key, value in precision.as_dict().items() if key in others}
+
+
 def write(folder: Path, record: Record) -> None:
-    files.write_json(folder / RECORD, asdict(record))
+    files.write_json(folder / RECORD, {**asdict(record), "precision": record.precision.as_dict()})
 
 
 def read(folder: Path) -> Record:
-    """Raises FileNotFoundError when the folder has no record, TypeError when a field is unknown."""
-    value = files.read_json(folder / RECORD)
-    return Record(**{**value, "init": [Part(**part) for part in value["init"]]})
+    """Raises FileNotFoundError when the folder has no record, OtherFormatError when a field is wrong."""
+    return read_as(Record, folder / RECORD, remedy="dvc repro")
+
+
+def read_as(kind: type[T], path: Path, *, remedy: str) -> T:
+    """What a JSON file holds, as a pydantic model or dataclass.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        OtherFormatError: it holds something else: in one line which field, what is wrong, and the `remedy`.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise OtherFormatError(
+            f"{path}: not as this version of bitladder writes it ({where}: {first['msg']}); "
+            f"`{remedy}` writes it anew"
+        ) from None

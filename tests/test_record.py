@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from bitladder import files
+from bitladder.quantizers.precision import Precision
 from pipeline import record
 from pipeline.parts import every_part
-from pipeline.record import Part, Record
+from pipeline.record import OtherFormatError, Part, Record
 
 W1 = Record(
     name="w1",
@@ -21,6 +22,7 @@ W1 = Record(
         Part("pooler", "copied", model="w2", digest="p" * 64, through="ternary weight splitting"),
         Part("head", "drawn", distribution="normal", std=0.02, seed=3),
     ],
+    precision=Precision(1, 1),
     scores={"selection": {"matthews_correlation": None}},
 )
 
@@ -58,5 +60,35 @@ def test_an_unknown_field_is_refused(tmp_path: Path) -> None:
     record.write(tmp_path, W1)
     value = files.read_json(tmp_path / record.RECORD)
     files.write_json(tmp_path / record.RECORD, {**value, "finished": "yesterday"})
-    with pytest.raises(TypeError, match="finished"):
+    with pytest.raises(OtherFormatError, match=r"record\.json: .*\(finished: .*`dvc repro` writes it anew"):
         record.read(tmp_path)
+
+
+def test_a_record_from_before_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    """Before, bits and quantizers stood in two dictionaries."""
+    record.write(tmp_path, W1)
+    value = files.read_json(tmp_path / record.RECORD)
+    del value["precision"]
+    before = {"bits": {"weights": 1, "embeddings": 1, "activations": 32}, "quantizers": {"weights": "bwn"}}
+    files.write_json(tmp_path / record.RECORD, value | before)
+    with pytest.raises(OtherFormatError, match=r"\(bits: Unexpected .*`dvc repro` writes it anew") as refusal:
+        record.read(tmp_path)
+    assert "\n" not in str(refusal.value)
+
+
+def test_precision_is_written_as_config_json_has_it(tmp_path: Path) -> None:
+    precision = Precision(1, 8, 4, granularity="group", group_size=16, weight_quantizer="lsq")
+    record.write(tmp_path, replace(W1, precision=precision))
+    assert files.read_json(tmp_path / record.RECORD)["precision"] == precision.as_dict()
+    assert record.read(tmp_path).precision == precision
+
+
+def test_quantizers_are_named_though_they_are_the_usual_ones() -> None:
+    assert record.quantizers(Precision()) == {}
+    assert record.quantizers(Precision(1, 8, 4)) == {
+        "weights": "bwn",
+        "embeddings": "min_max",
+        "activations": "lsq",
+        "granularity": "row",
+    }
+    assert record.quantizers(Precision(1, 1, split=True))["split"] == "True"

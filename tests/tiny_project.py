@@ -62,11 +62,6 @@ def _record(name: str, parent: str, precision: Precision, folder: Path, found: P
     is_random = name.endswith("_random")
     drawn = Part("encoder", "drawn", distribution="normal(0, 0.02)", seed=0)
     copied = Part("encoder", "copied", digest="0" * 64)
-    bits = {
-        "weights": precision.weights,
-        "embeddings": precision.embeddings,
-        "activations": precision.activations,
-    }
     return Record(
         name=name,
         stage="teacher"
@@ -78,7 +73,7 @@ def _record(name: str, parent: str, precision: Precision, folder: Path, found: P
         digest=files.sha256(folder / "model.safetensors"),
         parent=parent,
         parent_digest="0" * 64,
-        bits=bits,
+        precision=precision,
         init=[drawn if is_random else copied],
         data={"kind": "plain", "train": "1" * 64},
         steps=STEPS,

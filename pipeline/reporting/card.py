@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from bitladder.packed.inspect import summary
-from pipeline.record import SUMS_OF_TWO, origins
+from pipeline.record import SUMS_OF_TWO, origins, quantizers
 from pipeline.reporting import averaged, table, verdicts
 from pipeline.reporting.contents import Contents
 from pipeline.reporting.numbers import number
@@ -198,7 +198,7 @@ def _recipe(rung: str, contents: Contents) -> str:
         f"- {chosen}; {model['total_steps']} steps from the teacher on",
         f"- data: {own.data.get('kind')}",
     ]
-    lines += [f"- {part}: {plain(name)}" for part, name in own.quantizers.items()]
+    lines += [f"- {part}: {plain(name)}" for part, name in quantizers(own.precision).items()]
     lines += [f"- {name}: {plain(_short(value))}" for name, value in sorted(own.settings.items())]
     lines += ["", "The method is a reconstruction of what these papers' abstracts fix:", ""]
     return "\n".join([*lines, *(f"- {paper}" for paper in _PAPERS)])

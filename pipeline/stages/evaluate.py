@@ -201,9 +201,9 @@ def _evaluate(params: Params, name: str, splits: Mapping[str, Any]) -> tuple[dic
     entry = {
         "stage": own.stage,
         "parent": own.parent,
-        "weight_bits": own.bits["weights"],
-        "embedding_bits": own.bits["embeddings"],
-        "activation_bits": own.bits["activations"],
+        "weight_bits": own.precision.weights,
+        "embedding_bits": own.precision.embeddings,
+        "activation_bits": own.precision.activations,
         "score": answers.score,
         "scores": answers.scores,
         "accuracy": answers.accuracy,

@@ -131,9 +131,9 @@ def _differences(model: "LoggedModel", own: Record, parent: "LoggedModel | None"
         "init_from_digest": own.parent_digest,
         "teacher": own.teacher,
         "teacher_digest": own.teacher_digest,
-        "weight_bits": str(own.bits["weights"]),
-        "embedding_bits": str(own.bits["embeddings"]),
-        "activation_bits": str(own.bits["activations"]),
+        "weight_bits": str(own.precision.weights),
+        "embedding_bits": str(own.precision.embeddings),
+        "activation_bits": str(own.precision.activations),
         "record_digest": files.sha256(paths.model_dir(own.name) / RECORD),
     }
     found = [(key, value, _tag(model, key)) for key, value in stated.items()]
@@ -191,7 +191,7 @@ def _step(model: "LoggedModel", own: Record) -> Step:
         stage=own.stage,
         parent=own.parent,
         taught_by=own.teacher,
-        bits=own.bits,
+        bits=record.bits(own),
         score=execution.finite(result.get("score")),
         mib=execution.finite(result.get("mib")),
         digest=own.digest,

@@ -23,7 +23,7 @@ from typing import Any
 from pipeline import paths
 from pipeline.claim_kinds import qualified
 from pipeline.evaluation.selection import is_optimistic
-from pipeline.record import Record, origins
+from pipeline.record import Record, bits, origins, quantizers
 from pipeline.tracking.execution import WEIGHTS, Model, finite
 
 SCHEMA_VERSION = "1"
@@ -54,8 +54,8 @@ def params(record: Record) -> dict[str, str]:
         "steps": record.steps,
         "best_step": record.best_step,
         "selected_on": record.selected_on,
-        "bits": record.bits,
-        "quantizers": record.quantizers,
+        "bits": bits(record),
+        "quantizers": quantizers(record.precision),
         "init": {selector: str(origin) for selector, origin in origins(record.init).items()},
         "settings": record.settings,
     }
@@ -72,9 +72,9 @@ def tags(model: Model, evaluated_on: str | None) -> dict[str, str]:
         "mean": model.mean,
         "collapsed": ", ".join(model.collapsed) or None,
         "mib": model.mib,
-        "weight_bits": own.bits["weights"],
-        "embedding_bits": own.bits["embeddings"],
-        "activation_bits": own.bits["activations"],
+        "weight_bits": own.precision.weights,
+        "embedding_bits": own.precision.embeddings,
+        "activation_bits": own.precision.activations,
         "digest": own.digest,
         "init_from": own.parent,
         "init_from_digest": own.parent_digest,

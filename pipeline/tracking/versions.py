@@ -92,7 +92,8 @@ def _supersede(
 
 
 def _summary(model: Model) -> str:
-    bits = "-".join(str(model.record.bits[part]) for part in ("weights", "embeddings", "activations"))
+    precision = model.record.precision
+    bits = f"{precision.weights}-{precision.embeddings}-{precision.activations}"
     score = "undefined" if model.score is None else f"{model.score:.4f}"
     if model.num_seeds > 1:
         mean = "undefined" if model.mean is None else f"{model.mean:.4f}"

@@ -21,7 +21,7 @@ from pipeline.initialization.assemble import assemble
 from pipeline.initialization.by_part import origins
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.params import Params
-from pipeline.record import SUMS_OF_TWO, Part, Record, Stage
+from pipeline.record import Part, Record, Stage
 from pipeline.rungs import Rung
 from pipeline.training import fingerprint, parallel, parents, split
 from pipeline.training.device import choose_threads, device, move, seed_everything
@@ -166,20 +166,7 @@ def _describe(
         parent=rung.init_from,
         parent_digest=student.parent_digest,
         teacher=rung.taught_by,
-        bits={
-            "weights": precision.weights,
-            "embeddings": precision.embeddings,
-            "activations": precision.activations,
-        },
-        quantizers={
-            "weights": precision.quantizer_of_weights(),
-            "embeddings": precision.quantizer_of_weights(is_table=True),
-            "activations": precision.quantizer_of_activations(),
-            "granularity": precision.granularity,
-            **({"group_size": str(precision.group_size)} if precision.group_size else {}),
-            **({"matrices": SUMS_OF_TWO} if precision.split else {}),
-            **({"attention": "Bi-Attention"} if precision.attention == "bi" else {}),
-        },
+        precision=precision,
         init=student.init,
         data=data.digests,
         seed=params.seed,

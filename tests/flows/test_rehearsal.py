@@ -130,7 +130,7 @@ def test_a_rung_that_a_rung_teaches_is_rehearsed_with_such_a_teacher(
     train(settings, "teacher")
     told = train(settings, "w1a4")
     stood_in, own = (record.read(paths.model_dir(name)) for name in ("w1a8", "w1a4"))
-    assert (stood_in.steps, stood_in.teacher, stood_in.bits["activations"]) == (1, "teacher", 8)
+    assert (stood_in.steps, stood_in.teacher, stood_in.precision.activations) == (1, "teacher", 8)
     assert (own.steps, own.teacher, own.teacher_digest) == (told["steps"], "w1a8", stood_in.digest)
     assert (own.settings["distillation"]["logits"], own.settings["distillation"]["hidden_states"]) == (1, 1)
 

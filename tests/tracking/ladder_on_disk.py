@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from safetensors.numpy import save_file
 
 from bitladder import files
+from bitladder.quantizers.precision import Precision
 from pipeline import params, paths, record
 from pipeline.evaluation.results import FORMAT
 from pipeline.parts import every_part
@@ -62,7 +63,7 @@ class Project:
                 parent_digest=self.record(parent).digest if parent else None,
                 teacher="teacher" if name in DELIVERED else None,
                 teacher_digest=self.record("teacher").digest if name in DELIVERED else None,
-                bits={"weights": weights, "embeddings": weights, "activations": activations},
+                precision=Precision(weights, weights, activations),
                 init=_init(parent, self.record(parent).digest if parent else None),
                 data={"kind": "plain", "train": "1" * 64, "selection": "2" * 64},
                 seed=seed,

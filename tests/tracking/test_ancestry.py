@@ -8,6 +8,7 @@ import pytest
 from ladder_on_disk import Project, swap_packed
 
 from bitladder import files
+from bitladder.quantizers.precision import Precision
 from pipeline import record
 from pipeline.record import Record
 from pipeline.stages import register
@@ -61,7 +62,7 @@ def test_a_step_tells_bits_score_size_and_first_weights(registered_project: Proj
         ({"parent_digest": "f" * 64}, "w8: init_from_digest is ffff"),
         ({"parent": "pretrained"}, "w8: init_from is pretrained on disk, teacher in MLflow"),
         (
-            {"bits": {"weights": 4, "embeddings": 8, "activations": 32}},
+            {"precision": Precision(4, 8)},
             "w8: weight_bits is 4 on disk, 8 in MLflow",
         ),
         ({"seed": 5}, "w8: record_digest is"),

@@ -35,8 +35,8 @@ def assert_packed_as_trained(name: str, folder: Path) -> None:
 
 def test_bi_attention_by_plain_signs(own_ladder: Params, tmp_path: Path) -> None:
     found = fitted(own_ladder, "w1a1", activation_quantizer="sign", attention="bi")
-    assert found.quantizers["activations"] == "sign"
-    assert found.quantizers["attention"] == "Bi-Attention"
+    assert found.precision.activation_quantizer == "sign"
+    assert found.precision.attention == "bi"
     assert found.bits == {"weights": 1, "embeddings": 1, "activations": 1}
     noted = precision_of(checkpoint.load_config(paths.model_dir("w1a1")))
     assert (noted.activation_quantizer, noted.attention) == ("sign", "bi")
@@ -45,7 +45,7 @@ def test_bi_attention_by_plain_signs(own_ladder: Params, tmp_path: Path) -> None
 
 def test_a_moving_average_moves_in_training_and_is_kept(own_ladder: Params, tmp_path: Path) -> None:
     found = fitted(own_ladder, "w1a8", activation_quantizer="min_max_ema")
-    assert found.quantizers["activations"] == "min_max_ema"
+    assert found.precision.activation_quantizer == "min_max_ema"
     state = checkpoint.load_state(paths.model_dir("w1a8"))
     assert sum(name.endswith(".magnitude") for name in state) > 0
     assert_packed_as_trained("w1a8", tmp_path / "packed")
@@ -62,5 +62,5 @@ def test_relu_from_a_parent_with_gelu(own_ladder: Params, tmp_path: Path, name: 
 
 def test_two_bits(own_ladder: Params, tmp_path: Path) -> None:
     found = fitted(own_ladder, "w1a4", activation_bits=2)
-    assert (found.bits["activations"], found.quantizers["activations"]) == (2, "lsq")
+    assert (found.precision.activations, found.precision.quantizer_of_activations()) == (2, "lsq")
     assert_packed_as_trained("w1a4", tmp_path / "packed")

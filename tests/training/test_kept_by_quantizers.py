@@ -134,10 +134,10 @@ def test_steps_are_learned_and_stay_as_they_were_trained(project: Params) -> Non
 
 
 def test_the_record_says_names_granularity_and_group_size(project: Params) -> None:
-    lat, lsq = (record.read(paths.model_dir(name)).quantizers for name in ("w4", "w2"))
-    assert (lat["weights"], lat["embeddings"], lat["granularity"]) == ("lat", "lat", "row")
-    assert "group_size" not in lat
-    assert (lsq["weights"], lsq["granularity"], lsq["group_size"]) == ("lsq", "group", "8")
+    lat, lsq = (record.read(paths.model_dir(name)).precision for name in ("w4", "w2"))
+    assert (lat.weight_quantizer, lat.granularity, lat.group_size) == ("lat", "row", None)
+    assert lat.quantizer_of_weights(is_table=True) == "lat"
+    assert (lsq.weight_quantizer, lsq.granularity, lsq.group_size) == ("lsq", "group", 8)
 
 
 @pytest.mark.parametrize("name", ["w4", "w2"])

@@ -11,6 +11,7 @@ import torch
 from bitladder.modeling import checkpoint
 from bitladder.modeling.width import HEADS_KEY
 from bitladder.quantizers.choose import quantize_weight
+from bitladder.quantizers.precision import Precision
 from bitladder.transformers_model import model as packed_model
 from pipeline import paths, record
 from pipeline.initialization.weight_splitting import split
@@ -68,11 +69,7 @@ def test_records_say_what_was_done_to_fit_the_parent(project: Params) -> None:
     assert (told["w1_split"].model, told["w1_split"].through) == ("w2_half", "ternary weight splitting")
     assert (told["w1a8_split"].model, told["w1a8_split"].through) == ("w1_split", None)
     own = record.read(paths.model_dir("w1a8_split"))
-    assert (own.bits, own.quantizers["matrices"], own.settings["width"]) == (
-        {"weights": 1, "embeddings": 1, "activations": 8},
-        "sums of two",
-        0.5,
-    )
+    assert (own.precision, own.settings["width"]) == (Precision(1, 1, 8, split=True), 0.5)
     assert {f"{QUERY}.first.weight", f"{TABLE}.second.weight"} <= set(own.sign_flips)
 
 
