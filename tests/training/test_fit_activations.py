@@ -37,7 +37,7 @@ def test_bi_attention_by_plain_signs(own_ladder: Params, tmp_path: Path) -> None
     found = fitted(own_ladder, "w1a1", activation_quantizer="sign", attention="bi")
     assert found.precision.activation_quantizer == "sign"
     assert found.precision.attention == "bi"
-    assert found.bits == {"weights": 1, "embeddings": 1, "activations": 1}
+    assert record.bits(found) == {"weights": 1, "embeddings": 1, "activations": 1}
     noted = precision_of(checkpoint.load_config(paths.model_dir("w1a1")))
     assert (noted.activation_quantizer, noted.attention) == ("sign", "bi")
     assert_packed_as_trained("w1a1", tmp_path / "packed")

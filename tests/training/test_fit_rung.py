@@ -68,7 +68,7 @@ def test_the_record_says_parent_teacher_bits_and_data(ladder: Params, name: str)
     assert found.digest == files.verify(paths.model_dir(name))[checkpoint.WEIGHTS]
     assert found.parent_digest == files.sha256(parent / checkpoint.WEIGHTS)
     assert found.teacher_digest == files.sha256(teacher / checkpoint.WEIGHTS)
-    assert found.bits == {"weights": 1, "embeddings": 1, "activations": ACTIVATION_BITS[name]}
+    assert record.bits(found) == {"weights": 1, "embeddings": 1, "activations": ACTIVATION_BITS[name]}
     assert found.data["kind"] == rung.data
     assert found.data["train"] == files.sha256(paths.data_dir("cola", rung.data) / "train.parquet")
     assert found.settings["rows"] == (96 if rung.data == "augmented" else 48)

@@ -57,7 +57,7 @@ def test_the_record_says_where_it_came_from_and_what_it_saw(ladder: Params) -> N
     assert found.parent_digest == files.sha256(Path("models/pretrained/model.safetensors"))
     assert found.digest == files.sha256(WEIGHTS)
     assert found.teacher is None
-    assert found.bits == {"weights": 32, "embeddings": 32, "activations": 32}
+    assert found.precision.is_full
     assert {selector: origin.source for selector, origin in record.origins(found.init).items()} == {
         "embeddings": "copied",
         "encoder": "copied",
