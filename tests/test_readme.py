@@ -33,8 +33,9 @@ def test_the_picture_is_that_of_the_demo_s_table() -> None:
     assert len(boxes) == 9
     for name, figures in boxes.items():
         assert figures == [*rows[name][1:]]
-    plain = re.sub(r'\["[^"]*"\]', "", picture).replace('-- "in one jump" -->', "-->")
-    arrows = {pair for line in plain.splitlines() for pair in pairwise(line.strip().split(" --> "))}
+    chains = re.sub(r'\["[^"]*"\]', "", picture).replace('-- "in one jump" -->', "-->")
+    chains = chains.replace("--> weights -->", "--> w8 \nw1 -->").replace("--> activations", "--> w1a8")
+    arrows = {arrow for chain in chains.splitlines() for arrow in pairwise(chain.strip().split(" --> "))}
     assert arrows == {(rows[name][0], name) for name in boxes if name != "teacher"}
 
 
