@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from transformers.models.bert.configuration_bert import BertConfig
 from transformers.models.bert.modeling_bert import BertForSequenceClassification
 
-from bitladder.modeling import frozen
-from bitladder.modeling import routines as kernels
+from bitladder.modeling import frozen, routines
 from bitladder.modeling.bert import build_bert
 from bitladder.quantizers.precision import Precision
 from flows import memory
@@ -138,8 +137,8 @@ def student_and_teacher(variant: Variant, shape: Shape, batch: Batch) -> tuple[n
     student = build_bert(config(shape), Precision(1, 1, variant.activation_bits))
     student.load_state_dict({**student.state_dict(), **teacher.state_dict()})
     calibrate(student, batch)
-    chosen = kernels.choose(variant.gradients)
-    kernels.use(student, chosen)
+    chosen = routines.choose(variant.gradients)
+    routines.use(student, chosen)
     frozen.convert(teacher, chosen)
     return student, teacher
 
@@ -190,7 +189,7 @@ def _noting(loss_terms: LossTerms, gate: Gate) -> LossTerms:
 
 def machine() -> dict[str, Any]:
     """What the figures depend on, without naming the machine."""
-    chosen = kernels.choose()
+    chosen = routines.choose()
     features: dict[str, Callable[[], bool]] = {
         "VNNI": torch.cpu._is_vnni_supported,
         "AVX512-BF16": torch.cpu._is_avx512_bf16_supported,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from bitladder.modeling.routines import Kernels
+from bitladder.modeling.routines import Routines
 from bitladder.quantizers.activation import ActivationQuantizer, Codes
 
 
@@ -28,7 +28,7 @@ def attend(
     *,
     scale: float,
     quantizer: ActivationQuantizer | None,
-    kernels: Kernels,
+    routines: Routines,
     softmax: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """The context [B, S, H, D] and the scores [B, H, S, S].
@@ -40,7 +40,7 @@ def attend(
     """
     learned = () if quantizer is None else quantizer.learned()
     found = _Attend.apply(  # type: ignore[no-untyped-call]
-        heads_3BHSD, mask, scale, quantizer, kernels, softmax, *learned
+        heads_3BHSD, mask, scale, quantizer, routines, softmax, *learned
     )
     return cast("tuple[Tensor, Tensor]", found)
 
@@ -70,7 +70,7 @@ class _Attend(torch.autograd.Function):
         mask: Tensor | None,
         scale: float,
         quantizer: ActivationQuantizer | None,
-        kernels: Kernels,
+        routines: Routines,
         softmax: bool,
         *learned: Tensor,
     ) -> tuple[Tensor, Tensor]:
@@ -90,7 +90,7 @@ class _Attend(torch.autograd.Function):
             codes = quantizer.encode(probabilities)
             rounded_probabilities = codes.values()
         context = torch.bmm(rounded_probabilities.flatten(0, 1).to(value.dtype), value)
-        ctx.scale, ctx.quantizer, ctx.kernels, ctx.softmax = scale, quantizer, kernels, softmax
+        ctx.scale, ctx.quantizer, ctx.routines, ctx.softmax = scale, quantizer, routines, softmax
         ctx.set_materialize_grads(False)
         kept = (None, None, None) if codes is None else (codes.integers, codes.step, codes.offset)
         ctx.save_for_backward(heads_3BHSD, probabilities, *kept)
@@ -101,7 +101,7 @@ class _Attend(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         of_context, of_scores = gradients
         heads_3BHSD = ctx.saved_tensors[0]
-        dtype = ctx.kernels.gradients
+        dtype = ctx.routines.gradients
         query, key, value = heads_3BHSD.to(dtype).flatten(1, 2)
         of_heads = torch.empty_like(heads_3BHSD, dtype=dtype)
         of_query, of_key, of_value = of_heads.flatten(1, 2)

@@ -23,9 +23,9 @@ from transformers.masking_utils import eager_mask
 from transformers.models.bert.modeling_bert import BertSelfAttention
 
 from bitladder.modeling.attend import attend, rounded
-from bitladder.modeling.heads import show_heads
 from bitladder.modeling.layers import joined, share_codes
-from bitladder.modeling.routines import PLAIN, Kernels, choose
+from bitladder.modeling.routines import PLAIN, Routines, choose
+from bitladder.modeling.traces import show_heads
 from bitladder.quantizers.activation import ActivationQuantizer, activation_quantizer
 from bitladder.quantizers.precision import FULL
 from bitladder.quantizers.sign import Sign
@@ -63,7 +63,7 @@ class QuantizedSelfAttention(BertSelfAttention):
         products: the activation quantizers; None where activations stay floats.
     """
 
-    kernels: Kernels
+    routines: Routines
     products: AttentionQuantizers | None
 
     @staticmethod
@@ -72,7 +72,7 @@ class QuantizedSelfAttention(BertSelfAttention):
         num_heads, head_size = layer.num_attention_heads, layer.attention_head_size
         layer.__class__ = QuantizedSelfAttention
         converted = cast("QuantizedSelfAttention", layer)
-        converted.kernels = choose()
+        converted.routines = choose()
         converted.products = None
         if bits != FULL:
             converted.products = AttentionQuantizers(
@@ -88,7 +88,7 @@ class QuantizedSelfAttention(BertSelfAttention):
     ) -> tuple[Tensor, Tensor]:
         layers = (self.query, self.key, self.value)
         dropout = self.dropout.p if self.training else 0.0
-        if not self.kernels.fused or dropout or not share_codes(layers):
+        if not self.routines.fused or dropout or not share_codes(layers):
             found = super().forward(hidden_states, attention_mask, past_key_values, **options)
             return cast("tuple[Tensor, Tensor]", found)
         assert self.products is not None
@@ -103,7 +103,7 @@ class QuantizedSelfAttention(BertSelfAttention):
             attention_mask,
             scale=self.scaling,
             quantizer=self.products.probabilities,
-            kernels=self.kernels,
+            routines=self.routines,
             softmax=not self.products.bi,
         )
         return context.flatten(2), scores
@@ -122,10 +122,10 @@ def attention(
     """Return the context [B, S, H, D] and, in place of the probabilities, the scores [B, H, S, S]."""
     show_heads((query, key, value))
     products: AttentionQuantizers | None = getattr(module, "products", None)
-    kernels: Kernels = getattr(module, "kernels", PLAIN)
+    routines: Routines = getattr(module, "routines", PLAIN)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     softmax = products is None or not products.bi
-    if kernels.fused and not (dropout and module.training):
+    if routines.fused and not (dropout and module.training):
         heads = [query, key, value]
         if products is not None:
             quantizers = (products.query, products.key, products.value)
@@ -134,7 +134,12 @@ def attention(
             heads = [rounded(x, quantizer) for quantizer, x in zip(quantizers, heads, strict=True)]
         last = None if products is None else products.probabilities
         return attend(
-            torch.stack(heads), attention_mask, scale=scale, quantizer=last, kernels=kernels, softmax=softmax
+            torch.stack(heads),
+            attention_mask,
+            scale=scale,
+            quantizer=last,
+            routines=routines,
+            softmax=softmax,
         )
     if products is not None:
         query, key, value = products.query(query), products.key(key), products.value(value)

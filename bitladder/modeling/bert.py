@@ -19,17 +19,25 @@ from transformers.models.bert.modeling_bert import (
 )
 
 from bitladder.modeling import attention
-from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
-from bitladder.modeling.split import SplitEmbedding, SplitLinear
-from bitladder.modeling.width import narrow, width_of
+from bitladder.modeling.layers import (
+    QuantizedEmbedding,
+    QuantizedLinear,
+    WeightSplitEmbedding,
+    WeightSplitLinear,
+)
+from bitladder.modeling.share import TABLES, num_kept
 from bitladder.quantizers.activation import activation_quantizer
-from bitladder.quantizers.choose import weight_quantizer
 from bitladder.quantizers.precision import FULL, Precision
+from bitladder.quantizers.weight import weight_quantizer
 
-TABLES = ("word_embeddings", "position_embeddings", "token_type_embeddings")
 PRECISION_KEY = "bitladder_precision"
 # How a question-answering model reads and answers: params.Answering, max_length and its threshold.
 ANSWERING_KEY = "bitladder_answering"
+# A BERT with a share of the heads and feed-forward neurons (DynaBERT, Hou et al., arXiv:2004.04037) keeps the
+# whole one's sizes in its config and names the share, so that it still says which model it is narrowed from.
+WIDTH_KEY = "bitladder_width"
+# Of each layer, which heads of the whole model the narrow one has; for comparing attention scores with it.
+HEADS_KEY = "bitladder_heads"
 BODY = "bert."  # what the tensors of everything but the head begin with
 CLASSIFIER, ANSWERER = "BertForSequenceClassification", "BertForQuestionAnswering"
 
@@ -56,7 +64,7 @@ def build_bert(config: BertConfig, precision: Precision | None = None) -> Bert:
 def quantize(model: Bert, precision: Precision) -> None:
     """Convert the layers of a full-precision BERT in place and note the precision in its config.
 
-    At 32 bits throughout there is nothing to note: the same model, in layers that compute as `kernels` say.
+    At 32 bits throughout there is nothing to note: the same model, in layers that compute as `routines` say.
 
     Raises:
         ValueError: the activation quantizer cannot serve what the model's `hidden_act` puts out.
@@ -84,9 +92,37 @@ def precision_of(config: BertConfig) -> Precision:
     return Precision(**noted)
 
 
+def width_of(config: BertConfig) -> float:
+    """1 for an ordinary BERT."""
+    return float(getattr(config, WIDTH_KEY, None) or 1)
+
+
+def heads_of(model: nn.Module) -> list[list[int]] | None:
+    """Of each layer, which of the whole model's heads this one has; None where it has all."""
+    heads: list[list[int]] | None = getattr(getattr(model, "config", None), HEADS_KEY, None)
+    return heads
+
+
+def narrow(model: BertForSequenceClassification) -> None:
+    """Replace the linears of every layer by those of the config's width, in place, with new weights."""
+    config, width = model.config, width_of(model.config)
+    num_heads = num_kept(config.num_attention_heads, width, "heads")
+    inner = num_kept(config.intermediate_size, width, "neurons")
+    layers: Any = model.bert.encoder.layer
+    for layer in layers:
+        attention = layer.attention.self
+        attention.num_attention_heads = num_heads
+        attention.all_head_size = num_heads * attention.attention_head_size
+        for name in ("query", "key", "value"):
+            setattr(attention, name, nn.Linear(config.hidden_size, attention.all_head_size))
+        layer.attention.output.dense = nn.Linear(attention.all_head_size, config.hidden_size)
+        layer.intermediate.dense = nn.Linear(config.hidden_size, inner)
+        layer.output.dense = nn.Linear(inner, config.hidden_size)
+
+
 def _convert_table(bert: nn.Module, name: str, layer: nn.Embedding, precision: Precision) -> None:
     if precision.split:
-        bert.set_submodule(name, SplitEmbedding(layer, precision=precision))
+        bert.set_submodule(name, WeightSplitEmbedding(layer, precision=precision))
         return
     shape = (layer.num_embeddings, layer.embedding_dim)
     QuantizedEmbedding.convert(layer, quantizer=weight_quantizer(precision, shape, is_table=True))
@@ -105,7 +141,7 @@ def _convert_linear(bert: nn.Module, name: str, layer: nn.Linear, precision: Pre
             name=precision.activation_quantizer,
         )
     if precision.split:
-        split = SplitLinear(layer, precision=precision, activation=activation)
+        split = WeightSplitLinear(layer, precision=precision, activation=activation)
         bert.set_submodule(name, split)
         return
     quantizer = weight_quantizer(precision, (layer.out_features, layer.in_features))

@@ -15,7 +15,7 @@ from transformers.models.bert.configuration_bert import BertConfig
 from bitladder import files
 from bitladder.modeling.attention import activation_quantizers
 from bitladder.modeling.bert import BODY, Bert, build_bert, precision_of
-from bitladder.quantizers.quantizer import half_precision
+from bitladder.quantizers.rounding import half_precision
 
 WEIGHTS = files.WEIGHTS
 CONFIG = files.CONFIG

@@ -15,31 +15,31 @@ from transformers.models.bert.modeling_bert import BertSelfAttention
 
 from bitladder.modeling.bert import precision_of
 from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
-from bitladder.modeling.routines import Kernels, product
+from bitladder.modeling.routines import Routines, product
 from bitladder.quantizers.precision import FULL
 
 
 class FrozenLinear(nn.Linear):
     """A linear layer that is not trained and computes in its weight's dtype."""
 
-    kernels: Kernels
+    routines: Routines
 
     def forward(self, input: Tensor) -> Tensor:
-        return product(input.to(self.weight.dtype), self.weight, self.bias, self.kernels)
+        return product(input.to(self.weight.dtype), self.weight, self.bias, self.routines)
 
 
-def convert(model: nn.Module, kernels: Kernels) -> None:
-    """Make a frozen model's layers compute with `kernels`, in place; it can no longer be trained or saved."""
+def convert(model: nn.Module, routines: Routines) -> None:
+    """Make a frozen model's layers compute with `routines`, in place; no more training or saving after it."""
     _quantize_once(model)
-    if not kernels.fused:
+    if not routines.fused:
         return
     bert = cast("Any", model).bert
     for part in bert.encoder.modules():
         if type(part) is nn.Linear:
             part.__class__ = FrozenLinear
-            part.to(kernels.gradients)
+            part.to(routines.gradients)
         if isinstance(part, FrozenLinear | BertSelfAttention):
-            part.kernels = kernels
+            part.routines = routines
 
 
 @torch.no_grad()

@@ -3,6 +3,14 @@
 A layer is converted by changing its class in place, so its parameter is still called `weight`: every rung's
 checkpoint is an ordinary BERT checkpoint that the next rung can start from. The stored weight is the latent
 one, in full precision; what the products use is computed from it at each forward.
+
+Ternary weight splitting (BinaryBERT, arXiv:2012.15701) leaves layers that are the sum of two binary ones:
+
+    linear: y = x W1' + x W2' + bias        table: row = T1[id] + T2[id]
+
+Each of the two has its own latent weights and scale. They cannot be written as one wider binary layer: what
+follows is not linear, so the sum has to be taken before it. Parameters are `<layer>.first.weight`,
+`<layer>.second.weight` and, of a linear, `<layer>.first.bias`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,10 +21,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bitladder.modeling.linear import coded_linear, float_linear
-from bitladder.modeling.routines import Kernels, choose
+from bitladder.modeling.routines import Routines, choose
 from bitladder.quantizers.activation import ActivationQuantizer
-from bitladder.quantizers.quantizer import Quantized
-from bitladder.quantizers.weight import WeightQuantizer
+from bitladder.quantizers.precision import Precision
+from bitladder.quantizers.weight import Quantized, WeightQuantizer, weight_quantizer
 
 
 class QuantizedLinear(nn.Linear):
@@ -29,7 +37,7 @@ class QuantizedLinear(nn.Linear):
 
     quantizer: WeightQuantizer | None
     activation: ActivationQuantizer | None
-    kernels: Kernels
+    routines: Routines
 
     @staticmethod
     def convert(
@@ -39,21 +47,21 @@ class QuantizedLinear(nn.Linear):
         layer.__class__ = QuantizedLinear
         converted = cast("QuantizedLinear", layer)
         converted.quantizer, converted.activation = quantizer, activation
-        converted.kernels = choose()
+        converted.routines = choose()
 
     def forward(self, input: Tensor) -> Tensor:
         quantizer, activation = self.quantizer, self.activation
-        if self.kernels.fused and quantizer is not None and activation is not None:
+        if self.routines.fused and quantizer is not None and activation is not None:
             activation.show(input)
             return coded(self, input, activation)
         x = input if activation is None else activation(input)
-        if not self.kernels.fused:
+        if not self.routines.fused:
             weight_OI = self.weight if quantizer is None else quantizer(self.weight)
             return functional.linear(x, weight_OI, self.bias)
         values_OI, latent_OI = self.weight.detach(), self.weight
         if quantizer is not None:
             values_OI, latent_OI = quantizer.quantize(self.weight).values_OI, quantizer.receiver(self.weight)
-        return float_linear(x, values_OI, self.bias, kernels=self.kernels, latent_OI=latent_OI)
+        return float_linear(x, values_OI, self.bias, routines=self.routines, latent_OI=latent_OI)
 
 
 def coded(layer: QuantizedLinear, x: Tensor, activation: ActivationQuantizer) -> Tensor:
@@ -64,7 +72,7 @@ def coded(layer: QuantizedLinear, x: Tensor, activation: ActivationQuantizer) ->
         layer.quantizer.quantize(layer.weight),
         layer.bias,
         quantizer=activation,
-        kernels=layer.kernels,
+        routines=layer.routines,
         latent_OI=layer.quantizer.receiver(layer.weight),
     )
 
@@ -95,7 +103,7 @@ def joined(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
         Quantized(codes_OI, torch.cat(scales), max(weight.largest for weight in weights)),
         torch.cat([layer.bias for layer in linears]),
         quantizer=quantizers[0],
-        kernels=linears[0].kernels,
+        routines=linears[0].routines,
         latent_OI=torch.cat([quantizer.receiver(weight) for quantizer, weight in own]),
     )
 
@@ -123,6 +131,47 @@ class QuantizedEmbedding(nn.Embedding):
             is_padding_E1 = (entries_E == self.padding_idx).unsqueeze(1)
             values_EI = torch.where(is_padding_E1, values_EI.detach(), values_EI)
         return cast("Tensor", values_EI.view_as(looked_up))
+
+
+class WeightSplitLinear(nn.Module):
+    """Two binary linear layers on the same input, quantized once by the same steps, and their sum."""
+
+    first: QuantizedLinear
+    second: QuantizedLinear
+
+    def __init__(
+        self, layer: nn.Linear, *, precision: Precision, activation: ActivationQuantizer | None
+    ) -> None:
+        super().__init__()
+        other = nn.Linear(layer.in_features, layer.out_features, bias=False)
+        for half in (layer, other):
+            quantizer = weight_quantizer(precision, (layer.out_features, layer.in_features))
+            QuantizedLinear.convert(half, quantizer=quantizer, activation=None)
+        self.add_module("first", layer)
+        self.add_module("second", other)
+        self.activation = activation
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.activation is not None and self.first.routines.fused:
+            self.activation.show(input)
+            return coded(self.first, input, self.activation) + coded(self.second, input, self.activation)
+        x = input if self.activation is None else self.activation(input)
+        return cast("Tensor", self.first(x) + self.second(x))
+
+
+class WeightSplitEmbedding(nn.Module):
+    """Two binary tables and the sum of what is looked up in them."""
+
+    def __init__(self, layer: nn.Embedding, *, precision: Precision) -> None:
+        super().__init__()
+        other = nn.Embedding(layer.num_embeddings, layer.embedding_dim, layer.padding_idx)
+        for half in (layer, other):
+            shape = (layer.num_embeddings, layer.embedding_dim)
+            QuantizedEmbedding.convert(half, quantizer=weight_quantizer(precision, shape, is_table=True))
+        self.first, self.second = layer, other
+
+    def forward(self, input: Tensor) -> Tensor:
+        return cast("Tensor", self.first(input) + self.second(input))
 
 
 def weight_quantizers(model: nn.Module) -> Iterator[tuple[WeightQuantizer, Tensor]]:

@@ -20,21 +20,21 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from bitladder.modeling.routines import Kernels, input_gradient, integer_product, product, weight_gradient
+from bitladder.modeling.routines import Routines, input_gradient, integer_product, product, weight_gradient
 from bitladder.quantizers.activation import ActivationQuantizer, Codes
-from bitladder.quantizers.quantizer import Quantized
+from bitladder.quantizers.weight import Quantized
 
 
 def multiply(
-    codes: Codes, weight: Quantized, bias_O: Tensor | None, *, largest: int, kernels: Kernels
+    codes: Codes, weight: Quantized, bias_O: Tensor | None, *, largest: int, routines: Routines
 ) -> Tensor:
     """The layer's output [..., O], float32. largest: the largest magnitude of an activation's code."""
     integers_MI = codes.integers.flatten(0, -2)
     if weight.num_groups > 1:
-        y_MO = _by_group(integers_MI, weight, largest=largest, kernels=kernels)
+        y_MO = _by_group(integers_MI, weight, largest=largest, routines=routines)
     else:
         bound = largest * weight.largest
-        y_MO = integer_product(integers_MI, weight.codes_OI, largest=bound, kernels=kernels)
+        y_MO = integer_product(integers_MI, weight.codes_OI, largest=bound, routines=routines)
     sums_O = None if codes.offset is None else weight.sums_O1.squeeze(1)
     return scaled(y_MO, codes, weight.scale_OG, sums_O, bias_O)
 
@@ -62,14 +62,14 @@ def scaled(
     return y_MO.view(*codes.integers.shape[:-1], -1)
 
 
-def _by_group(integers_MI: Tensor, weight: Quantized, *, largest: int, kernels: Kernels) -> Tensor:
+def _by_group(integers_MI: Tensor, weight: Quantized, *, largest: int, routines: Routines) -> Tensor:
     """The sum over groups of inputs, in their order, of their exact product times their scale [M, O]."""
     size, bound = weight.codes_OI.shape[1] // weight.num_groups, largest * weight.largest
     y_MO = integers_MI.new_zeros((len(integers_MI), len(weight.codes_OI)), dtype=torch.float32)
     for group in range(weight.num_groups):
         inputs = slice(group * size, (group + 1) * size)
         factors = integers_MI[:, inputs].contiguous(), weight.codes_OI[:, inputs].contiguous()
-        y_MO += integer_product(*factors, largest=bound, kernels=kernels).mul_(weight.scale_OG[:, group])
+        y_MO += integer_product(*factors, largest=bound, routines=routines).mul_(weight.scale_OG[:, group])
     return y_MO
 
 
@@ -79,21 +79,21 @@ def coded_linear(
     bias_O: Tensor | None,
     *,
     quantizer: ActivationQuantizer,
-    kernels: Kernels,
+    routines: Routines,
     latent_OI: Tensor,
 ) -> Tensor:
     """`multiply` of x as `quantizer`, which was shown it, rounds it; `latent_OI` gets the gradient."""
     found = _CodedLinear.apply(  # type: ignore[no-untyped-call]
-        x, weight, quantizer, kernels, latent_OI, bias_O, *quantizer.learned()
+        x, weight, quantizer, routines, latent_OI, bias_O, *quantizer.learned()
     )
     return cast("Tensor", found)
 
 
 def float_linear(
-    x: Tensor, values_OI: Tensor, bias_O: Tensor | None, *, kernels: Kernels, latent_OI: Tensor
+    x: Tensor, values_OI: Tensor, bias_O: Tensor | None, *, routines: Routines, latent_OI: Tensor
 ) -> Tensor:
     """`x @ values_OI.T + bias`; the gradient of the weight goes to `latent_OI`."""
-    found = _FloatLinear.apply(x, values_OI, kernels, latent_OI, bias_O)  # type: ignore[no-untyped-call]
+    found = _FloatLinear.apply(x, values_OI, routines, latent_OI, bias_O)  # type: ignore[no-untyped-call]
     return cast("Tensor", found)
 
 
@@ -104,18 +104,18 @@ class _CodedLinear(torch.autograd.Function):
         x: Tensor,
         weight: Quantized,
         quantizer: ActivationQuantizer,
-        kernels: Kernels,
+        routines: Routines,
         latent_OI: Tensor,
         bias_O: Tensor | None,
         *learned: Tensor,
     ) -> Tensor:
         codes = quantizer.encode(x)
-        ctx.quantizer, ctx.kernels, ctx.largest = quantizer, kernels, weight.largest
+        ctx.quantizer, ctx.routines, ctx.largest = quantizer, routines, weight.largest
         seen = x if quantizer.gradient_needs_x else None
         ctx.save_for_backward(
             codes.integers, codes.step, codes.offset, weight.codes_OI, weight.scale_OG, seen
         )
-        return multiply(codes, weight, bias_O, largest=quantizer.largest, kernels=kernels)
+        return multiply(codes, weight, bias_O, largest=quantizer.largest, routines=routines)
 
     @staticmethod
     @once_differentiable
@@ -124,9 +124,9 @@ class _CodedLinear(torch.autograd.Function):
         codes, weight = Codes(integers, step, offset), Quantized(codes_OI, scale_OG, ctx.largest)
         gradient_MO = gradients[0].reshape(-1, gradients[0].shape[-1])
         bias_O = gradient_MO.sum(dim=0) if ctx.needs_input_grad[5] else None
-        gradient_MO = gradient_MO.to(ctx.kernels.gradients)  # once, for two products
-        latent_OI = weight_gradient(gradient_MO, codes.values().flatten(0, -2), ctx.kernels)
-        values = input_gradient(gradient_MO, weight.values_OI, ctx.kernels).view_as(integers)
+        gradient_MO = gradient_MO.to(ctx.routines.gradients)  # once, for two products
+        latent_OI = weight_gradient(gradient_MO, codes.values().flatten(0, -2), ctx.routines)
+        values = input_gradient(gradient_MO, weight.values_OI, ctx.routines).view_as(integers)
         of_x, *of_learned = ctx.quantizer.gradients(x, codes, values)
         return of_x, None, None, None, latent_OI, bias_O, *of_learned
 
@@ -134,11 +134,11 @@ class _CodedLinear(torch.autograd.Function):
 class _FloatLinear(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, values_OI: Tensor, kernels: Kernels, latent_OI: Tensor, bias_O: Tensor | None
+        ctx: Any, x: Tensor, values_OI: Tensor, routines: Routines, latent_OI: Tensor, bias_O: Tensor | None
     ) -> Tensor:
-        ctx.kernels = kernels
+        ctx.routines = routines
         ctx.save_for_backward(x, values_OI)
-        return product(x.flatten(0, -2), values_OI, bias_O, kernels).view(*x.shape[:-1], -1)
+        return product(x.flatten(0, -2), values_OI, bias_O, routines).view(*x.shape[:-1], -1)
 
     @staticmethod
     @once_differentiable
@@ -146,7 +146,7 @@ class _FloatLinear(torch.autograd.Function):
         x, values_OI = ctx.saved_tensors
         gradient_MO = gradients[0].reshape(-1, gradients[0].shape[-1])
         bias_O = gradient_MO.sum(dim=0) if ctx.needs_input_grad[4] else None
-        gradient_MO = gradient_MO.to(ctx.kernels.gradients)  # once, for two products
-        latent_OI = weight_gradient(gradient_MO, x.flatten(0, -2), ctx.kernels)
-        of_x = input_gradient(gradient_MO, values_OI, ctx.kernels).view_as(x)
+        gradient_MO = gradient_MO.to(ctx.routines.gradients)  # once, for two products
+        latent_OI = weight_gradient(gradient_MO, x.flatten(0, -2), ctx.routines)
+        of_x = input_gradient(gradient_MO, values_OI, ctx.routines).view_as(x)
         return of_x, None, None, latent_OI, bias_O

@@ -24,14 +24,14 @@ WORTH_ONEDNN = 2**22  # multiplications; in smaller products preparing oneDNN's 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-class KernelsError(ValueError):
-    """The environment asks for kernels that do not exist."""
+class RoutinesError(ValueError):
+    """The environment asks for routines that do not exist."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True)
-class Kernels:
+class Routines:
     """How one model's layers compute.
 
     Attributes:
@@ -48,72 +48,72 @@ class Kernels:
     gradients: torch.dtype
 
 
-PLAIN = Kernels(fused=False, vnni=False, onednn=False, gradients=torch.float32)
+PLAIN = Routines(fused=False, vnni=False, onednn=False, gradients=torch.float32)
 
 
-def choose(gradients: Gradients = "float32", *, name: str | None = None) -> Kernels:
-    """The fastest kernels of this machine, or the plain ones where `name` or the environment say so.
+def choose(gradients: Gradients = "float32", *, name: str | None = None) -> Routines:
+    """The fastest routines of this machine, or the plain ones where `name` or the environment say so.
 
     Raises:
-        KernelsError: the name is not one of NAMES.
+        RoutinesError: the name is not one of NAMES.
     """
     name = name or os.environ.get(ENVIRONMENT, "fused")
     if name not in NAMES:
-        raise KernelsError(f"{ENVIRONMENT}: {name!r}; known: {', '.join(NAMES)}")
+        raise RoutinesError(f"{ENVIRONMENT}: {name!r}; known: {', '.join(NAMES)}")
     if name == "plain":
         return PLAIN
     vnni = torch.cpu._is_vnni_supported()
     onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return Kernels(fused=True, vnni=vnni, onednn=onednn, gradients=_DTYPES[gradients])
+    return Routines(fused=True, vnni=vnni, onednn=onednn, gradients=_DTYPES[gradients])
 
 
-def use(model: nn.Module, kernels: Kernels) -> None:
+def use(model: nn.Module, routines: Routines) -> None:
     """Set how every layer of a model that has a choice computes."""
     for part in model.modules():
-        if isinstance(getattr(part, "kernels", None), Kernels):
-            part.kernels = kernels  # type: ignore[assignment]
+        if isinstance(getattr(part, "routines", None), Routines):
+            part.routines = routines  # type: ignore[assignment]
 
 
-def integer_product(codes_MI: Tensor, codes_OI: Tensor, *, largest: int, kernels: Kernels) -> Tensor:
+def integer_product(codes_MI: Tensor, codes_OI: Tensor, *, largest: int, routines: Routines) -> Tensor:
     """`codes_MI @ codes_OI.T` of int8 as float32 [M, O]: exact sums, rounded once if beyond 2^24.
 
     Args:
         largest: what no product of two codes exceeds in magnitude.
     """
-    if _takes_int8(codes_MI, codes_OI, kernels):
+    if _takes_int8(codes_MI, codes_OI, routines):
         return torch._int_mm(codes_MI, codes_OI.t()).to(torch.float32)
     exact = torch.float32 if codes_MI.shape[1] * largest <= 2**24 else torch.float64
     return torch.mm(codes_MI.to(exact), codes_OI.to(exact).t()).to(torch.float32)
 
 
-def product(x_MI: Tensor, weight_OI: Tensor, bias_O: Tensor | None, kernels: Kernels) -> Tensor:
+def product(x_MI: Tensor, weight_OI: Tensor, bias_O: Tensor | None, routines: Routines) -> Tensor:
     """`x_MI @ weight_OI.T + bias_O` in the factors' own dtype [M, O]."""
     pays = x_MI.numel() * weight_OI.shape[0] >= WORTH_ONEDNN and x_MI.dtype == torch.float32
-    if kernels.onednn and pays and x_MI.device.type == "cpu":
+    if routines.onednn and pays and x_MI.device.type == "cpu":
         found: Tensor = torch.ops.mkldnn._linear_pointwise(x_MI, weight_OI, bias_O, "none", [], "")
         return found
     return nn.functional.linear(x_MI, weight_OI, bias_O)
 
 
-def input_gradient(gradient_MO: Tensor, weight_OI: Tensor, kernels: Kernels) -> Tensor:
+def input_gradient(gradient_MO: Tensor, weight_OI: Tensor, routines: Routines) -> Tensor:
     """`gradient_MO @ weight_OI`, float32 [M, I]."""
-    dtype = kernels.gradients
-    return product(gradient_MO.to(dtype), weight_OI.to(dtype).t(), None, kernels).to(torch.float32)
+    dtype = routines.gradients
+    return product(gradient_MO.to(dtype), weight_OI.to(dtype).t(), None, routines).to(torch.float32)
 
 
-def weight_gradient(gradient_MO: Tensor, x_MI: Tensor, kernels: Kernels) -> Tensor:
+def weight_gradient(gradient_MO: Tensor, x_MI: Tensor, routines: Routines) -> Tensor:
     """`gradient_MO.T @ x_MI`, float32 [O, I]."""
-    gradient_MO, x_MI = gradient_MO.to(kernels.gradients), x_MI.to(kernels.gradients)
+    gradient_MO, x_MI = gradient_MO.to(routines.gradients), x_MI.to(routines.gradients)
     # In float32 oneDNN copies its first factor into rows: that had better be the narrower one.
     is_wide = gradient_MO.shape[1] > x_MI.shape[1] and gradient_MO.numel() * x_MI.shape[1] >= WORTH_ONEDNN
-    if kernels.onednn and kernels.gradients == torch.float32 and is_wide:
-        return product(x_MI.t(), gradient_MO.t(), None, kernels).t().contiguous()
-    return product(gradient_MO.t(), x_MI.t(), None, kernels).to(torch.float32)
+    if routines.onednn and routines.gradients == torch.float32 and is_wide:
+        return product(x_MI.t(), gradient_MO.t(), None, routines).t().contiguous()
+    return product(gradient_MO.t(), x_MI.t(), None, routines).to(torch.float32)
 
 
-def _takes_int8(codes_MI: Tensor, codes_OI: Tensor, kernels: Kernels) -> bool:
+def _takes_int8(codes_MI: Tensor, codes_OI: Tensor, routines: Routines) -> bool:
     """CUDA's int8 product wants more than 16 rows, and whole eights of everything else."""
     (rows, inputs), outputs = codes_MI.shape, codes_OI.shape[0]
     if codes_MI.device.type == "cpu":
-        return kernels.vnni and inputs > 1  # of a single column, torch 2.13 mistakes the transpose for a row
+        return routines.vnni and inputs > 1  # of a single column, torch 2.13 mistakes the transpose for a row
     return codes_MI.is_cuda and rows > 16 and inputs % 8 == 0 and outputs % 8 == 0

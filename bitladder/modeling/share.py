@@ -1,4 +1,11 @@
-"""What a share of a BERT's heads and neurons is in whole numbers. Torch-free: config.json is checked so."""
+"""Names and sizes of a BERT that need no torch: config.json is checked by them."""
+
+# The embedding tables, and how config.json calls the number of their entries.
+TABLES = {
+    "word_embeddings": "vocab_size",
+    "position_embeddings": "max_position_embeddings",
+    "token_type_embeddings": "type_vocab_size",
+}
 
 
 def num_kept(whole: int, width: float, what: str) -> int:

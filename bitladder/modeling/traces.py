@@ -1,15 +1,24 @@
-"""One forward pass that returns everything distillation compares.
+"""One forward pass that returns everything distillation compares: logits, hidden states, attention.
+
+Queries, keys and values are what the linears put out, before an activation quantizer rounds them. They are
+collected where somebody asks for them; elsewhere showing them costs a look at a variable.
 
 Shapes: B sequences, S tokens, E hidden size, H heads, D features of a head, L labels.
 """
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from bitladder.modeling.bert import Bert
-from bitladder.modeling.heads import Heads, collected
-from bitladder.modeling.outputs import logits_of
+Heads = tuple[Tensor, Tensor, Tensor]  # query, key and value, each [B, H, S, D]
+# Of padding: far below any logit, so that a softmax gives it nothing, and finite, so that 0 times it is 0.
+PADDING = -1e4
+_layers: ContextVar[list[Heads] | None] = ContextVar("layers", default=None)
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,7 @@ class Trace:
     heads: tuple[Heads, ...] = ()
 
 
-def trace(model: Bert, batch: dict[str, Tensor], *, heads: bool = False) -> Trace:
+def trace(model: nn.Module, batch: dict[str, Tensor], *, heads: bool = False) -> Trace:
     """Run `model` on input_ids, token_type_ids and attention_mask, all [B, S]."""
     if heads:
         with collected() as layers:
@@ -71,3 +80,35 @@ def _places(wanted: list[int], own: list[int]) -> list[int]:
     if lacking:
         raise ValueError(f"a teacher with the heads {own} cannot show a student its heads {lacking}")
     return [own.index(head) for head in wanted]
+
+
+@contextmanager
+def collected() -> Iterator[list[Heads]]:
+    """The queries, keys and values of every layer that runs inside."""
+    found: list[Heads] = []
+    before = _layers.set(found)
+    try:
+        yield found
+    finally:
+        _layers.reset(before)
+
+
+def show_heads(heads: Iterable[Tensor]) -> None:
+    """Keep one layer's query, key and value for whoever collects."""
+    layers = _layers.get()
+    if layers is not None:
+        query, key, value = heads
+        layers.append((query, key, value))
+
+
+def logits_of(output: Any, mask_BS: Tensor) -> Tensor:
+    """[B, L] of a classifier or a regression; [B, 2, S] of a question-answering model.
+
+    The latter is two classifications over tokens, of the answer's first and of its last: what is true of
+    labels in the last dimension is true of tokens there, once padding is out of the running.
+    """
+    if "logits" in output:
+        logits_BL: Tensor = output.logits
+        return logits_BL
+    logits_B2S = torch.stack([output.start_logits, output.end_logits], dim=1)
+    return logits_B2S.masked_fill(mask_BS.unsqueeze(1) == 0, PADDING)

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 
 from bitladder import files
 from bitladder.modeling import checkpoint
-from bitladder.modeling.bert import ANSWERING_KEY, Bert, precision_of
+from bitladder.modeling.bert import ANSWERING_KEY, Bert, precision_of, width_of
 from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
-from bitladder.modeling.width import width_of
 from bitladder.packed import format, tensors
 from bitladder.packed.bits import pack as pack_codes
 from bitladder.packed.format import PackedConfig

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bitladder.quantizers.activation import ActivationQuantizer, Codes
-from bitladder.quantizers.step_gradient import dot, positive_step, scale_gradient
-from bitladder.quantizers.straight_through import straight_through
+from bitladder.quantizers.rounding import dot, positive_step, scale_gradient, straight_through
 
 
 def build(bits: int, *, signed: bool, shift_shape: tuple[int, ...] | None) -> "ActivationLsq":

@@ -5,8 +5,8 @@ The closest `scale * {-1, +1}` to a row in squared error is sign(w) * mean|w|.
 
 from torch import Tensor
 
-from bitladder.quantizers.quantizer import half_precision
-from bitladder.quantizers.weight import Layout, WeightQuantizer, signs
+from bitladder.quantizers.rounding import half_precision
+from bitladder.quantizers.weight import WeightQuantizer, signs
 
 
 class Binary(WeightQuantizer):
@@ -16,5 +16,4 @@ class Binary(WeightQuantizer):
         return signs(rows_RN), half_precision(rows_RN.abs().mean(dim=1, keepdim=True))
 
 
-def build(layout: Layout) -> Binary:
-    return Binary(layout)
+build = Binary

@@ -10,8 +10,8 @@ code: what moves all weights of a row alike would change no code. Its clipping o
 
 from torch import Tensor
 
-from bitladder.quantizers.quantizer import half_precision
-from bitladder.quantizers.weight import Layout, WeightQuantizer, signs
+from bitladder.quantizers.rounding import half_precision
+from bitladder.quantizers.weight import WeightQuantizer, signs
 
 
 class ZeroMeanBinary(WeightQuantizer):
@@ -25,5 +25,4 @@ class ZeroMeanBinary(WeightQuantizer):
         return rows_RN - rows_RN.mean(dim=1, keepdim=True)
 
 
-def build(layout: Layout) -> ZeroMeanBinary:
-    return ZeroMeanBinary(layout)
+build = ZeroMeanBinary

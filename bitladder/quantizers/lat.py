@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bitladder.quantizers.quantizer import half_precision
-from bitladder.quantizers.weight import Layout, WeightQuantizer
+from bitladder.quantizers.rounding import half_precision
+from bitladder.quantizers.weight import ScaleLayout, WeightQuantizer
 
 EPSILON = 1e-8  # Adam's own
 
@@ -37,7 +37,7 @@ class LossAwareTernary(WeightQuantizer):
     observes = True
     curvature: Tensor
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: ScaleLayout) -> None:
         super().__init__(layout)
         self.register_buffer("curvature", torch.zeros(layout.num_outputs, layout.num_inputs))
 
@@ -81,5 +81,4 @@ def _largest_first(magnitude_RN: Tensor, weighting_RN: Tensor) -> tuple[Tensor, 
     return (pair_RN >> 32).to(torch.int32).view(torch.float32), pair_RN.to(torch.int32).view(torch.float32)
 
 
-def build(layout: Layout) -> LossAwareTernary:
-    return LossAwareTernary(layout)
+build = LossAwareTernary

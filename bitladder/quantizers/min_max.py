@@ -6,8 +6,8 @@ middle. 2 bits have three levels, of which the outer ones are the largest weight
 
 from torch import Tensor
 
-from bitladder.quantizers.quantizer import half_precision
-from bitladder.quantizers.weight import Layout, WeightQuantizer, nearest
+from bitladder.quantizers.rounding import half_precision
+from bitladder.quantizers.weight import WeightQuantizer, nearest
 
 
 class MinMax(WeightQuantizer):
@@ -19,5 +19,4 @@ class MinMax(WeightQuantizer):
         return nearest(rows_RN, scale_R1, largest), scale_R1
 
 
-def build(layout: Layout) -> MinMax:
-    return MinMax(layout)
+build = MinMax

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bitladder.quantizers.activation import ActivationQuantizer, Codes
-from bitladder.quantizers.straight_through import straight_through
+from bitladder.quantizers.rounding import straight_through
 
 DECAY = 0.9999
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from bitladder.quantizers.activation import ActivationQuantizer, Codes
-from bitladder.quantizers.straight_through import straight_through
+from bitladder.quantizers.rounding import straight_through
 
 
 def build(bits: int, *, signed: bool, shift_shape: tuple[int, ...] | None) -> "PerToken":

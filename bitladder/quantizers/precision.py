@@ -5,14 +5,14 @@ hold this description, written by `as_dict` and read back by `Precision(**values
 """
 
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, StrictBool, model_validator
 from pydantic.dataclasses import dataclass
 
 from bitladder.quantizers.names import ACTIVATIONS, WEIGHTS, serving, serving_or_usual, usual
 
-FULL = 32  # bits of what is left in full precision
+FULL: Final = 32  # bits of what is left in full precision
 Bits = Literal[1, 2, 4, 8, 32]
 Granularity = Literal["row", "matrix", "group"]
 

@@ -6,8 +6,8 @@ Weights below the threshold 0.7 * mean|w| become zero; the scale is the mean of 
 import torch
 from torch import Tensor
 
-from bitladder.quantizers.quantizer import half_precision
-from bitladder.quantizers.weight import Layout, WeightQuantizer
+from bitladder.quantizers.rounding import half_precision
+from bitladder.quantizers.weight import WeightQuantizer
 
 THRESHOLD = 0.7
 
@@ -25,5 +25,4 @@ class Ternary(WeightQuantizer):
         return torch.sign(rows_RN).to(torch.int8).mul_(survives_RN), half_precision(scale_R1)
 
 
-def build(layout: Layout) -> Ternary:
-    return Ternary(layout)
+build = Ternary

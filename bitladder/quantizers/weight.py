@@ -1,23 +1,66 @@
-"""What every weight quantizer is: rows of weights that share a scale in, codes and scales out.
+"""Weight quantizers: rows of weights that share a scale in, small whole numbers and scales out.
 
 Whatever shares a scale is one row here: a row of the matrix, a group of neighbours within one, or the matrix
 laid out in one line. So a quantizer says once how a row is rounded, and serves every granularity.
 
-Shapes: a matrix or table is [O, I]; it has R rows of N weights that share a scale, [R, N].
+Scales are rounded to half precision *in training*, because that is how they are stored: a packed model then
+has exactly the weights that were trained, not nearly.
+
+Adding a weight quantizer is one file beside this one and one line in `names.py`: docs/quantizers.md.
+
+Shapes: a matrix or table is [O, I], O output features (rows of a linear, entries of a table), I input
+features; it has R rows of N weights that share a scale, [R, N], of which each of its own rows has G.
 """
 
 from dataclasses import dataclass
+from importlib import import_module
 
 import torch
 from torch import Tensor, nn
 
-from bitladder.quantizers.precision import Granularity
-from bitladder.quantizers.quantizer import Quantized
-from bitladder.quantizers.straight_through import straight_through
+from bitladder.quantizers.names import WEIGHTS, usual
+from bitladder.quantizers.precision import FULL, Granularity, Precision
+from bitladder.quantizers.rounding import straight_through
 
 
 @dataclass(frozen=True)
-class Layout:
+class Quantized:
+    """Weights as `codes * scale`.
+
+    Attributes:
+        codes_OI: whole numbers, int8.
+        scale_OG: never negative, exactly a float16: [O, 1] of rows, [1, 1] of the matrix, [O, G] of groups.
+        largest: the largest magnitude that a code may have.
+    """
+
+    codes_OI: Tensor
+    scale_OG: Tensor
+    largest: int
+
+    @property
+    def num_groups(self) -> int:
+        """In a row; 1 where rows or the matrix share a scale."""
+        return self.scale_OG.shape[1]
+
+    @property
+    def values_OI(self) -> Tensor:
+        """The weights as products see them."""
+        values_OI = self.codes_OI.to(self.scale_OG.dtype)
+        if self.num_groups == 1:
+            return values_OI.mul_(self.scale_OG)
+        values_OGN = values_OI.view(len(values_OI), self.num_groups, -1)
+        return values_OGN.mul_(self.scale_OG.unsqueeze(2)).flatten(1)
+
+    @property
+    def sums_O1(self) -> Tensor:
+        """The sum of each row's weights."""
+        codes_OGN = self.codes_OI.reshape(len(self.codes_OI), self.num_groups, -1)
+        sums_OG = codes_OGN.sum(dim=2) * self.scale_OG
+        return sums_OG.sum(dim=1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class ScaleLayout:
     """Bits and shape of one matrix or table, and which of its weights share a scale.
 
     Attributes:
@@ -90,7 +133,7 @@ class WeightQuantizer(nn.Module):
 
     observes = False
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: ScaleLayout) -> None:
         super().__init__()
         self.layout = layout
 
@@ -151,3 +194,34 @@ def nearest(rows_RN: Tensor, scale_R1: Tensor, largest: int) -> Tensor:
     """Codes, int8, of the nearest multiples of the scales, up to the largest; of 0, 0 at any scale."""
     step_R1 = scale_R1.clamp(min=torch.finfo(rows_RN.dtype).tiny)
     return (rows_RN / step_R1).round_().clamp_(-largest, largest).to(torch.int8)
+
+
+def weight_quantizer(
+    precision: Precision, shape_OI: tuple[int, int], *, is_table: bool = False
+) -> WeightQuantizer | None:
+    """The quantizer of one matrix or table of a model; None at 32 bits.
+
+    Raises:
+        ValueError: groups of the precision's size do not fill a row.
+    """
+    bits = precision.embeddings if is_table else precision.weights
+    if bits == FULL:
+        return None
+    layout = ScaleLayout(bits, *shape_OI, precision.granularity, precision.group_size)
+    return build(precision.quantizer_of_weights(is_table=is_table), layout)
+
+
+def quantize_weight(
+    weight_OI: Tensor, bits: int, granularity: Granularity, *, group_size: int | None = None
+) -> Quantized:
+    """By what is usual at this width: BWN at 1, TWN at 2, min-max at 4 and 8 bits. They keep nothing."""
+    num_outputs, num_inputs = weight_OI.shape
+    layout = ScaleLayout(bits, num_outputs, num_inputs, granularity, group_size)
+    return build(usual(WEIGHTS, bits), layout).quantize(weight_OI)
+
+
+def build(name: str, layout: ScaleLayout) -> WeightQuantizer:
+    """A weight quantizer by its name in `names.WEIGHTS`."""
+    made = import_module(f"bitladder.quantizers.{WEIGHTS[name].module}").build(layout)
+    assert isinstance(made, WeightQuantizer)
+    return made

@@ -19,10 +19,15 @@ import math
 import torch
 from torch import Tensor, nn
 
-from bitladder.quantizers.quantizer import LARGEST_HALF, SMALLEST_HALF, half_precision
-from bitladder.quantizers.step_gradient import positive_step, scale_gradient
-from bitladder.quantizers.straight_through import straight_through
-from bitladder.quantizers.weight import Layout, WeightQuantizer, nearest
+from bitladder.quantizers.rounding import (
+    LARGEST_HALF,
+    SMALLEST_HALF,
+    half_precision,
+    positive_step,
+    scale_gradient,
+    straight_through,
+)
+from bitladder.quantizers.weight import ScaleLayout, WeightQuantizer, nearest
 
 FRACTIONS = 40
 
@@ -32,7 +37,7 @@ class WeightLsq(WeightQuantizer):
     log_step: of what shares a scale, [R, 1].
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: ScaleLayout) -> None:
         super().__init__(layout)
         self.log_step = nn.Parameter(torch.full((layout.num_rows, 1), math.nan))
 
@@ -66,5 +71,4 @@ class WeightLsq(WeightQuantizer):
         return self.log_step if which_R is None else self.log_step[which_R]
 
 
-def build(layout: Layout) -> WeightLsq:
-    return WeightLsq(layout)
+build = WeightLsq

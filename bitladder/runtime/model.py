@@ -21,7 +21,7 @@ from bitladder.runtime import layout, reading, support
 from bitladder.runtime.kernels.engines import Choice
 
 THREADS = "BITLADDER_THREADS"
-PADDING = np.float32(-1e4)  # a padding token's logit, as in bitladder.modeling.outputs
+PADDING = np.float32(-1e4)  # a padding token's logit, as in bitladder.modeling.traces
 _HIDDEN = np.finfo(np.float32).min  # added to a score that is not to count, as transformers does
 
 Floats = NDArray[np.float32]

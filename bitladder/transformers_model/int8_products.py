@@ -30,9 +30,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from bitladder.modeling.linear import scaled
-from bitladder.modeling.routines import Kernels
+from bitladder.modeling.routines import Routines
 from bitladder.quantizers.activation import Codes
-from bitladder.quantizers.quantizer import Quantized
+from bitladder.quantizers.weight import Quantized
 
 EIGHT = 8
 FEWEST_ROWS = 17  # on CUDA
@@ -75,7 +75,7 @@ def multiply(
     bias_O: Tensor | None,
     *,
     largest: int,
-    kernels: Kernels,
+    routines: Routines,
 ) -> Tensor:
     """The layer's output [..., O], float32: what `modeling.linear.multiply` gives, to the last bit.
 
@@ -85,7 +85,7 @@ def multiply(
     """
     integers_MI = codes.integers.flatten(0, -2)
     num_outputs, num_groups = weight.sums_OG.shape
-    bound, in_int8 = largest * weight.largest, takes_int8(weight, kernels)
+    bound, in_int8 = largest * weight.largest, takes_int8(weight, routines)
     products = (
         exact_product(integers_MN, codes_QP, num_outputs, largest=bound, in_int8=in_int8)
         for integers_MN, codes_QP in zip(integers_MI.chunk(num_groups, dim=1), weight.codes_GQP, strict=True)
@@ -119,10 +119,10 @@ def exact_product(
     return torch._int_mm(padded_MP, codes_QP.t())[:rows, :num_outputs].to(torch.float32)
 
 
-def takes_int8(weight: Unpacked, kernels: Kernels) -> bool:
+def takes_int8(weight: Unpacked, routines: Routines) -> bool:
     """Whether torch's int8 product is exact for this weight where it lies, and worth taking."""
     device = weight.codes_GQP.device.type
-    if device != "cpu" or kernels.vnni:
+    if device != "cpu" or routines.vnni:
         return device in ("cpu", "cuda")
     # Processors of other makes say neither AVX2 nor AVX512; what they do with int8 is not known here.
     return weight.largest <= LARGEST_IN_PAIRS and torch.backends.cpu.get_cpu_capability().startswith("AVX")

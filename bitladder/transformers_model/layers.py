@@ -16,14 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
+from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear, WeightSplitLinear
 from bitladder.modeling.linear import multiply
 from bitladder.modeling.routines import product
-from bitladder.modeling.split import SplitLinear
 from bitladder.packed.bits import num_bytes, unpack
 from bitladder.quantizers.activation import Codes
-from bitladder.quantizers.quantizer import Quantized
-from bitladder.quantizers.weight import Layout
+from bitladder.quantizers.weight import Quantized, ScaleLayout
 from bitladder.transformers_model import int8_products
 from bitladder.transformers_model.int8_products import Unpacked
 
@@ -38,7 +36,7 @@ class Packed(nn.Module):
     codes: Tensor
     scale: Tensor
 
-    def __init__(self, layout: Layout, *, stored: float) -> None:
+    def __init__(self, layout: ScaleLayout, *, stored: float) -> None:
         super().__init__()
         self.layout, self.bits, self.stored, self.num_columns = layout, layout.bits, stored, layout.num_inputs
         bytes_per_row = num_bytes(layout.num_inputs, stored)
@@ -70,15 +68,15 @@ class PackedLinear(Packed):
         super().__init__(layer.quantizer.layout, stored=stored)
         self.bias = layer.bias
         self.activation = layer.activation
-        self.kernels = layer.kernels
+        self.routines = layer.routines
         self._unpacked: _Unpacked | None = None
 
     def forward(self, input: Tensor) -> Tensor:
         quantizer = self.activation
-        if self.kernels.fused and quantizer is not None:
+        if self.routines.fused and quantizer is not None:
             return self.multiplied(quantizer.encode(input), largest=quantizer.largest)
         x = input if quantizer is None else quantizer(input)
-        return product(x, self.weight().values_OI, self.bias, self.kernels)
+        return product(x, self.weight().values_OI, self.bias, self.routines)
 
     def weight(self) -> Quantized:
         return self.quantized(self.codes, self.scale)
@@ -86,9 +84,9 @@ class PackedLinear(Packed):
     def multiplied(self, codes: Codes, *, largest: int) -> Tensor:
         """The layer's output for an input that is quantized already."""
         if self.training:
-            return multiply(codes, self.weight(), self.bias, largest=largest, kernels=self.kernels)
+            return multiply(codes, self.weight(), self.bias, largest=largest, routines=self.routines)
         scale_OG = self.scale.reshape(-1, self.layout.num_groups)
-        options: Any = {"largest": largest, "kernels": self.kernels}
+        options: Any = {"largest": largest, "routines": self.routines}
         return int8_products.multiply(codes, self.unpacked(), scale_OG, self.bias, **options)
 
     def unpacked(self) -> Unpacked:
@@ -120,14 +118,14 @@ class PackedLinear(Packed):
 class PackedSplitLinear(nn.Module):
     """The sum of two binary layers on the same quantized input."""
 
-    def __init__(self, layer: SplitLinear) -> None:
+    def __init__(self, layer: WeightSplitLinear) -> None:
         super().__init__()
         self.first, self.second = (PackedLinear(half, stored=1) for half in (layer.first, layer.second))
         self.activation = layer.activation
 
     def forward(self, input: Tensor) -> Tensor:
         quantizer = self.activation
-        if self.first.kernels.fused and quantizer is not None:
+        if self.first.routines.fused and quantizer is not None:
             codes = quantizer.encode(input)
             first = self.first.multiplied(codes, largest=quantizer.largest)
             return first + self.second.multiplied(codes, largest=quantizer.largest)

@@ -47,11 +47,9 @@ from transformers.utils.generic import can_return_tuple
 
 from bitladder import files
 from bitladder.modeling import attention
-from bitladder.modeling.bert import precision_of, quantize
-from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
-from bitladder.modeling.outputs import logits_of
-from bitladder.modeling.split import SplitLinear
-from bitladder.modeling.width import narrow, width_of
+from bitladder.modeling.bert import narrow, precision_of, quantize, width_of
+from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear, WeightSplitLinear
+from bitladder.modeling.traces import logits_of
 from bitladder.packed import format, tensors
 from bitladder.packed.codes import FIVE_TRITS
 from bitladder.packed.format import PackedConfig
@@ -92,7 +90,7 @@ class PackedBert(BertPreTrainedModel):
             narrow(cast("Any", self))
         quantize(cast("Any", self), precision_of(config))
         for name, layer in list(self.named_modules()):
-            if isinstance(layer, SplitLinear):
+            if isinstance(layer, WeightSplitLinear):
                 self.set_submodule(name, PackedSplitLinear(layer))
             elif isinstance(layer, QuantizedLinear):
                 self.set_submodule(name, PackedLinear(layer, stored=_stored(layer, config)))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from bitladder.modeling.outputs import PADDING, logits_of
+from bitladder.modeling.traces import PADDING, logits_of
 from pipeline.evaluation import metrics
 from pipeline.evaluation.metrics import Array, Scores
 from pipeline.tasks.batches import Encoded, inputs_of

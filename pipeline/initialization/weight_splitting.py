@@ -24,8 +24,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from bitladder.quantizers.choose import quantize_weight
 from bitladder.quantizers.precision import Granularity
+from bitladder.quantizers.weight import quantize_weight
 
 _SMALLEST_SHARE = 0.1  # of a survivor that either half keeps
 

@@ -132,7 +132,7 @@ def _spread(logits_NL: Any) -> float:
 
 def _without_padding(values_NL: Any, logits_NL: Any) -> Any:
     """Values, in one row, where these logits are not those of padding of a question's window."""
-    from bitladder.modeling.outputs import PADDING
+    from bitladder.modeling.traces import PADDING
 
     return values_NL[logits_NL != PADDING]
 

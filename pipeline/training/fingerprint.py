@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from bitladder import files
-from bitladder.modeling import routines as kernels
+from bitladder.modeling import routines
 from pipeline.params import Optimization, Params, Task
 from pipeline.rungs import Rung
 from pipeline.training.device import device
@@ -113,7 +113,7 @@ def _facts(settings: Mapping[str, Any], digests: Mapping[str, str], processes: i
 
 
 def _with_kernels(facts: Facts, params: Params) -> Facts:
-    return {**facts, "kernels": str(kernels.choose(params.training.gradients))}
+    return {**facts, "routines": str(routines.choose(params.training.gradients))}
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Facts:

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bitladder import files
-from bitladder.modeling import checkpoint
-from bitladder.modeling import routines as kernels
+from bitladder.modeling import checkpoint, routines
 from bitladder.modeling.bert import Bert, build_bert
 from bitladder.quantizers.precision import Precision
 from pipeline import paths
@@ -62,10 +61,10 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
     data = split.load(params.task, rung.data, full_precision)
 
     seed_everything(params.seed)
-    chosen = kernels.choose(params.training.gradients)
+    chosen = routines.choose(params.training.gradients)
     teacher = load_teacher(rung.taught_by, chosen)
     student = start(params, rung, data)
-    kernels.use(student.model, chosen)
+    routines.use(student.model, chosen)
     taken = lessons(params, rung, _num_steps(params, rung, data))
     fitted = _train(params, name, student, taken, teacher, data, states)
     checkpoint.round_side_parameters(student.model)

@@ -6,10 +6,9 @@ from torch import Tensor, nn
 from transformers.models.bert.configuration_bert import BertConfig
 
 from bitladder import files
-from bitladder.modeling import checkpoint
-from bitladder.modeling import routines as kernels
+from bitladder.modeling import checkpoint, routines
 from bitladder.modeling.bert import ANSWERER, ANSWERING_KEY, CLASSIFIER, build_bert, quantize
-from bitladder.modeling.outputs import logits_of
+from bitladder.modeling.traces import logits_of
 from bitladder.quantizers.precision import Precision
 from pipeline import paths
 from pipeline.distillation.objective import Portion, label_loss
@@ -48,7 +47,7 @@ def fit_teacher(params: Params) -> Record:
     checkpoint.load_strictly(model, state, source="models/pretrained")
     if params.training.gradients != "float32":  # there transformers' own layers compute
         quantize(model, Precision())
-        kernels.use(model, kernels.choose(params.training.gradients))
+        routines.use(model, routines.choose(params.training.gradients))
     move(model)
     num_steps = params.budget.teacher.count_steps(
         num_rows=len(data.train), batch_size=optimization.batch_size
@@ -67,7 +66,7 @@ def fit_teacher(params: Params) -> Record:
         optimization=optimization,
         states=states,
     )
-    kernels.use(model, kernels.PLAIN)  # as whoever loads it computes
+    routines.use(model, routines.PLAIN)  # as whoever loads it computes
     scored = split.score_on(data.selection, params.task, model)
     note_threshold(config, scored.threshold)
     draft = Record(

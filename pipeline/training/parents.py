@@ -8,9 +8,9 @@ from transformers.models.bert.configuration_bert import BertConfig
 
 from bitladder import files
 from bitladder.modeling import checkpoint
-from bitladder.modeling.bert import precision_of
-from bitladder.modeling.outputs import logits_of
-from bitladder.modeling.width import HEADS_KEY, WIDTH_KEY, num_kept, width_of
+from bitladder.modeling.bert import HEADS_KEY, WIDTH_KEY, precision_of, width_of
+from bitladder.modeling.share import num_kept
+from bitladder.modeling.traces import logits_of
 from pipeline import paths
 from pipeline.distillation.objective import label_loss
 from pipeline.initialization.assemble import Source

@@ -11,12 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bitladder.modeling import checkpoint, frozen
-from bitladder.modeling import routines as kernels
-from bitladder.modeling.bert import Bert
-from bitladder.modeling.routines import Kernels
+from bitladder.modeling import checkpoint, frozen, routines
+from bitladder.modeling.bert import Bert, heads_of
+from bitladder.modeling.routines import Routines
 from bitladder.modeling.traces import of_heads, trace
-from bitladder.modeling.width import heads_of
 from pipeline import paths
 from pipeline.distillation.objective import Objective, Portion
 from pipeline.params import Params
@@ -42,11 +40,11 @@ class Lesson:
         }
 
 
-def load_teacher(name: str, chosen: Kernels) -> Bert:
-    """`models/<name>`, frozen, on the device, computing with these kernels."""
+def load_teacher(name: str, chosen: Routines) -> Bert:
+    """`models/<name>`, frozen, on the device, computing with these routines."""
     teacher = checkpoint.load_bert(paths.model_dir(name)).requires_grad_(False)
     move(teacher)
-    kernels.use(teacher, chosen)
+    routines.use(teacher, chosen)
     frozen.convert(teacher, chosen)
     return teacher
 

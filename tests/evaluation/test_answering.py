@@ -7,7 +7,7 @@ import torch
 from tiny_model import answerer
 from tiny_rung import NOUNS, VERBS, write_tokenizer
 
-from bitladder.modeling.outputs import PADDING
+from bitladder.modeling.traces import PADDING
 from pipeline.evaluation.answering import score_answers
 from pipeline.evaluation.score import Scored, logits
 from pipeline.tasks.windows import Windows, encode_windows

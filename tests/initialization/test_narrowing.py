@@ -5,8 +5,8 @@ import torch
 from tiny_model import batch, classifier, config, logits
 
 from bitladder.modeling import checkpoint
-from bitladder.modeling.bert import build_bert
-from bitladder.modeling.width import WIDTH_KEY, num_kept
+from bitladder.modeling.bert import WIDTH_KEY, build_bert
+from bitladder.modeling.share import num_kept
 from pipeline.initialization.narrowing import Importance, Kept, importance, most_important, narrow_state
 
 LABELS = torch.tensor([0, 1, 1, 0, 1])

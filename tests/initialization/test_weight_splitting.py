@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from torch import Tensor
 
-from bitladder.quantizers.choose import quantize_weight
 from bitladder.quantizers.precision import Granularity
+from bitladder.quantizers.weight import quantize_weight
 from pipeline.initialization.weight_splitting import split
 
 GRANULARITIES = st.sampled_from(["row", "matrix"])

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import tiny_model
 
-from bitladder.modeling.bert import build_bert
-from bitladder.modeling.width import WIDTH_KEY
+from bitladder.modeling.bert import WIDTH_KEY, build_bert
 from bitladder.quantizers.precision import Precision
 from pipeline.ladder import estimate
 from pipeline.ladder.estimate import MIB, Shape, full_bytes, packed_bytes, shape_of

@@ -5,10 +5,10 @@ import torch
 from tiny_model import batch, classifier
 from torch import Tensor, nn
 
-from bitladder.modeling import routines as kernels
+from bitladder.modeling import routines
 from bitladder.modeling.attend import rounded
 from bitladder.modeling.attention import AttentionQuantizers, QuantizedSelfAttention, attention
-from bitladder.modeling.routines import PLAIN, Kernels, choose
+from bitladder.modeling.routines import PLAIN, Routines, choose
 from bitladder.modeling.traces import trace
 from bitladder.quantizers.activation import activation_quantizer
 from bitladder.quantizers.precision import Precision
@@ -43,10 +43,10 @@ def mask() -> Tensor:
 
 
 def everything(
-    made: nn.Module, chosen: Kernels, *, scores_matter: bool = True, context_matters: bool = True
+    made: nn.Module, chosen: Routines, *, scores_matter: bool = True, context_matters: bool = True
 ) -> dict[str, Tensor]:
-    """Context, scores and all gradients by name, under these kernels; no gradient counts as zeros."""
-    made.kernels = chosen
+    """Context, scores and all gradients by name, under these routines; no gradient counts as zeros."""
+    made.routines = chosen
     made.zero_grad()
     inputs = [x.requires_grad_() for x in heads()]
     context, scores = attention(made, *inputs, mask())
@@ -126,11 +126,11 @@ def test_rounding_as_one_function_is_the_quantizer(bits: int, name: str | None, 
 
 def test_dropout_in_training_takes_the_plain_way() -> None:
     made = module(8).train()
-    made.kernels = FUSED
+    made.routines = FUSED
     torch.manual_seed(0)
     dropped = attention(made, *heads(), mask(), dropout=0.5)[0]
     torch.manual_seed(0)
-    made.kernels = PLAIN
+    made.routines = PLAIN
     assert torch.equal(attention(made, *heads(), mask(), dropout=0.5)[0], dropped)
 
 
@@ -163,7 +163,7 @@ def test_one_product_for_query_key_and_value_gives_the_bits_of_three(weights: in
 def test_a_whole_models_gradients_are_those_of_the_plain_code(precision: Precision) -> None:
     model, found = classifier(precision), []
     for chosen in (FUSED, PLAIN):
-        kernels.use(model, chosen)
+        routines.use(model, chosen)
         model.zero_grad()
         traced = trace(model, batch())
         sum(t.square().mean() for t in (traced.logits_BL, *traced.hidden_states, *traced.scores)).backward()

@@ -21,10 +21,10 @@ from bitladder.modeling.bert import build_bert, precision_of, quantize
 from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
 from bitladder.modeling.routines import PLAIN, use
 from bitladder.quantizers.activation_lsq import ActivationLsq
-from bitladder.quantizers.choose import quantize_weight
 from bitladder.quantizers.elastic import ElasticBinary
 from bitladder.quantizers.per_token import PerToken
 from bitladder.quantizers.precision import Precision
+from bitladder.quantizers.weight import quantize_weight
 
 EVERY_PRECISION = (None, *WEIGHTS_ONLY, *WITH_ACTIVATIONS)
 TABLES = {f"bert.embeddings.{name}_embeddings" for name in ("word", "position", "token_type")}

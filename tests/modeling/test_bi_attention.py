@@ -13,12 +13,12 @@ from bitladder.modeling.attention import (
     activation_quantizers,
     attention,
 )
-from bitladder.modeling.routines import PLAIN, Kernels, choose, use
+from bitladder.modeling.routines import PLAIN, Routines, choose, use
 from bitladder.modeling.traces import trace
 from bitladder.quantizers.precision import Precision
 
 FUSED = choose(name="fused")
-both_kernels = pytest.mark.parametrize("kernels", [FUSED, PLAIN], ids=["fused", "plain"])
+both_routines = pytest.mark.parametrize("routines", [FUSED, PLAIN], ids=["fused", "plain"])
 both_names = pytest.mark.parametrize("name", ["sign", "elastic"])
 LOWEST = torch.finfo(torch.float32).min
 
@@ -27,41 +27,41 @@ def bi(name: str) -> Precision:
     return Precision(1, 1, 1, activation_quantizer=name, attention="bi")
 
 
-def module(kernels: Kernels, *, num_heads: int = 1, head_size: int = 2) -> nn.Module:
+def module(routines: Routines, *, num_heads: int = 1, head_size: int = 2) -> nn.Module:
     made = nn.Module()
     made.products = AttentionQuantizers(1, num_heads=num_heads, head_size=head_size, name="sign", bi=True)
-    made.kernels = kernels
+    made.routines = routines
     return made
 
 
-@both_kernels
-def test_worked_by_hand(kernels: Kernels) -> None:
+@both_routines
+def test_worked_by_hand(routines: Routines) -> None:
     """Signs of query and key agree in both features, in one, in none: scores 2, 0, -2 over the root of 2."""
     query = torch.tensor([[[[0.3, 0.2]]]]).expand(1, 1, 3, 2).contiguous()
     key = torch.tensor([[[[5.0, 0.1], [-4.0, 0.1], [-0.1, -3.0]]]])
     value = torch.tensor([[[[0.5, -0.5], [7.0, -0.1], [-9.0, -9.0]]]])
-    context, scores = attention(module(kernels), query, key, value, None)
+    context, scores = attention(module(routines), query, key, value, None)
     assert torch.allclose(scores[0, 0, 0], torch.tensor([2.0, 0.0, -2.0]) / math.sqrt(2))
     # The first two are attended to, zero included; the signs of their values are added up and not scaled.
     assert context[0, 0, 0].tolist() == [2.0, -2.0]
 
 
-@both_kernels
-def test_who_attends_to_nobody_gets_nothing(kernels: Kernels) -> None:
+@both_routines
+def test_who_attends_to_nobody_gets_nothing(routines: Routines) -> None:
     """A single token whose query is the opposite of its key."""
     query = torch.ones(1, 1, 1, 2)
-    context, _ = attention(module(kernels), query, -query, query, None)
+    context, _ = attention(module(routines), query, -query, query, None)
     assert context.flatten().tolist() == [0.0, 0.0]
 
 
-@both_kernels
-def test_a_masked_key_is_never_attended_to_and_gets_no_gradient(kernels: Kernels) -> None:
+@both_routines
+def test_a_masked_key_is_never_attended_to_and_gets_no_gradient(routines: Routines) -> None:
     generator = torch.Generator().manual_seed(0)
     query, key, value = torch.randn(3, 2, 2, 5, 4, generator=generator).mul_(0.3).unbind()
     mask = torch.zeros(2, 1, 5, 5)
     mask[1, :, :, 3:] = LOWEST
     key, value = key.requires_grad_(), value.requires_grad_()
-    made = module(kernels, num_heads=2, head_size=4)
+    made = module(routines, num_heads=2, head_size=4)
     context, _ = attention(made, query, key, value, mask)
     context.square().sum().backward()
     assert key.grad is not None
@@ -74,8 +74,8 @@ def test_a_masked_key_is_never_attended_to_and_gets_no_gradient(kernels: Kernels
     assert torch.equal(attention(made, query, key, hidden, mask)[0], context)
 
 
-@both_kernels
-def test_the_gradient_of_a_score_passes_from_minus_one_to_one(kernels: Kernels) -> None:
+@both_routines
+def test_the_gradient_of_a_score_passes_from_minus_one_to_one(routines: Routines) -> None:
     """Four features: scores are -2, -1, 0, 1 and 2. Beyond one, a key gets nothing."""
     query = torch.full((1, 1, 1, 4), 0.5).expand(1, 1, 5, 4).contiguous()
     key = torch.full((1, 1, 5, 4), 0.5)
@@ -83,7 +83,7 @@ def test_the_gradient_of_a_score_passes_from_minus_one_to_one(kernels: Kernels) 
         key[0, 0, number, :number] = -0.5
     key.requires_grad_()
     value = torch.ones(1, 1, 5, 4)
-    context, scores = attention(module(kernels, head_size=4), query, key, value, None)
+    context, scores = attention(module(routines, head_size=4), query, key, value, None)
     assert scores[0, 0, 0].tolist() == [2.0, 1.0, 0.0, -1.0, -2.0]
     context.sum().backward()
     assert key.grad is not None
@@ -107,8 +107,8 @@ def test_fused_and_plain_models_agree_padding_and_single_tokens_included() -> No
     model, rows = classifier(bi("sign")), {name: tensor.clone() for name, tensor in batch().items()}
     rows["attention_mask"][0, 1:] = 0
     found = []
-    for kernels in (FUSED, PLAIN):
-        use(model, kernels)
+    for routines in (FUSED, PLAIN):
+        use(model, routines)
         found.append(trace(model, rows))
     for fused, plain in zip(found[0].hidden_states, found[1].hidden_states, strict=True):
         assert torch.allclose(fused, plain, atol=1e-5)

@@ -64,11 +64,11 @@ def test_a_teacher_that_is_a_rung_keeps_its_quantized_layers() -> None:
 @pytest.mark.parametrize("precision", [*RUNGS, *WITH_ACTIVATIONS], ids=str)
 def test_a_teacher_that_is_a_rung_answers_to_the_last_bit(precision: Precision, name: str) -> None:
     model = classifier(precision).requires_grad_(False)
-    kernels = choose(name=name)
-    use(model, kernels)
+    routines = choose(name=name)
+    use(model, routines)
     with torch.no_grad():
         before = trace(model, batch())
-        frozen.convert(model, kernels)
+        frozen.convert(model, routines)
         after = trace(model, batch())
     assert torch.equal(after.logits_BL, before.logits_BL)
     for expected, found in zip(before.hidden_states, after.hidden_states, strict=True):

@@ -7,11 +7,10 @@ from torch.nn import functional
 
 from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
 from bitladder.modeling.routines import PLAIN
-from bitladder.quantizers.choose import build, quantize_weight
 from bitladder.quantizers.names import WEIGHTS, usual
 from bitladder.quantizers.per_token import PerToken
 from bitladder.quantizers.precision import Granularity
-from bitladder.quantizers.weight import Layout
+from bitladder.quantizers.weight import ScaleLayout, build, quantize_weight
 
 GRANULARITIES = ("row", "matrix")
 IDS = torch.tensor([[3, 0, 5], [3, 3, 9]])
@@ -20,14 +19,16 @@ IDS = torch.tensor([[3, 0, 5], [3, 3, 9]])
 def table(granularity: Granularity = "row", bits: int = 1) -> nn.Embedding:
     torch.manual_seed(0)
     layer = nn.Embedding(10, 6, padding_idx=0)
-    QuantizedEmbedding.convert(layer, quantizer=build(usual(WEIGHTS, bits), Layout(bits, 10, 6, granularity)))
+    QuantizedEmbedding.convert(
+        layer, quantizer=build(usual(WEIGHTS, bits), ScaleLayout(bits, 10, 6, granularity))
+    )
     return layer
 
 
 def linear(granularity: Granularity = "row", bits: int = 1) -> nn.Linear:
     torch.manual_seed(0)
     layer = nn.Linear(6, 4)
-    quantizer = build(usual(WEIGHTS, bits), Layout(bits, 4, 6, granularity))
+    quantizer = build(usual(WEIGHTS, bits), ScaleLayout(bits, 4, 6, granularity))
     QuantizedLinear.convert(layer, quantizer=quantizer, activation=None)
     return layer
 
@@ -36,7 +37,7 @@ def linear(granularity: Granularity = "row", bits: int = 1) -> nn.Linear:
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 def test_a_linear_multiplies_with_the_quantized_weight(granularity: Granularity, bits: int) -> None:
     layer, x = linear(granularity, bits), torch.randn(3, 6)
-    layer.kernels = PLAIN
+    layer.routines = PLAIN
     values_OI = quantize_weight(layer.weight.detach(), bits, granularity).values_OI
     assert torch.equal(layer(x), functional.linear(x, values_OI, layer.bias))
 
@@ -44,7 +45,7 @@ def test_a_linear_multiplies_with_the_quantized_weight(granularity: Granularity,
 def test_a_linears_input_is_quantized_where_it_has_a_quantizer() -> None:
     layer = nn.Linear(6, 4)
     QuantizedLinear.convert(layer, quantizer=None, activation=PerToken(8))
-    layer.kernels = PLAIN
+    layer.routines = PLAIN
     x = torch.randn(3, 6)
     assert torch.equal(layer(x), functional.linear(PerToken(8)(x), layer.weight, layer.bias))
 
@@ -69,7 +70,7 @@ def test_only_looked_up_rows_get_a_gradient_and_padding_none(granularity: Granul
 def test_the_latent_weight_is_kept_as_it_was_under_its_own_name() -> None:
     layer = nn.Linear(6, 4)
     before, weight = layer.weight.detach().clone(), layer.weight
-    QuantizedLinear.convert(layer, quantizer=build("bwn", Layout(1, 4, 6)), activation=None)
+    QuantizedLinear.convert(layer, quantizer=build("bwn", ScaleLayout(1, 4, 6)), activation=None)
     layer(torch.randn(2, 6)).sum().backward()
     assert layer.weight is weight
     assert torch.equal(layer.weight, before)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from bitladder.modeling import routines
 from bitladder.modeling.attention import activation_quantizers
 from bitladder.quantizers.precision import Precision
-from bitladder.quantizers.quantizer import LARGEST_HALF, SMALLEST_HALF
+from bitladder.quantizers.rounding import LARGEST_HALF, SMALLEST_HALF
 
 LEARNED_STEPS = (
     *(Precision(1, 1, bits) for bits in (4, 2, 1)),

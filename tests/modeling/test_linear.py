@@ -8,20 +8,20 @@ import torch
 from tiny_model import batch, classifier
 from torch import Tensor, nn
 
-from bitladder.modeling import routines as kernels
+from bitladder.modeling import routines
 from bitladder.modeling.layers import QuantizedLinear
 from bitladder.modeling.linear import multiply
-from bitladder.modeling.routines import PLAIN, Kernels, choose
+from bitladder.modeling.routines import PLAIN, Routines, choose
 from bitladder.quantizers.activation import activation_quantizer
-from bitladder.quantizers.choose import quantize_weight, weight_quantizer
 from bitladder.quantizers.precision import Granularity, Precision
+from bitladder.quantizers.weight import quantize_weight, weight_quantizer
 
 FUSED = choose(name="fused")
 BFLOAT16 = choose("bfloat16", name="fused")
 WIDTHS = list(itertools.product([1, 2, 4, 8], [8, 4, 2, 1]))
 SHAPES = ((2, 7, 45), (3, 45))
 # Layers this small go through oneDNN only where the test says that they are worth it.
-every_threshold = pytest.mark.parametrize("worth", [0, kernels.WORTH_ONEDNN])
+every_threshold = pytest.mark.parametrize("worth", [0, routines.WORTH_ONEDNN])
 every_place = pytest.mark.parametrize("signed", [True, False])
 
 
@@ -48,9 +48,9 @@ def inputs(signed: bool, shape: tuple[int, ...] = SHAPES[0]) -> Tensor:
     return x if signed else nn.functional.gelu(x)
 
 
-def everything(made: QuantizedLinear, x: Tensor, chosen: Kernels) -> dict[str, Tensor]:
-    """The output and all gradients, by name, under these kernels."""
-    made.kernels = chosen
+def everything(made: QuantizedLinear, x: Tensor, chosen: Routines) -> dict[str, Tensor]:
+    """The output and all gradients, by name, under these routines."""
+    made.routines = chosen
     made.zero_grad()
     x = x.clone().requires_grad_()
     y = made(x)
@@ -79,7 +79,7 @@ def test_outputs_and_all_gradients_are_those_of_the_plain_layer(
     signed: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(kernels, "WORTH_ONEDNN", worth)
+    monkeypatch.setattr(routines, "WORTH_ONEDNN", worth)
     made, x = layer(bits, activations, signed=signed), inputs(signed, shape)
     # 2e-5: a step's gradient sums terms that nearly cancel.
     assert_close(everything(made, x, FUSED), everything(made, x, PLAIN), 2e-5)
@@ -90,7 +90,7 @@ def test_outputs_and_all_gradients_are_those_of_the_plain_layer(
 def test_so_they_are_where_activations_stay_floats(
     bits: int, worth: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernels, "WORTH_ONEDNN", worth)
+    monkeypatch.setattr(routines, "WORTH_ONEDNN", worth)
     made, x = layer(bits, 32, signed=True), inputs(True)
     assert_close(everything(made, x, FUSED), everything(made, x, PLAIN), 1e-5)
 
@@ -120,7 +120,7 @@ def test_the_product_is_that_of_the_quantized_values(bits: int, activations: int
     assert torch.equal(weight.values_OI, quantize_weight(made.weight, bits, "row").values_OI)
     assert torch.allclose(codes.values(), made.activation(x), atol=1e-7)
     expected = codes.values().double() @ weight.values_OI.double().t() + made.bias
-    found = multiply(codes, weight, made.bias, largest=made.activation.largest, kernels=FUSED)
+    found = multiply(codes, weight, made.bias, largest=made.activation.largest, routines=FUSED)
     assert torch.allclose(found.double(), expected, rtol=1e-5, atol=1e-5)
 
 
@@ -147,6 +147,6 @@ def test_a_whole_models_logits_are_nearly_the_plain_ones(bits: int) -> None:
     model = classifier(Precision(1, 1, bits))
     with torch.no_grad():
         fused = model(**batch()).logits
-        kernels.use(model, PLAIN)
+        routines.use(model, PLAIN)
         # A rounding difference may turn a code. With 1 bit some do, and a random model makes much of them.
         assert torch.allclose(fused, model(**batch()).logits, atol=1e-4)

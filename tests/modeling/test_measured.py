@@ -10,7 +10,7 @@ from tiny_model import batch, config, other_padding
 from torch import Tensor, nn
 
 from bitladder.modeling.bert import build_bert
-from bitladder.modeling.routines import PLAIN, Kernels, choose, use
+from bitladder.modeling.routines import PLAIN, Routines, choose, use
 from bitladder.quantizers.min_max_ema import DECAY, MinMaxEma
 from bitladder.quantizers.precision import Precision
 from pipeline.initialization.step_sizes import calibrate
@@ -18,12 +18,12 @@ from pipeline.initialization.step_sizes import calibrate
 EMA = {"activation_quantizer": "min_max_ema"}
 
 
-def averages(precision: Precision, kernels: Kernels, rows: dict[str, Tensor]) -> dict[str, float]:
+def averages(precision: Precision, routines: Routines, rows: dict[str, Tensor]) -> dict[str, float]:
     """After one forward pass in training, the dropout left out."""
     torch.manual_seed(0)
     model = build_bert(config(), precision)
     calibrate(model, batch())
-    use(model, kernels)
+    use(model, routines)
     model.train()
     for part in model.modules():
         if isinstance(part, nn.Dropout):
@@ -39,7 +39,7 @@ def averages(precision: Precision, kernels: Kernels, rows: dict[str, Tensor]) ->
 )
 def test_each_forward_moves_them_once_whatever_the_kernels(precision: Precision) -> None:
     rows = {**batch(), "input_ids": (batch()["input_ids"] * 3) % 90}
-    fused, plain = (averages(precision, kernels, rows) for kernels in (choose(name="fused"), PLAIN))
+    fused, plain = (averages(precision, routines, rows) for routines in (choose(name="fused"), PLAIN))
     assert fused == pytest.approx(plain, rel=1e-6)
     assert len(fused) == 2 * 6 + 1 + 2 * 4
     assert fused != averages(precision, PLAIN, other_padding(batch()))
@@ -50,8 +50,8 @@ def test_a_forward_in_evaluation_moves_none() -> None:
     model = build_bert(config(), Precision(1, 1, 8, **EMA))
     calibrate(model, batch())
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    for kernels in (choose(name="fused"), PLAIN):
-        use(model.eval(), kernels)
+    for routines in (choose(name="fused"), PLAIN):
+        use(model.eval(), routines)
         model(**{**batch(), "input_ids": (batch()["input_ids"] * 3) % 90})
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 

@@ -5,8 +5,7 @@ import torch
 from tiny_model import answerer, batch, classifier, wider
 from torch.nn import functional
 
-from bitladder.modeling.outputs import logits_of
-from bitladder.modeling.traces import trace
+from bitladder.modeling.traces import logits_of, trace
 from bitladder.quantizers.precision import Precision
 from pipeline.distillation.losses import logits_cross_entropy
 from pipeline.distillation.objective import label_loss

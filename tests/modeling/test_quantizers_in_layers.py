@@ -1,4 +1,4 @@
-"""Every weight quantizer at every granularity inside a layer: fast kernels give the plain ones' results."""
+"""Every weight quantizer at every granularity inside a layer: fast routines give the plain ones' results."""
 
 import pytest
 import torch
@@ -6,13 +6,13 @@ from test_linear import FUSED, assert_close, everything, inputs
 from tiny_model import batch, classifier
 from torch import Tensor, nn
 
-from bitladder.modeling import routines as kernels
+from bitladder.modeling import routines
 from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear, weight_quantizers
 from bitladder.modeling.routines import PLAIN
 from bitladder.quantizers.activation import activation_quantizer
-from bitladder.quantizers.choose import weight_quantizer
 from bitladder.quantizers.names import WEIGHTS
 from bitladder.quantizers.precision import Precision
+from bitladder.quantizers.weight import weight_quantizer
 
 EVERY = [(name, bits) for name, named in WEIGHTS.items() for bits in named.bits]
 SHARINGS = (("row", None), ("matrix", None), ("group", 9))
@@ -105,7 +105,7 @@ def test_a_whole_models_logits_are_nearly_the_plain_ones(
     model = classifier(precision, intermediate_size=44)
     with torch.no_grad():
         fused = model(**batch()).logits
-        kernels.use(model, PLAIN)
+        routines.use(model, PLAIN)
         assert torch.allclose(fused, model(**batch()).logits, atol=1e-4)
 
 
@@ -119,7 +119,7 @@ def test_joined_query_key_and_value_may_learn_steps() -> None:
     model = classifier(Precision(4, 4, 8, weight_quantizer="lsq"))
     found = []
     for chosen in (FUSED, PLAIN):
-        kernels.use(model, chosen)
+        routines.use(model, chosen)
         model.zero_grad()
         model(**batch()).logits.pow(2).sum().backward()
         found.append({n: p.grad for n, p in model.named_parameters() if n.endswith("quantizer.log_step")})

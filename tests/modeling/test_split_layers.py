@@ -11,13 +11,12 @@ from tiny_rung import write_tokenizer
 from torch import nn
 
 from bitladder.modeling import checkpoint
-from bitladder.modeling.bert import build_bert
+from bitladder.modeling.bert import WIDTH_KEY, build_bert
+from bitladder.modeling.layers import WeightSplitEmbedding, WeightSplitLinear
 from bitladder.modeling.routines import PLAIN, use
-from bitladder.modeling.split import SplitEmbedding, SplitLinear
-from bitladder.modeling.width import WIDTH_KEY
 from bitladder.packed.writing import pack
-from bitladder.quantizers.choose import quantize_weight
 from bitladder.quantizers.precision import Granularity, Precision
+from bitladder.quantizers.weight import quantize_weight
 from bitladder.transformers_model.model import load_unpublished
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.initialization.weight_splitting import split_state
@@ -61,7 +60,7 @@ def test_what_is_split_is_named_as_the_layers_are() -> None:
 
 def test_a_linear_is_the_sum_of_its_halves() -> None:
     torch.manual_seed(0)
-    layer = SplitLinear(nn.Linear(5, 3), precision=Precision(1, 1, split=True), activation=None)
+    layer = WeightSplitLinear(nn.Linear(5, 3), precision=Precision(1, 1, split=True), activation=None)
     weight = sum(quantize_weight(half.weight, 1, "row").values_OI for half in (layer.first, layer.second))
     x = torch.randn(4, 5)
     assert torch.allclose(layer(x), nn.functional.linear(x, weight, layer.first.bias), atol=1e-6)
@@ -70,7 +69,7 @@ def test_a_linear_is_the_sum_of_its_halves() -> None:
 
 def test_a_table_is_the_sum_of_its_halves() -> None:
     torch.manual_seed(0)
-    table = SplitEmbedding(nn.Embedding(7, 4), precision=Precision(1, 1, split=True))
+    table = WeightSplitEmbedding(nn.Embedding(7, 4), precision=Precision(1, 1, split=True))
     values = sum(quantize_weight(half.weight, 1, "row").values_OI for half in (table.first, table.second))
     assert torch.equal(table(torch.tensor([[0, 6]])), values[torch.tensor([[0, 6]])])
 

@@ -15,11 +15,10 @@ import torch
 from tiny_model import batch, classifier
 from torch import Tensor, nn
 
-from bitladder.modeling import frozen
-from bitladder.modeling import routines as kernels
+from bitladder.modeling import frozen, routines
 from bitladder.modeling.attention import QuantizedSelfAttention, attention
 from bitladder.modeling.layers import QuantizedLinear
-from bitladder.modeling.routines import Kernels, choose
+from bitladder.modeling.routines import Routines, choose
 from bitladder.modeling.traces import trace
 from bitladder.quantizers.activation import ActivationQuantizer
 from bitladder.quantizers.precision import Precision
@@ -41,7 +40,7 @@ WATCHED = (QuantizedLinear, ActivationQuantizer)
 
 def two_losses(
     precision: Precision,
-    chosen: Kernels,
+    chosen: Routines,
     inputs: dict[str, Tensor],
     device: str = "cpu",
     **sizes: int,
@@ -52,7 +51,7 @@ def two_losses(
     if sizes:
         for parameter in (*teacher.parameters(), *student.parameters()):
             parameter.data.mul_(NARROW / 0.3 if parameter.dim() == 2 else 1)
-    kernels.use(student, chosen)
+    routines.use(student, chosen)
     frozen.convert(teacher, chosen)
     optimizer = torch.optim.AdamW(student.parameters(), lr=1e-4)
     inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
@@ -84,7 +83,7 @@ def test_the_second_steps_loss_is_the_plain_one(precision: Precision) -> None:
 
 def test_with_1_bit_activations_every_layer_is_the_plain_one_on_the_plain_ones_inputs() -> None:
     model, inputs = classifier(Precision(1, 1, 1)), batch()
-    kernels.use(model, choose(name="plain"))
+    routines.use(model, choose(name="plain"))
     seen: dict[nn.Module, Tensor] = {}
     upstream: dict[nn.Module, Tensor] = {}
 
@@ -119,7 +118,7 @@ def assert_same_layer(
     """Outputs and all gradients on both paths."""
     found = []
     for name in ("fused", "plain"):
-        kernels.use(layer, choose(name=name))
+        routines.use(layer, choose(name=name))
         layer.zero_grad()
         leaves = [x.clone().requires_grad_() for x in inputs]
         outputs = function(*leaves)
@@ -172,7 +171,7 @@ def test_on_a_gpu_it_is_the_plain_one_of_the_cpu(
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_on_a_gpu_a_step_never_waits_for_the_device() -> None:
     student = classifier(Precision(1, 1, 8)).to("cuda")
-    kernels.use(student, choose("bfloat16", name="fused"))
+    routines.use(student, choose("bfloat16", name="fused"))
     inputs = {name: tensor.to("cuda") for name, tensor in batch(rows=32).items()}
     trace(student, inputs)
     torch.cuda.set_sync_debug_mode("error")

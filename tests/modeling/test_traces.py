@@ -5,7 +5,7 @@ import torch
 from tiny_model import batch, classifier, logits
 from torch import nn
 
-from bitladder.modeling import routines as kernels
+from bitladder.modeling import routines
 from bitladder.modeling.traces import of_heads, trace
 from bitladder.quantizers.precision import Precision
 
@@ -46,12 +46,12 @@ def test_a_narrow_student_is_shown_the_scores_of_the_heads_it_has() -> None:
 PRECISIONS = [None, Precision(1, 1), Precision(1, 1, 8), Precision(1, 1, 4), Precision(1, 1, 1)]
 
 
-@pytest.mark.parametrize("name", kernels.NAMES)
+@pytest.mark.parametrize("name", routines.NAMES)
 @pytest.mark.parametrize("precision", PRECISIONS, ids=str)
 def test_queries_keys_and_values_are_what_the_linears_put_out(precision: Precision | None, name: str) -> None:
     """Before they are rounded; also on the fast path, which multiplies by all three at once."""
     model, inputs = classifier(precision), batch()
-    kernels.use(model, kernels.choose(name=name))
+    routines.use(model, routines.choose(name=name))
     found = trace(model, inputs, heads=True)
     assert len(found.heads) == 2
     attention = model.bert.encoder.layer[1].attention.self

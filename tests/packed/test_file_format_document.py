@@ -16,7 +16,7 @@ from document_arithmetic import Model
 from packed_models import Make, inputs
 from tiny_rung import batch
 
-from bitladder.modeling.outputs import logits_of
+from bitladder.modeling.traces import logits_of
 from bitladder.packed import format
 from bitladder.quantizers.precision import Precision
 from bitladder.transformers_model.layers import Packed

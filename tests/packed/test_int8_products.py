@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from bitladder.modeling import linear
-from bitladder.modeling.routines import Kernels, choose
+from bitladder.modeling.routines import Routines, choose
 from bitladder.quantizers.activation import Codes
-from bitladder.quantizers.quantizer import Quantized
+from bitladder.quantizers.weight import Quantized
 from bitladder.transformers_model import int8_products
 from bitladder.transformers_model.int8_products import Unpacked, exact_product, takes_int8, unpacked
 
-KERNELS = choose(name="fused")
+ROUTINES = choose(name="fused")
 LARGEST = {1: 1, 2: 1, 4: 7, 8: 127}  # of weights, by their bits
 DEVICES = [
     "cpu",
@@ -56,7 +56,7 @@ def numpys(integers_MI: Tensor, codes_OI: Tensor) -> np.ndarray:
 
 
 def works_here(weight: Unpacked) -> bool:
-    return takes_int8(weight, KERNELS)
+    return takes_int8(weight, ROUTINES)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -94,7 +94,7 @@ def test_the_largest_sums_do_not_overflow(device: str, in_int8: bool, largest: i
         np.testing.assert_array_equal(found.cpu().numpy(), numpys(integers_MI, codes_OI))
 
 
-@pytest.mark.parametrize("kernels", [KERNELS, replace(KERNELS, vnni=False)], ids=["best", "without VNNI"])
+@pytest.mark.parametrize("routines", [ROUTINES, replace(ROUTINES, vnni=False)], ids=["best", "without VNNI"])
 @given(
     rows=st.integers(1, 20),
     outputs=st.integers(1, 40),
@@ -107,7 +107,7 @@ def test_the_largest_sums_do_not_overflow(device: str, in_int8: bool, largest: i
     seed=st.integers(0, 2**16),
 )
 def test_what_follows_the_product_is_the_trained_layers_to_the_last_bit(
-    kernels: Kernels,
+    routines: Routines,
     rows: int,
     outputs: int,
     groups: int,
@@ -128,9 +128,9 @@ def test_what_follows_the_product_is_the_trained_layers_to_the_last_bit(
     weight = weight_of(codes_OI, LARGEST[bits], scales=scales, seed=seed)
     bias_O = torch.randn(outputs, generator=generator) if has_bias else None
     found = int8_products.multiply(
-        codes, unpacked(weight), weight.scale_OG, bias_O, largest=127, kernels=kernels
+        codes, unpacked(weight), weight.scale_OG, bias_O, largest=127, routines=routines
     )
-    assert torch.equal(found, linear.multiply(codes, weight, bias_O, largest=127, kernels=KERNELS))
+    assert torch.equal(found, linear.multiply(codes, weight, bias_O, largest=127, routines=ROUTINES))
 
 
 def test_codes_take_a_byte_each_in_whole_eights() -> None:
@@ -157,7 +157,7 @@ def test_codes_take_a_byte_each_in_whole_eights() -> None:
 def test_where_the_int8_product_is_taken(vnni: bool, capability: str, largest: int, taken: bool) -> None:
     weight = unpacked(weight_of(torch.ones(8, 8, dtype=torch.int8), largest, scales=(1, 1)))
     with mock.patch.object(torch.backends.cpu, "get_cpu_capability", return_value=capability):
-        assert takes_int8(weight, replace(KERNELS, vnni=vnni)) is taken
+        assert takes_int8(weight, replace(ROUTINES, vnni=vnni)) is taken
 
 
 @pytest.mark.skipif(

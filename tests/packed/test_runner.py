@@ -20,7 +20,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from with_kernels import has_kernels
 
 from bitladder import runtime
-from bitladder.modeling.outputs import logits_of
+from bitladder.modeling.traces import logits_of
 from bitladder.quantizers.precision import Precision
 from bitladder.runtime.kernels import engines
 from bitladder.runtime.model import Model, ThreadsError, num_threads

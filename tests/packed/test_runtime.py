@@ -16,7 +16,7 @@ from test_model import republish
 from with_kernels import has_kernels
 
 from bitladder import files, runtime
-from bitladder.modeling.outputs import logits_of
+from bitladder.modeling.traces import logits_of
 from bitladder.packed import format
 from bitladder.packed.tensors import FormatError
 from bitladder.quantizers.precision import Precision

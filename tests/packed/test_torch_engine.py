@@ -19,8 +19,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bitladder import files
-from bitladder.modeling import checkpoint
-from bitladder.modeling import routines as kernels
+from bitladder.modeling import checkpoint, routines
 from bitladder.packed.writing import pack
 from bitladder.quantizers.precision import Precision
 from bitladder.runtime import doctor
@@ -82,9 +81,9 @@ def kept(loaded: Any) -> list[bool]:
 def test_logits_are_the_trained_rungs_bit_for_bit(made: Make, precision: Precision, vnni: bool) -> None:
     loaded, source = made(precision)
     rung = checkpoint.load_bert(source)
-    own = kernels.choose(name="fused")
+    own = routines.choose(name="fused")
     if not vnni:
-        kernels.use(loaded, replace(own, vnni=False))
+        routines.use(loaded, replace(own, vnni=False))
     assert torch.equal(logits(loaded), logits(rung))
     assert all(kept(loaded))
 

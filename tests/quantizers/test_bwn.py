@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bitladder.quantizers.choose import quantize_weight
 from bitladder.quantizers.precision import Granularity
+from bitladder.quantizers.weight import quantize_weight
 
 HALF = 2**-11  # what rounding a number to float16 may change, relatively
 

@@ -11,9 +11,9 @@ from torch import nn
 import bitladder.quantizers
 from bitladder.modeling.layers import QuantizedLinear
 from bitladder.quantizers import names as quantizer_names
-from bitladder.quantizers.choose import weight_quantizer
 from bitladder.quantizers.names import WEIGHTS
 from bitladder.quantizers.precision import Precision
+from bitladder.quantizers.weight import weight_quantizer
 from pipeline.problems.quantizers import quantizer_problems
 from pipeline.problems.values import Values
 

@@ -10,14 +10,14 @@ from torch import Tensor
 from bitladder.quantizers.lat import LossAwareTernary, build
 from bitladder.quantizers.precision import Granularity
 from bitladder.quantizers.twn import build as build_twn
-from bitladder.quantizers.weight import Layout
+from bitladder.quantizers.weight import ScaleLayout
 
 MOMENTS = st.integers(0, 64).map(lambda number: number / 16)
 pairs = st.lists(st.tuples(EXACT, MOMENTS), min_size=1, max_size=9)
 
 
 def seen(weight_OI: Tensor, second_moment_OI: Tensor, granularity: Granularity = "row") -> LossAwareTernary:
-    quantizer = build(Layout(2, *weight_OI.shape, granularity))
+    quantizer = build(ScaleLayout(2, *weight_OI.shape, granularity))
     quantizer.observe(second_moment_OI)
     return quantizer
 
@@ -54,7 +54,7 @@ def test_it_is_never_worse_than_twn_in_its_own_error(pairs: list[tuple[float, fl
     weight_I, moment_I = torch.tensor(pairs, dtype=torch.float32).t()
     weighting_I = moment_I.sqrt() + 1e-8
     ours = seen(weight_I[None], moment_I[None]).quantize(weight_I[None]).values_OI[0]
-    twn = build_twn(Layout(2, 1, len(pairs))).quantize(weight_I[None]).values_OI[0]
+    twn = build_twn(ScaleLayout(2, 1, len(pairs))).quantize(weight_I[None]).values_OI[0]
     rounding = float((weighting_I.double() * (ours.double() * 2**-10).square()).sum())
     assert error(weight_I, weighting_I, ours) <= error(weight_I, weighting_I, twn) + rounding + 1e-9
 
@@ -89,7 +89,7 @@ def test_only_the_proportions_of_the_moments_matter(row: list[float], factor: fl
 def test_before_the_first_step_and_where_no_gradient_was_the_hessian_is_the_identity() -> None:
     torch.manual_seed(0)
     weight_OI = torch.randn(4, 9)
-    never = build(Layout(2, 4, 9)).quantize(weight_OI)
+    never = build(ScaleLayout(2, 4, 9)).quantize(weight_OI)
     alike = seen(weight_OI, torch.ones(4, 9)).quantize(weight_OI)
     assert torch.equal(never.values_OI, alike.values_OI)
     moment_OI = torch.rand(4, 9)
@@ -101,7 +101,7 @@ def test_what_was_seen_is_saved_and_gives_the_same_codes() -> None:
     torch.manual_seed(0)
     weight_OI, moment_OI = torch.randn(3, 8), torch.rand(3, 8).square()
     quantizer = seen(weight_OI, moment_OI, "matrix")
-    again = build(Layout(2, 3, 8, "matrix"))
+    again = build(ScaleLayout(2, 3, 8, "matrix"))
     again.load_state_dict(quantizer.state_dict())
     assert torch.equal(again.quantize(weight_OI).codes_OI, quantizer.quantize(weight_OI).codes_OI)
     other = seen(weight_OI, moment_OI.flip(1), "matrix").quantize(weight_OI)

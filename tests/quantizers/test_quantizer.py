@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bitladder.quantizers.choose import quantize_weight
 from bitladder.quantizers.precision import Granularity
+from bitladder.quantizers.weight import quantize_weight
 
 BITS = st.sampled_from([1, 2, 4, 8])
 every_quantizer = given(matrices(), BITS, GRANULARITIES)

@@ -8,9 +8,9 @@ from drawn import GRANULARITIES, matrices
 from hypothesis import given
 from torch import Tensor
 
-from bitladder.quantizers.choose import quantize_weight
 from bitladder.quantizers.precision import Granularity
-from bitladder.quantizers.quantizer import half_precision
+from bitladder.quantizers.rounding import half_precision
+from bitladder.quantizers.weight import quantize_weight
 
 
 @given(matrices(), GRANULARITIES)

@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bitladder.quantizers.choose import build, weight_quantizer
-from bitladder.quantizers.names import WEIGHTS, serving_or_usual
+from bitladder.quantizers.names import WEIGHTS, serving_or_usual, usual
 from bitladder.quantizers.precision import FULL, Granularity, Precision
-from bitladder.quantizers.weight import Layout, WeightQuantizer
+from bitladder.quantizers.weight import ScaleLayout, WeightQuantizer, build, quantize_weight, weight_quantizer
 
 EVERY = [(name, bits) for name, named in WEIGHTS.items() for bits in named.bits]
 every_quantizer = pytest.mark.parametrize(("name", "bits"), EVERY)
@@ -27,7 +26,7 @@ def sharings(num_inputs: int) -> list[Sharing]:
 def made(name: str, bits: int, weight_OI: Tensor, sharing: Sharing = ("row", None)) -> WeightQuantizer:
     """Calibrated, and with a second moment seen that differs from weight to weight."""
     num_outputs, num_inputs = weight_OI.shape
-    quantizer = build(name, Layout(bits, num_outputs, num_inputs, *sharing))
+    quantizer = build(name, ScaleLayout(bits, num_outputs, num_inputs, *sharing))
     quantizer.calibrate(weight_OI)
     quantizer.observe(torch.linspace(0, 2, weight_OI.numel()).view_as(weight_OI).square())
     return quantizer
@@ -140,7 +139,7 @@ def test_zero_counts_as_positive(name: str) -> None:
 )
 def test_groups_that_leave_a_rest_are_refused(arguments: tuple[object, ...], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        Layout(*arguments)  # type: ignore[arg-type]
+        ScaleLayout(*arguments)  # type: ignore[arg-type]
 
 
 def test_tables_have_the_named_quantizer_where_it_serves_their_width() -> None:
@@ -159,6 +158,16 @@ def test_every_width_has_one_usual_quantizer_and_every_name_a_source_and_a_file_
         assert set(named.default) <= set(named.bits)
         assert named.source.startswith("arXiv:")
         for bits in named.bits:
-            made = build(name, Layout(bits, 2, 3))
+            made = build(name, ScaleLayout(bits, 2, 3))
             assert isinstance(made, WeightQuantizer)
             assert sum(buffer.numel() for buffer in made.buffers()) == named.keeps * 2 * 3
+
+
+@given(matrices(), st.sampled_from([1, 2, 4, 8]))
+def test_a_latent_weight_gets_the_gradient_of_the_quantized_one(latent_OI: Tensor, bits: int) -> None:
+    latent_OI.requires_grad_(True)
+    gradient_OI = torch.linspace(-3, 3, latent_OI.numel()).view_as(latent_OI)
+    output_OI = build(usual(WEIGHTS, bits), ScaleLayout(bits, *latent_OI.shape))(latent_OI)
+    output_OI.backward(gradient_OI)
+    assert torch.equal(output_OI, quantize_weight(latent_OI.detach(), bits, "row").values_OI)
+    assert torch.equal(latent_OI.grad, gradient_OI)

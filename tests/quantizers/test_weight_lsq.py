@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bitladder.quantizers.quantizer import LARGEST_HALF, SMALLEST_HALF, half_precision
-from bitladder.quantizers.weight import Layout
+from bitladder.quantizers.rounding import LARGEST_HALF, SMALLEST_HALF, half_precision
+from bitladder.quantizers.weight import ScaleLayout
 from bitladder.quantizers.weight_lsq import WeightLsq, build
 
 BITS = st.sampled_from([2, 4, 8])
 
 
 def calibrated(weight_OI: Tensor, bits: int, step: float | None = None) -> WeightLsq:
-    quantizer = build(Layout(bits, *weight_OI.shape))
+    quantizer = build(ScaleLayout(bits, *weight_OI.shape))
     quantizer.calibrate(weight_OI)
     if step is not None:
         torch.nn.init.constant_(quantizer.log_step, math.log(step))
@@ -104,7 +104,7 @@ def test_its_first_step_beats_the_whole_range_and_the_papers(bits: int) -> None:
 
 
 def test_an_unset_step_makes_everything_nan() -> None:
-    assert build(Layout(4, 2, 3)).quantize(torch.randn(2, 3)).values_OI.isnan().all()
+    assert build(ScaleLayout(4, 2, 3)).quantize(torch.randn(2, 3)).values_OI.isnan().all()
 
 
 def test_a_row_of_zeros_stays_one() -> None:

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from with_kernels import has_kernels
 
 from bitladder import files
-from bitladder.modeling.outputs import PADDING
+from bitladder.modeling.traces import PADDING
 from bitladder.runtime.kernels import engines
 from bitladder.transformers_model import model
 from pipeline import paths, record

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import BertForMaskedLM
 
-from bitladder.modeling import routines as kernels
+from bitladder.modeling import routines
 from bitladder.quantizers.precision import Precision
 from pipeline.distillation.objective import WHOLE, total
 from pipeline.params import Optimization
@@ -90,12 +90,12 @@ def test_a_number_that_is_read_is_noticed() -> None:
         assert reading.found
 
 
-@pytest.mark.parametrize("name", kernels.NAMES)
+@pytest.mark.parametrize("name", routines.NAMES)
 @pytest.mark.parametrize("precision", PRECISIONS, ids=str)
 def test_a_rungs_step_reads_nothing_back(precision: Precision, name: str) -> None:
     student, teacher = classifier(precision, seed=1), classifier(seed=2).requires_grad_(False)
     for model in (student, teacher):
-        kernels.use(model, kernels.choose(name=name))
+        routines.use(model, routines.choose(name=name))
     step(student, against_teacher(teacher, ALL_TERMS), LABELLED)
 
 
@@ -144,10 +144,10 @@ def fit_without_waiting(model: nn.Module, terms: LossTerms, batch: Batch) -> Non
 @needs_gpu
 @pytest.mark.parametrize("gradients", ["float32", "bfloat16"])
 @pytest.mark.parametrize("precision", PRECISIONS, ids=str)
-def test_on_a_gpu_no_step_of_a_rung_waits(precision: Precision, gradients: kernels.Gradients) -> None:
+def test_on_a_gpu_no_step_of_a_rung_waits(precision: Precision, gradients: routines.Gradients) -> None:
     student, teacher = classifier(precision, seed=1), classifier(seed=2).requires_grad_(False)
     for model in (student, teacher):
-        kernels.use(model.cuda(), kernels.choose(gradients))
+        routines.use(model.cuda(), routines.choose(gradients))
     fit_without_waiting(student, against_teacher(teacher, ALL_TERMS), LABELLED)
 
 

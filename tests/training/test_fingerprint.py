@@ -57,7 +57,7 @@ def test_other_kernels_and_buckets_are_other_trainings(
     )
     monkeypatch.setenv("BITLADDER_KERNELS", "plain")
     changed = differences(before, fingerprint.of_rung(bucketed, "w1", {}, processes=1))
-    assert [line.split(":")[0] for line in changed] == ["kernels", "training.bucket_batches"]
+    assert [line.split(":")[0] for line in changed] == ["routines", "training.bucket_batches"]
 
 
 def test_other_gradients_make_another_teacher(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_other_gradients_make_another_teacher(tmp_path: Path) -> None:
         for more in ((), ("training.gradients=bfloat16",))
     )
     changed = [line.split(":")[0] for line in differences(before, after)]
-    assert changed == ["kernels", "training.gradients"]
+    assert changed == ["routines", "training.gradients"]
 
 
 def test_a_rung_that_is_equal_to_another_is_known_by_its_steps(tmp_path: Path) -> None:

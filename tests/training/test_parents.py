@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from bitladder.modeling import checkpoint
-from bitladder.modeling.width import HEADS_KEY
-from bitladder.quantizers.choose import quantize_weight
+from bitladder.modeling.bert import HEADS_KEY
 from bitladder.quantizers.precision import Precision
+from bitladder.quantizers.weight import quantize_weight
 from bitladder.transformers_model import model as packed_model
 from pipeline import paths, record
 from pipeline.initialization.weight_splitting import split

@@ -11,10 +11,9 @@ from tiny_model import batch, classifier
 from torch import nn
 
 from bitladder import files
-from bitladder.modeling import checkpoint
-from bitladder.modeling import routines as kernels
+from bitladder.modeling import checkpoint, routines
+from bitladder.modeling.bert import HEADS_KEY
 from bitladder.modeling.layers import QuantizedLinear
-from bitladder.modeling.width import HEADS_KEY
 from bitladder.quantizers.precision import Precision
 from pipeline import paths, record
 from pipeline.distillation.objective import WHOLE, Objective, total
@@ -66,13 +65,13 @@ def test_another_teacher_makes_another_model(own_ladder: Params) -> None:
     assert refit(changed(own_ladder, "w1a1", taught_by="w1a8"), "w1a1").digest != first
 
 
-@pytest.mark.parametrize("name", kernels.NAMES)
+@pytest.mark.parametrize("name", routines.NAMES)
 @pytest.mark.parametrize("rung", ["w1", "w1a8", "w1a1"])
 def test_a_quantized_teacher_answers_as_it_is_scored(ladder: Params, rung: str, name: str) -> None:
     """Its own bits and steps, dropout off, nothing to learn; config and tokenizer remain the teacher's."""
-    teacher = load_teacher(rung, kernels.choose(name=name))
+    teacher = load_teacher(rung, routines.choose(name=name))
     published = checkpoint.load_bert(paths.model_dir(rung))
-    kernels.use(published, kernels.choose(name=name))
+    routines.use(published, routines.choose(name=name))
     assert not teacher.training
     assert not any(parameter.requires_grad for parameter in teacher.parameters())
     assert any(isinstance(part, QuantizedLinear) for part in teacher.modules())

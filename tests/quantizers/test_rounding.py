@@ -1,15 +1,16 @@
-"""A learned step is one number wherever it is computed: in training, packed, by the kernels."""
+"""The straight-through estimator, and a learned step that is one number wherever it is computed."""
 
 import math
 from typing import Any
 
 import numpy as np
 import torch
-from drawn import step_of
+from drawn import ANY, matrices, step_of
 from hypothesis import example, given
 from hypothesis import strategies as st
+from torch import Tensor
 
-from bitladder.quantizers.step_gradient import positive_step
+from bitladder.quantizers.rounding import positive_step, straight_through
 from bitladder.runtime import quantizers
 
 # Of half precision's range; its ends are rounded to float32 by either library.
@@ -45,3 +46,14 @@ def test_the_kernels_have_the_trained_step_to_the_last_bit(log_step: float) -> N
     for bits in (1, 2, 4):
         found = quantizers.read(Stored(log_step), "activation", bits)  # type: ignore[arg-type]
         assert found.step == float(positive_step(torch.tensor(log_step)))
+
+
+@given(matrices(ANY))
+def test_forward_is_the_values_and_backward_the_identity(latent_OI: Tensor) -> None:
+    latent_OI.requires_grad_(True)
+    values_OI = latent_OI.detach().round()
+    gradient_OI = torch.linspace(-3, 3, latent_OI.numel()).view_as(latent_OI)
+    output_OI = straight_through(latent_OI, values_OI)
+    output_OI.backward(gradient_OI)
+    assert torch.equal(output_OI, values_OI)
+    assert torch.equal(latent_OI.grad, gradient_OI)
