@@ -91,10 +91,10 @@ def against_teacher(teacher: nn.Module, goal: Objective) -> LossTerms:
 
     def terms(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, Tensor]:
         with torch.no_grad():
-            taught = trace(teacher, batch, heads=heads)  # type: ignore[arg-type]
+            taught = trace(teacher, batch, heads=heads)
         if goal.compares_attention:
             taught = of_heads(taught, heads_of(model), heads_of(teacher))
-        own = trace(model, batch, heads=heads)  # type: ignore[arg-type]
+        own = trace(model, batch, heads=heads)
         return goal.terms(own, taught, batch, portion)
 
     return terms

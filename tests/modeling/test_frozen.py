@@ -46,7 +46,7 @@ def test_in_bfloat16_hidden_states_and_logits_are_still_float32() -> None:
     assert {tensor.dtype for tensor in (after.logits_BL, *after.hidden_states)} == {torch.float32}
 
 
-def test_the_plain_kernels_leave_the_teacher_as_it_is() -> None:
+def test_the_plain_routines_leave_the_teacher_as_it_is() -> None:
     model = classifier()
     frozen.convert(model, PLAIN)
     assert {type(part) for part in model.modules() if isinstance(part, nn.Linear)} == {nn.Linear}

@@ -37,7 +37,7 @@ def averages(precision: Precision, routines: Routines, rows: dict[str, Tensor]) 
 @pytest.mark.parametrize(
     "precision", [Precision(1, 1, 8, **EMA), Precision(1, 1, 8, split=True, **EMA)], ids=str
 )
-def test_each_forward_moves_them_once_whatever_the_kernels(precision: Precision) -> None:
+def test_each_forward_moves_them_once_whatever_the_routines(precision: Precision) -> None:
     rows = {**batch(), "input_ids": (batch()["input_ids"] * 3) % 90}
     fused, plain = (averages(precision, routines, rows) for routines in (choose(name="fused"), PLAIN))
     assert fused == pytest.approx(plain, rel=1e-6)

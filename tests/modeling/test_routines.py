@@ -111,7 +111,7 @@ def test_an_unknown_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         choose()
 
 
-def test_a_models_kernels_are_set_on_every_layer_that_has_some() -> None:
+def test_a_models_routines_are_set_on_every_layer_that_has_some() -> None:
     model = classifier(Precision(1, 1, 8))
     routines.use(model, BFLOAT16)
     assert model.bert.encoder.layer[1].output.dense.routines == BFLOAT16

@@ -75,7 +75,7 @@ def test_a_table_is_the_sum_of_its_halves() -> None:
 
 
 @ACTIVATIONS
-def test_both_halves_learn_and_fused_kernels_give_the_plain_ones_gradients(bits: int) -> None:
+def test_both_halves_learn_and_fused_routines_give_the_plain_ones_gradients(bits: int) -> None:
     gradients = []
     for plain in (False, True):
         model = classifier(Precision(1, 1, bits, split=True))
