@@ -14,7 +14,7 @@ from typing import Any
 
 from bitladder import files
 from pipeline import paths
-from pipeline.ladder import cost, estimate
+from pipeline.ladder import cost, sizes
 from pipeline.params import Params
 from pipeline.rungs import Rung
 
@@ -30,7 +30,6 @@ CODE = (
     "training",
 )
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
-QUANTIZERS = ("weight_quantizer", "group_size", "activation_quantizer", "attention")
 VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -88,15 +87,13 @@ def _kind(params: Params, name: str) -> dict[str, Any]:
 def _form(rung: Rung) -> dict[str, Any]:
     """What a rung computes with."""
     return {
-        "bits": [rung.bits, rung.embedding_bits or rung.bits, rung.activation_bits_or_32],
-        "granularity": rung.granularity,
+        "precision": rung.precision.as_dict(),
         "form": [rung.width, rung.split, rung.hidden_act],
-        "quantizers": [getattr(rung, field, None) for field in QUANTIZERS],
     }
 
 
 def _data(params: Params) -> dict[str, Any]:
-    shape = estimate.shape_of(params)
+    shape = sizes.shape_of(params)
     plain = paths.data_dir(params.task.name, "plain")
     return {
         "task": params.task.model_dump(),

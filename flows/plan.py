@@ -28,7 +28,7 @@ def main(*, as_json: bool, ask_dvc: bool, anew: bool = True) -> str:
 
 
 def _as_json(answer: Answer) -> dict[str, Any]:
-    rows = [{**asdict(row), **_cost_as_json(answer.costs[row.name])} for row in answer.planned.rows]
+    rows = [{**_row_as_json(row), **_cost_as_json(answer.costs[row.name])} for row in answer.planned.rows]
     stages = [
         {**asdict(stage), "planned_seconds": answer.seconds.get(stage.stage)} for stage in answer.stages
     ]
@@ -44,6 +44,15 @@ def _as_json(answer: Answer) -> dict[str, Any]:
         "threads": {name: kind.threads for name, kind in answer.measured.kinds.items()},
         "notes": answer.notes,
     }
+
+
+def _row_as_json(row: Row) -> dict[str, Any]:
+    bits = dict(zip(("weight_bits", "embedding_bits", "activation_bits"), _bits(row), strict=True))
+    return {**{name: value for name, value in asdict(row).items() if name != "precision"}, **bits}
+
+
+def _bits(row: Row) -> tuple[int, int, int]:
+    return row.precision.weights, row.precision.embeddings, row.precision.activations
 
 
 def _cost_as_json(found: Cost) -> dict[str, Any]:
@@ -76,7 +85,7 @@ def _models(planned: Plan) -> str:
     rows = [
         (
             *(row.stage.partition("@")[0], row.name, row.parent or "-"),
-            *(str(bits) for bits in (row.weight_bits, row.embedding_bits, row.activation_bits)),
+            *(str(bits) for bits in _bits(row)),
             *(row.data, row.duration, row.init),
             "-" if row.mib is None else f"{row.mib:.2f}",
         )

@@ -221,13 +221,9 @@ class Params(Section):
         """Every rung of both stages by name, in the order written."""
         return {**self.weights, **self.weights_activations}
 
-    def stage_of(self, name: str) -> Literal["weights", "weights_activations"]:
-        """The stage that trains a rung. Raises KeyError where no rung has this name."""
-        return "weights_activations" if isinstance(self.rungs[name], ActivationRung) else "weights"
-
     def optimization_of(self, rung: Rung) -> Optimization:
         """How a rung is optimized; 1-bit activations have a section of their own."""
-        one_bit = rung.activation_bits_or_32 == 1
+        one_bit = isinstance(rung, ActivationRung) and rung.activation_bits == 1
         return self.training.binary_activations if one_bit else self.training.rung
 
     def duration_of(self, rung: Rung) -> Duration:
@@ -241,7 +237,7 @@ class Params(Section):
         return Duration(steps=int(amount.count)) if in_steps else Duration(epochs=float(amount.count))
 
     def _written_duration(self, rung: Rung) -> Duration:
-        one_bit = rung.activation_bits_or_32 == 1
+        one_bit = isinstance(rung, ActivationRung) and rung.activation_bits == 1
         return rung.duration or (self.budget.binary_activations if one_bit else self.budget.rung)
 
     def _length(self, rung: Rung) -> Length:

@@ -1,11 +1,14 @@
 """Rungs as params.yaml has them, and what one may say for itself: first weights, duration, loss, phases."""
 
 import math
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from bitladder.quantizers.precision import FULL, Precision
 from pipeline.sections import (
     ActivationBits,
     Bits,
@@ -17,6 +20,11 @@ from pipeline.sections import (
     Seed,
     Weight,
 )
+
+TEACHER: Final = "teacher"  # the fine-tuned model that every ladder starts from
+PRETRAINED: Final = "pretrained"  # and what that was fine-tuned from
+
+Stage = Literal["weights", "weights_activations"]
 
 
 class Duration(Section):
@@ -137,8 +145,27 @@ class Rung(Section):
     phases: list[Phase] = Field(default_factory=list)
 
     @property
-    def activation_bits_or_32(self) -> int:
-        return 32
+    def drawn(self) -> tuple[str, ...]:
+        """Selectors of the parts that are drawn at random instead of copied from the parent."""
+        return tuple(selector for selector, origin in self.init.items() if origin.is_drawn)
+
+    @property
+    def stage(self) -> Stage:
+        """The section of params.yaml that it is in, and the stage of dvc.yaml that trains it."""
+        return "weights"
+
+    @property
+    def precision(self) -> Precision:
+        """Its bits and quantizers. Raises ValueError where they contradict each other."""
+        return Precision(
+            self.bits,
+            self.embedding_bits or self.bits,
+            FULL,
+            granularity=self.granularity,
+            split=self.split,
+            group_size=self.group_size,
+            weight_quantizer=self.weight_quantizer,
+        )
 
 
 class ActivationRung(Rung):
@@ -154,5 +181,42 @@ class ActivationRung(Rung):
     attention: Literal["softmax", "bi"] = "softmax"
 
     @property
-    def activation_bits_or_32(self) -> int:
-        return self.activation_bits
+    def stage(self) -> Stage:
+        return "weights_activations"
+
+    @property
+    def precision(self) -> Precision:
+        return replace(
+            super().precision,
+            activations=self.activation_bits,
+            activation_quantizer=self.activation_quantizer,
+            attention=self.attention,
+        )
+
+
+def climb(rungs: Mapping[str, Rung]) -> dict[str, Rung]:
+    """The same rungs by name, each after its parent and its teacher, otherwise in the order written."""
+    ordered: dict[str, Rung] = {}
+
+    def add(name: str) -> None:
+        if name == TEACHER or name in ordered:
+            return
+        add(rungs[name].init_from)
+        add(rungs[name].taught_by)
+        ordered[name] = rungs[name]
+
+    for name in rungs:
+        add(name)
+    return ordered
+
+
+def ancestry(rungs: Mapping[str, Rung], name: str) -> tuple[str, ...]:
+    """The rung, its parent, and so on to the teacher: `("w2", "w4", "w8", "teacher")`.
+
+    Raises:
+        KeyError: no rung has this name.
+    """
+    way = [name]
+    while way[-1] != TEACHER:
+        way.append(rungs[way[-1]].init_from)
+    return tuple(way)

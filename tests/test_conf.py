@@ -10,8 +10,8 @@ from ruamel.yaml import YAML
 
 from flows.compose import compose, main
 from pipeline.claim_kinds import KINDS
-from pipeline.ladder.rung import ancestry
 from pipeline.params import ParamsError
+from pipeline.rungs import ancestry
 
 ROOTS = ("init_from", "taught_by")
 # What the rungs of each ladder are called in papers.yaml, where two ladders share names.
@@ -124,7 +124,7 @@ def test_both_sides_of_their_claims_have_equal_steps(tmp_path: Path, ladder: str
     found = composed(tmp_path, f"ladder={ladder}")
     total = {
         name: sum(found.duration_of(found.rungs[one]).steps or 0 for one in way)
-        for name, way in ((name, ancestry(found, name)[:-1]) for name in found.deliver)
+        for name, way in ((name, ancestry(found.rungs, name)[:-1]) for name in found.deliver)
     }
     for claim in found.claims:
         assert total[claim.better] == total[claim.worse], claim
@@ -132,7 +132,9 @@ def test_both_sides_of_their_claims_have_equal_steps(tmp_path: Path, ladder: str
 
 def test_the_ladder_of_the_claims_has_equal_data_but_where_data_are_claimed(tmp_path: Path) -> None:
     found = composed(tmp_path, "ladder=claims")
-    seen = {name: {found.rungs[one].data for one in ancestry(found, name)[:-1]} for name in found.deliver}
+    seen = {
+        name: {found.rungs[one].data for one in ancestry(found.rungs, name)[:-1]} for name in found.deliver
+    }
     for claim in found.claims:
         assert KINDS[claim.claim].is_about_data or seen[claim.better] == seen[claim.worse], claim
 

@@ -28,7 +28,7 @@ CARRIERS |= {
 # In full precision nothing is rounded and nothing compared with a teacher.
 OF_RUNGS = ("pipeline/distillation", "bitladder/quantizers")
 # What `evaluate` does with the scores of all seeds; of another seed only the scores are kept.
-OF_ALL_SEEDS = {"pipeline/claim_kinds.py", "pipeline/ladder/rung.py", "pipeline/ladder/unusual.py"}
+OF_ALL_SEEDS = {"pipeline/claim_kinds.py", "pipeline/ladder/words.py"}
 TRAINED = ("weights", "weights_activations")
 CLOSED = ("prepare", "durations", "augment", *TRAINED, "pack", "evaluate", "report")
 MADE_AGAIN = ("teacher", *TRAINED, "pack", "evaluate")

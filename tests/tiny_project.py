@@ -49,8 +49,7 @@ def train(name: str, rung: Rung | None, found: Params, **sizes: int) -> None:
     """Publish models/<name>/ with random weights and the record that training would have written."""
     precision = None
     if rung is not None:
-        embedding_bits = rung.embedding_bits or rung.bits
-        precision = Precision(rung.bits, embedding_bits, rung.activation_bits_or_32, rung.granularity)
+        precision = rung.precision
     parent = "pretrained" if rung is None else rung.init_from
     with files.publish(paths.model_dir(name)) as folder:
         save_rung(folder, precision, seed=sum(map(ord, name)), num_labels=found.task.num_labels, **sizes)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.ladder import estimate
+from pipeline.ladder import sizes
 from pipeline.ladder.cost import optimization_of, terms_of
 from pipeline.params import Params
 from pipeline.rungs import Duration, Rung
@@ -100,5 +100,5 @@ def rows_to_score(settings: Params) -> int:
 
 def _weights(settings: Params) -> int:
     """Numbers in the model's matrices; 0 while its shape is not known."""
-    shape = estimate.shape_of(settings)
+    shape = sizes.shape_of(settings)
     return sum(height * width for height, width in shape.matrices()) if shape else 0

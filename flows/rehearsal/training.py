@@ -51,7 +51,7 @@ def _stand_in(settings: Params, teacher: str) -> None:
 def _run_stage(settings: Params, name: str) -> None:
     """The model's own."""
     is_rung = name in settings.rungs
-    stage = settings.stage_of(name) if is_rung else name
+    stage = settings.rungs[name].stage if is_rung else name
     importlib.import_module(f"pipeline.stages.{stage}").run(settings, name if is_rung else None)
 
 

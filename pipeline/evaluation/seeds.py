@@ -10,8 +10,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.rungs import TEACHER
+
 Models = Mapping[str, Mapping[str, Any]]  # by name, as in results.json: its scores and its gap are read
-TEACHER = "teacher"
 # What `over_seeds` calls a model's values, by what one model's is called.
 _OF_SEEDS = {"score": "scores", "accuracy": "accuracies", "collapsed": "collapsed"}
 

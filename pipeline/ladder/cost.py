@@ -14,11 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bitladder.quantizers.names import WEIGHTS
-from pipeline.ladder import estimate
-from pipeline.ladder.estimate import MIB, Shape
-from pipeline.ladder.rung import climb
+from pipeline.ladder import sizes
+from pipeline.ladder.sizes import MIB, Shape
 from pipeline.params import Optimization, Params
-from pipeline.rungs import Distillation, Duration, Rung
+from pipeline.rungs import PRETRAINED, TEACHER, Distillation, Duration, Rung, climb
 
 STATES = 3
 TENSORS_PER_STATE = 4
@@ -112,12 +111,12 @@ def optimization_of(params: Params, name: str) -> Optimization:
     """How a model of the plan is optimized."""
     if name in params.rungs:
         return params.optimization_of(params.rungs[name])
-    return params.training.teacher if name == "teacher" else params.training.pretraining
+    return params.training.teacher if name == TEACHER else params.training.pretraining
 
 
 def num_steps(params: Params, name: str, rows: Rows | None) -> int | None:
     """Steps of a model's training; None when it is given in epochs of rows nobody has counted yet."""
-    if name == "pretrained" and params.model.source != "demo":
+    if name == PRETRAINED and params.model.source != "demo":
         return 0
     num_rows = _rows_to_learn_from(params, name, rows)
     duration = _duration(params, name)
@@ -191,8 +190,8 @@ def costs(
     params: Params, measured: Mapping[str, Rehearsed], rows: Rows | None, *, copies: int
 ) -> dict[str, Cost]:
     """The cost of every model by name. `copies`: how often an output is on disk, DVC's cache included."""
-    shape, found = estimate.shape_of(params), {}
-    for name in ("pretrained", "teacher", *(rung.name for rung in climb(params))):
+    shape, found = sizes.shape_of(params), {}
+    for name in (PRETRAINED, TEACHER, *climb(params.rungs)):
         kind, steps = measured.get(name), num_steps(params, name, rows)
         found[name] = Cost(
             steps=steps,
@@ -213,7 +212,7 @@ def _seconds(
     if kind is None or rows is None or steps is None:
         return None
     states = count_states(steps, every=params.training.checkpoint_every) + num_phases(params, name) - 1
-    if name == "pretrained":  # nothing is scored, and its rehearsal read all there is to read
+    if name == PRETRAINED:  # nothing is scored, and its rehearsal read all there is to read
         return kind.other_seconds + steps * kind.seconds_per_step + states * kind.seconds_per_state
     return training_seconds(
         kind,
@@ -227,11 +226,11 @@ def _seconds(
 
 def _disk_mib(params: Params, name: str, shape: Shape, copies: int) -> float:
     """Trained, and packed where it is delivered: that MLflow has too."""
-    labels, extra = params.task.num_labels, estimate.tokenizer_bytes(params) + SMALL_FILES_BYTES
+    labels, extra = params.task.num_labels, sizes.tokenizer_bytes(params) + SMALL_FILES_BYTES
     size = (_full_bytes(params, name, shape) + extra) * copies
     if name in params.deliver:
-        rung = next(rung for rung in climb(params) if rung.name == name)
-        size += (estimate.packed_bytes(shape, rung, num_labels=labels) + extra) * (copies + 1)
+        rung = params.rungs[name]
+        size += (sizes.packed_bytes(shape, rung, num_labels=labels) + extra) * (copies + 1)
     return size / MIB
 
 
@@ -244,17 +243,17 @@ def _full_bytes(params: Params, name: str, shape: Shape) -> int:
     labels, rung = params.task.num_labels, params.rungs.get(name)
     width, split = (rung.width, rung.split) if rung else (1.0, False)
     keeps = WEIGHTS[rung.weight_quantizer].keeps if rung and rung.weight_quantizer else 0
-    return estimate.full_bytes(shape, num_labels=labels, width=width, split=split, keeps=keeps)
+    return sizes.full_bytes(shape, num_labels=labels, width=width, split=split, keeps=keeps)
 
 
 def _duration(params: Params, name: str) -> Duration:
     if name in params.rungs:
         return params.duration_of(params.rungs[name])
-    return params.budget.teacher if name == "teacher" else params.budget.pretraining
+    return params.budget.teacher if name == TEACHER else params.budget.pretraining
 
 
 def _rows_to_learn_from(params: Params, name: str, rows: Rows | None) -> int | None:
-    if name == "pretrained":
+    if name == PRETRAINED:
         return params.task.generator.corpus_rows if params.task.generator else None
     if rows is None:
         return None

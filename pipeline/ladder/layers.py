@@ -7,7 +7,7 @@ later stage refuses before its own work.
 
 from collections.abc import Iterator
 
-from pipeline.ladder.estimate import Shape, shape_of
+from pipeline.ladder.sizes import Shape, shape_of
 from pipeline.params import Params, ParamsError
 from pipeline.problems.initialization import selector_problems
 from pipeline.problems.problem import Problem

@@ -1,15 +1,12 @@
 """What a params.yaml would train, as data: `bitladder plan` prints it, nothing is touched."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from pipeline.ladder import estimate
-from pipeline.ladder.rung import TEACHER, LadderRung, climb
-from pipeline.ladder.unusual import how_quantized, how_taught
+from bitladder.quantizers.precision import Precision
+from pipeline.ladder import sizes
+from pipeline.ladder.words import first_weights, how_quantized, how_taught, said
 from pipeline.params import Params
-from pipeline.rungs import Duration
-
-FULL = 32
-PRETRAINED = "pretrained"
+from pipeline.rungs import PRETRAINED, TEACHER, climb
 
 
 @dataclass(frozen=True)
@@ -22,13 +19,11 @@ class Row:
     stage: str
     name: str
     parent: str | None
-    weight_bits: int
-    embedding_bits: int
-    activation_bits: int
     data: str
     duration: str
     init: str
     mib: float | None
+    precision: Precision = field(default_factory=Precision)
 
 
 @dataclass(frozen=True)
@@ -44,23 +39,21 @@ class Plan:
 
 def plan(params: Params) -> Plan:
     """The pre-trained model, the teacher and every rung, parents first."""
-    shape = estimate.shape_of(params)
+    shape = sizes.shape_of(params)
     labels = params.task.num_labels
-    full = estimate.full_bytes(shape, num_labels=labels) if shape else None
+    full = sizes.full_bytes(shape, num_labels=labels) if shape else None
     rungs = tuple(
         Row(
-            stage=rung.address,
-            name=rung.name,
-            parent=rung.parent,
-            weight_bits=rung.weight_bits,
-            embedding_bits=rung.embedding_bits,
-            activation_bits=rung.activation_bits,
+            stage=f"{rung.stage}@{name}",
+            name=name,
+            parent=rung.init_from,
             data=rung.data,
-            duration=said(rung.duration),
-            init=_said_of(rung),
-            mib=_mib(estimate.packed_bytes(shape, rung, num_labels=labels) if shape else None),
+            duration=said(params.duration_of(rung)),
+            init="; ".join((first_weights(rung), *how_quantized(rung), *how_taught(rung))),
+            mib=_mib(sizes.packed_bytes(shape, rung, num_labels=labels) if shape else None),
+            precision=rung.precision,
         )
-        for rung in climb(params)
+        for name, rung in climb(params.rungs).items()
     )
     return Plan(
         task=params.task.name,
@@ -71,26 +64,12 @@ def plan(params: Params) -> Plan:
     )
 
 
-def said(duration: Duration) -> str:
-    """`400 steps` or `3 epochs`."""
-    count, unit = (duration.steps, "step") if duration.steps is not None else (duration.epochs, "epoch")
-    return f"{count:g} {unit}" + ("" if count == 1 else "s")
-
-
-def _said_of(rung: LadderRung) -> str:
-    """Its first weights, and what is unusual about how it is quantized and taught."""
-    return "; ".join((rung.first_weights, *how_quantized(rung), *how_taught(rung)))
-
-
 def _pretrained(params: Params) -> Row:
     trained = params.model.source == "demo"
     return Row(
         stage=PRETRAINED,
         name=PRETRAINED,
         parent=None,
-        weight_bits=FULL,
-        embedding_bits=FULL,
-        activation_bits=FULL,
         data="corpus" if trained else "-",
         duration=said(params.budget.pretraining) if trained else "-",
         init="random" if trained else f"{params.model.source}: {params.model.location}",
@@ -103,9 +82,6 @@ def _teacher(params: Params, size: int | None) -> Row:
         stage=TEACHER,
         name=TEACHER,
         parent=PRETRAINED,
-        weight_bits=FULL,
-        embedding_bits=FULL,
-        activation_bits=FULL,
         data="plain",
         duration=said(params.budget.teacher),
         init="copied, head random",
@@ -114,4 +90,4 @@ def _teacher(params: Params, size: int | None) -> Row:
 
 
 def _mib(size_bytes: int | None) -> float | None:
-    return None if size_bytes is None else round(size_bytes / estimate.MIB, 3)
+    return None if size_bytes is None else round(size_bytes / sizes.MIB, 3)

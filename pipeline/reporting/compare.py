@@ -20,7 +20,6 @@ from pipeline.evaluation.results import check
 from pipeline.reporting import averaged, claimed
 from pipeline.reporting.comparison import (
     SQUAD,
-    TEACHER,
     Cell,
     Column,
     Comparison,
@@ -29,6 +28,7 @@ from pipeline.reporting.comparison import (
     compare,
 )
 from pipeline.reporting.table import of_split
+from pipeline.rungs import TEACHER
 
 MIB = 2**20
 _UNBOUNDED = 1000

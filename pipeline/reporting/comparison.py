@@ -15,8 +15,8 @@ from pipeline.evaluation.selection import is_optimistic
 from pipeline.reporting import averaged
 from pipeline.reporting.claimed import Claimed, gather, labelled
 from pipeline.reporting.table import in_order
+from pipeline.rungs import TEACHER
 
-TEACHER = "teacher"
 MISMATCHED = "mnli-mm"
 NAMES = {
     "cola": "CoLA",

@@ -16,11 +16,11 @@ from bitladder import files
 from pipeline import paths, record
 from pipeline.evaluation.results import FORMAT, KEY, check
 from pipeline.evaluation.seeds import over_seeds
-from pipeline.ladder.rung import TEACHER, climb
-from pipeline.ladder.unusual import unusual
+from pipeline.ladder.words import unusual
 from pipeline.params import Params, Task
 from pipeline.progress import say
 from pipeline.record import Record
+from pipeline.rungs import TEACHER
 
 WEIGHTS = paths.WEIGHTS
 RESULTS = paths.RESULTS
@@ -161,8 +161,7 @@ def _over_seeds(model: Mapping[str, Any]) -> list[Any]:
 
 def _unusual(params: Params) -> dict[str, list[str]]:
     """What tables say of each model beside its bits."""
-    rungs = {rung.name: unusual(rung) for rung in climb(params)}
-    return {TEACHER: [], **{name: rungs[name] for name in params.deliver}}
+    return {TEACHER: [], **{name: unusual(params.rungs[name]) for name in params.deliver}}
 
 
 def _models_of(params: Params, seed: int) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def of_rung(params: Params, name: str, digests: Mapping[str, str], *, processes:
     settings = {
         "seed": params.seed,
         "task": _task(params.task),
-        f"{params.stage_of(name)}.{name}": _in_steps(params, rung).model_dump(),
+        f"{rung.stage}.{name}": _in_steps(params, rung).model_dump(),
         "budget.evaluations": params.budget.evaluations,
         "training.gradients": params.training.gradients,
         "training.bucket_batches": params.training.bucket_batches,

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from bitladder import files
 from bitladder.modeling import checkpoint, routines
 from bitladder.modeling.bert import Bert, build_bert
-from bitladder.quantizers.precision import Precision
 from pipeline import paths
 from pipeline.evaluation.selection import chosen_on
 from pipeline.initialization.assemble import assemble
@@ -21,7 +20,7 @@ from pipeline.initialization.by_part import origins
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.params import Params
 from pipeline.record import Part, Record, Stage
-from pipeline.rungs import Rung
+from pipeline.rungs import TEACHER, Rung
 from pipeline.training import fingerprint, parallel, parents, split
 from pipeline.training.device import choose_threads, device, move, seed_everything
 from pipeline.training.fit_teacher import note_threshold
@@ -54,7 +53,7 @@ class Student:
 def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
     """Train and publish `models/<name>`. Raises ValueError when the parent's weights do not fit."""
     world = parallel.join(params.training.processes)
-    rung, full_precision = params.rungs[name], paths.model_dir("teacher")
+    rung, full_precision = params.rungs[name], paths.model_dir(TEACHER)
     digests = _digests(rung)
     choose_threads(checkpoint.load_config(full_precision).hidden_size)
     states = _states(params, name, digests, world)
@@ -84,16 +83,16 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
 def start(params: Params, rung: Rung, data: split.TaskData) -> Student:
     """Build the quantized model, give it its first weights and calibrate its activations on training rows."""
     rows = data.train.batch(calibration_rows(len(data.train), seed=params.seed))
-    config = checkpoint.load_config(paths.model_dir("teacher"))
+    config = checkpoint.load_config(paths.model_dir(TEACHER))
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = params.optimization_of(rung).dropout
     config.hidden_act = rung.hidden_act or config.hidden_act
     parent = parents.shaped(rung, rows, config, regression=params.task.kind == "regression")
-    model = build_bert(config, precision_of(rung))
+    model = build_bert(config, rung.precision)
     chosen = origins(
         rung.init,
         config.num_hidden_layers,
         parent=parent,
-        teacher=cache(partial(parents.source, "teacher")),
+        teacher=cache(partial(parents.source, TEACHER)),
         std=config.initializer_range,
         seed=params.seed,
     )
@@ -107,8 +106,8 @@ def start(params: Params, rung: Rung, data: split.TaskData) -> Student:
 def _digests(rung: Rung) -> dict[str, str]:
     """sha256 of the weights that go into a rung, by what they are to it."""
     roles = {"parent": rung.init_from, "teacher": rung.taught_by}
-    if rung.taught_by != "teacher":  # its config and tokenizer are used, and what `copy_from` says
-        roles["full-precision teacher"] = "teacher"
+    if rung.taught_by != TEACHER:  # its config and tokenizer are used, and what `copy_from` says
+        roles["full-precision teacher"] = TEACHER
     return {role: files.verify(paths.model_dir(name))[checkpoint.WEIGHTS] for role, name in roles.items()}
 
 
@@ -156,7 +155,7 @@ def _describe(
     """The record of a trained student, less its name and what only training and publishing know."""
     scored = split.score_on(data.selection, params.task, student.model)
     note_threshold(student.model.config, scored.threshold)
-    precision, optimization = precision_of(rung), params.optimization_of(rung)
+    precision, optimization = rung.precision, params.optimization_of(rung)
     return Record(
         name="",
         stage="weights",
@@ -185,20 +184,6 @@ def _describe(
             "truncated": data.train.num_truncated,
             **split.chosen(scored),
         },
-    )
-
-
-def precision_of(rung: Rung) -> Precision:
-    return Precision(
-        rung.bits,
-        rung.embedding_bits or rung.bits,
-        rung.activation_bits_or_32,
-        granularity=rung.granularity,
-        split=rung.split,
-        group_size=rung.group_size,
-        weight_quantizer=rung.weight_quantizer,
-        activation_quantizer=getattr(rung, "activation_quantizer", None),
-        attention=getattr(rung, "attention", "softmax"),
     )
 
 

@@ -17,6 +17,7 @@ from pipeline.initialization.assemble import Source
 from pipeline.initialization.from_pretrained import longest_input, teacher_start
 from pipeline.params import Params, Task
 from pipeline.record import Record
+from pipeline.rungs import TEACHER
 from pipeline.tasks.batches import Batch, inputs_of
 from pipeline.training import fingerprint, parallel, split
 from pipeline.training.device import choose_threads, move, seed_everything
@@ -54,7 +55,7 @@ def fit_teacher(params: Params) -> Record:
     )
     fitted = fit(
         model,
-        name="teacher",
+        name=TEACHER,
         batches=data.train.shuffled(
             optimization.batch_size, seed=params.seed, bucket_batches=params.training.bucket_batches
         ),
@@ -70,8 +71,8 @@ def fit_teacher(params: Params) -> Record:
     scored = split.score_on(data.selection, params.task, model)
     note_threshold(config, scored.threshold)
     draft = Record(
-        name="teacher",
-        stage="teacher",
+        name=TEACHER,
+        stage=TEACHER,
         task=params.task.name,
         digest="",
         parent="pretrained",
@@ -101,7 +102,7 @@ def _states(params: Params, pretrained_digest: str, world: parallel.World) -> St
     """Raises OtherTrainingError where a stopped training of the teacher was another one."""
     digests = {**split.digests(params.task, "plain"), "pretrained": pretrained_digest}
     facts = fingerprint.of_teacher(params, digests, processes=world.size)
-    return open_states("teacher", facts, every=params.training.checkpoint_every, world=world)
+    return open_states(TEACHER, facts, every=params.training.checkpoint_every, world=world)
 
 
 def task_config(pretrained: Path, task: Task, *, dropout: float) -> BertConfig:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.ladder.plan import plan, said
+from pipeline.ladder.plan import plan
+from pipeline.ladder.words import said
 from pipeline.params import load
 from pipeline.rungs import Duration, Phase
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,7 @@ from bitladder.packed.tensors import FormatError, read_contents
 from bitladder.packed.writing import pack
 from bitladder.quantizers.precision import Precision
 from bitladder.transformers_model import model
-from pipeline.ladder.estimate import Shape, packed_bytes
-from pipeline.ladder.rung import climb
+from pipeline.ladder.sizes import Shape, packed_bytes
 
 Rung = Callable[..., Path]
 NAMED = [
@@ -112,15 +110,20 @@ def test_estimated_shifts_are_those_written(
     _, target = packed(trained, tmp_path, precision, hidden_act=hidden_act)
     written = read_contents(target / "model.safetensors").entries
     shifts = sum(entry.num_bytes for name, entry in written.items() if name.endswith(".shift"))
-    rung = {each.name: each for each in climb(params(tmp_path))}["w1a1"]
-    own = replace(
-        rung,
-        activation_quantizer=precision.activation_quantizer or "elastic",
-        attention=precision.attention,
-        hidden_act=hidden_act,
+    own = (
+        params(tmp_path)
+        .rungs["w1a1"]
+        .model_copy(
+            update={
+                "activation_quantizer": precision.activation_quantizer or "elastic",
+                "attention": precision.attention,
+                "hidden_act": hidden_act,
+            }
+        )
     )
+    unshifted = own.model_copy(update={"activation_quantizer": "sign", "attention": "bi"})
     shape = Shape(**{key: value for key, value in SIZES.items() if key != "num_attention_heads"})
-    bare = packed_bytes(shape, replace(own, activation_quantizer="sign"), num_labels=2)
+    bare = packed_bytes(shape, unshifted, num_labels=2)
     assert packed_bytes(shape, own, num_labels=2) - bare == shifts
 
 

@@ -19,8 +19,7 @@ from bitladder.packed.tensors import FormatError
 from bitladder.transformers_model.model import load
 from pipeline import paths, record
 from pipeline.data.tables import read_split
-from pipeline.ladder import estimate
-from pipeline.ladder.rung import climb
+from pipeline.ladder import sizes
 from pipeline.params import Params
 from pipeline.reporting import card, contents, table
 from pipeline.stages import (
@@ -120,12 +119,12 @@ def test_there_is_no_pooler_anywhere(project: Params) -> None:
 
 
 def test_the_size_is_the_one_that_was_planned(project: Params) -> None:
-    shape, rungs = estimate.shape_of(project), {rung.name: rung for rung in climb(project)}
+    shape = sizes.shape_of(project)
     assert shape is not None
     for rung in project.deliver:
         found = size.account(paths.packed_dir(rung))
         [header] = [part.stored_bytes for part in found.parts if part.part == "file header"]
-        assert estimate.packed_bytes(shape, rungs[rung], num_labels=2) == found.file_bytes - header
+        assert sizes.packed_bytes(shape, project.rungs[rung], num_labels=2) == found.file_bytes - header
 
 
 def test_the_threshold_is_chosen_on_selection_and_goes_with_the_model(

@@ -17,7 +17,7 @@ from pipeline import paths, record
 from pipeline.params import Params
 from pipeline.rungs import Distillation, Duration, Phase
 from pipeline.training import split, teaching
-from pipeline.training.fit_rung import calibration_rows, fit_rung, precision_of
+from pipeline.training.fit_rung import calibration_rows, fit_rung
 from pipeline.training.teaching import lessons, objective
 
 ACTIVATION_BITS = {"w1": 32, "w1a8": 8, "w1a4": 4, "w1a1": 1, "w1a1_random": 1}
@@ -165,9 +165,9 @@ def test_a_missing_parent_is_refused_by_name(own_ladder: Params) -> None:
 
 
 def test_the_precision_of_a_rung_follows_its_bits(ladder: Params) -> None:
-    assert precision_of(ladder.rungs["w1"]) == Precision(1, 1, 32, "row")
+    assert ladder.rungs["w1"].precision == Precision(1, 1, 32, "row")
     other = ladder.rungs["w1a4"].model_copy(update={"embedding_bits": 8, "granularity": "matrix"})
-    assert precision_of(other) == Precision(1, 8, 4, "matrix")
+    assert other.precision == Precision(1, 8, 4, "matrix")
 
 
 def test_the_loss_is_the_rungs_own_or_the_ladders(ladder: Params) -> None:

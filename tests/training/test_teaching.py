@@ -46,7 +46,7 @@ def changed(params: Params, name: str, **fields: object) -> Params:
 
 
 def refit(params: Params, name: str) -> record.Record:
-    return fit_rung(params, name, stage=params.stage_of(name))
+    return fit_rung(params, name, stage=params.rungs[name].stage)
 
 
 # a rung as teacher

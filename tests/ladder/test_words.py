@@ -1,17 +1,17 @@
 """Two rungs of a ladder never look alike in a table unless they are alike."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from made_up import CONF, params
 
-from pipeline.ladder.rung import climb
-from pipeline.ladder.unusual import unusual
+from pipeline.ladder.words import unusual
 
 
 def words(folder: Path, ladder: str) -> dict[str, str]:
     found = params(folder, f"ladder={ladder}", "task=sst2", "model=bert-base")
-    return {rung.name: ", ".join(unusual(rung)) for rung in climb(found)}
+    return {name: ", ".join(unusual(rung)) for name, rung in found.rungs.items()}
 
 
 def test_the_two_rungs_of_ternarybert_differ_by_a_word(tmp_path: Path) -> None:
@@ -29,8 +29,7 @@ def test_groups_are_told_by_their_size(tmp_path: Path) -> None:
     assert words(tmp_path, "q8bert")
     found = params(tmp_path)
     grouped = found.rungs["w2"].model_copy(update={"granularity": "group", "group_size": 64})
-    changed = found.model_copy(update={"weights": {**found.weights, "w2": grouped}})
-    assert {rung.name: unusual(rung) for rung in climb(changed)}["w2"] == ["groups of 64"]
+    assert unusual(grouped) == ["groups of 64"]
 
 
 @pytest.mark.parametrize("ladder", sorted(path.stem for path in (CONF / "ladder").glob("*.yaml")))
@@ -39,10 +38,10 @@ def test_no_two_rungs_look_alike_that_differ_in_more_than_where_they_come_from(
 ) -> None:
     found = params(tmp_path, f"ladder={ladder}", "task=sst2", "model=bert-base")
     seen: dict[object, object] = {}
-    for rung in climb(found):
-        shown = (rung.weight_bits, rung.embedding_bits, rung.activation_bits, *unusual(rung))
-        means = (
-            *(rung.weight_quantizer, rung.activation_quantizer, rung.granularity, rung.group_size),
-            *(rung.attention, rung.hidden_act, rung.phases, rung.taught_by, rung.width, rung.split),
-        )
-        assert seen.setdefault(shown, means) == means, rung.name
+    for name, rung in found.rungs.items():
+        own = rung.precision
+        shown = (own.weights, own.embeddings, own.activations, *unusual(rung))
+        quantizers = (own.quantizer_of_weights(), own.quantizer_of_activations())
+        named = replace(own, weight_quantizer=None, activation_quantizer=None)
+        means = (named, quantizers, rung.hidden_act, len(rung.phases), rung.taught_by, rung.width)
+        assert seen.setdefault(shown, means) == means, name

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import paths
-from pipeline.ladder.rung import LadderRung
 from pipeline.params import Params
+from pipeline.rungs import PRETRAINED, Rung
 
 MIB = 2**20
 # Words and letters of the generated corpus, nearly; the exact number is known once it is generated.
@@ -66,27 +66,28 @@ class Shape:
         return sum(columns for _, columns in self.matrices(width)) + products - unshifted
 
 
-def packed_bytes(shape: Shape, rung: LadderRung, *, num_labels: int) -> int:
+def packed_bytes(shape: Shape, rung: Rung, *, num_labels: int) -> int:
     """Expected bytes of `packed/<rung>/model.safetensors`, its header left out."""
     linears = shape.matrices(rung.width)
-    tables = sum(_codes(rows, columns, rung.embedding_bits) for rows, columns in shape.tables())
-    matrices = sum(_codes(rows, columns, rung.weight_bits) for rows, columns in linears)
+    tables = sum(_codes(rows, columns, rung.precision.embeddings) for rows, columns in shape.tables())
+    matrices = sum(_codes(rows, columns, rung.precision.weights) for rows, columns in linears)
     scales = sum(_scales(rows, columns, rung) for rows, columns in shape.tables() + linears)
     quantized = (tables + matrices + scales * _HALF_BYTES) * (2 if rung.split else 1)
     side = shape.side_parameters(rung.width) + _shifts(shape, rung)
     return quantized + side * _HALF_BYTES + shape.head_parameters(num_labels) * _FULL_BYTES
 
 
-def _scales(rows: int, columns: int, rung: LadderRung) -> int:
+def _scales(rows: int, columns: int, rung: Rung) -> int:
     if rung.granularity == "matrix":
         return 1
     return rows * (columns // rung.group_size if rung.group_size else 1)
 
 
-def _shifts(shape: Shape, rung: LadderRung) -> int:
-    if rung.activation_quantizer != "elastic":
+def _shifts(shape: Shape, rung: Rung) -> int:
+    precision = rung.precision
+    if precision.quantizer_of_activations() != "elastic":
         return 0
-    heads, after_relu = 1 if rung.attention == "bi" else 3, rung.hidden_act == "relu"
+    heads, after_relu = 1 if precision.attention == "bi" else 3, rung.hidden_act == "relu"
     return shape.shifts(rung.width, shifted_heads=heads, after_relu=after_relu)
 
 
@@ -116,7 +117,7 @@ def shape_of(params: Params) -> Shape | None:
 
 def tokenizer_bytes(params: Params) -> int:
     """Size of the tokenizer's files, which lie beside every model; 0 where there is none to look at yet."""
-    folder = paths.model_dir("pretrained") if params.model.source == "demo" else _pretrained_folder(params)
+    folder = paths.model_dir(PRETRAINED) if params.model.source == "demo" else _pretrained_folder(params)
     places = [folder / name for name in TOKENIZER_FILES] if folder else []
     return sum(place.stat().st_size for place in places if place.is_file())
 
@@ -151,7 +152,7 @@ def _package(location: str) -> Path | None:
 
 def _fetched(location: str) -> Path | None:
     """What the stage `pretrained` has fetched before, if it was this model."""
-    folder = paths.model_dir("pretrained")
+    folder = paths.model_dir(PRETRAINED)
     try:
         record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
         return folder if record["settings"]["location"] == location else None

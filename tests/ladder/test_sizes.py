@@ -9,9 +9,8 @@ import tiny_model
 
 from bitladder.modeling.bert import WIDTH_KEY, build_bert
 from bitladder.quantizers.precision import Precision
-from pipeline.ladder import estimate
-from pipeline.ladder.estimate import MIB, Shape, full_bytes, packed_bytes, shape_of
-from pipeline.ladder.rung import LadderRung, climb
+from pipeline.ladder import sizes as ladder_sizes
+from pipeline.ladder.sizes import MIB, Shape, full_bytes, packed_bytes, shape_of
 from pipeline.params import Model, load
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +22,7 @@ BERT_BASE = Shape(
     intermediate_size=3072,
     max_position_embeddings=512,
 )
-RUNGS = {rung.name: rung for rung in climb(DEFAULT)}
+RUNGS = DEFAULT.rungs
 
 
 def test_bert_base_in_full_precision_has_its_known_size() -> None:
@@ -57,7 +56,7 @@ def test_fewer_bits_are_smaller_and_activations_cost_next_to_nothing() -> None:
 
 def test_one_scale_per_matrix_saves_the_rows_scales() -> None:
     def sized(granularity: str) -> int:
-        rung = LadderRung(**{**vars(RUNGS["w1"]), "granularity": granularity})
+        rung = RUNGS["w1"].model_copy(update={"granularity": granularity})
         return packed_bytes(BERT_BASE, rung, num_labels=2)
 
     rows = 30522 + 512 + 2 + 12 * (4 * 768 + 3072 + 768) + 768
@@ -66,7 +65,7 @@ def test_one_scale_per_matrix_saves_the_rows_scales() -> None:
 
 
 def test_groups_add_a_scale_for_every_64_weights() -> None:
-    grouped = LadderRung(**{**vars(RUNGS["w1"]), "granularity": "group", "group_size": 64})
+    grouped = RUNGS["w1"].model_copy(update={"granularity": "group", "group_size": 64})
     weights = (30522 + 512 + 2) * 768 + 12 * (4 * 768**2 + 2 * 768 * 3072) + 768**2
     rows = 30522 + 512 + 2 + 12 * (4 * 768 + 3072 + 768) + 768
     more = packed_bytes(BERT_BASE, grouped, num_labels=2) - packed_bytes(BERT_BASE, RUNGS["w1"], num_labels=2)
@@ -80,7 +79,7 @@ def test_a_quantizer_that_keeps_a_number_of_each_weight_doubles_tables_and_matri
 
 def test_bert_base_by_ternary_weight_splitting_has_a_second_word_table_and_pooler() -> None:
     def sized(**changes: object) -> int:
-        rung = LadderRung(**{**vars(RUNGS["w1"]), **changes})
+        rung = RUNGS["w1"].model_copy(update=changes)
         return packed_bytes(BERT_BASE, rung, num_labels=2)
 
     # The two halves of the encoder are as large as the whole; scales and biases change by less than 5 %.
@@ -113,7 +112,7 @@ def test_the_demos_vocabulary_is_about_what_it_generates() -> None:
     made = generate(Generator(train_rows=200, validation_rows=200, corpus_rows=3000), seed=0)
     words = {word for sentence in made.corpus for word in sentence.split()}
     special_and_letters = 5 + 2 * 26
-    assert len(words) + special_and_letters == pytest.approx(estimate.DEMO_VOCABULARY, rel=0.25)
+    assert len(words) + special_and_letters == pytest.approx(ladder_sizes.DEMO_VOCABULARY, rel=0.25)
 
 
 @pytest.mark.parametrize("place", ["", "model"])

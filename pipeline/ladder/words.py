@@ -1,0 +1,73 @@
+"""Rungs in words, beside their bits: by these, two rungs of equal bits are told apart in every table.
+
+A quantizer is named where it is not the usual one at its bits, a scale where not every row has its own, a
+teacher where it is a rung.
+"""
+
+from collections.abc import Iterator
+
+from bitladder.quantizers.names import ACTIVATIONS, WEIGHTS, usual
+from bitladder.quantizers.precision import FULL
+from pipeline.parts import lies_within
+from pipeline.record import SUMS_OF_TWO
+from pipeline.rungs import TEACHER, Duration, Rung
+
+ATTENTION = {"bi": "Bi-Attention"}
+
+
+def unusual(rung: Rung) -> list[str]:
+    """`["bwn_zero_mean", "sign", "Bi-Attention"]`; nothing of a rung that has what is usual at its bits."""
+    return [*_form(rung), *how_quantized(rung), *how_taught(rung)]
+
+
+def first_weights(rung: Rung) -> str:
+    """Where they come from, in a few words: `random: encoder; copied: encoder.ffn1`."""
+    parts = [("random", rung.drawn), ("copied", [*_copied(rung)])]
+    said = [f"{how}: {', '.join(selectors)}" for how, selectors in parts if selectors]
+    return "; ".join((", ".join((*(said[:1] or ["copied"]), *_form(rung, "split"))), *said[1:]))
+
+
+def how_quantized(rung: Rung) -> list[str]:
+    """Quantizers, what shares a scale, attention, activation function."""
+    return list(_how_quantized(rung))
+
+
+def how_taught(rung: Rung) -> list[str]:
+    """In phases, and by which rung."""
+    phases = [f"{len(rung.phases)} phases"] if len(rung.phases) > 1 else []
+    return phases + ([f"taught by {rung.taught_by}"] if rung.taught_by != TEACHER else [])
+
+
+def said(duration: Duration) -> str:
+    """`400 steps` or `3 epochs`."""
+    count, unit = (duration.steps, "step") if duration.steps is not None else (duration.epochs, "epoch")
+    return f"{count:g} {unit}" + ("" if count == 1 else "s")
+
+
+def _form(rung: Rung, split: str = SUMS_OF_TWO) -> list[str]:
+    return [f"width {rung.width:g}"] * (rung.width != 1) + [split] * rung.split
+
+
+def _copied(rung: Rung) -> Iterator[str]:
+    """What would not be copied from the parent without being named."""
+    for selector, origin in rung.init.items():
+        within = any(lies_within(selector, wider) for wider in rung.drawn)
+        if not origin.is_drawn and (origin.copy_from or within):
+            yield f"{selector} (teacher)" if origin.copy_from else selector
+
+
+def _how_quantized(rung: Rung) -> Iterator[str]:
+    precision = rung.precision
+    if precision.quantizer_of_weights() != usual(WEIGHTS, precision.weights):
+        yield precision.quantizer_of_weights()
+    if precision.granularity == "matrix":
+        yield "a scale per matrix"
+    if precision.group_size is not None:
+        yield f"groups of {precision.group_size}"
+    activations, quantizer = precision.activations, precision.quantizer_of_activations()
+    if activations != FULL and quantizer != usual(ACTIVATIONS, activations):
+        yield quantizer
+    if precision.attention in ATTENTION:
+        yield ATTENTION[precision.attention]
+    if rung.hidden_act is not None:
+        yield rung.hidden_act
