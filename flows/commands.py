@@ -27,16 +27,17 @@ def plan(
         bool, typer.Option("--status/--no-status", help="Ask DVC which stages would run, and why.")
     ] = True,
     measure: Annotated[
-        bool, typer.Option("--measure/--no-measure", help="Take a few steps of what was never measured.")
+        bool,
+        typer.Option("--measure/--no-measure", help="Time a few real training steps of what never ran here."),
     ] = True,
 ) -> None:
     """Check params.yaml; show what would run and what it takes. Touch nothing that DVC keeps.
 
-    Minutes and memory come from a few real steps of each kind of training, measured once.
+    Minutes come from what stages took here before, else from a few real training steps, timed now.
     """
     from flows import plan
 
-    typer.echo(plan.main(as_json=as_json, ask_dvc=status, anew=measure))
+    typer.echo(plan.main(as_json=as_json, ask_dvc=status, measure=measure))
 
 
 @app.command()

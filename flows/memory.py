@@ -40,9 +40,9 @@ def keep_what_is_freed() -> bool:
     return bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
 
 
-def resident_files_mib() -> float:
-    """What of this process's memory are pages of files: programs and libraries. 0 where nobody tells."""
-    return _status_mib("RssFile") or 0.0
+def resident_mib() -> float:
+    """What this process has now."""
+    return float(psutil.Process().memory_info().rss) / MIB
 
 
 def _status_mib(key: str) -> float | None:
@@ -58,8 +58,3 @@ def _status_mib(key: str) -> float | None:
 def available_mib() -> float:
     """What a process that starts now can have without swapping."""
     return float(psutil.virtual_memory().available) / MIB
-
-
-def started() -> float:
-    """When this process began, in seconds since 1970."""
-    return float(psutil.Process().create_time())

@@ -23,13 +23,25 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from types import FrameType
 
 from bitladder import files
-from flows import environment, live_curves, memory, processes, rank, repeat, supervise, watched
+from flows import (
+    environment,
+    estimate,
+    live_curves,
+    memory,
+    processes,
+    rank,
+    repeat,
+    supervise,
+    timings,
+    watched,
+)
+from flows.timings import Timing
 from pipeline import params, paths
 from pipeline.ladder import layers
+from pipeline.rungs import PRETRAINED, TEACHER
 
 STAGES = (
     "prepare",
@@ -91,7 +103,7 @@ def run(name: str, rung: str | None, address: str) -> None:
     started = time.monotonic()
     with live_curves.shown(settings, name):
         perform(name, address, work)
-    note_seconds(address, time.monotonic() - started)
+    _note(settings, address, rung or name, time.monotonic() - started)
 
 
 def perform(name: str, address: str, work: Callable[[], None]) -> None:
@@ -102,21 +114,22 @@ def perform(name: str, address: str, work: Callable[[], None]) -> None:
         work()
 
 
-def note_seconds(address: str, seconds: float) -> None:
-    """Leave `.bitladder/timings/<stage>[@rung].json` for the plan's estimates and the results table."""
-    finished = datetime.now(UTC).isoformat(timespec="seconds")
-    processors = sum(os.times()[:4])  # of this process and its children, from their start
-    values = {
-        "seconds": round(seconds, 3),
-        "processor_seconds": round(processors, 3),
-        "peak_memory_mib": round(memory.peak_mib(), 1),
-        "finished": finished,
-    }
-    files.write_json(timing(address), values)
-
-
-def timing(address: str) -> Path:
-    return paths.WORK / "timings" / f"{address}.json"
+def _note(settings: params.Params, stage: str, model: str, seconds: float) -> None:
+    """What the stage took, for the plan's estimates and the results table."""
+    rows = estimate.count_rows(settings)
+    is_model = model in (PRETRAINED, TEACHER, *settings.rungs) and not stage.startswith("pack@")
+    timings.write(
+        stage,
+        Timing(
+            seconds=round(seconds, 3),
+            processor_seconds=round(sum(os.times()[:4]), 3),  # of this process and its children
+            peak_memory_mib=round(memory.peak_mib(), 1),
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            task=settings.task.name,
+            model=settings.model.name,
+            steps=estimate.num_steps(settings, model, rows) if is_model else None,
+        ),
+    )
 
 
 def exit_code(error: Exception) -> int:

@@ -10,9 +10,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bitladder import files
-from flows import graph
-from flows.stage import timing
+from flows import graph, timings
 
 TIMEOUT_S = 600  # DVC hashes what it has not seen yet
 
@@ -95,7 +93,5 @@ def _inputs_first(stages: graph.Graph) -> graph.Graph:
 
 
 def _seconds(stage: str) -> float | None:
-    try:
-        return float(files.read_json(timing(stage))["seconds"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    last = timings.read(stage)
+    return None if last is None else last.seconds

@@ -24,7 +24,7 @@ _LARGEST = 2**24  # a config.json may come from anywhere
 
 @dataclass(frozen=True)
 class Shape:
-    """The numbers of a BERT's config.json that decide its size."""
+    """The numbers of a BERT's config.json that decide its size and speed."""
 
     vocab_size: int
     hidden_size: int
@@ -32,6 +32,7 @@ class Shape:
     intermediate_size: int
     max_position_embeddings: int
     type_vocab_size: int = 2
+    num_attention_heads: int = 12
     has_pooler: bool = True
 
     def tables(self) -> list[tuple[int, int]]:

@@ -1,0 +1,48 @@
+"""What each stage took the last time it ran here: `.bitladder/timings/<stage>.json`, for plan and results."""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from bitladder import files
+from pipeline import paths
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One stage's last run.
+
+    Attributes:
+        seconds: on the clock.
+        processor_seconds: of the stage's processes.
+        peak_memory_mib: the most that one of them had.
+        finished: date and time, UTC.
+        task, model: of params.yaml at that time.
+        steps: of training; None for a stage that trains nothing.
+    """
+
+    seconds: float
+    processor_seconds: float | None = None
+    peak_memory_mib: float | None = None
+    finished: str | None = None
+    task: str | None = None
+    model: str | None = None
+    steps: int | None = None
+
+
+def write(stage: str, timing: Timing) -> None:
+    files.write_json(path(stage), asdict(timing))
+
+
+def read(stage: str) -> Timing | None:
+    """None where the stage never ran here, or the file is not what `write` writes."""
+    known = {field.name for field in fields(Timing)}
+    try:
+        values = files.read_json(path(stage))
+        seconds = float(values.pop("seconds"))
+        return Timing(seconds, **{name: value for name, value in values.items() if name in known})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def path(stage: str) -> Path:
+    return paths.WORK / "timings" / f"{stage}.json"
