@@ -13,13 +13,13 @@ from io import StringIO
 from itertools import pairwise
 
 import torch
-from bitladder.modeling.outputs import logits_of
-from bitladder.modeling.width import HEADS_KEY, WIDTH_KEY, num_kept
 from torch import Tensor, nn
 from transformers.models.bert.configuration_bert import BertConfig
 
 from bitladder.modeling import frozen, routines
-from bitladder.modeling.bert import ANSWERER, build_bert
+from bitladder.modeling.bert import ANSWERER, HEADS_KEY, WIDTH_KEY, build_bert
+from bitladder.modeling.share import num_kept
+from bitladder.modeling.traces import logits_of
 from pipeline.distillation.objective import Portion, label_loss
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.ladder.sizes import Shape
