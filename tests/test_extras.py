@@ -1,5 +1,5 @@
 """What is installed where: with the extra `runtime` alone a packed model answers, and every command that
-cannot run says what to install. The wheel holds every file.
+cannot run says why. The wheel holds the library and nothing else.
 """
 
 import json
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ COMMANDS = {
 }
 RUN_COMMANDS = """
 import contextlib, io, json
-from flows import cli
+from bitladder import cli
 found = {}
 for arguments in json.loads(sys.argv[1]):
     sys.argv[1:], said, failed = arguments, io.StringIO(), io.StringIO()
@@ -127,12 +127,29 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+def outside(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Exit code, stdout and stderr of each command in an empty folder."""
     folder = tmp_path_factory.mktemp("empty")
-    every = [*COMMANDS.values(), ["doctor"], ["--help"]]
-    yield json.loads(alone(RUN_COMMANDS, json.dumps(every), folder=folder))
+    found = run(folder, *COMMANDS.values(), ["doctor"], ["--help"])
     assert list(folder.iterdir()) == [], "nothing is written"
+    return found
+
+
+@pytest.fixture(scope="module")
+def inside(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The same of a project's own commands, in its root."""
+    folder = tmp_path_factory.mktemp("project")
+    parts = {"flows", "pipeline", "params.yaml"}
+    for part in parts:
+        (folder / part).symlink_to(ROOT / part)
+    found = run(folder, *COMMANDS.values())
+    assert {path.name for path in folder.iterdir()} == parts, "nothing is written"
+    return found
+
+
+def run(folder: Path, *commands: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(alone(RUN_COMMANDS, json.dumps(commands), folder=folder))
+    return found
 
 
 def test_the_runtime_brings_nothing_that_trains() -> None:
@@ -167,36 +184,43 @@ def test_a_packed_model_answers_with_the_runtime_alone(packed: Path) -> None:
 @has_kernels
 def test_a_packed_model_is_inspected_and_asked_with_the_runtime_alone(packed: Path) -> None:
     folder = str(packed / "w1a8")
-    found = json.loads(alone(RUN_COMMANDS, json.dumps([["inspect", folder], ["predict", folder, "the dog"]])))
+    found = run(packed, ["inspect", folder], ["predict", folder, "the dog"])
     assert [(code, failed) for code, _, failed in found.values()] == [(0, "")] * 2
     assert "on disk" in found["inspect"][1]
     assert found["predict"][1].splitlines()[0] in ("wrong", "right")
 
 
 def test_a_model_without_kernels_is_said_to_need_torch(packed: Path) -> None:
-    arguments = [["predict", str(packed / "w1"), "the dog"]]
-    code, said, failed = json.loads(alone(RUN_COMMANDS, json.dumps(arguments)))["predict"]
+    code, said, failed = run(packed, ["predict", str(packed / "w1"), "the dog"])["predict"]
     assert (code, said, len(failed.splitlines())) == (2, "", 1)
     assert failed.endswith("torch would run it: pip install 'bitladder[train]'\n")
 
 
 @pytest.mark.parametrize("command", ["--help", "doctor"])
-def test_what_needs_no_training_works_with_the_runtime_alone(commands: dict[str, Any], command: str) -> None:
-    code, said, failed = commands[command]
+def test_what_needs_no_training_works_with_the_runtime_alone(outside: dict[str, Any], command: str) -> None:
+    code, said, failed = outside[command]
     assert (code, failed) == (0, "")
     assert len(said.splitlines()) > 3
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_other_command_says_in_a_line_what_to_install(commands: dict[str, Any], command: str) -> None:
-    code, said, failed = commands[command]
+def test_every_other_command_says_in_a_line_where_it_runs(outside: dict[str, Any], command: str) -> None:
+    code, said, failed = outside[command]
+    assert (code, said) == (2, "")
+    assert failed.startswith(f"bitladder: {command} works in a project's root, ")
+    assert len(failed.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_there_it_says_in_a_line_what_to_install(inside: dict[str, Any], command: str) -> None:
+    code, said, failed = inside[command]
     assert (code, said) == (2, "")
     assert failed.endswith("which is not installed: pip install 'bitladder[train]'\n")
     assert len(failed.splitlines()) == 1
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_every_file(tmp_path: Path) -> None:
+def test_the_wheel_holds_the_whole_library_and_nothing_else(tmp_path: Path) -> None:
     source = tmp_path / "source"
     shutil.copytree(ROOT / "bitladder", source / "bitladder", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
