@@ -17,7 +17,7 @@ PACKAGES = ("numba", "llvmlite", "numpy", "safetensors", "tokenizers", "torch", 
 TELLING = ("avx2", "avx512bw", "avx512vnni", "avx512vbmi", "avx512vpopcntdq", "avxvnni", "neon", "dotprod")
 
 
-# What linears that read quantized activations hold in memory: int8_products.py, kernels/layouts.py.
+# What linears that read quantized activations hold in memory: int8_products.py, kernels/memory_order.py.
 _UNPACKED = "one byte each once used, beside their bits"
 _PACKED = "their bits, in the order that kernels read"
 
@@ -86,9 +86,9 @@ def _processor() -> str:
 
 
 def _cache() -> Path | None:
-    from bitladder.runtime.kernels import cache
+    from bitladder.runtime.kernels import machine_code
 
-    return cache.folder()
+    return machine_code.folder()
 
 
 def _version(name: str) -> str | None:

@@ -40,7 +40,7 @@ def head(config: PackedConfig) -> str:
 
 
 def layer_linears(config: PackedConfig, layer: int) -> list[Linear]:
-    """The six of a layer, in the order of `kernels.encoder`."""
+    """The six of a layer, in the order of `kernels.sequence.encode`."""
     own, hidden, neurons = f"bert.encoder.layer.{layer}", config.hidden_size, config.intermediate_size
     return [
         *(Linear(f"{own}.attention.self.{name}", hidden, hidden) for name in ATTENTION),

@@ -179,13 +179,13 @@ class _Room:
     """What one thread writes to, for sequences of up to `length` tokens."""
 
     def __init__(self, length: int, config: PackedConfig, num_outputs: int) -> None:
-        from bitladder.runtime.kernels import layouts, structures
+        from bitladder.runtime.kernels import memory_order, structs
 
         hidden, neurons = config.hidden_size, config.intermediate_size
-        size = structures.room_for(length, hidden, neurons, hidden // config.num_attention_heads)
+        size = structs.room_for(length, hidden, neurons, hidden // config.num_attention_heads)
         self.length = length
-        self._x = layouts.aligned(np.empty(length * hidden, np.float32))
-        self._room = layouts.aligned(np.empty(size, np.uint8))
+        self._x = memory_order.aligned(np.empty(length * hidden, np.float32))
+        self._room = memory_order.aligned(np.empty(size, np.uint8))
         self.x_at, self.room_at = int(self._x.ctypes.data), int(self._room.ctypes.data)
         self.mask = np.empty(length, np.float32)
         self.found = np.empty(length * num_outputs, np.float32)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bitladder.runtime.kernels import structures
+from bitladder.runtime.kernels import structs
 from bitladder.runtime.reading import Arrays, Floats
 
 _LOWEST, _HIGHEST = math.log(2**-24), math.log(65504)  # of a step: half precision's range
@@ -20,7 +20,7 @@ class Rounding:
     """One activation quantizer.
 
     Attributes:
-        kind: structures.PER_TOKEN, STEP or BITS.
+        kind: structs.PER_TOKEN, STEP or BITS.
         low, high: the smallest and the largest code.
         step: of the codes; 1 where each token has its own.
         signed: of BITS: -1 and +1; else 0 and 1.
@@ -39,10 +39,10 @@ class Rounding:
     @property
     def is_alike(self) -> bool:
         """Whether two of this kind always make the same codes of the same input."""
-        return self.kind == structures.PER_TOKEN
+        return self.kind == structs.PER_TOKEN
 
     def fill(self, record: Any) -> None:
-        """The fields that structures.PLACE and QUANTIZER share."""
+        """The fields that structs.PLACE and QUANTIZER share."""
         record["quantizer"], record["step"] = self.kind, self.step
         record["low"], record["high"] = self.low, self.high
 
@@ -50,14 +50,14 @@ class Rounding:
 def read(arrays: Arrays, name: str, bits: int, *, signed: bool = True) -> Rounding:
     """The quantizer of that name; at 8 bits the file has nothing of it."""
     if bits == 8:
-        return Rounding(structures.PER_TOKEN, -127, 127)
+        return Rounding(structs.PER_TOKEN, -127, 127)
     log_step = np.clip(arrays.floats(f"{name}.log_step"), _LOWEST, _HIGHEST)
     step = np.exp(log_step.astype(np.float64))  # as the trained quantizer has it, to the last bit
     if bits == 1:
         shift = arrays.floats(f"{name}.shift").reshape(-1) if f"{name}.shift" in arrays.names else None
-        return Rounding(structures.BITS, -1 if signed else 0, 1, np.float32(step), signed, shift=shift)
+        return Rounding(structs.BITS, -1 if signed else 0, 1, np.float32(step), signed, shift=shift)
     has_offset = f"{name}.offset" in arrays.names
     offset = arrays.floats(f"{name}.offset") if has_offset else 0
     high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
     low = 0 if not signed else -2 if bits == 2 else -high
-    return Rounding(structures.STEP, low, high, np.float32(step), signed, np.float32(offset))
+    return Rounding(structs.STEP, low, high, np.float32(step), signed, np.float32(offset))

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from bitladder.packed.codes import unpack
 from bitladder.packed.format import PackedConfig
 from bitladder.runtime import layout, quantizers
-from bitladder.runtime.kernels import engines, layouts, structures
-from bitladder.runtime.kernels.layouts import Laid
+from bitladder.runtime.kernels import engines, memory_order, structs
+from bitladder.runtime.kernels.memory_order import Laid
 from bitladder.runtime.layout import Linear
 from bitladder.runtime.quantizers import Rounding
 from bitladder.runtime.reading import Arrays
 
-_DOTS = {1: structures.DOT_1, 2: structures.DOT_2, 4: structures.DOT_4, 8: structures.DOT_8}
-_ACTIVATIONS = {"gelu": structures.GELU, "relu": structures.RELU}
+_DOTS = {1: structs.DOT_1, 2: structs.DOT_2, 4: structs.DOT_4, 8: structs.DOT_8}
+_ACTIVATIONS = {"gelu": structs.GELU, "relu": structs.RELU}
 
 
 class Records:
@@ -33,12 +33,12 @@ class Records:
         self._arrays, self._config, self._engine = arrays, config, engine
         self._kept: list[Any] = []  # arrays whose addresses the records have
         layers = config.num_hidden_layers
-        self.model = np.zeros(1, structures.MODEL)
-        self.lookups = np.zeros(3, structures.TABLE)
-        self.places = np.zeros((layers, 6), structures.PLACE)
-        self.quantizers = np.zeros((layers, 4), structures.QUANTIZER)
-        self.norms = np.zeros((layers, 2), structures.NORMS)
-        self.pooler = np.zeros(1, structures.PLACE)
+        self.model = np.zeros(1, structs.MODEL)
+        self.lookups = np.zeros(3, structs.TABLE)
+        self.places = np.zeros((layers, 6), structs.PLACE)
+        self.quantizers = np.zeros((layers, 4), structs.QUANTIZER)
+        self.norms = np.zeros((layers, 2), structs.NORMS)
+        self.pooler = np.zeros(1, structs.PLACE)
         self._fill_tables()
         for layer in range(layers):
             self._fill_layer(layer)
@@ -72,7 +72,7 @@ class Records:
     def _fill_model(self) -> None:
         config, own, name = self._config, self.model[0], f"{layout.EMBEDDINGS}.LayerNorm"
         weight_OI = self._arrays.floats(f"{layout.head(config)}.weight")
-        padded_IO = np.pad(weight_OI.T, ((0, 0), (0, -len(weight_OI) % structures.HEAD_LANES)))
+        padded_IO = np.pad(weight_OI.T, ((0, 0), (0, -len(weight_OI) % structs.HEAD_LANES)))
         own["hidden"], own["num_heads"] = config.hidden_size, config.num_attention_heads
         own["neurons"], own["activation"] = config.intermediate_size, _ACTIVATIONS[config.hidden_act]
         own["is_pooled"], own["epsilon"] = not layout.is_answerer(config), config.layer_norm_eps
@@ -83,7 +83,7 @@ class Records:
 
     def _fill_tables(self) -> None:
         bits = self._config.precision.embeddings
-        numbers = (structures.WORD, structures.POSITION, structures.SEGMENT)
+        numbers = (structs.WORD, structs.POSITION, structs.SEGMENT)
         for number, name in zip(numbers, layout.TABLES, strict=True):
             record, full = self.lookups[number], f"{layout.EMBEDDINGS}.{name}"
             is_full = bits == layout.FULL
@@ -115,7 +115,7 @@ class Records:
     def _can_be_joined(self, group: list[Linear]) -> bool:
         """Whether layers that read the same input make the same codes of it, and fit together."""
         outputs = sum(one.num_outputs for one in group)
-        return outputs <= structures.LARGEST and all(
+        return outputs <= structs.LARGEST and all(
             self._rounding(f"{one.name}.activation").is_alike for one in group
         )
 
@@ -143,12 +143,12 @@ class Records:
     def _laid(self, codes_OB: NDArray[np.uint8], num_inputs: int, rounding: Rounding) -> tuple[int, Laid]:
         """The way to multiply, and the weights in its order."""
         bits = self._config.precision.weights
-        if rounding.kind == structures.BITS:
-            product = structures.DIFFERING if rounding.signed else structures.COMMON
-            return product, layouts.stored_for_popcount(codes_OB)
+        if rounding.kind == structs.BITS:
+            product = structs.DIFFERING if rounding.signed else structs.COMMON
+            return product, memory_order.stored_for_popcount(codes_OB)
         if bits == 1 and self._engine == engines.LOOKUP:
-            return structures.LOOKUP, layouts.stored_for_lookup(codes_OB)
-        return _DOTS[bits], layouts.for_dot_products(unpack(codes_OB, bits, num_inputs), bits)
+            return structs.LOOKUP, memory_order.stored_for_lookup(codes_OB)
+        return _DOTS[bits], memory_order.for_dot_products(unpack(codes_OB, bits, num_inputs), bits)
 
     def _shifted(
         self, codes_OB: NDArray[np.uint8], scale_O: NDArray[np.float32], num_inputs: int, rounding: Rounding

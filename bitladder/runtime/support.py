@@ -4,7 +4,7 @@ from bitladder.packed.format import PackedConfig
 from bitladder.quantizers.precision import FULL
 from bitladder.runtime.kernels import engines
 from bitladder.runtime.kernels.engines import Choice
-from bitladder.runtime.kernels.structures import LARGEST
+from bitladder.runtime.kernels.structs import LARGEST
 
 
 class UnsupportedError(RuntimeError):

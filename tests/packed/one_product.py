@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitladder.runtime.kernels import dot_products, layouts, lookup, popcount
-from bitladder.runtime.kernels.layouts import Laid
+from bitladder.runtime.kernels import dot_products, lookup, memory_order, popcount
+from bitladder.runtime.kernels.memory_order import Laid
 
 Whole = NDArray[np.int32]
 _MULTIPLY = {
@@ -35,26 +35,26 @@ class Product:
         return self.compute(np.ascontiguousarray(padded), self.laid)[:, : self.num_outputs]
 
 
-def by_lookup(codes_OI: layouts.Codes) -> Product:
+def by_lookup(codes_OI: memory_order.Codes) -> Product:
     """Weights of 1 bit, activations of up to 8."""
-    return Product(layouts.for_lookup(codes_OI), codes_OI.shape[0], _lookup)
+    return Product(memory_order.for_lookup(codes_OI), codes_OI.shape[0], _lookup)
 
 
-def by_dot_products(codes_OI: layouts.Codes, bits: int) -> Product:
+def by_dot_products(codes_OI: memory_order.Codes, bits: int) -> Product:
     """Weights and activations of up to 8 bits."""
 
     def compute(codes_MI: NDArray[np.int8], laid: Laid) -> Whole:
-        raised = (codes_MI.astype(np.int16) + layouts.OFFSET).astype(np.uint8)
+        raised = (codes_MI.astype(np.int16) + memory_order.OFFSET).astype(np.uint8)
         sums = np.empty((len(raised), laid.num_outputs), np.int32)
         _MULTIPLY[bits](_at(raised), _at(laid.words), _at(sums), *sums.shape, laid.num_inputs)
         if bits == 1:
             return 2 * sums + laid.column - codes_MI.sum(axis=1, dtype=np.int32)[:, None]
         return sums + laid.column
 
-    return Product(layouts.for_dot_products(codes_OI, bits), codes_OI.shape[0], compute)
+    return Product(memory_order.for_dot_products(codes_OI, bits), codes_OI.shape[0], compute)
 
 
-def by_popcount(codes_OI: layouts.Codes, *, signed: bool) -> Product:
+def by_popcount(codes_OI: memory_order.Codes, *, signed: bool) -> Product:
     """Weights of 1 bit; activations -1 and +1, or 0 and 1."""
 
     num_inputs = codes_OI.shape[1]
@@ -62,18 +62,18 @@ def by_popcount(codes_OI: layouts.Codes, *, signed: bool) -> Product:
     def compute(codes_MI: NDArray[np.int8], laid: Laid) -> Whole:
         bits = np.packbits(codes_MI > 0, axis=1, bitorder="little")
         counts = np.empty((len(bits), laid.num_outputs), np.int32)
-        words = laid.num_inputs // layouts.COUNT_GROUP
+        words = laid.num_inputs // memory_order.COUNT_GROUP
         popcount.count(_at(bits), _at(laid.words), _at(counts), *counts.shape, words, int(signed))
         return (
             num_inputs - 2 * counts if signed else 2 * counts - codes_MI.sum(axis=1, dtype=np.int32)[:, None]
         )
 
-    return Product(layouts.for_popcount(codes_OI), codes_OI.shape[0], compute)
+    return Product(memory_order.for_popcount(codes_OI), codes_OI.shape[0], compute)
 
 
 def _lookup(codes_MI: NDArray[np.int8], laid: Laid) -> Whole:
     sums = np.empty((len(codes_MI), laid.num_outputs), np.int32)
-    tables = layouts.aligned(np.empty(layouts.CHUNK * 4 * layouts.TABLES_SIZE, np.uint8))
+    tables = memory_order.aligned(np.empty(memory_order.CHUNK * 4 * memory_order.TABLES_SIZE, np.uint8))
     lookup.multiply(_at(codes_MI), _at(laid.words), _at(sums), _at(tables), *sums.shape, laid.num_inputs)
     return 2 * sums - codes_MI.sum(axis=1, dtype=np.int32)[:, None]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from with_kernels import has_kernels
 
-from bitladder.runtime.kernels import cache
+from bitladder.runtime.kernels import machine_code
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,44 +17,44 @@ ROOT = Path(__file__).parents[2]
 def kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where machine code is kept in these tests."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return tmp_path / "bitladder" / "kernels" / cache.digest()
+    return tmp_path / "bitladder" / "kernels" / machine_code.digest()
 
 
 def test_what_was_kept_is_read(kernels: Path) -> None:
-    assert cache.read("answer") is None
-    cache.keep("answer", b"code")
-    assert cache.read("answer") == b"code"
-    cache.keep("answer", b"other code")
-    assert cache.read("answer") == b"other code"
+    assert machine_code.read("answer") is None
+    machine_code.keep("answer", b"code")
+    assert machine_code.read("answer") == b"code"
+    machine_code.keep("answer", b"other code")
+    assert machine_code.read("answer") == b"other code"
     assert [path.name for path in kernels.iterdir()] == ["answer"], "nothing is left beside it"
     assert kernels.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize("size", [0, 10, 32, 35])
 def test_a_file_that_is_cut_short_is_none(kernels: Path, size: int) -> None:
-    cache.keep("answer", b"code")
+    machine_code.keep("answer", b"code")
     found = (kernels / "answer").read_bytes()
     (kernels / "answer").write_bytes(found[:size])
-    assert cache.read("answer") is None
+    assert machine_code.read("answer") is None
 
 
 def test_a_changed_file_is_none(kernels: Path) -> None:
-    cache.keep("answer", b"code")
+    machine_code.keep("answer", b"code")
     found = (kernels / "answer").read_bytes()
     (kernels / "answer").write_bytes(found[:-1] + b"f")
-    assert cache.read("answer") is None
+    assert machine_code.read("answer") is None
 
 
 def test_without_a_folder_nothing_is_kept_and_nothing_fails(tmp_path: Path) -> None:
     (tmp_path / "bitladder").write_text("no folder")
-    cache.keep("answer", b"code")
-    assert cache.read("answer") is None
+    machine_code.keep("answer", b"code")
+    assert machine_code.read("answer") is None
 
 
 def test_a_folder_that_others_may_write_is_not_trusted(kernels: Path) -> None:
-    cache.keep("answer", b"code")
+    machine_code.keep("answer", b"code")
     kernels.chmod(0o777)
-    assert cache.read("answer") is None
+    assert machine_code.read("answer") is None
 
 
 def test_a_user_without_a_home_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,15 +63,15 @@ def test_a_user_without_a_home_keeps_nothing(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(Path, "home", home)
-    cache.keep("answer", b"code")
-    assert cache.read("answer") is None
+    machine_code.keep("answer", b"code")
+    assert machine_code.read("answer") is None
 
 
 def test_a_folder_that_cannot_be_written_is_read(kernels: Path) -> None:
-    cache.keep("answer", b"code")
+    machine_code.keep("answer", b"code")
     kernels.chmod(0o500)
-    cache.keep("other", b"code")
-    assert cache.read("answer") == b"code"
+    machine_code.keep("other", b"code")
+    assert machine_code.read("answer") == b"code"
 
 
 @pytest.mark.parametrize(("owner", "wanted"), [(0, b"code"), (4242, None)])
@@ -80,12 +80,12 @@ def test_a_folder_of_root_is_trusted_and_of_others_not(
 ) -> None:
     if os.getuid() != 0:
         pytest.skip("only root gives files away")
-    cache.keep("answer", b"code")
-    folder = cache.folder()
+    machine_code.keep("answer", b"code")
+    folder = machine_code.folder()
     assert folder is not None
     os.chown(folder, owner, -1)
     monkeypatch.setattr(os, "getuid", lambda: 1717)
-    assert cache.read("answer") == wanted
+    assert machine_code.read("answer") == wanted
 
 
 def test_a_full_disk_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,18 +93,18 @@ def test_a_full_disk_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    cache.keep("answer", b"code")
-    assert cache.read("answer") is None
+    machine_code.keep("answer", b"code")
+    assert machine_code.read("answer") is None
 
 
 def test_what_the_environment_tells_the_compiler_is_in_the_folders_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    usual = cache.digest()
+    usual = machine_code.digest()
     monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
-    assert cache.digest() == usual
+    assert machine_code.digest() == usual
     monkeypatch.setenv("NUMBA_OPT", "0")
-    assert cache.digest() != usual
+    assert machine_code.digest() != usual
 
 
 @has_kernels

@@ -21,7 +21,7 @@ from bitladder.packed import format
 from bitladder.packed.tensors import FormatError
 from bitladder.quantizers.precision import Precision
 from bitladder.runtime import UnsupportedError, layout, reading
-from bitladder.runtime.kernels import cache, engines
+from bitladder.runtime.kernels import engines, machine_code
 from bitladder.transformers_model import model
 
 ROOT = Path(__file__).parents[2]
@@ -271,10 +271,10 @@ def test_machine_code_is_kept_in_the_users_cache_and_nobody_elses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    folder = cache.folder()
-    assert folder == tmp_path / "bitladder" / "kernels" / cache.digest()
+    folder = machine_code.folder()
+    assert folder == tmp_path / "bitladder" / "kernels" / machine_code.digest()
     folder.chmod(0o770)
-    assert cache.folder() is None
+    assert machine_code.folder() is None
     shutil.rmtree(tmp_path / "bitladder")
     (tmp_path / "bitladder").write_text("no folder")
-    assert cache.folder() is None
+    assert machine_code.folder() is None

@@ -8,14 +8,14 @@ Shapes: S tokens, padded with empty ones to L, a multiple of 16; D features of a
 
 import numpy as np
 
-from bitladder.runtime.kernels import dot_products, floats, layouts
+from bitladder.runtime.kernels import dot_products, floats, memory_order
 from bitladder.runtime.kernels.compiling import compiled, floats_at, ints_at
 from bitladder.runtime.kernels.linear import SMALLEST
 from bitladder.runtime.kernels.probabilities import per_token, step_levels, two_levels
 from bitladder.runtime.kernels.rows import largest_magnitude, quantize, to_floats, to_signs
-from bitladder.runtime.kernels.structures import BITS, KEY, PER_TOKEN, PROBABILITIES, QUERIES, QUERY, VALUE
+from bitladder.runtime.kernels.structs import BITS, KEY, PER_TOKEN, PROBABILITIES, QUERIES, QUERY, VALUE
 
-_OFFSET = layouts.OFFSET
+_OFFSET = memory_order.OFFSET
 
 
 @compiled

@@ -1,16 +1,27 @@
-"""numba's compiler with the project's options, and arrays over addresses.
+"""numba's compiler with the project's options, arrays over addresses, and object files of what it makes.
 
 Kernels take addresses: their instructions do, and numba's arrays cost more to pass than a row to compute.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numba
+from llvmlite import binding
 from numba import njit, types
+from numba.core import config
 from numba.extending import intrinsic
 
 # Nothing is reordered or fused but what is written so: results do not depend on the processor.
 OPTIONS: dict[str, Any] = {"boundscheck": False, "nogil": True, "error_model": "numpy"}
+# numba calls this when nobody refers to an array's memory any more. Arrays over addresses have none.
+_FREE = """
+declare void @llvm.trap()
+define void @NRT_MemInfo_call_dtor(ptr %memory) {
+  call void @llvm.trap()
+  unreachable
+}
+"""
 
 
 def compiled(function: Any) -> Any:
@@ -18,20 +29,15 @@ def compiled(function: Any) -> Any:
     return njit(**OPTIONS)(function)
 
 
-def _pointer(kind: Any) -> Any:
+def arrays(kind: Any) -> Any:
+    """A function of an address and a size, or sizes: the array of that kind of numbers or records there."""
+
     @intrinsic
     def pointer(_: Any, address: Any) -> Any:
         def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return builder.inttoptr(arguments[0], target.get_value_type(signature.return_type))
 
         return types.CPointer(kind)(types.intp), generate
-
-    return pointer
-
-
-def arrays(kind: Any) -> Any:
-    """A function of an address and a size, or sizes: the array of that kind of numbers or records there."""
-    pointer = _pointer(kind)
 
     @compiled
     def at(address, size):
@@ -41,3 +47,48 @@ def arrays(kind: Any) -> Any:
 
 
 floats_at, ints_at = arrays(types.float32), arrays(types.int32)
+
+
+def object_file(function: Callable[..., None], num_arguments: int, name: str) -> bytes:
+    """`function` of so many whole numbers as `name(None's place, error's place, *arguments)`, returning 0.
+
+    The function that numba makes for callers from C is left out: it refers to numba, for errors that are
+    not raised here.
+
+    Raises:
+        RuntimeError: this version of numba makes code that only runs where numba is, or numba is told of
+            another processor: LLVM would end the process at the first instruction that it lacks.
+    """
+    if config.CPU_NAME is not None or config.CPU_FEATURES is not None:
+        raise RuntimeError("NUMBA_CPU_NAME or NUMBA_CPU_FEATURES is set; kernels are made for this processor")
+    signature = types.void(*[types.intp] * num_arguments)
+    made = numba.cfunc(signature, **OPTIONS)(function)
+    module = binding.parse_assembly(made.inspect_llvm())
+    external = binding.Linkage.external
+    [wanted] = [one for one in _defined(module) if one.linkage == external and one.name != made.native_name]
+    wanted.name = name
+    module.link_in(binding.parse_assembly(_FREE))
+    for one in _defined(module):
+        if one.name != name:
+            one.linkage = "internal"
+    # This processor, with all it can do, for code that is loaded at once: as numba has it.
+    cpu, features = binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
+    options = {"opt": 3, "codemodel": "jitdefault", "jit": True}
+    target = binding.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, **options)
+    passes = binding.create_new_module_pass_manager()
+    passes.add_global_dead_code_eliminate_pass()
+    passes.run(module, binding.create_pass_builder(target, binding.create_pipeline_tuning_options()))
+    _check_that_numba_is_not_needed(module)
+    return bytes(target.emit_object(module))
+
+
+def _defined(module: "binding.ModuleRef") -> list["binding.ValueRef"]:
+    return [function for function in module.functions if not function.is_declaration]
+
+
+def _check_that_numba_is_not_needed(module: "binding.ModuleRef") -> None:
+    wanted = [one.name for one in module.functions if one.is_declaration and not one.name.startswith("llvm.")]
+    wanted += [one.name for one in module.global_variables if one.is_declaration]
+    numbas = ("numba_", "NRT_")
+    if unknown := [n for n in wanted if binding.address_of_symbol(n) is None or n.startswith(numbas)]:
+        raise RuntimeError(f"numba {numba.__version__}: compiled code asks for {unknown}")

@@ -18,8 +18,8 @@ from llvmlite import binding, ir
 from numba import types
 
 from bitladder.runtime.kernels.compiling import compiled
-from bitladder.runtime.kernels.layouts import DOT_GROUP as GROUP
-from bitladder.runtime.kernels.layouts import DOT_LANES as LANES
+from bitladder.runtime.kernels.memory_order import DOT_GROUP as GROUP
+from bitladder.runtime.kernels.memory_order import DOT_LANES as LANES
 from bitladder.runtime.kernels.vector_ir import BYTES, I1, I8, I32, I64, INTS, Code, Value, instruction
 
 SIZE = {1: 8, 2: 16, 4: 32, 8: 64}  # bytes of 64 weights

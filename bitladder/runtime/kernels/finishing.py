@@ -11,7 +11,7 @@ from numba import types
 
 from bitladder.runtime.kernels.compiling import compiled
 from bitladder.runtime.kernels.rows import load_row, place, polynomial
-from bitladder.runtime.kernels.structures import GELU, PLAIN, RELU
+from bitladder.runtime.kernels.structs import GELU, PLAIN, RELU
 from bitladder.runtime.kernels.vector_ir import F32, FLOATS, I32, INTS, LANES, Code, Value, instruction
 
 _ROWS = 4  # rows that are finished together

@@ -5,11 +5,11 @@ A block is few rows, so that their codes, sums and results stay in the processor
 
 import numpy as np
 
-from bitladder.runtime.kernels import dot_products, layouts, lookup, popcount
+from bitladder.runtime.kernels import dot_products, lookup, memory_order, popcount
 from bitladder.runtime.kernels.compiling import compiled, floats_at, ints_at
 from bitladder.runtime.kernels.finishing import finish_gelu, finish_plain, finish_relu, finish_residual
 from bitladder.runtime.kernels.rows import largest_magnitude, quantize, to_bits
-from bitladder.runtime.kernels.structures import (
+from bitladder.runtime.kernels.structs import (
     BITS,
     CODES,
     COMMON,
@@ -37,7 +37,7 @@ def linear(place, rows_at, stride, num_rows, out_at, out_stride, other_at, other
     """out [M, N] = what follows of the layer's output for rows [M, K]; strides in floats, M <= ROWS."""
     steps, sums = floats_at(room + OF_ROWS, ROWS), ints_at(room + OF_ROWS + ROWS * 4, ROWS)
     size = place.num_inputs
-    high, added = place.high, 0 if place.product == LOOKUP else layouts.OFFSET
+    high, added = place.high, 0 if place.product == LOOKUP else memory_order.OFFSET
     # All steps before all codes: the processor looks ahead some rows, and a row's codes wait for its step.
     for row in range(num_rows):
         steps[row] = 1

@@ -17,10 +17,10 @@ from typing import Any
 from numba import types
 
 from bitladder.runtime.kernels.compiling import compiled
-from bitladder.runtime.kernels.layouts import CHUNK
-from bitladder.runtime.kernels.layouts import LOOKUP_GROUP as GROUP
-from bitladder.runtime.kernels.layouts import LOOKUP_LANES as LANES
-from bitladder.runtime.kernels.layouts import TABLES_SIZE as TABLES
+from bitladder.runtime.kernels.memory_order import CHUNK
+from bitladder.runtime.kernels.memory_order import LOOKUP_GROUP as GROUP
+from bitladder.runtime.kernels.memory_order import LOOKUP_LANES as LANES
+from bitladder.runtime.kernels.memory_order import TABLES_SIZE as TABLES
 from bitladder.runtime.kernels.vector_ir import BYTES, I16, INTS, SHORTS, Code, Value, instruction
 
 _INDEX_BITS = ((0, 0), (6, 2), (11, 3))  # where an index begins in the word, its first table

@@ -1,20 +1,29 @@
-"""The compiled function that a running model is, from the cache on disk; only the first process compiles it.
+"""The compiled function that a running model is, kept on disk: only the first process compiles it.
 
 A process that finds it there imports no compiler but LLVM's loader: numba would take longer to import than
 the model to load, and as much memory as both.
+
+Everything that the machine code depends on is in the name of its folder: the text of all kernels, the
+versions of the compilers and what the environment tells them, the processor and what it can do. In front of a
+file's code is its digest: what is cut short or changed is compiled again.
 """
 
 import ctypes
+import hashlib
+import os
+import tempfile
 from collections.abc import Callable
 from functools import cache as once
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
+import llvmlite
 from llvmlite import binding
-
-from bitladder.runtime.kernels import cache
 
 NAME = "bitladder_answer"
 FILE = f"{NAME}.o"
+_DIGEST_SIZE = hashlib.sha256().digest_size
 
 
 class CompilerError(RuntimeError):
@@ -29,20 +38,16 @@ def load() -> Callable[..., None]:
         CompilerError: numba, or its LLVM, does not make it on this computer or in this environment.
     """
     try:
-        return _linked(_code())
+        code = read(FILE)
+        if code is None:
+            from bitladder.runtime.kernels import compiling, sequence  # with them, numba
+
+            code = compiling.object_file(sequence.answer, sequence.NUM_ARGUMENTS, NAME)
+            keep(FILE, code)
+        return _linked(code)
     except Exception as error:  # whatever a compiler may raise that is broken, or told not to compile
         what, *_ = str(error).splitlines() or [""]
         raise CompilerError(f"the kernels do not compile here: {type(error).__name__}: {what}") from error
-
-
-def _code() -> bytes:
-    code = cache.read(FILE)
-    if code is None:
-        from bitladder.runtime.kernels import sequence  # with it, numba
-
-        code = sequence.machine_code(NAME)
-        cache.keep(FILE, code)
-    return code
 
 
 def _linked(code: bytes) -> Callable[..., None]:
@@ -67,3 +72,64 @@ def _linked(code: bytes) -> Callable[..., None]:
 
 
 _loaded: list[Any] = []  # machine code is unmapped with its loader
+
+
+def read(name: str) -> bytes | None:
+    """The code kept under a name; None where there is none, or it is not what was written."""
+    path = folder()
+    if path is None:
+        return None
+    try:
+        found = (path / name).read_bytes()
+    except OSError:
+        return None
+    digest, code = found[:_DIGEST_SIZE], found[_DIGEST_SIZE:]
+    return code if hashlib.sha256(code).digest() == digest else None
+
+
+def keep(name: str, code: bytes) -> None:
+    """At once or not at all, for processes that read or write it meanwhile; nothing where nothing can be."""
+    path = folder()
+    if path is None:
+        return
+    try:
+        with tempfile.TemporaryDirectory(dir=path) as own:
+            part = Path(own) / name
+            part.write_bytes(hashlib.sha256(code).digest() + code)
+            os.replace(part, path / name)
+    except OSError:
+        return
+
+
+def folder() -> Path | None:
+    """In the user's folder for caches, made if it was not there.
+
+    None where it cannot be made, the user has no home, or others but root may write there.
+    """
+    try:
+        home = os.environ.get("XDG_CACHE_HOME", "")
+        base = Path(home) if os.path.isabs(home) else Path.home() / ".cache"
+        path = base / "bitladder" / "kernels" / digest()
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.stat()
+    except (OSError, RuntimeError):
+        return None
+    # What lies there is run: it must be nobody else's to write.
+    is_ours = not hasattr(os, "getuid") or (found.st_uid in (0, os.getuid()) and not found.st_mode & 0o022)
+    return path if is_ours else None
+
+
+def digest() -> str:
+    """Of all that the machine code depends on."""
+    found = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        found.update(path.name.encode() + b"\0" + path.read_bytes())
+    # Importing numba for its version would take longer than all else.
+    versions = (metadata.version("numba"), llvmlite.__version__)
+    # The first of these is set in processes that share work; neither changes the code.
+    others = ("NUMBA_NUM_THREADS", "NUMBA_CACHE_DIR")
+    names = sorted(name for name in os.environ if name.startswith("NUMBA_") and name not in others)
+    told = (f"{name}={os.environ[name]}" for name in names)
+    processor = (binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten())
+    found.update("\0".join((*versions, binding.get_default_triple(), *processor, *told)).encode())
+    return found.hexdigest()[:32]

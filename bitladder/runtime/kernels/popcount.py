@@ -14,7 +14,7 @@ from typing import Any
 from numba import types
 
 from bitladder.runtime.kernels.compiling import compiled
-from bitladder.runtime.kernels.layouts import COUNT_LANES as LANES
+from bitladder.runtime.kernels.memory_order import COUNT_LANES as LANES
 from bitladder.runtime.kernels.vector_ir import I64, WORDS, Code, Value, instruction
 
 

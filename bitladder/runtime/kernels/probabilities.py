@@ -11,7 +11,7 @@ from numba import types
 
 from bitladder.runtime.kernels.compiling import compiled
 from bitladder.runtime.kernels.rows import exp, load_row, place
-from bitladder.runtime.kernels.structures import BITS, PER_TOKEN, STEP
+from bitladder.runtime.kernels.structs import BITS, PER_TOKEN, STEP
 from bitladder.runtime.kernels.vector_ir import F32, FLOATS, INTS, LANES, Code, Value, instruction
 
 _ROWS = 4  # rows that go together: none waits for its own sums, and what all need is read once

@@ -1,56 +1,99 @@
-"""A whole model on one sequence, from token ids to logits, in one call of compiled code.
+"""A whole packed BERT on one sequence, from token ids to logits, in one call of compiled code.
 
-It is the only function that Python calls of a running model; machine_code.py keeps what is made of it here.
+`answer` is the only function that Python calls of a running model; machine_code.py keeps what is made of it.
+Nothing is copied between layers. Rows go through a layer in blocks that fit the processor's nearest memory; a
+sequence goes through all layers before the next one begins, so that the weights of all layers stay in its
+last level.
 """
 
 import math
 
 import numba
 import numpy as np
-from llvmlite import binding
 from numba import types
-from numba.core import config
 
-from bitladder.runtime.kernels import encoder, floats, linear, tables
-from bitladder.runtime.kernels.compiling import OPTIONS, arrays, floats_at
-from bitladder.runtime.kernels.structures import MODEL, NORMS, PLACE, PLAIN, QUANTIZER, ROOM, TABLE
+from bitladder.runtime.kernels import attention, floats, tables
+from bitladder.runtime.kernels.compiling import arrays, compiled, floats_at
+from bitladder.runtime.kernels.linear import linear
+from bitladder.runtime.kernels.rows import normalize
+from bitladder.runtime.kernels.structs import (
+    DOWN,
+    MODEL,
+    NORMS,
+    OUT,
+    PLACE,
+    PLAIN,
+    QUANTIZER,
+    QUERY,
+    RESIDUAL,
+    ROOM,
+    ROWS,
+    TABLE,
+    UP,
+    VALUE,
+)
 
-NUM_ARGUMENTS = 14
+NUM_ARGUMENTS = 14  # of `answer`
 _models_at, _lookups_at, _places_at, _quantizers_at, _norms_at = (
     arrays(numba.from_dtype(record)) for record in (MODEL, TABLE, PLACE, QUANTIZER, NORMS)
 )
 _wholes_at = arrays(types.int64)
-_EXTERNAL = binding.Linkage.external
-# numba calls this when nobody refers to an array's memory any more. Arrays over addresses have none.
-_FREE = """
-declare void @llvm.trap()
-define void @NRT_MemInfo_call_dtor(ptr %memory) {
-  call void @llvm.trap()
-  unreachable
-}
-"""
+
+
+@compiled
+def encode(
+    places, quantizers, norms, x_at, length, asked, hidden, num_heads, neurons, mask_at, epsilon,
+    activation, room,
+):  # fmt: skip
+    """x [S, hidden], in place, through all layers; addresses, and room as `room_for` says.
+
+    Of the last layer only the first `asked` rows are computed: a classifier reads but the first, for which
+    the others are needed only as keys and values. The rows after them are left as the layer before made them.
+
+    places [layers, 6], quantizers [layers, 4], norms [layers, 2] are records of structs.PLACE,
+    QUANTIZER and NORMS. Query, key and value that round their input alike are one place, the first.
+    """
+    # A literal would be a type of its own, and `linear` compiled anew for each.
+    plain, residual = np.int64(PLAIN), np.int64(RESIDUAL)
+    heads = room + ROOM
+    context = heads + ROWS * 3 * hidden * 4
+    block = context + length * hidden * 4
+    wide = block + ROWS * hidden * 4
+    rest = wide + ROWS * neurons * 4
+    head_size = hidden // num_heads
+    for layer in range(len(places)):
+        own, norm = places[layer], norms[layer]
+        rows = asked if layer == len(places) - 1 else length
+        for first in range(0, length, ROWS):
+            size, row = min(ROWS, length - first), x_at + first * hidden * 4
+            for part in range(QUERY, VALUE + 1):
+                if own[part].num_outputs:
+                    target = heads + part * hidden * 4
+                    linear(own[part], row, hidden, size, target, 3 * hidden, row, hidden, plain, room)
+            attention.round_heads(quantizers[layer], heads, first, size, length, num_heads, head_size, rest)
+        attention.attend(
+            quantizers[layer], context, hidden, length, rows, num_heads, head_size, mask_at, rest
+        )
+        for first in range(0, rows, ROWS):
+            size, row = min(ROWS, rows - first), x_at + first * hidden * 4
+            source = context + first * hidden * 4
+            linear(own[OUT], source, hidden, size, block, hidden, row, hidden, residual, room)
+            for r in range(size):
+                normalize(block + r * hidden * 4, norm[0].weight_at, norm[0].bias_at, hidden, epsilon)
+            linear(own[UP], block, hidden, size, wide, neurons, block, hidden, activation, room)
+            linear(own[DOWN], wide, neurons, size, row, hidden, block, hidden, residual, room)
+            for r in range(size):
+                normalize(row + r * hidden * 4, norm[1].weight_at, norm[1].bias_at, hidden, epsilon)
 
 
 def answer(
-    model_at,
-    lookups_at,
-    places_at,
-    quantizers_at,
-    norms_at,
-    pooler_at,
-    num_layers,
-    ids_at,
-    segments_at,
-    length,
-    mask_at,
-    x_at,
-    out_at,
-    room,
-):
+    model_at, lookups_at, places_at, quantizers_at, norms_at, pooler_at, num_layers,
+    ids_at, segments_at, length, mask_at, x_at, out_at, room,
+):  # fmt: skip
     """out [1 or S, num_outputs]: what the head makes of the sequence, without its bias.
 
     At model, lookups [3], places [layers, 6], quantizers [layers, 4], norms [layers, 2], pooler [1]: records
-    of MODEL, TABLE and of what `encoder.encode` takes. At ids, segments: int64 [S]. x: room for S rows.
+    of MODEL, TABLE and of what `encode` takes. At ids, segments: int64 [S]. x: room for S rows.
     """
     lookups = _lookups_at(lookups_at, 3)
     places = _places_at(places_at, (num_layers, 6))
@@ -62,78 +105,16 @@ def answer(
     hidden, epsilon = own.hidden, own.epsilon
     tables.embed(lookups, ids, segments, x_at, hidden, own.norm_weight_at, own.norm_bias_at, epsilon)
     rows = own.is_pooled if own.is_pooled else length
-    encoder.encode(
-        places,
-        quantizers,
-        norms,
-        x_at,
-        length,
-        rows,
-        hidden,
-        own.num_heads,
-        own.neurons,
-        mask_at,
-        epsilon,
-        own.activation,
-        room,
-    )
+    encode(
+        places, quantizers, norms, x_at, length, rows, hidden, own.num_heads, own.neurons, mask_at, epsilon,
+        own.activation, room,
+    )  # fmt: skip
     width = own.num_outputs
     if own.is_pooled:
         # Neither number is a literal, so that `linear` is compiled only once.
         pooled, one, plain = room + ROOM, own.is_pooled, np.int64(PLAIN)
-        linear.linear(pooler[0], x_at, hidden, one, pooled, hidden, x_at, hidden, plain, room)
+        linear(pooler[0], x_at, hidden, one, pooled, hidden, x_at, hidden, plain, room)
         first, found = floats_at(x_at, hidden), floats_at(pooled, hidden)
         for i in range(hidden):
             first[i] = math.tanh(found[i])
     floats.multiply(x_at, hidden, own.head_at, width, own.ones_at, out_at, width, rows, width, hidden)
-
-
-def machine_code(name: str) -> bytes:
-    """An object file with `name(None's place, error's place, *arguments)`, which returns 0: `answer`.
-
-    The function that numba makes for callers from C is left out: it refers to numba, for errors that are
-    not raised here.
-
-    Raises:
-        RuntimeError: this version of numba makes code that only runs where numba is, or numba is told of
-            another processor: LLVM would end the process at the first instruction that it lacks.
-    """
-    if config.CPU_NAME is not None or config.CPU_FEATURES is not None:
-        raise RuntimeError("NUMBA_CPU_NAME or NUMBA_CPU_FEATURES is set; kernels are made for this processor")
-    signature = types.void(*[types.intp] * NUM_ARGUMENTS)
-    made = numba.cfunc(signature, **OPTIONS)(answer)
-    module = binding.parse_assembly(made.inspect_llvm())
-    [wanted] = [one for one in _defined(module) if one.linkage == _EXTERNAL and one.name != made.native_name]
-    wanted.name = name
-    module.link_in(binding.parse_assembly(_FREE))
-    for function in _defined(module):
-        if function.name != name:
-            function.linkage = "internal"
-    target = _target()
-    passes = binding.create_new_module_pass_manager()
-    passes.add_global_dead_code_eliminate_pass()
-    passes.run(module, binding.create_pass_builder(target, binding.create_pipeline_tuning_options()))
-    _check(module)
-    return bytes(target.emit_object(module))
-
-
-def _defined(module: "binding.ModuleRef") -> list["binding.ValueRef"]:
-    return [function for function in module.functions if not function.is_declaration]
-
-
-def _target() -> "binding.TargetMachine":
-    """This processor, with all it can do, for code that is loaded at once: as numba has it."""
-    cpu, features = binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
-    options = {"opt": 3, "codemodel": "jitdefault", "jit": True}
-    return binding.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, **options)
-
-
-def _check(module: "binding.ModuleRef") -> None:
-    wanted = [one.name for one in module.functions if one.is_declaration and not one.name.startswith("llvm.")]
-    wanted += [one.name for one in module.global_variables if one.is_declaration]
-    if unknown := [name for name in wanted if binding.address_of_symbol(name) is None or _is_numbas(name)]:
-        raise RuntimeError(f"numba {numba.__version__}: compiled code asks for {unknown}")
-
-
-def _is_numbas(name: str) -> bool:
-    return name.startswith(("numba_", "NRT_"))

@@ -11,7 +11,7 @@ from numba import types
 
 from bitladder.runtime.kernels.compiling import compiled, floats_at
 from bitladder.runtime.kernels.rows import load_row, normalize, place
-from bitladder.runtime.kernels.structures import FULL, POSITION, SEGMENT, WORD
+from bitladder.runtime.kernels.structs import FULL, POSITION, SEGMENT, WORD
 from bitladder.runtime.kernels.vector_ir import FLOATS, I8, INTS, LANES, Code, Value, instruction
 
 

@@ -5,7 +5,7 @@ Nothing here needs a compiler: a process that finds the machine code on disk nev
 
 import numpy as np
 
-from bitladder.runtime.kernels.layouts import CHUNK, TABLES_SIZE
+from bitladder.runtime.kernels.memory_order import CHUNK, TABLES_SIZE
 
 ROWS = 8  # of a block
 QUERIES = 24  # that go together in attention: their scores stay near, and both products' tiles divide it
@@ -93,7 +93,7 @@ ROOM = OF_ROWS + ROWS * 8
 
 
 def room_for(length: int, hidden: int, neurons: int, head_size: int) -> int:
-    """Bytes that `encoder.encode` needs for a sequence of so many tokens."""
+    """Bytes that `sequence.encode` needs for a sequence of so many tokens."""
     rows = ROWS * (4 * hidden + neurons) + length * hidden
     return int(ROOM + rows * 4 + room_for_attention(length, hidden, head_size))
 
