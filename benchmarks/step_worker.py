@@ -27,8 +27,7 @@ from pipeline.initialization.step_sizes import calibrate
 from pipeline.params import Optimization
 from pipeline.tasks.batches import Batch
 from pipeline.training.device import seed_everything
-from pipeline.training.loop import fit
-from pipeline.training.phases import LossTerms, Phase
+from pipeline.training.loop import LossTerms, Phase, fit
 from pipeline.training.teaching import against_teacher
 
 UNENDING = 10**6

@@ -27,8 +27,7 @@ from pipeline.params import Params
 from pipeline.rungs import Distillation, Rung
 from pipeline.tasks.batches import Batch, inputs_of
 from pipeline.training.device import choose_threads, copied, device, move, seed_everything
-from pipeline.training.loop import fit
-from pipeline.training.phases import LossTerms, Phase
+from pipeline.training.loop import LossTerms, Phase, fit
 from pipeline.training.teaching import against_teacher, objective
 
 SECONDS_FOR_ALL = 20.0  # models that come later are taken to be as slow as the slowest

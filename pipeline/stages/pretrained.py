@@ -11,10 +11,12 @@ from pipeline.record import Part, Record
 
 
 def run(params: Params, rung: str | None = None) -> None:
-    if params.model.source == "demo":
-        _train(params)
-    else:
+    if params.model.source != "demo":
         _copy(params, locate(params.model))
+        return
+    from pipeline.training.pretrain import fit_pretrained
+
+    fit_pretrained(params)
 
 
 def locate(model: Model) -> Path:
@@ -66,43 +68,3 @@ def _copy(params: Params, source: Path) -> None:
         record.write(
             folder, Record("pretrained", "pretrained", params.task.name, digest, init=init, settings=settings)
         )
-
-
-def _train(params: Params) -> None:
-    from bitladder.modeling import checkpoint
-    from pipeline.data.tables import read_split
-    from pipeline.training import outcome, parallel
-    from pipeline.training.pretrain import pretrain, states_for, write_tokenizer
-
-    corpus_folder = paths.data_dir(params.task.name, "corpus")
-    digests = files.verify(corpus_folder)
-    world = parallel.join(params.training.processes)
-    states = states_for(params, digests["corpus.parquet"])
-    model, tokenizer, fitted = pretrain(params, read_split(corpus_folder, "corpus")["text"].tolist(), states)
-    if not world.leads:
-        return
-    with files.publish(paths.model_dir("pretrained")) as folder:
-        write_tokenizer(folder, tokenizer, max_length=model.config.max_position_embeddings)
-        checkpoint.save_tied(folder, model, model.config)
-        digest = files.sha256(folder / checkpoint.WEIGHTS)
-        drawn = Part("whole model", "drawn", distribution="BERT's own initialization", seed=params.seed)
-        files.write_text(folder / outcome.CURVE, outcome.curve_csv(fitted.curve))
-        record.write(
-            folder,
-            Record(
-                "pretrained",
-                "pretrained",
-                params.task.name,
-                digest,
-                init=[drawn],
-                data={"kind": "corpus", "train": digests["corpus.parquet"]},
-                seed=params.seed,
-                steps=fitted.num_steps,
-                best_step=fitted.best_step,
-                settings={
-                    **params.training.pretraining.model_dump(),
-                    "processes": params.training.processes,
-                },
-            ),
-        )
-    states.clear()

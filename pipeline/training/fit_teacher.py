@@ -12,23 +12,26 @@ from bitladder.modeling.traces import logits_of
 from bitladder.quantizers.precision import Precision
 from pipeline import paths
 from pipeline.distillation.objective import Portion, label_loss
-from pipeline.evaluation.selection import chosen_on
 from pipeline.initialization.assemble import Source
 from pipeline.initialization.from_pretrained import longest_input, teacher_start
 from pipeline.params import Params, Task
 from pipeline.record import Record
 from pipeline.rungs import TEACHER
 from pipeline.tasks.batches import Batch, inputs_of
-from pipeline.training import fingerprint, parallel, split
+from pipeline.training import fingerprint, parallel, rows
 from pipeline.training.device import choose_threads, move, seed_everything
-from pipeline.training.loop import fit
-from pipeline.training.outcome import publish
-from pipeline.training.phases import LossTerms, Phase
-from pipeline.training.resume import States, open_states
+from pipeline.training.loop import LossTerms, Phase, fit
+from pipeline.training.outcome import described, publish
+from pipeline.training.resume import open_states
 
 
 def fit_teacher(params: Params) -> Record:
-    """Train and publish `models/teacher`. Raises ValueError when the pre-trained model does not fit."""
+    """Train and publish `models/teacher`.
+
+    Raises:
+        ValueError: the pre-trained model does not fit.
+        OtherTrainingError: a stopped training of the teacher was another one.
+    """
     world = parallel.join(params.training.processes)
     pretrained = paths.model_dir("pretrained")
     digest = files.verify(pretrained)[checkpoint.WEIGHTS]
@@ -39,8 +42,10 @@ def fit_teacher(params: Params) -> Record:
     optimization = params.training.teacher
     config = task_config(pretrained, params.task, dropout=optimization.dropout)
     choose_threads(config.hidden_size)
-    states = _states(params, digest, world)
-    data = split.load(params.task, "plain", pretrained)
+    digests = {**rows.digests(params.task, "plain"), "pretrained": digest}
+    facts = fingerprint.of_teacher(params, digests, processes=world.size)
+    states = open_states(TEACHER, facts, every=params.training.checkpoint_every, world=world)
+    data = rows.load(params.task, "plain", pretrained)
 
     seed_everything(params.seed)
     model = build_bert(config)
@@ -60,16 +65,14 @@ def fit_teacher(params: Params) -> Record:
             optimization.batch_size, seed=params.seed, bucket_batches=params.training.bucket_batches
         ),
         course=[
-            Phase(_against_labels(params.task.kind == "regression"), num_steps, optimization.learning_rate)
+            Phase(against_labels(params.task.kind == "regression"), num_steps, optimization.learning_rate)
         ],
-        score=lambda trained: split.score_on(data.selection, params.task, trained).score,
+        score=lambda trained: data.score(trained).score,
         num_evaluations=params.budget.evaluations,
         optimization=optimization,
         states=states,
     )
     routines.use(model, routines.PLAIN)  # as whoever loads it computes
-    scored = split.score_on(data.selection, params.task, model)
-    note_threshold(config, scored.threshold)
     draft = Record(
         name=TEACHER,
         stage=TEACHER,
@@ -78,31 +81,12 @@ def fit_teacher(params: Params) -> Record:
         parent="pretrained",
         parent_digest=digest,
         init=init,
-        data=data.digests,
-        seed=params.seed,
-        steps=fitted.num_steps,
-        best_step=fitted.best_step,
-        selected_on=chosen_on(params),
-        scores={chosen_on(params): scored.scores},
-        settings={
-            **optimization.model_dump(),
-            "processes": params.training.processes,
-            "gradients": params.training.gradients,
-            "rows": len(data.train),
-            "truncated": data.train.num_truncated,
-            **split.chosen(scored),
-        },
+        settings=optimization.model_dump(),
     )
+    draft = described(draft, params, data, model, config, fitted)
     record = publish(model, config, draft, fitted.curve, tokenizer_from=pretrained)
     states.clear()
     return record
-
-
-def _states(params: Params, pretrained_digest: str, world: parallel.World) -> States:
-    """Raises OtherTrainingError where a stopped training of the teacher was another one."""
-    digests = {**split.digests(params.task, "plain"), "pretrained": pretrained_digest}
-    facts = fingerprint.of_teacher(params, digests, processes=world.size)
-    return open_states(TEACHER, facts, every=params.training.checkpoint_every, world=world)
 
 
 def task_config(pretrained: Path, task: Task, *, dropout: float) -> BertConfig:
@@ -124,13 +108,9 @@ def task_config(pretrained: Path, task: Task, *, dropout: float) -> BertConfig:
     return config
 
 
-def note_threshold(config: BertConfig, threshold: float | None) -> None:
-    """Where questions may have no answer, the margin from which on this model says so goes with the model."""
-    if threshold is not None:
-        setattr(config, ANSWERING_KEY, {**getattr(config, ANSWERING_KEY), "no_answer_threshold": threshold})
+def against_labels(regression: bool) -> LossTerms:
+    """The loss against the labels of a batch's rows."""
 
-
-def _against_labels(regression: bool) -> LossTerms:
     def terms(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, Tensor]:
         logits = logits_of(model(**inputs_of(batch)), batch["attention_mask"])
         return {"labels": portion.rows * label_loss(logits, batch["labels"], regression)}

@@ -12,26 +12,41 @@ the step before, an evaluation and a point of the curve: what a stopped training
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from pipeline.distillation.objective import total
+from pipeline.distillation.objective import Portion, total
 from pipeline.params import Optimization
 from pipeline.progress import Progress
 from pipeline.tasks.batches import Batch
-from pipeline.training import live, parallel, phases, stopping
+from pipeline.training import live, parallel, stopping
 from pipeline.training.device import copied
 from pipeline.training.divergence import Divergence
 from pipeline.training.optimizer import adamw, linear_schedule, set_learning_rate, show_second_moments
 from pipeline.training.parallel import World
-from pipeline.training.phases import Phase
 from pipeline.training.resume import States
 from pipeline.training.state import Point, Reached, Shares, capture, put_weights, restore
 
 POINTS_PER_CURVE = 10
 
+LossTerms = Callable[[nn.Module, Batch, Portion], dict[str, Tensor]]
+
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a training with a loss, a learning rate and an optimizer of its own; most have one.
+
+    Attributes:
+        learning_rate: its highest, after its own warm-up.
+    """
+
+    loss_terms: LossTerms
+    num_steps: int
+    learning_rate: float
 
 
 @dataclass(frozen=True)
@@ -72,12 +87,12 @@ def fit(
     """
     device = next(model.parameters()).device
     world = parallel.world()
-    last_steps = phases.ends(course)
+    last_steps = list(accumulate(phase.num_steps for phase in course))
     num_steps = last_steps[-1]
     evaluate_at = set() if score is None else {*_spread(num_evaluations, num_steps), *last_steps[:-1]}
     world.draw_apart()
     newest = states.newest() if states else None
-    number = phases.number_at(newest.values["step"] if newest else 0, last_steps)
+    number = phase_at(newest.values["step"] if newest else 0, last_steps)
     phase, optimizer, schedule, divergence = _begin(name, course[number], model, optimization)
     reached = restore(model, optimizer, newest, world) if newest else Reached()
     del newest
@@ -143,6 +158,15 @@ def fit(
     world.require_same_weights(name, model)
     model.eval()
     return Fitted(reached.curve, num_steps, reached.best_step or num_steps)
+
+
+def phase_at(step: int, last_steps: Sequence[int]) -> int:
+    """The number of the phase that has taken this step, or is to take the first.
+
+    One that is through is still its own: the state written at a phase's last step has that phase's optimizer,
+    and whoever goes on from it begins the next phase as one that was never stopped does.
+    """
+    return next(number for number, last in enumerate(last_steps) if step <= last)
 
 
 def _begin(

@@ -15,13 +15,17 @@ from transformers.models.bert.configuration_bert import BertConfig
 from transformers.models.bert.modeling_bert import BertForMaskedLM
 
 from bitladder import files
+from bitladder.modeling import checkpoint
+from pipeline import paths, record
+from pipeline.data.tables import read_split
 from pipeline.distillation.objective import Portion
 from pipeline.params import Architecture, Params
+from pipeline.record import Part, Record
 from pipeline.tasks.batches import Batch, Encoded, Shuffled
 from pipeline.training import fingerprint, parallel
 from pipeline.training.device import choose_threads, move, seed_everything
-from pipeline.training.loop import Fitted, fit
-from pipeline.training.phases import Phase
+from pipeline.training.loop import Fitted, Phase, fit
+from pipeline.training.outcome import curve_csv
 from pipeline.training.resume import States, open_states
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -29,16 +33,40 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 MASKED_SHARE = 0.2
 
 
-def states_for(params: Params, corpus_digest: str) -> States:
-    """Where the training can be gone on with. `corpus_digest`: sha256 of the corpus.
-
-    Raises OtherTrainingError where a stopped one was another.
-    """
+def fit_pretrained(params: Params) -> None:
+    """Train and publish `models/pretrained`. Raises OtherTrainingError where a stopped one was another."""
     assert params.model.architecture is not None
+    corpus = paths.data_dir(params.task.name, "corpus")
+    corpus_digest = files.verify(corpus)["corpus.parquet"]
+    world = parallel.join(params.training.processes)
     choose_threads(params.model.architecture.hidden_size)
-    world = parallel.world()
     facts = fingerprint.of_pretraining(params, corpus_digest, processes=world.size)
-    return open_states("pretrained", facts, every=params.training.checkpoint_every, world=world)
+    states = open_states("pretrained", facts, every=params.training.checkpoint_every, world=world)
+    model, tokenizer, fitted = pretrain(params, read_split(corpus, "corpus")["text"].tolist(), states)
+    if not world.leads:
+        return
+    drawn = Part("whole model", "drawn", distribution="BERT's own initialization", seed=params.seed)
+    with files.publish(paths.model_dir("pretrained")) as folder:
+        write_tokenizer(folder, tokenizer, max_length=model.config.max_position_embeddings)
+        checkpoint.save_tied(folder, model, model.config)
+        files.write_text(folder / paths.CURVE, curve_csv(fitted.curve))
+        own = Record(
+            "pretrained",
+            "pretrained",
+            params.task.name,
+            files.sha256(folder / checkpoint.WEIGHTS),
+            init=[drawn],
+            data={"kind": "corpus", "train": corpus_digest},
+            seed=params.seed,
+            steps=fitted.num_steps,
+            best_step=fitted.best_step,
+            settings={
+                **params.training.pretraining.model_dump(),
+                "processes": params.training.processes,
+            },
+        )
+        record.write(folder, own)
+    states.clear()
 
 
 def pretrain(
@@ -50,21 +78,20 @@ def pretrain(
     choose_threads(params.model.architecture.hidden_size)
     seed_everything(params.seed)
     tokenizer = word_tokenizer(corpus)
-    rows = _encode(tokenizer, corpus)
+    ids = [encoding.ids for encoding in tokenizer.encode_batch(corpus)]
+    rows = Encoded(ids, [[0] * len(row) for row in ids], torch.zeros(len(ids)), 0)
     config = bert_config(params.model.architecture, tokenizer.get_vocab_size(), dropout=optimization.dropout)
     model = BertForMaskedLM(config)
     move(model)
+    batches = rows.shuffled(
+        optimization.batch_size, seed=params.seed, bucket_batches=params.training.bucket_batches
+    )
     num_steps = params.budget.pretraining.count_steps(num_rows=len(rows), batch_size=optimization.batch_size)
     fitted = fit(
         model,
         name="pretrained",
-        batches=Masked(
-            rows.shuffled(
-                optimization.batch_size, seed=params.seed, bucket_batches=params.training.bucket_batches
-            ),
-            tokenizer,
-        ),
-        course=[Phase(_masked_words, num_steps, optimization.learning_rate)],
+        batches=Masked(batches, tokenizer),
+        course=[Phase(masked_words, num_steps, optimization.learning_rate)],
         score=None,
         num_evaluations=0,
         optimization=optimization,
@@ -110,11 +137,6 @@ def bert_config(architecture: Architecture, vocab_size: int, *, dropout: float) 
     )
 
 
-def _encode(tokenizer: Tokenizer, corpus: list[str]) -> Encoded:
-    ids = [encoding.ids for encoding in tokenizer.encode_batch(corpus)]
-    return Encoded(ids, [[0] * len(row) for row in ids], torch.zeros(len(ids)), 0)
-
-
 class Masked:
     """The batch of any step with words hidden, and their ids as labels (-100 elsewhere)."""
 
@@ -146,7 +168,7 @@ def mask_words(
     return hidden_BS, torch.where(chosen_BS, ids_BS, -100)
 
 
-def _masked_words(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, Tensor]:
+def masked_words(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, Tensor]:
     """Cross-entropy of the hidden words. On the CPU only they go through the vocabulary's projection.
 
     How many there are would have to be read from a GPU, which would be waited for.

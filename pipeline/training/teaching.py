@@ -3,9 +3,14 @@
 The teacher is the full-precision model or a rung of the ladder, as in BiT's multi-distillation (Liu et al.,
 NeurIPS 2022, arXiv:2205.13016). A quantized one answers as it would be scored: its own quantizers and steps,
 in eval mode, without gradients. One peer leaves its teacher's dropout on.
+
+A rung may be trained in phases: BinaryBERT (Bai et al., ACL 2021, arXiv:2012.15701) learns hidden states and
+attention scores first, at 2.5 times the learning rate, then logits.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
@@ -21,7 +26,7 @@ from pipeline.params import Params
 from pipeline.rungs import Distillation, Rung
 from pipeline.tasks.batches import Batch
 from pipeline.training.device import move
-from pipeline.training.phases import LossTerms, Phase, share_out
+from pipeline.training.loop import LossTerms, Phase
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,24 @@ def lessons(params: Params, rung: Rung, num_steps: int) -> list[Lesson]:
     ]
 
 
+def share_out(num_steps: int, shares: Sequence[float]) -> list[int]:
+    """Whole numbers of steps in these shares, at least one each, that add up to `num_steps`.
+
+    Raises:
+        ValueError: there are fewer steps than phases.
+    """
+    if num_steps < len(shares):
+        raise ValueError(
+            f"{num_steps} steps cannot be shared by {len(shares)} phases: each takes at least one"
+        )
+    last_steps = [0]
+    for number, share in enumerate(accumulate(shares), 1):
+        latest = num_steps - (len(shares) - number)  # what leaves a step to each that follows
+        last_steps.append(min(max(round(num_steps * share), last_steps[-1] + 1), latest))
+    last_steps[-1] = num_steps
+    return [last - before for before, last in pairwise(last_steps)]
+
+
 def course(taken: list[Lesson], teacher: nn.Module, *, regression: bool) -> list[Phase]:
     """What the loop goes through."""
     return [
@@ -78,6 +101,7 @@ def course(taken: list[Lesson], teacher: nn.Module, *, regression: bool) -> list
 
 
 def objective(distillation: Distillation, *, regression: bool) -> Objective:
+    """The loss that params.yaml describes, for a task of this kind."""
     return Objective(**distillation.model_dump(), regression=regression)
 
 

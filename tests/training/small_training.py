@@ -11,9 +11,8 @@ from torch.nn import functional
 from pipeline.distillation.objective import Portion
 from pipeline.params import Optimization
 from pipeline.tasks.batches import Batch
-from pipeline.training.loop import fit
+from pipeline.training.loop import LossTerms, Phase, fit
 from pipeline.training.parallel import World
-from pipeline.training.phases import LossTerms, Phase
 from pipeline.training.resume import States, open_states
 from pipeline.training.state import Point, Tensors, weights
 

@@ -20,10 +20,9 @@ from pipeline.tasks.batches import Batch
 from pipeline.training import pretrain
 from pipeline.training.device import NARROW, THREADS_AT_MOST, choose_threads, copied
 from pipeline.training.divergence import Divergence
-from pipeline.training.fit_teacher import _against_labels
-from pipeline.training.loop import fit
+from pipeline.training.fit_teacher import against_labels
+from pipeline.training.loop import LossTerms, Phase, fit
 from pipeline.training.optimizer import adamw
-from pipeline.training.phases import LossTerms, Phase
 from pipeline.training.teaching import against_teacher
 
 PRECISIONS = (Precision(1, 1), Precision(2, 2), Precision(4, 8), Precision(1, 1, 8), Precision(1, 1, 1))
@@ -100,7 +99,7 @@ def test_a_rungs_step_reads_nothing_back(precision: Precision, name: str) -> Non
 
 
 def test_nor_does_a_teachers() -> None:
-    step(classifier(), _against_labels(regression=False), LABELLED)
+    step(classifier(), against_labels(regression=False), LABELLED)
 
 
 def test_a_batch_on_the_cpu_is_not_copied() -> None:
@@ -155,7 +154,7 @@ def test_on_a_gpu_no_step_of_a_rung_waits(precision: Precision, gradients: routi
 @needs_gpu
 def test_on_a_gpu_no_step_of_pretraining_waits() -> None:
     model, batch = masked()
-    fit_without_waiting(model.cuda(), pretrain._masked_words, batch)
+    fit_without_waiting(model.cuda(), pretrain.masked_words, batch)
 
 
 @pytest.mark.gpu
@@ -163,8 +162,8 @@ def test_on_a_gpu_no_step_of_pretraining_waits() -> None:
 def test_pretraining_learns_the_same_on_a_gpu_that_projects_every_word() -> None:
     model, batch = masked()
     model.eval()
-    wanted = pretrain._masked_words(model, batch, WHOLE)["masked_words"]
-    found = pretrain._masked_words(model.cuda(), copied(batch, torch.device("cuda")), WHOLE)["masked_words"]
+    wanted = pretrain.masked_words(model, batch, WHOLE)["masked_words"]
+    found = pretrain.masked_words(model.cuda(), copied(batch, torch.device("cuda")), WHOLE)["masked_words"]
     assert float(found) == pytest.approx(float(wanted), rel=1e-4)
 
 

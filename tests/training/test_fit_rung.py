@@ -16,8 +16,9 @@ from bitladder.quantizers.precision import Precision
 from pipeline import paths, record
 from pipeline.params import Params
 from pipeline.rungs import Distillation, Duration, Phase
-from pipeline.training import split, teaching
-from pipeline.training.fit_rung import calibration_rows, fit_rung
+from pipeline.training import rows, teaching
+from pipeline.training.fit_rung import fit_rung
+from pipeline.training.student import calibration_rows
 from pipeline.training.teaching import lessons, objective
 
 ACTIVATION_BITS = {"w1": 32, "w1a8": 8, "w1a4": 4, "w1a1": 1, "w1a1_random": 1}
@@ -47,9 +48,9 @@ def test_after_training_weights_have_two_levels_and_activations_their_bits(ladde
 
 @every_rung
 def test_the_published_rung_scores_what_its_record_says(ladder: Params, name: str) -> None:
-    data = split.load(ladder.task, "plain", paths.model_dir("teacher"))
+    data = rows.load(ladder.task, "plain", paths.model_dir("teacher"))
     model = checkpoint.load_bert(paths.model_dir(name))
-    found = split.score_on(data.selection, ladder.task, model)
+    found = data.score(model)
     assert record.read(paths.model_dir(name)).scores == {"selection": found.scores}
 
 

@@ -11,7 +11,7 @@ from bitladder import files
 from bitladder.modeling import checkpoint
 from pipeline import paths, record
 from pipeline.params import Params
-from pipeline.training import split
+from pipeline.training import rows
 from pipeline.training.fit_rung import fit_rung
 from pipeline.training.fit_teacher import fit_teacher, task_config
 
@@ -73,9 +73,9 @@ def test_the_record_says_where_it_came_from_and_what_it_saw(ladder: Params) -> N
 
 
 def test_the_score_written_down_is_the_published_models_own(ladder: Params) -> None:
-    data = split.load(ladder.task, "plain", paths.model_dir("teacher"))
+    data = rows.load(ladder.task, "plain", paths.model_dir("teacher"))
     model = checkpoint.load_bert(paths.model_dir("teacher"))
-    found = split.score_on(data.selection, ladder.task, model)
+    found = data.score(model)
     assert record.read(paths.model_dir("teacher")).scores == {"selection": found.scores}
 
 
@@ -104,8 +104,8 @@ def test_bfloat16_gradients_make_nearly_the_same_teacher(own_ladder: Params) -> 
     name = "bert.encoder.layer.0.attention.self.query.weight"
     moved, apart = exact[name] - first[name], near[name] - exact[name]
     assert 0 < apart.norm() < 0.5 * moved.norm()
-    data = split.load(own_ladder.task, "plain", paths.model_dir("teacher"))
-    scored = split.score_on(data.selection, own_ladder.task, checkpoint.load_bert(paths.model_dir("teacher")))
+    data = rows.load(own_ladder.task, "plain", paths.model_dir("teacher"))
+    scored = data.score(checkpoint.load_bert(paths.model_dir("teacher")))
     assert found.scores == {"selection": scored.scores}
 
 

@@ -1,6 +1,7 @@
 """The loop: the best checkpoint is kept, the curve tells what happened, a loss that is no number ends it."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -10,8 +11,7 @@ from pipeline.distillation.objective import WHOLE, Portion
 from pipeline.params import Optimization
 from pipeline.tasks.batches import Batch
 from pipeline.training.divergence import DivergedError
-from pipeline.training.loop import Fitted, fit
-from pipeline.training.phases import LossTerms, Phase
+from pipeline.training.loop import Fitted, LossTerms, Phase, fit, phase_at
 
 OPTIMIZATION = Optimization(
     batch_size=4, learning_rate=0.1, warmup_fraction=0.0, weight_decay=0.0, max_grad_norm=1.0, dropout=0.0
@@ -200,3 +200,72 @@ def test_large_gradients_are_clipped() -> None:
     model = Counting()
     run(model, terms=steep, num_steps=1, num_evaluations=1)
     assert float(model.weight.grad) == pytest.approx(1.0, rel=1e-5)
+
+
+# phases
+
+
+def test_a_phase_ends_with_its_last_step() -> None:
+    assert [phase_at(step, [3, 4, 7]) for step in range(8)] == [0, 0, 0, 0, 1, 2, 2, 2]
+
+
+def course(*num_steps: int, learning_rate: float = 0.1) -> list[Phase]:
+    return [Phase(squared, steps, learning_rate) for steps in num_steps]
+
+
+def run_phases(model: nn.Module, phases: list[Phase], scores: list[float | None]) -> tuple[list[int], int]:
+    """The steps of the curve's points that have a score, and the best step."""
+    left = iter(scores)
+    fitted = fit(
+        model,
+        name="w1",
+        batches=batches,
+        course=phases,
+        score=lambda _: next(left),
+        num_evaluations=2,
+        optimization=OPTIMIZATION,
+    )
+    assert fitted.num_steps == sum(phase.num_steps for phase in phases)
+    return [point.step for point in fitted.curve if point.score is not None], fitted.best_step
+
+
+def test_it_is_scored_at_each_end_and_steps_are_counted_over_all_phases() -> None:
+    assert run_phases(Counting(), course(3, 5), [0.1, 0.2, 0.3]) == ([3, 4, 8], 8)
+
+
+def test_each_phase_begins_with_the_best_weights_so_far_and_keeps_none_of_the_optimizer() -> None:
+    """The weight at a phase's first forward pass, and AdamW's first step: the learning rate, whatever came
+    before, since its moments are new."""
+    begun: list[float] = []
+
+    def watched(model: nn.Module, batch: Batch, portion: Portion = WHOLE) -> dict[str, Tensor]:
+        begun.append(float(model.weight.detach()))
+        return squared(model, batch)
+
+    phases = [Phase(squared, 4, 0.1), Phase(watched, 4, 0.03)]
+    model = Counting()
+    run_phases(model, phases, [0.9, 0.1, 0.2])  # the best is of step 4
+    assert begun[1] == pytest.approx(begun[0] - 0.03, abs=1e-6)
+    assert float(model.weight.detach()) == begun[0], "no later phase was better, so its weights are kept"
+
+
+def test_the_schedule_begins_again() -> None:
+    """Without warm-up the first step of a phase has its whole learning rate and the last one the least."""
+    seen: list[float] = []
+
+    def watched(model: nn.Module, batch: Batch, portion: Portion = WHOLE) -> dict[str, Tensor]:
+        seen.append(float(model.weight.detach()))
+        return squared(model, batch)
+
+    run_phases(Counting(), [Phase(watched, 4, 0.1), Phase(watched, 4, 0.1)], [None] * 3)
+    taken = [before - after for before, after in pairwise(seen)]
+    assert taken[0] == pytest.approx(0.1, rel=1e-3)
+    assert taken[4] == pytest.approx(0.1, rel=1e-3)
+    assert taken[2] < 0.06
+
+
+def test_two_phases_of_one_loss_are_not_one_training_as_long() -> None:
+    one, two = Counting(), Counting()
+    run_phases(one, course(8), [0.1, 0.2])
+    run_phases(two, course(4, 4), [0.1, 0.2])
+    assert not torch.equal(one.weight, two.weight)

@@ -24,7 +24,7 @@ from pipeline.tasks.batches import Batch
 from pipeline.training import parallel
 from pipeline.training.fit_rung import fit_rung
 from pipeline.training.parallel import World, WorldError, join
-from pipeline.training.pretrain import _masked_words
+from pipeline.training.pretrain import masked_words
 from pipeline.training.teaching import against_teacher
 
 
@@ -121,8 +121,8 @@ def test_the_same_holds_for_hidden_words_even_where_a_share_has_none(whole: Batc
     model = masked_lm()
     ids = torch.arange(whole["labels"].numel()).reshape(whole["labels"].shape) % 90 + 5
     whole = {**whole, "input_ids": ids, "token_type_ids": torch.zeros_like(ids)}
-    wanted = gradients(_masked_words, model, whole, WHOLE)
-    found = [gradients(_masked_words, model, *share) for share in shares(whole, size)]
+    wanted = gradients(masked_words, model, whole, WHOLE)
+    found = [gradients(masked_words, model, *share) for share in shares(whole, size)]
     for name, gradient in wanted.items():
         average = sum(each[name] for each in found) / size
         assert torch.allclose(average, gradient, rtol=1e-4, atol=1e-6 + 1e-5 * float(gradient.abs().max()))

@@ -1,10 +1,13 @@
 """Rungs taught by rungs, in phases, with every term: what is trained, written down and gone on with."""
 
+import math
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from small_training import KilledError
 from test_resume_stages import killed_before
 from tiny_model import batch, classifier
@@ -20,11 +23,11 @@ from pipeline.distillation.objective import WHOLE, Objective, total
 from pipeline.params import Params
 from pipeline.rungs import Distillation, Phase
 from pipeline.tasks.batches import Batch
-from pipeline.training import fit_rung as module
-from pipeline.training import parents, teaching
+from pipeline.training import student as first_student
+from pipeline.training import teaching
 from pipeline.training.fit_rung import fit_rung
 from pipeline.training.resume import OtherTrainingError
-from pipeline.training.teaching import against_teacher, load_teacher
+from pipeline.training.teaching import against_teacher, load_teacher, share_out
 
 NOTHING = {"logits": 0.0, "hidden_states": 0.0, "attention_scores": 0.0, "labels": 0.0}
 PHASES = [
@@ -109,18 +112,36 @@ def test_the_full_precision_teacher_is_read_for_its_weights_only_where_they_are_
     own_ladder: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    source = parents.source
+    source = first_student.source
 
     def watched(name: str) -> object:
         read.append(name)
         return source(name)
 
-    monkeypatch.setattr(module.parents, "source", watched)
+    monkeypatch.setattr(first_student, "source", watched)
     refit(changed(own_ladder, "w1a1", taught_by="w1a4"), "w1a1")
     assert "teacher" not in read
 
 
 # phases
+
+
+@given(st.lists(st.floats(0.01, 1), min_size=1, max_size=6), st.integers(6, 10_000))
+def test_shares_of_the_steps_add_up_exactly(parts: list[float], num_steps: int) -> None:
+    shares = [part / math.fsum(parts) for part in parts]
+    found = share_out(num_steps, shares)
+    assert sum(found) == num_steps
+    assert min(found) >= 1
+    for own, share in zip(found, shares, strict=True):
+        assert abs(own - share * num_steps) <= len(shares) + 1
+
+
+def test_shares_worked_by_hand() -> None:
+    assert share_out(100, [0.5, 0.5]) == [50, 50]
+    assert share_out(10, [0.9, 0.1]) == [9, 1]
+    assert share_out(3, [0.98, 0.01, 0.01]) == [1, 1, 1]
+    with pytest.raises(ValueError, match="1 steps cannot be shared by 2 phases"):
+        share_out(1, [0.5, 0.5])
 
 
 @pytest.fixture

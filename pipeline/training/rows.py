@@ -1,4 +1,4 @@
-"""The splits that one model is trained with, tokenized, and what is written about them."""
+"""The rows that one model is trained with, tokenized: to learn from, and to choose its checkpoint on."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,20 +22,24 @@ class TaskData:
     digests: sha256 of both files, and the kind of data.
     """
 
+    task: Task
     train: Encoded
     selection: tasks.Split
     digests: dict[str, str]
 
+    def score(self, model: Any) -> Scored:
+        """The task's metrics of a model on the split that it is chosen by."""
+        return tasks.score(model, self.selection, self.task)
+
 
 def load(task: Task, kind: DataKind, tokenizer_folder: Path) -> TaskData:
     """Read and tokenize; every file is checked against its folder's manifest first."""
-    plain, chosen = paths.data_dir(task.name, "plain"), paths.data_dir(task.name, kind)
     found = digests(task, kind)
     train, selection = (
-        tasks.read(read_split(folder, name), task, tokenizer_folder)
-        for folder, name in ((chosen, "train"), (plain, "selection"))
+        tasks.read(read_split(paths.data_dir(task.name, folder), name), task, tokenizer_folder)
+        for folder, name in ((kind, "train"), ("plain", "selection"))
     )
-    return TaskData(tasks.rows(train), selection, found)
+    return TaskData(task, tasks.rows(train), selection, found)
 
 
 def digests(task: Task, kind: DataKind) -> dict[str, str]:
@@ -43,13 +47,3 @@ def digests(task: Task, kind: DataKind) -> dict[str, str]:
     plain = files.verify(paths.data_dir(task.name, "plain"))
     chosen = plain if kind == "plain" else files.verify(paths.data_dir(task.name, kind))
     return {"kind": kind, "train": chosen["train.parquet"], "selection": plain["selection.parquet"]}
-
-
-def chosen(scored: Scored) -> dict[str, float]:
-    """What of a model's settings was chosen on the selection split, for its record."""
-    return {} if scored.threshold is None else {"no_answer_threshold": scored.threshold}
-
-
-def score_on(split: tasks.Split, task: Task, model: Any) -> Scored:
-    """The task's metrics of a model on the split that it is chosen by."""
-    return tasks.score(model, split, task)

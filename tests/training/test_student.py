@@ -16,9 +16,8 @@ from bitladder.transformers_model import model as packed_model
 from pipeline import paths, record
 from pipeline.initialization.weight_splitting import split
 from pipeline.params import Params, load
-from pipeline.training import split as task_split
-from pipeline.training.fit_rung import start
-from pipeline.training.parents import shaped
+from pipeline.training import rows as task_rows
+from pipeline.training.student import shaped, start
 
 QUERY = "bert.encoder.layer.1.attention.self.query"
 TABLE = "bert.embeddings.word_embeddings"
@@ -51,7 +50,7 @@ def test_a_rung_of_half_the_width_has_half_of_the_heads_and_neurons(project: Par
 
 def test_the_split_begins_with_the_sum_of_the_ternary_parent(project: Params) -> None:
     rung = project.rungs["w1_split"]
-    student = start(project, rung, task_split.load(project.task, "plain", paths.model_dir("teacher")))
+    student = start(project, rung, task_rows.load(project.task, "plain", paths.model_dir("teacher")))
     parent = checkpoint.load_state(paths.model_dir("w2_half"))
     for layer in (QUERY, TABLE):
         first, second = (student.first[f"{layer}.{half}.weight"] for half in ("first", "second"))
@@ -74,7 +73,7 @@ def test_records_say_what_was_done_to_fit_the_parent(project: Params) -> None:
 
 
 def test_the_same_rows_choose_the_same_heads(project: Params) -> None:
-    data = task_split.load(project.task, "plain", paths.model_dir("teacher"))
+    data = task_rows.load(project.task, "plain", paths.model_dir("teacher"))
     rows = data.train.batch(list(range(20)))
     config = checkpoint.load_config(paths.model_dir("teacher"))
     first, again = (shaped(project.rungs["w2_half"], rows, config, regression=False) for _ in range(2))
@@ -87,7 +86,7 @@ def test_a_trained_split_rung_is_packed_and_loads(project: Params, tmp_path: Pat
     pack(paths.model_dir("w1a8_split"), tmp_path)
     packed = packed_model.load_unpublished(tmp_path)
     trained = checkpoint.load_bert(paths.model_dir("w1a8_split"))
-    rows = task_split.load(project.task, "plain", paths.model_dir("teacher")).selection.batch([0, 1, 2])
+    rows = task_rows.load(project.task, "plain", paths.model_dir("teacher")).selection.batch([0, 1, 2])
     inputs = {name: tensor for name, tensor in rows.items() if name != "labels"}
     with torch.no_grad():
         assert torch.equal(packed(**inputs).logits, trained(**inputs).logits)

@@ -1,26 +1,83 @@
-"""A parent's latent weights in the form of the rung that starts from them: as they are, narrowed or split."""
+"""A rung before its first step: its parent's latent weights in the rung's form, quantized and calibrated.
 
-from dataclasses import replace
+The form is the parent's own, a narrower one (the most important heads and neurons), or one of twice the
+matrices (ternary weight splitting).
+"""
+
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers.models.bert.configuration_bert import BertConfig
 
 from bitladder import files
 from bitladder.modeling import checkpoint
-from bitladder.modeling.bert import HEADS_KEY, WIDTH_KEY, precision_of, width_of
+from bitladder.modeling.bert import HEADS_KEY, WIDTH_KEY, Bert, build_bert, precision_of, width_of
 from bitladder.modeling.share import num_kept
 from bitladder.modeling.traces import logits_of
 from pipeline import paths
 from pipeline.distillation.objective import label_loss
-from pipeline.initialization.assemble import Source
+from pipeline.initialization.assemble import Source, assemble
+from pipeline.initialization.by_part import origins
 from pipeline.initialization.narrowing import importance, most_important, narrow_state
+from pipeline.initialization.step_sizes import calibrate
 from pipeline.initialization.weight_splitting import split_state
-from pipeline.rungs import Rung
+from pipeline.params import Params
+from pipeline.record import Part
+from pipeline.rungs import TEACHER, Rung
 from pipeline.tasks.batches import Batch, inputs_of
 from pipeline.training.device import device, move
+from pipeline.training.rows import TaskData
 
-BATCH_ROWS = 16
+CALIBRATION_ROWS = 128
+BATCH_ROWS = 16  # of those rows at once, where they tell what matters
+
+
+@dataclass(frozen=True)
+class Student:
+    """Attributes:
+    model: quantized, on the device, its steps calibrated.
+    first: the latent weights it starts from, on the CPU.
+    init: where each part of them came from.
+    parent_digest: sha256 of the parent's weights.
+    """
+
+    model: Bert
+    first: dict[str, Tensor]
+    init: list[Part]
+    parent_digest: str
+
+
+def start(params: Params, rung: Rung, data: TaskData) -> Student:
+    """Build the quantized model, give it its first weights and calibrate its activations on training rows."""
+    rows = data.train.batch(calibration_rows(len(data.train), seed=params.seed))
+    config = checkpoint.load_config(paths.model_dir(TEACHER))
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = params.optimization_of(rung).dropout
+    config.hidden_act = rung.hidden_act or config.hidden_act
+    parent = shaped(rung, rows, config, regression=params.task.kind == "regression")
+    model = build_bert(config, rung.precision)
+    chosen = origins(
+        rung.init,
+        config.num_hidden_layers,
+        parent=parent,
+        teacher=cache(partial(source, TEACHER)),
+        std=config.initializer_range,
+        seed=params.seed,
+    )
+    first, init = assemble(model.state_dict(), chosen)
+    model.load_state_dict(first)
+    move(model)
+    calibrate(model, {key: tensor.to(device()) for key, tensor in rows.items()})
+    return Student(model, first, init, parent.digest)
+
+
+def calibration_rows(num_rows: int, *, seed: int) -> list[int]:
+    """Up to CALIBRATION_ROWS row numbers of train, drawn without replacement."""
+    generator = torch.Generator().manual_seed(seed)
+    rows: list[int] = torch.randperm(num_rows, generator=generator)[:CALIBRATION_ROWS].tolist()
+    return rows
 
 
 def source(name: str) -> Source:
