@@ -13,6 +13,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+PATH = re.compile(r"(?<![./\w-])(?:bitladder|pipeline|flows|conf|docs|tests|benchmarks)/[\w/.-]*\w")
 NODE = re.compile(r'(\w+)\["<b>\1</b>.*?<br>([\d.]+) %, ([\d.]+) MiB"\]')
 ROW = re.compile(r"^(\w+) +\d+ +\d+ +\d+  (\w+) +([\d.]+) +\S+  ([\d.]+) ", re.MULTILINE)
 
@@ -21,6 +22,15 @@ ROW = re.compile(r"^(\w+) +\d+ +\d+ +\d+  (\w+) +([\d.]+) +\S+  ([\d.]+) ", re.M
 def test_links_lead_to_files(page: Path) -> None:
     links = LINK.findall(page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.name != "log.md"], ids=lambda page: page.name
+)
+def test_files_named_are_there(page: Path) -> None:
+    """But the one that docs/quantizers.md adds as an example. The log tells of what once was."""
+    named = {*PATH.findall(page.read_text(encoding="utf-8"))} - {"bitladder/quantizers/bwn_median.py"}
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
 
 
 def test_the_picture_is_that_of_the_demo_s_table() -> None:
