@@ -4,7 +4,7 @@ Quantizers are met in the order of the forward, and each sees inputs that the on
 rounded, padding left out. Nothing is set on "first use" inside training: an unset step gives NaN.
 """
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,15 +18,19 @@ from bitladder.quantizers.activation import ActivationQuantizer
 
 @torch.no_grad()
 def calibrate(model: Any, batch: dict[str, Tensor]) -> int:
-    """Calibrate weight quantizers, then all activation quantizers on one batch; return how many of these
-    there are. Where none of them keeps anything, as by default at 8 bits, the model is not run.
+    """Set what weight quantizers learn from the model's weights, then all activation quantizers on one batch.
+
+    Returns how many activation quantizers there are. Where none of them keeps anything, as by default at
+    8 bits, the model is not run.
     """
-    calibrate_weights(model)
+    for quantizer, weight in weight_quantizers(model):
+        quantizer.calibrate(weight)
     quantizers = activation_quantizers(model)
     if not any(quantizer.state_dict() for quantizer in quantizers.values()):
         return len(quantizers)
+    mask_BS = batch["attention_mask"].bool()
     hooks = [
-        quantizer.register_forward_pre_hook(_calibrate_first(name, batch["attention_mask"].bool()))
+        quantizer.register_forward_pre_hook(partial(_calibrate_first, name, mask_BS))
         for name, quantizer in quantizers.items()
     ]
     was_training = model.training
@@ -39,19 +43,9 @@ def calibrate(model: Any, batch: dict[str, Tensor]) -> int:
     return len(quantizers)
 
 
-@torch.no_grad()
-def calibrate_weights(model: nn.Module) -> None:
-    """Set what weight quantizers learn from the weights that the model has now."""
-    for quantizer, weight in weight_quantizers(model):
-        quantizer.calibrate(weight)
-
-
-def _calibrate_first(name: str, mask_BS: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-    def hook(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
-        assert isinstance(module, ActivationQuantizer)
-        module.calibrate(_without_padding(name, arguments[0], mask_BS))
-
-    return hook
+def _calibrate_first(name: str, mask_BS: Tensor, module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+    assert isinstance(module, ActivationQuantizer)
+    module.calibrate(_without_padding(name, arguments[0], mask_BS))
 
 
 def _without_padding(name: str, x: Tensor, mask_BS: Tensor) -> Tensor:

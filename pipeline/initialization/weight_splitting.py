@@ -24,13 +24,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from bitladder.modeling.share import TABLES
 from bitladder.quantizers.precision import Granularity
 from bitladder.quantizers.weight import quantize_weight
 
 _SMALLEST_SHARE = 0.1  # of a survivor that either half keeps
 
 
-def split(
+def split_weight(
     weight_OI: Tensor, granularity: Granularity, group_size: int | None = None
 ) -> tuple[Tensor, Tensor]:
     """Latent weights of the two binary matrices, [O, I] each; their sum is `weight_OI`, nearly.
@@ -98,10 +99,10 @@ def _stretched(part_RN: Tensor, mean_R1: Tensor) -> Tensor:
     return part_RN * (mean_R1 / own_R1).nan_to_num(0.0)
 
 
-def split_state(
+def split_weights(
     state: Mapping[str, Tensor], granularity: Granularity, group_size: int | None = None
 ) -> dict[str, Tensor]:
-    """The latent tensors of a ternary model under the names of one whose layers are split.
+    """The latent tensors of a ternary model under the names of one whose weights are split.
 
     Matrices and tables become `<layer>.first.weight` and `<layer>.second.weight`; a linear's bias goes whole
     to `<layer>.first.bias` (BinaryBERT halves it); head, LayerNorms and activation steps stay as they are.
@@ -109,10 +110,10 @@ def split_state(
     found: dict[str, Tensor] = {}
     for name, tensor in state.items():
         layer, _, kind = name.rpartition(".")
-        if kind not in ("weight", "bias") or not _is_split(layer):
+        if kind not in ("weight", "bias") or not _has_halves(layer):
             found[name] = tensor
         elif kind == "weight":
-            found[f"{layer}.first.weight"], found[f"{layer}.second.weight"] = split(
+            found[f"{layer}.first.weight"], found[f"{layer}.second.weight"] = split_weight(
                 tensor, granularity, group_size
             )
         else:
@@ -120,7 +121,6 @@ def split_state(
     return found
 
 
-def _is_split(layer: str) -> bool:
-    is_table = layer.startswith("bert.embeddings.") and layer.endswith("_embeddings")
-    linears = ("query", "key", "value", "dense")
-    return is_table or (layer.startswith("bert.") and layer.rsplit(".", 1)[-1] in linears)
+def _has_halves(layer: str) -> bool:
+    kind = layer.rpartition(".")[2]
+    return layer.startswith("bert.") and kind in (*TABLES, "query", "key", "value", "dense")

@@ -12,8 +12,7 @@ from bitladder.modeling.traces import logits_of
 from bitladder.quantizers.precision import Precision
 from pipeline import paths
 from pipeline.distillation.objective import Portion, label_loss
-from pipeline.initialization.assemble import Source
-from pipeline.initialization.from_pretrained import longest_input, teacher_start
+from pipeline.initialization.first_weights import Source, teacher_start
 from pipeline.params import Params, Task
 from pipeline.record import Record
 from pipeline.rungs import TEACHER
@@ -36,8 +35,8 @@ def fit_teacher(params: Params) -> Record:
     pretrained = paths.model_dir("pretrained")
     digest = files.verify(pretrained)[checkpoint.WEIGHTS]
     source = Source("pretrained", checkpoint.load_state(pretrained), digest)
-    if longest_input(source.state) < params.task.max_length:
-        room = longest_input(source.state)
+    room = len(source.state["bert.embeddings.position_embeddings.weight"])
+    if room < params.task.max_length:
         raise ValueError(f"task.max_length: {params.task.max_length}; the model has room for {room} tokens")
     optimization = params.training.teacher
     config = task_config(pretrained, params.task, dropout=optimization.dropout)

@@ -19,7 +19,7 @@ from bitladder.modeling import checkpoint
 from bitladder.modeling.bert import ANSWERING_KEY, BODY
 from pipeline import paths, record
 from pipeline.evaluation.selection import chosen_on
-from pipeline.initialization.assemble import of_quantizer
+from pipeline.initialization.first_weights import of_quantizer
 from pipeline.params import Params
 from pipeline.record import Record
 from pipeline.training import parallel

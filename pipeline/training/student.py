@@ -19,11 +19,10 @@ from bitladder.modeling.share import num_kept
 from bitladder.modeling.traces import logits_of
 from pipeline import paths
 from pipeline.distillation.objective import label_loss
-from pipeline.initialization.assemble import Source, assemble
-from pipeline.initialization.by_part import origins
+from pipeline.initialization.first_weights import Source, assemble, origins
 from pipeline.initialization.narrowing import importance, most_important, narrow_state
 from pipeline.initialization.step_sizes import calibrate
-from pipeline.initialization.weight_splitting import split_state
+from pipeline.initialization.weight_splitting import split_weights
 from pipeline.params import Params
 from pipeline.record import Part
 from pipeline.rungs import TEACHER, Rung
@@ -102,7 +101,7 @@ def shaped(rung: Rung, rows: Batch, config: BertConfig, *, regression: bool) -> 
     if rung.width < width_of(its_config):
         parent = _narrowed(parent, rung.width, rows, config, regression=regression)
     if rung.split and not precision_of(its_config).split:
-        halves = split_state(parent.state, rung.granularity, rung.group_size)
+        halves = split_weights(parent.state, rung.granularity, rung.group_size)
         parent = replace(parent, state=halves, through="ternary weight splitting")
     return parent
 

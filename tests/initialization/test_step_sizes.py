@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from bitladder.modeling.bert import build_bert
 from bitladder.quantizers.precision import Precision
-from pipeline.initialization.assemble import of_quantizer
+from pipeline.initialization.first_weights import of_quantizer
 from pipeline.initialization.step_sizes import calibrate
 
 BITS = pytest.mark.parametrize("bits", [4, 1])

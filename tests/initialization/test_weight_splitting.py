@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bitladder.quantizers.precision import Granularity
 from bitladder.quantizers.weight import quantize_weight
-from pipeline.initialization.weight_splitting import split
+from pipeline.initialization.weight_splitting import split_weight
 
 GRANULARITIES = st.sampled_from(["row", "matrix"])
 # From 2^-13 on half of a scale is a half-precision number. Zeros, ties and signs of one kind are drawn often.
@@ -39,14 +39,16 @@ def ternary(weight: Tensor, granularity: Granularity) -> Tensor:
 def test_the_two_binary_matrices_add_up_to_the_ternary_one_exactly(
     weight: Tensor, granularity: Granularity
 ) -> None:
-    first, second = (quantize_weight(half, 1, granularity).values_OI for half in split(weight, granularity))
+    first, second = (
+        quantize_weight(half, 1, granularity).values_OI for half in split_weight(weight, granularity)
+    )
     assert torch.equal(first + second, ternary(weight, granularity))
 
 
 @given(matrices(), GRANULARITIES)
 def test_both_scales_are_half_of_the_ternary_one(weight: Tensor, granularity: Granularity) -> None:
     expected = quantize_weight(weight, 2, granularity).scale_OG / 2
-    for half in split(weight, granularity):
+    for half in split_weight(weight, granularity):
         assert torch.equal(quantize_weight(half, 1, granularity).scale_OG, expected)
 
 
@@ -55,7 +57,7 @@ def test_both_scales_are_half_of_the_ternary_one(weight: Tensor, granularity: Gr
 def test_signs_agree_where_the_ternary_weight_is_not_zero_and_differ_where_it_is(
     weight: Tensor, granularity: Granularity
 ) -> None:
-    first, second = split(weight, granularity)
+    first, second = split_weight(weight, granularity)
     quantized = quantize_weight(weight, 2, granularity)
     alive = (quantized.scale_OG > 0).expand_as(weight)
     agree = (first < 0) == (second < 0)
@@ -67,14 +69,14 @@ def test_signs_agree_where_the_ternary_weight_is_not_zero_and_differ_where_it_is
 def test_the_latent_halves_add_up_to_the_latent_weight_but_for_the_scales_rounding(
     weight: Tensor, granularity: Granularity
 ) -> None:
-    first, second = split(weight, granularity)
+    first, second = split_weight(weight, granularity)
     assert (first + second - weight).abs().max() <= 2**-10 * weight.abs().max()
 
 
 def test_worked_by_hand() -> None:
     """Mean magnitude 1, threshold 0.7: 2 and -1.5 survive, s = 1.75. S = 4, n s = 7, Z = 2: b = 0.75.
     a = (3.5 + 0.25 - 0.25) / 7 = 0.5."""
-    first, second = split(torch.tensor([[2.0, -1.5, 0.25, -0.25]]), "row")
+    first, second = split_weight(torch.tensor([[2.0, -1.5, 0.25, -0.25]]), "row")
     assert first.tolist() == [[1.0, -0.75, 1.0, 0.75]]
     assert second.tolist() == [[1.0, -0.75, -0.75, -1.0]]
 
@@ -83,13 +85,13 @@ def test_the_shares_of_survivors_differ_where_the_zeros_lean_to_one_sign() -> No
     """Mean magnitude 0.9375: 2 and -1.25 survive, s = 1.625; S = 3.75, n s = 6.5, Z = 2: b = 0.6875.
     a = (3.25 - 0.5) / 6.5 = 11/26 of a survivor for the first half, which has the 0.25s of the zeros."""
     weight = torch.tensor([[2.0, -1.25, 0.25, 0.25]])
-    first, second = split(weight, "row")
+    first, second = split_weight(weight, "row")
     assert torch.allclose(first, torch.tensor([[22 / 26, -13.75 / 26, 0.9375, 0.9375]]))
     assert torch.allclose(second, torch.tensor([[30 / 26, -18.75 / 26, -0.6875, -0.6875]]))
 
 
 def test_a_row_of_zeros_stays_one() -> None:
-    assert all(torch.equal(half, torch.zeros(2, 3)) for half in split(torch.zeros(2, 3), "row"))
+    assert all(torch.equal(half, torch.zeros(2, 3)) for half in split_weight(torch.zeros(2, 3), "row"))
 
 
 def test_a_matrix_of_berts_size_splits_exactly_with_either_scale() -> None:
@@ -98,7 +100,7 @@ def test_a_matrix_of_berts_size_splits_exactly_with_either_scale() -> None:
     weight[:, ::7] += 0.02  # no symmetry of signs
     for granularity in ("row", "matrix"):
         first, second = (
-            quantize_weight(half, 1, granularity).values_OI for half in split(weight, granularity)
+            quantize_weight(half, 1, granularity).values_OI for half in split_weight(weight, granularity)
         )
         assert torch.equal(first + second, ternary(weight, granularity))
 
@@ -109,14 +111,14 @@ def test_below_half_precisions_normal_range_the_sum_is_off_by_less_than_its_smal
 ) -> None:
     torch.manual_seed(0)
     weight = torch.randn(8, 16) * size
-    first, second = (quantize_weight(half, 1, "row").values_OI for half in split(weight, "row"))
+    first, second = (quantize_weight(half, 1, "row").values_OI for half in split_weight(weight, "row"))
     assert (first + second - ternary(weight, "row")).abs().max() <= 2**-24
 
 
 def test_the_weight_itself_is_left_as_it_was() -> None:
     weight = torch.randn(3, 5)
     before = weight.clone()
-    split(weight, "matrix")
+    split_weight(weight, "matrix")
     assert torch.equal(weight, before)
 
 
@@ -124,6 +126,7 @@ def test_the_weight_itself_is_left_as_it_was() -> None:
 def test_groups_are_split_as_rows_of_their_own(weight: Tensor, groups: int) -> None:
     size, weight = weight.shape[1], weight.repeat(1, groups)
     first, second = (
-        quantize_weight(half, 1, "group", group_size=size).values_OI for half in split(weight, "group", size)
+        quantize_weight(half, 1, "group", group_size=size).values_OI
+        for half in split_weight(weight, "group", size)
     )
     assert torch.equal(first + second, quantize_weight(weight, 2, "group", group_size=size).values_OI)

@@ -19,7 +19,7 @@ from bitladder.quantizers.precision import Granularity, Precision
 from bitladder.quantizers.weight import quantize_weight
 from bitladder.transformers_model.model import load_unpublished
 from pipeline.initialization.step_sizes import calibrate
-from pipeline.initialization.weight_splitting import split_state
+from pipeline.initialization.weight_splitting import split_weights
 
 ACTIVATIONS = pytest.mark.parametrize("bits", [32, 8, 4, 1])
 ROWS_OR_MATRIX = pytest.mark.parametrize("granularity", ["row", "matrix"])
@@ -43,7 +43,7 @@ def test_a_ternary_model_computes_the_same_after_its_split(
 ) -> None:
     ternary = classifier(Precision(2, 2, bits, granularity), width=width)
     binary = classifier(Precision(1, 1, bits, granularity, split=True), width=width)
-    state = split_state(ternary.state_dict(), granularity)
+    state = split_weights(ternary.state_dict(), granularity)
     checkpoint.load_strictly(binary, state, source="the split")
     # Weights are equal; a row's two products are rounded before they are added, which moves an activation
     # next to a threshold, where there is one, by a whole level.
@@ -53,7 +53,7 @@ def test_a_ternary_model_computes_the_same_after_its_split(
 
 def test_what_is_split_is_named_as_the_layers_are() -> None:
     binary = classifier(Precision(1, 1, 1, split=True))
-    assert set(split_state(classifier(Precision(2, 2, 1)).state_dict(), "row")) == set(binary.state_dict())
+    assert set(split_weights(classifier(Precision(2, 2, 1)).state_dict(), "row")) == set(binary.state_dict())
     halves = [name for name in binary.state_dict() if ".first.weight" in name or ".second." in name]
     assert len(halves) == 2 * (2 * 6 + 1 + 3)
 
@@ -111,6 +111,6 @@ def test_groups_split_too(bits: int) -> None:
     precision = Precision(2, 2, bits, "group", group_size=8)
     ternary = classifier(precision, neurons=48)
     binary = classifier(replace(precision, weights=1, embeddings=1, split=True), neurons=48)
-    checkpoint.load_strictly(binary, split_state(ternary.state_dict(), "group", 8), source="the split")
+    checkpoint.load_strictly(binary, split_weights(ternary.state_dict(), "group", 8), source="the split")
     difference = (logits(ternary, batch()) - logits(binary, batch())).abs().max()
     assert difference < (5e-6 if bits == 32 else 0.2)  # as above

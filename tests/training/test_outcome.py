@@ -14,7 +14,7 @@ from torch import nn
 from bitladder import files
 from bitladder.modeling import checkpoint
 from pipeline import paths, record
-from pipeline.initialization.assemble import of_quantizer
+from pipeline.initialization.first_weights import of_quantizer
 from pipeline.params import Params
 from pipeline.record import Record
 from pipeline.training.outcome import curve_csv, flips_csv, publish, sign_flips_since

@@ -14,7 +14,7 @@ from bitladder.quantizers.precision import Precision
 from bitladder.quantizers.weight import quantize_weight
 from bitladder.transformers_model import model as packed_model
 from pipeline import paths, record
-from pipeline.initialization.weight_splitting import split
+from pipeline.initialization.weight_splitting import split_weight
 from pipeline.params import Params, load
 from pipeline.training import rows as task_rows
 from pipeline.training.student import shaped, start
@@ -54,7 +54,7 @@ def test_the_split_begins_with_the_sum_of_the_ternary_parent(project: Params) ->
     parent = checkpoint.load_state(paths.model_dir("w2_half"))
     for layer in (QUERY, TABLE):
         first, second = (student.first[f"{layer}.{half}.weight"] for half in ("first", "second"))
-        assert torch.equal(first, split(parent[f"{layer}.weight"], "row")[0])
+        assert torch.equal(first, split_weight(parent[f"{layer}.weight"], "row")[0])
         both = quantize_weight(first, 1, "row").values_OI + quantize_weight(second, 1, "row").values_OI
         assert torch.equal(both, quantize_weight(parent[f"{layer}.weight"], 2, "row").values_OI)
 
