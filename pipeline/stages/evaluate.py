@@ -14,6 +14,7 @@ from typing import Any
 
 from bitladder import files
 from pipeline import paths, record
+from pipeline.evaluation import agreement
 from pipeline.evaluation.results import FORMAT, KEY, check
 from pipeline.evaluation.seeds import over_seeds
 from pipeline.ladder.words import unusual
@@ -225,10 +226,9 @@ def _evaluate(params: Params, name: str, splits: Mapping[str, Any]) -> tuple[dic
 
 def _label_agreement(params: Params, name: str) -> dict[str, float | None]:
     """Share of rows with the trained rung's label, as `pack` found it: of the file, and of the kernels."""
-    path = paths.packed_dir(name) / "agreement.json"
-    found = files.read_json(path)["splits"][params.task.validation_splits[0]]
-    kernels = found.get("by_kernels") or {}
-    return {"file": found["label_agreement"], "kernels": kernels.get("label_agreement")}
+    found = agreement.read(paths.packed_dir(name)).splits[params.task.validation_splits[0]]
+    kernels = found.by_kernels
+    return {"file": found.label_agreement, "kernels": kernels.label_agreement if kernels else None}
 
 
 def _score(task: Task, name: str, splits: Mapping[str, Any]) -> Answers:

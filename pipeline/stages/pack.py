@@ -1,32 +1,18 @@
-"""Stage `pack@RUNG`: `packed/<rung>`, the deliverable, checked against the trained rung before it is
-published.
-
-Two checks on the whole first validation split. By the same torch layers the packed file says what the trained
-rung says, to rounding: the file holds the model. And by the kernels that run it here, if any do, its labels
-are those of the trained rung on nearly all rows. Their logits are not the same to rounding. Products of whole
-numbers are exact, but sums between them are taken in another order, and a value that this moves by its last
-bit over the threshold between two codes comes out a whole step further. Torch does so to itself: a trained
-rung asked row by row differs from the same rung asked in batches by as much. With fewer bits there are fewer
-thresholds and longer steps: fewer rows differ, and by more. So the kernels' tolerance is of the mean over
-rows, by the bits of the activations, in units of the logits' standard deviation.
-"""
+"""Stage `pack@RUNG`: `packed/<rung>`, the deliverable; published if it says what the trained rung says."""
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bitladder import files
 from pipeline import paths, record
+from pipeline.evaluation import agreement
+from pipeline.evaluation.agreement import KERNEL_TOLERANCE, TOLERANCE, Agreement, ByKernels, OnSplit
 from pipeline.params import Params, Task
 from pipeline.progress import say
 
-AGREEMENT = "agreement.json"
-# Largest difference of a logit. Where sums are taken in the same order it is 0: see docs/file-format.md.
-TOLERANCE = 1e-4
-# Mean difference of a logit by the kernels, in standard deviations of the logits, by bits of activations.
-# One neuron's outputs lie on a lattice; where a point of it meets a threshold, the last bit of a GELU moves a
-# code on most rows: 0.053 was met at 4 bits (docs/log.md). Of outputs that are not related it is 1.1.
-KERNEL_TOLERANCE = {8: 0.05, 4: 0.2, 2: 0.2, 1: 0.2}
+if TYPE_CHECKING:
+    from pipeline.evaluation.metrics import Array
 
 
 def run(params: Params, rung: str | None = None) -> None:
@@ -48,23 +34,28 @@ def run(params: Params, rung: str | None = None) -> None:
     with files.publish(paths.packed_dir(rung)) as folder:
         pack(source, folder)
         shutil.copyfile(source / record.RECORD, folder / record.RECORD)
-        agreement = compare(params.task, source, folder)
-        refuse_disagreement(rung, agreement)
-        files.write_json(folder / AGREEMENT, agreement)
-    say(_line(rung, agreement))
+        found = compare(params.task, source, folder)
+        found.check(rung)
+        agreement.write(folder, found)
+    say(_line(rung, found))
 
 
 def check_record(folder: Path, digests: dict[str, str]) -> None:
     """Raises IntegrityError when a folder's record tells of other weights than those in it."""
     own = record.read(folder)
-    if own.digest != digests["model.safetensors"]:
+    if own.digest != digests[files.WEIGHTS]:
         raise files.IntegrityError(
-            f"{folder / record.RECORD}: of {own.digest}; weights are {digests['model.safetensors']}"
+            f"{folder / record.RECORD}: it is of weights with sha256 {own.digest}; "
+            f"those beside it have {digests[files.WEIGHTS]}"
         )
 
 
-def compare(task: Task, trained_folder: Path, packed_folder: Path) -> dict[str, Any]:
-    """Outputs of the trained and of the packed model on the whole first validation split."""
+def compare(task: Task, trained_folder: Path, packed_folder: Path) -> Agreement:
+    """Outputs of the trained and of the packed model on the whole first validation split.
+
+    Raises:
+        ValueError: a model's outputs are not all finite numbers.
+    """
     import numpy as np
 
     from bitladder.modeling.checkpoint import load_bert
@@ -87,84 +78,56 @@ def compare(task: Task, trained_folder: Path, packed_folder: Path) -> dict[str, 
     packed.to("cpu").runner = runner
     found = [trained_NL, packed_NL, *([logits(packed, split)] if has_kernels else [])]
     if not all(np.isfinite(one).all() for one in found):
-        raise ValueError(
-            f"{trained_folder}: outputs on {name} are not all finite; there is nothing to deliver"
-        )
-    agreed = [_agreement(trained_NL, one, is_regression=task.kind == "regression") for one in found[1:]]
+        raise ValueError(f"{trained_folder}: outputs on {name} are not all finite; nothing is packed")
+    is_regression = task.kind == "regression"
     by_kernels = None
     if has_kernels:
         activations = packed.config.bitladder_precision["activations"]
-        tolerance = max(TOLERANCE, KERNEL_TOLERANCE[activations] * _spread(trained_NL))
-        by_kernels = {**agreed[1], "tolerance": tolerance}
-    return {
-        "tolerance": TOLERANCE,
-        "splits": {
-            name: {
-                "rows": len(split),
-                "largest_logit_difference": agreed[0]["largest_logit_difference"],
-                "label_agreement": agreed[0]["label_agreement"],
-                "by_kernels": by_kernels,
-            }
-        },
-    }
+        spread = float(without_padding(trained_NL, trained_NL).std())
+        by_kernels = ByKernels(
+            largest_logit_difference=float(np.abs(trained_NL - found[2]).max()),
+            mean_logit_difference=mean_difference(trained_NL, found[2]),
+            label_agreement=None if is_regression else label_agreement(trained_NL, found[2]),
+            tolerance=max(TOLERANCE, KERNEL_TOLERANCE[activations] * spread),
+        )
+    on_split = OnSplit(
+        rows=len(split),
+        largest_logit_difference=float(np.abs(trained_NL - packed_NL).max()),
+        label_agreement=None if is_regression else label_agreement(trained_NL, packed_NL),
+        by_kernels=by_kernels,
+    )
+    return Agreement({name: on_split})
 
 
-def _agreement(trained_NL: Any, other_NL: Any, *, is_regression: bool) -> dict[str, float | None]:
-    """Of a question's window there are two labels: the first token of the answer and the last.
-
-    The mean is of what the trained rung says: on padding all agree, however much there is of it.
-    """
-    import numpy as np
-
-    same = (trained_NL.argmax(axis=-1) == other_NL.argmax(axis=-1)).reshape(len(trained_NL), -1).all(axis=1)
-    differences = np.abs(trained_NL - other_NL)
-    return {
-        "largest_logit_difference": float(differences.max()),
-        "mean_logit_difference": float(_without_padding(differences, trained_NL).mean()),
-        "label_agreement": None if is_regression else float(same.mean()),
-    }
+def label_agreement(trained_NL: "Array", other_NL: "Array") -> float:
+    """Share of rows with the same label. Of a question's window that is the answer's first and last token."""
+    same = trained_NL.argmax(axis=-1) == other_NL.argmax(axis=-1)
+    return float(same.reshape(len(trained_NL), -1).all(axis=1).mean())
 
 
-def _spread(logits_NL: Any) -> float:
-    """Standard deviation."""
-    return float(_without_padding(logits_NL, logits_NL).std())
+def mean_difference(trained_NL: "Array", other_NL: "Array") -> float:
+    """Of the logits that say something: on padding all agree, however much there is of it."""
+    return float(without_padding(abs(trained_NL - other_NL), trained_NL).mean())
 
 
-def _without_padding(values_NL: Any, logits_NL: Any) -> Any:
+def without_padding(values_NL: "Array", logits_NL: "Array") -> "Array":
     """Values, in one row, where these logits are not those of padding of a question's window."""
     from bitladder.modeling.traces import PADDING
 
     return values_NL[logits_NL != PADDING]
 
 
-def refuse_disagreement(rung: str, agreement: dict[str, Any]) -> None:
-    """Raises ValueError when logits differ by more than the tolerances."""
-    for split, found in agreement["splits"].items():
-        _refuse(rung, split, "largest", found["largest_logit_difference"], agreement["tolerance"])
-        if by_kernels := found.get("by_kernels"):
-            _refuse(rung, split, "mean", by_kernels["mean_logit_difference"], by_kernels["tolerance"])
-
-
-def _refuse(rung: str, split: str, what: str, difference: float, tolerance: float) -> None:
-    if not difference <= tolerance:
-        how = "" if what == "largest" else " in the mean, by the kernels"
-        raise ValueError(
-            f"{rung}: packed and trained model differ by {difference:g} in a logit on {split}{how}; "
-            f"at most {tolerance:g} is right"
-        )
-
-
-def _line(rung: str, agreement: dict[str, Any]) -> str:
+def _line(rung: str, found: Agreement) -> str:
     from bitladder.packed.size import account
 
     sizes = account(paths.packed_dir(rung))
-    [(split, found)] = agreement["splits"].items()
+    [(split, own)] = found.splits.items()
     size = f"{sizes.on_disk.mib:.3f} MiB, {sizes.on_disk.ratio:.1f} times smaller than in 32 bits"
-    kernels = f"; by the kernels {_differ(found['by_kernels'])}" if found["by_kernels"] else ""
-    return f"pack {rung}: {size}; on {found['rows']} rows of {split} logits {_differ(found)}{kernels}"
+    kernels = f"; by the kernels they {_differ(own.by_kernels)}" if own.by_kernels else ""
+    return f"pack {rung}: {size}; on {own.rows} rows of {split} logits {_differ(own)}{kernels}"
 
 
-def _differ(found: dict[str, Any]) -> str:
-    share = found["label_agreement"]
+def _differ(found: OnSplit | ByKernels) -> str:
+    share = found.label_agreement
     agreed = "" if share is None else f", labels agree on {share:.2%}"
-    return f"differ by at most {found['largest_logit_difference']:g}{agreed}"
+    return f"differ by at most {found.largest_logit_difference:g}{agreed}"

@@ -14,6 +14,8 @@ from bitladder.modeling.traces import PADDING
 from bitladder.runtime.kernels import engines
 from bitladder.transformers_model import model
 from pipeline import paths, record
+from pipeline.evaluation import agreement
+from pipeline.evaluation.agreement import OnSplit
 from pipeline.params import Params
 from pipeline.stages import pack
 
@@ -36,13 +38,9 @@ def test_the_packed_folder_is_whole_and_loads(project: Params) -> None:
 @pytest.mark.parametrize("rung", ["w8", "w4", "w2", "w1", "w1a4", "w1a1"])
 def test_outputs_are_the_trained_rungs_on_the_whole_validation_split(project: Params, rung: str) -> None:
     pack.run(project, rung)
-    agreement = files.read_json(paths.packed_dir(rung) / "agreement.json")
-    assert agreement["splits"]["validation"] == {
-        "rows": 48,
-        "largest_logit_difference": 0.0,
-        "label_agreement": 1.0,
-        "by_kernels": None,  # there are none for layers of 32 features
-    }
+    found = agreement.read(paths.packed_dir(rung)).splits
+    # There are no kernels for layers of 32 features.
+    assert found == {"validation": OnSplit(48, 0.0, 1.0, by_kernels=None)}
 
 
 @has_kernels
@@ -53,30 +51,24 @@ def test_the_kernels_are_compared_with_the_trained_rung_too(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(engines.VARIABLE, raising=False)
     pack.run(tiny_project.make(hidden_size=64, intermediate_size=128), rung)
-    found = files.read_json(paths.packed_dir(rung) / "agreement.json")["splits"]["validation"]
-    assert found["largest_logit_difference"] == 0
-    by_kernels = found["by_kernels"]
-    assert ("by the kernels differ" in capsys.readouterr().out) == (rung != "w1")
+    found = agreement.read(paths.packed_dir(rung)).splits["validation"]
+    assert found.largest_logit_difference == 0
+    by_kernels = found.by_kernels
+    assert ("by the kernels they differ" in capsys.readouterr().out) == (rung != "w1")
     if rung == "w1":
         assert by_kernels is None  # activations of 32 bits are torch's
     else:
-        assert by_kernels["mean_logit_difference"] <= by_kernels["tolerance"]
-        assert by_kernels["label_agreement"] >= 0.9
-
-
-def test_kernels_that_say_something_else_are_refused() -> None:
-    kernels = {"mean_logit_difference": 0.2, "tolerance": 0.1}
-    splits = {"validation": {"largest_logit_difference": 0.0, "by_kernels": kernels}}
-    with pytest.raises(ValueError, match=r"w1: .*0.2.*in the mean, by the kernels; at most 0.1"):
-        pack.refuse_disagreement("w1", {"tolerance": pack.TOLERANCE, "splits": splits})
+        assert by_kernels is not None
+        assert by_kernels.mean_logit_difference <= by_kernels.tolerance
+        assert by_kernels.label_agreement is not None
+        assert by_kernels.label_agreement >= 0.9
 
 
 def test_padding_is_no_part_of_the_mean_difference() -> None:
     trained_N2S = np.full((3, 2, 100), PADDING, dtype=np.float32)
     trained_N2S[..., :10] = np.arange(10)
     other_N2S = np.where(trained_N2S == PADDING, PADDING, trained_N2S + 1)
-    found = pack._agreement(trained_N2S, other_N2S, is_regression=False)
-    assert (found["mean_logit_difference"], found["largest_logit_difference"]) == (1.0, 1.0)
+    assert pack.mean_difference(trained_N2S, other_N2S) == 1.0
 
 
 def test_an_engine_that_there_is_not_is_refused_before_anything_is_read(
@@ -106,21 +98,9 @@ def test_packing_twice_gives_the_same_bytes(project: Params) -> None:
 def test_a_regression_agrees_by_its_values_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     pack.run(tiny_project.make("stsb"), "w1")
-    [found] = files.read_json(paths.packed_dir("w1") / "agreement.json")["splits"].values()
-    assert found["label_agreement"] is None
-    assert found["largest_logit_difference"] == 0
-
-
-def test_a_difference_above_the_tolerance_is_refused() -> None:
-    splits = {"validation": {"largest_logit_difference": 2e-4}}
-    with pytest.raises(ValueError, match=r"w1: .*0.0002.*at most 0.0001"):
-        pack.refuse_disagreement("w1", {"tolerance": pack.TOLERANCE, "splits": splits})
-
-
-def test_a_difference_that_is_no_number_is_refused() -> None:
-    splits = {"validation": {"largest_logit_difference": float("nan")}}
-    with pytest.raises(ValueError, match="differ by nan"):
-        pack.refuse_disagreement("w1", {"tolerance": pack.TOLERANCE, "splits": splits})
+    [found] = agreement.read(paths.packed_dir("w1")).splits.values()
+    assert found.label_agreement is None
+    assert found.largest_logit_difference == 0
 
 
 def test_a_changed_rung_is_refused_and_nothing_is_published(project: Params) -> None:
