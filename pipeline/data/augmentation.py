@@ -98,14 +98,11 @@ def augmenters(
         texts: the sentences that will be varied; neighbours are looked up for their words.
         device: where the contextual method's model runs.
     """
-    build: dict[Method, Callable[[], Vary]] = {
-        "contextual": lambda: _contextual(folder, word_fraction, device),
-        "embedding": lambda: _embedding(folder, word_fraction, texts),
-        "swap": lambda: _random_words("swap", word_fraction),
-        "delete": lambda: _random_words("delete", word_fraction),
-        "spelling": lambda: _spelling(word_fraction),
+    return {
+        method: _vary_by(_augmenter(method, folder, word_fraction, texts, device))
+        for method in METHODS
+        if method in methods
     }
-    return {method: build[method]() for method in METHODS if method in methods}
 
 
 @contextmanager
@@ -208,48 +205,11 @@ def _count(origins: Any, fates: "np.ndarray[tuple[int], np.dtype[np.str_]]") -> 
     }
 
 
-def _contextual(folder: Path, word_fraction: float, device: str) -> Vary:
-    from pipeline.data.contextual import ContextualWordEmbsAug
-
-    augmenter = ContextualWordEmbsAug(
-        folder, word_fraction=word_fraction, device=device, batch_size=SHARD_ROWS
-    )
-    return _vary_by(augmenter)
-
-
-def _embedding(folder: Path, word_fraction: float, texts: Sequence[str]) -> Vary:
+def _augmenter(method: Method, folder: Path, word_fraction: float, texts: Sequence[str], device: str) -> Any:
     import nlpaug.augmenter.word as naw
 
-    from pipeline.data.neighbours import Neighbours, read_embeddings
-
-    words, table = read_embeddings(folder)
-    neighbours = Neighbours(words, table, texts)
-    # The type must be one of three names; with a model given it means nothing.
-    return _vary_by(naw.WordEmbsAug(model_type="glove", model=neighbours, **_word_options(word_fraction)))
-
-
-def _random_words(action: Literal["swap", "delete"], word_fraction: float) -> Vary:
-    import nlpaug.augmenter.word as naw
-
-    return _vary_by(naw.RandomWordAug(action=action, **_word_options(word_fraction)))
-
-
-def _spelling(word_fraction: float) -> Vary:
-    """Common misspellings of a word. Not the reverse too, nlpaug's default: that makes `luck` of `like`."""
-    import nlpaug.augmenter.word as naw
-
-    augmenter = naw.SpellingAug(include_reverse=False, **_word_options(word_fraction))
-    # The dictionary is cached for the process whatever its options; its lists come out of sets of strings,
-    # whose order changes with every process; and some entries are scraps of markup.
-    augmenter.model = augmenter.get_model(force_reload=True)
-    for misspellings in augmenter.model.dict.values():
-        misspellings[:] = sorted(filter(str.isalpha, misspellings))
-    return _vary_by(augmenter)
-
-
-def _word_options(word_fraction: float) -> dict[str, Any]:
-    """Tokens are cut at spaces: nlpaug's own tokenizer gives "can ' t" for "can't"."""
-    return {
+    # Tokens are cut at spaces: nlpaug's own tokenizer gives "can ' t" for "can't".
+    options: dict[str, Any] = {
         "aug_p": word_fraction,
         "aug_min": 1,
         "aug_max": None,
@@ -257,6 +217,30 @@ def _word_options(word_fraction: float) -> dict[str, Any]:
         "tokenizer": str.split,
         "reverse_tokenizer": " ".join,
     }
+    match method:
+        case "contextual":
+            from pipeline.data.contextual import ContextualWordEmbsAug
+
+            return ContextualWordEmbsAug(
+                folder, word_fraction=word_fraction, device=device, batch_size=SHARD_ROWS
+            )
+        case "embedding":
+            from pipeline.data.neighbours import Neighbours, read_embeddings
+
+            neighbours = Neighbours(*read_embeddings(folder), texts)
+            # The type must be one of three names; with a model given it means nothing.
+            return naw.WordEmbsAug(model_type="glove", model=neighbours, **options)
+        case "swap" | "delete":
+            return naw.RandomWordAug(action=method, **options)
+        case "spelling":
+            # Not the reverse too, nlpaug's default: that makes `luck` of `like`.
+            speller = naw.SpellingAug(include_reverse=False, **options)
+            # The dictionary is cached for the process whatever its options; its lists come out of sets of
+            # strings, whose order changes with every process; and some entries are scraps of markup.
+            speller.model = speller.get_model(force_reload=True)
+            for misspellings in speller.model.dict.values():
+                misspellings[:] = sorted(filter(str.isalpha, misspellings))
+            return speller
 
 
 def _vary_by(augmenter: Any) -> Vary:

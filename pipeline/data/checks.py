@@ -77,23 +77,18 @@ def _problems(
     for name in [*sentence_columns, LABEL, INDEX]:
         if name not in table.column_names:
             yield f"no column {name!r}; it has {sorted(table.column_names)}"
-        elif table.num_rows:
-            yield from _column_problems(name, table.column(name), num_labels, training)
+        elif not table.num_rows:
+            continue
+        elif name in sentence_columns:
+            yield from text_problems(name, table.column(name))
+        elif name == INDEX:
+            yield from _type_problem(name, table.column(name), pa.types.is_integer, "integers")
+        elif num_labels is None:
+            yield from _score_problems(table.column(name))
+        else:
+            yield from _class_problems(table.column(name), num_labels, training)
     if table.num_rows == 0:
         yield "no rows; at least one is needed"
-
-
-def _column_problems(
-    name: str, column: pa.ChunkedArray, num_labels: int | None, training: bool
-) -> Iterator[str]:
-    if name == INDEX:
-        yield from _type_problem(name, column, pa.types.is_integer, "integers")
-    elif name != LABEL:
-        yield from text_problems(name, column)
-    elif num_labels is None:
-        yield from _score_problems(column)
-    else:
-        yield from _class_problems(column, num_labels, training)
 
 
 def _type_problem(
@@ -112,7 +107,7 @@ def _class_problems(column: pa.ChunkedArray, num_labels: int, training: bool) ->
     wrong = [row for row, label in enumerate(labels) if label is None or not 0 <= label < num_labels]
     counts = dict(sorted(Counter(map(str, labels)).items()))
     if wrong:
-        yield f"{_first(LABEL, wrong, labels)}; expected {wanted}; rows per label: {counts}"
+        yield f"{first_of(LABEL, wrong, labels)}; expected {wanted}; rows per label: {counts}"
     elif training and len(counts) < 2:
         yield f"column {LABEL!r} holds one class only, rows per label: {counts}; training needs two"
 
@@ -127,32 +122,33 @@ def _score_problems(column: pa.ChunkedArray) -> Iterator[str]:
         finite = np.isfinite(np.array([np.nan if value is None else value for value in values], np.float32))
     wrong = np.flatnonzero(~finite).tolist()
     if wrong:
-        yield f"{_first(LABEL, wrong, values)}; expected finite floats"
+        yield f"{first_of(LABEL, wrong, values)}; expected finite floats"
 
 
 def text_problems(name: str, column: pa.ChunkedArray) -> Iterator[str]:
     """What is wrong with a column of text: its type, its encoding, rows without anything to read."""
-    yield from _type_problem(name, column, _is_text, "text")
-    if not _is_text(column.type):
+    yield from _type_problem(name, column, is_text, "text")
+    if not is_text(column.type):
         return
     raw = column.cast(pa.large_binary()).to_pylist()
     broken = [row for row, value in enumerate(raw) if value is not None and not _is_utf8(value)]
     if broken:
-        yield f"{_first(name, broken, raw)}; expected UTF-8"
+        yield f"{first_of(name, broken, raw)}; expected UTF-8"
         return
     values = column.to_pylist()
     empty = [row for row, value in enumerate(values) if value is None or not _is_visible(value)]
     if empty:
-        yield f"{_first(name, empty, values)}; expected text with at least one visible character"
+        yield f"{first_of(name, empty, values)}; expected text with at least one visible character"
 
 
-def _first(name: str, rows: list[int], values: list[object]) -> str:
+def first_of(name: str, rows: Sequence[int], values: Sequence[object]) -> str:
+    """Where a column is wrong: its first row of those, the value there, how many there are."""
     value = values[rows[0]]
     shown = "missing" if value is None else repr(value)[:80]
     return f"column {name!r}, row {rows[0]}: {shown} ({len(rows)} such rows)"
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 

@@ -7,12 +7,14 @@ are put right and counted, everything else is refused, all problems at once.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
+from operator import ne
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.data.checks import refuse, text_problems
+from pipeline.data.checks import first_of, is_text, refuse, text_problems
 from pipeline.data.tables import CONTEXT, ID, QUESTION, STARTS, TEXTS, TITLE
 from pipeline.progress import say
 
@@ -43,16 +45,12 @@ def checked(table: pa.Table, *, source: str, unanswerable: bool) -> pd.DataFrame
         placed = [_placed(context, own) for context, own in zip(contexts, answers, strict=True)]
         problems = [*_place_problems(answers, placed), *_count_problems(answers, unanswerable)]
     refuse(source, problems)
-    moved = sum(old != new for old, new in zip(_flat(answers), _flat(placed), strict=True))
+    moved = sum(map(ne, chain.from_iterable(answers), chain.from_iterable(placed)))
     if moved:
-        say(f"{source}: {moved} answers stood up to {_NEAR} characters from their start and were moved there")
-    return _frame(table, placed)
-
-
-def _frame(table: pa.Table, answers: Sequence[Sequence[tuple[str, int | None]]]) -> pd.DataFrame:
+        say(f"{source}: {moved} answers stood up to {_NEAR} characters from their start: corrected")
     frame: pd.DataFrame = table.select([ID, TITLE, CONTEXT, QUESTION]).to_pandas()
-    texts = pd.Series([[text for text, _ in own] for own in answers], dtype=object)
-    starts = pd.Series([[start for _, start in own] for own in answers], dtype=object)
+    texts = pd.Series([[text for text, _ in own] for own in placed], dtype=object)
+    starts = pd.Series([[start for _, start in own] for own in placed], dtype=object)
     return frame.assign(**{TEXTS: texts, STARTS: starts})
 
 
@@ -71,24 +69,21 @@ def _column_problems(table: pa.Table) -> Iterator[str]:
 
 def _are_answers(kind: pa.DataType) -> bool:
     """A list of which all entries are empty has no type to speak of (null)."""
-    if not pa.types.is_struct(kind):
+    if not pa.types.is_struct(kind) or {"text", "answer_start"} - {field.name for field in kind}:
         return False
-    lists = {field.name: field.type for field in kind}
-    if {"text", "answer_start"} - set(lists) or not all(map(_is_list, lists.values())):
+    lists = [kind.field(name).type for name in ("text", "answer_start")]
+    if not all(pa.types.is_list(each) or pa.types.is_large_list(each) for each in lists):
         return False
-    text, start = lists["text"].value_type, lists["answer_start"].value_type
-    is_text = pa.types.is_string(text) or pa.types.is_large_string(text) or pa.types.is_null(text)
-    return bool(is_text and (pa.types.is_integer(start) or pa.types.is_null(start)))
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+    text, start = (each.value_type for each in lists)
+    are_texts = is_text(text) or pa.types.is_null(text)
+    return bool(are_texts and (pa.types.is_integer(start) or pa.types.is_null(start)))
 
 
 def _list_problems(rows: Sequence[Any]) -> Iterator[str]:
     wrong = [number for number, row in enumerate(rows) if not _is_whole(row)]
     if wrong:
-        yield f"{_first(wrong, rows)}; expected as many starts as texts, none of them missing or blank"
+        where = first_of("answers", wrong, rows)
+        yield f"{where}; expected as many starts as texts, none of them missing or blank"
 
 
 def _is_whole(row: Any) -> bool:
@@ -106,15 +101,12 @@ def _id_problems(ids: Sequence[str]) -> Iterator[str]:
 
 def _placed(context: str, answers: Answers) -> list[tuple[str, int | None]]:
     """Each answer with the start nearest to its own at which it stands; None where it does not."""
-    by_distance = sorted(range(-_NEAR, _NEAR + 1), key=abs)
-    return [
-        (text, next((start + by for by in by_distance if _stands(context, text, start + by)), None))
-        for text, start in answers
-    ]
 
+    def place(text: str, start: int) -> int | None:
+        near = [start + by for by in sorted(range(-_NEAR, _NEAR + 1), key=abs)]
+        return next((at for at in near if at >= 0 and context.startswith(text, at)), None)
 
-def _stands(context: str, text: str, start: int) -> bool:
-    return start >= 0 and context.startswith(text, start)
+    return [(text, place(text, start)) for text, start in answers]
 
 
 def _place_problems(
@@ -134,15 +126,7 @@ def _count_problems(answers: Sequence[Answers], unanswerable: bool) -> Iterator[
     if without and not unanswerable:
         yield (
             f"column 'answers', row {without[0]}: no answer ({len(without)} such rows); in this task every "
-            "question has one (in squad_v2 it need not)"
+            "question has an answer (in squad_v2 some have none)"
         )
     elif len(without) == len(answers):
         yield "column 'answers': no question has an answer; at least one is needed"
-
-
-def _first(rows: Sequence[int], values: Sequence[Any]) -> str:
-    return f"column 'answers', row {rows[0]}: {values[rows[0]]!r:.80} ({len(rows)} such rows)"
-
-
-def _flat(answers: Sequence[Sequence[tuple[str, int | None]]]) -> list[tuple[str, int | None]]:
-    return [answer for own in answers for answer in own]

@@ -114,7 +114,8 @@ def without_padding(values_NL: "Array", logits_NL: "Array") -> "Array":
     """Values, in one row, where these logits are not those of padding of a question's window."""
     from bitladder.modeling.traces import PADDING
 
-    return values_NL[logits_NL != PADDING]
+    found: Array = values_NL[logits_NL != PADDING]
+    return found
 
 
 def _line(rung: str, found: Agreement) -> str:
