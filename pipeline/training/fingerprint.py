@@ -2,7 +2,7 @@
 
 A stopped training is gone on with only under the same facts. They are kept one by one, under the names that
 params.yaml uses, so that a refusal can say which of them changed. Not among them: how often states are
-written, other rungs' names, where the project lies.
+written, other rungs' names, the folder of the project.
 """
 
 import json
@@ -15,8 +15,7 @@ import torch
 
 from bitladder import files
 from bitladder.modeling import routines
-from pipeline.params import Optimization, Params, Task
-from pipeline.rungs import Rung
+from pipeline.params import Params
 from pipeline.training.device import device
 
 Facts = dict[str, str]
@@ -57,15 +56,11 @@ def of_pretraining(params: Params, corpus_digest: str, *, processes: int) -> Fac
 def of_teacher(params: Params, digests: Mapping[str, str], *, processes: int) -> Facts:
     """`digests`: sha256 of the data and of the pre-trained weights, by what they are."""
     settings = {
-        "seed": params.seed,
-        "task": _task(params.task),
+        **_of_task(params),
         "budget.teacher": params.budget.teacher.model_dump(),
-        "budget.evaluations": params.budget.evaluations,
         "training.teacher": params.training.teacher.model_dump(),
-        "training.gradients": params.training.gradients,
-        "training.bucket_batches": params.training.bucket_batches,
     }
-    return _with_kernels(_facts(settings, digests, processes), params)
+    return _facts(settings, digests, processes) | _routines(params)
 
 
 def of_rung(params: Params, name: str, digests: Mapping[str, str], *, processes: int) -> Facts:
@@ -75,20 +70,19 @@ def of_rung(params: Params, name: str, digests: Mapping[str, str], *, processes:
     """
     rung, optimization = params.rungs[name], params.optimization_of(params.rungs[name])
     kind = "rung" if optimization is params.training.rung else "binary_activations"
+    # Its duration is in the facts as what it comes to: it may be given by other rungs.
+    own = {} if rung.duration is None else {"duration": params.duration_of(rung)}
+    without = set() if rung.learning_rate is None else {"learning_rate"}
     settings = {
-        "seed": params.seed,
-        "task": _task(params.task),
-        f"{rung.stage}.{name}": _in_steps(params, rung).model_dump(),
-        "budget.evaluations": params.budget.evaluations,
-        "training.gradients": params.training.gradients,
-        "training.bucket_batches": params.training.bucket_batches,
-        f"training.{kind}": _less_learning_rate(optimization, rung.learning_rate),
+        **_of_task(params),
+        f"{rung.stage}.{name}": rung.model_copy(update=own).model_dump(),
+        f"training.{kind}": optimization.model_dump(exclude=without),
     }
     if rung.duration is None:
         settings[f"budget.{kind}"] = params.duration_of(rung).model_dump()
     if rung.distillation is None and not rung.phases:
         settings["distillation"] = params.distillation.model_dump()
-    return _with_kernels(_facts(settings, digests, processes), params)
+    return _facts(settings, digests, processes) | _routines(params)
 
 
 def differences(then: Facts, now: Facts) -> list[str]:
@@ -98,6 +92,22 @@ def differences(then: Facts, now: Facts) -> list[str]:
         for name in sorted({*then, *now})
         if then.get(name) != now.get(name)
     ]
+
+
+def _of_task(params: Params) -> dict[str, Any]:
+    """What every model of the task is trained with. How its rows were made is in the data's digests."""
+    shaping = {"name", "kind", "sentence_columns", "label_names", "metrics", "max_length", "answering"}
+    return {
+        "seed": params.seed,
+        "task": params.task.model_dump(include=shaping),
+        "budget.evaluations": params.budget.evaluations,
+        "training.gradients": params.training.gradients,
+        "training.bucket_batches": params.training.bucket_batches,
+    }
+
+
+def _routines(params: Params) -> Facts:
+    return {"routines": str(routines.choose(params.training.gradients))}
 
 
 def _facts(settings: Mapping[str, Any], digests: Mapping[str, str], processes: int) -> Facts:
@@ -112,10 +122,6 @@ def _facts(settings: Mapping[str, Any], digests: Mapping[str, str], processes: i
     }
 
 
-def _with_kernels(facts: Facts, params: Params) -> Facts:
-    return {**facts, "routines": str(routines.choose(params.training.gradients))}
-
-
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Facts:
     """Values as JSON, under dotted names."""
     found: Facts = {}
@@ -125,24 +131,6 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Facts:
         else:
             found[f"{prefix}{name}"] = json.dumps(value, ensure_ascii=False)
     return found
-
-
-def _task(task: Task) -> dict[str, Any]:
-    """What of the task shapes a model; how its rows were made and split is in the data's digests."""
-    return task.model_dump(
-        include={"name", "kind", "sentence_columns", "label_names", "metrics", "max_length", "answering"}
-    )
-
-
-def _in_steps(params: Params, rung: Rung) -> Rung:
-    """The rung with its own duration, if it has one, as what it comes to: other rungs may be in it."""
-    if rung.duration is None:
-        return rung
-    return rung.model_copy(update={"duration": params.duration_of(rung)})
-
-
-def _less_learning_rate(optimization: Optimization, own: float | None) -> dict[str, Any]:
-    return optimization.model_dump(exclude={"learning_rate"} if own is not None else set())
 
 
 def _device() -> str:

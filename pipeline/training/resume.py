@@ -84,7 +84,15 @@ class States:
         """
         step = int(state.values["step"])
         if self.world.leads:
-            self._publish(step, state)
+            values = {"format": FORMAT, "facts": self.facts, "values": state.values}
+            try:
+                with files.publish(self._folder(step)) as folder:
+                    save_file(state.tensors, folder / TENSORS)
+                    files.write_json(folder / VALUES, values)
+            except (OSError, SafetensorError) as error:
+                raise UnwrittenError(self._unwritten(state, error)) from error
+            for old in steps(self.folder)[:-KEPT]:
+                shutil.rmtree(self._folder(old))
         self._written = step
 
     def clear(self) -> None:
@@ -94,19 +102,8 @@ class States:
         done = self.folder.with_name(f".{self.folder.name}.done")
         self.folder.rename(done)
         shutil.rmtree(done)
-        _remove_if_empty(self.folder.parent)
-
-    def _publish(self, step: int, state: State) -> None:
-        try:
-            with files.publish(self._folder(step)) as folder:
-                save_file(state.tensors, folder / TENSORS)
-                files.write_json(
-                    folder / VALUES, {"format": FORMAT, "facts": self.facts, "values": state.values}
-                )
-        except (OSError, SafetensorError) as error:
-            raise UnwrittenError(self._unwritten(state, error)) from error
-        for old in steps(self.folder)[:-KEPT]:
-            shutil.rmtree(self._folder(old))
+        if not any(self.folder.parent.iterdir()):
+            self.folder.parent.rmdir()
 
     def _folder(self, step: int) -> Path:
         return self.folder / f"step-{step:09d}"
@@ -119,7 +116,8 @@ class States:
                 _verify(self._folder(step))
             except files.IntegrityError as error:
                 damaged.append(step)
-                aside = _set_aside(self._folder(step), self._aside(step, "damaged"))
+                name = f"{self.folder.name}-step-{step:09d}.damaged"
+                aside = _set_aside(self._folder(step), self.folder.with_name(name))
                 _log.warning(
                     "%s: the state of step %d is damaged and kept as %s (%s)", self.name, step, aside, error
                 )
@@ -129,9 +127,6 @@ class States:
         if damaged:
             _log.warning("%s: no whole state is left; starts anew", self.name)
         return 0
-
-    def _aside(self, step: int, why: str) -> Path:
-        return self.folder.with_name(f"{self.folder.name}-step-{step:09d}.{why}")
 
     def _unwritten(self, state: State, error: Exception) -> str:
         needed = sum(tensor.nbytes for tensor in state.tensors.values())
@@ -159,8 +154,10 @@ def open_states(name: str, facts: Facts, *, every: int, world: World) -> States:
             _log.warning("%s: an earlier training's states, under other facts, are kept as %s", name, aside)
     elif found and states.folder not in found:
         raise OtherTrainingError(_refusal(states, others))
-    if world.leads:
-        _sweep(states.folder)
+    if world.leads:  # what a killed process was in the middle of writing or deleting
+        own, parent = states.folder, states.folder.parent
+        for path in (*own.glob(".*.tmp"), *own.glob(".*.old"), *parent.glob(".*.done")):
+            shutil.rmtree(path, ignore_errors=True)
     return states
 
 
@@ -202,14 +199,3 @@ def _facts_of(folder: Path) -> Facts:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
     return {}
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what a killed process was in the middle of writing or deleting."""
-    for path in (*folder.glob(".*.tmp"), *folder.glob(".*.old"), *folder.parent.glob(".*.done")):
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _remove_if_empty(folder: Path) -> None:
-    if not any(folder.iterdir()):
-        folder.rmdir()

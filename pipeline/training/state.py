@@ -102,13 +102,17 @@ def put_weights(model: nn.Module, state: Tensors) -> None:
 
 def capture(model: nn.Module, optimizer: torch.optim.Optimizer, reached: Reached, world: World) -> State:
     """Everything, on the CPU. Every process calls it; the result is whole in process 0."""
+    device = next(model.parameters()).device
     tensors = _prefixed("latent", weights(model))
     for name, parameter in model.named_parameters():
         tensors |= _prefixed(f"adamw.{name}", optimizer.state.get(parameter, {}))
     tensors |= _prefixed("best", reached.best_state or {})
     if reached.losses:
         tensors["losses"] = torch.stack(reached.losses)
-    for what, own in _generators(next(model.parameters()).device).items():
+    generators = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        generators["cuda"] = torch.cuda.get_rng_state(device)
+    for what, own in generators.items():
         tensors |= {f"process{rank}.{what}": each for rank, each in enumerate(world.gather(own))}
     values = {
         "step": reached.step,
@@ -127,33 +131,23 @@ def restore(model: nn.Module, optimizer: torch.optim.Optimizer, state: State, wo
         # Copies: the file's own memory may begin at any byte, and vector code may treat its ends otherwise.
         moments = _under(f"adamw.{name}", state.tensors)
         if moments:
-            optimizer.state[parameter] = {what: _copy(tensor, device) for what, tensor in moments.items()}
+            optimizer.state[parameter] = {
+                what: tensor.to(device, copy=True) for what, tensor in moments.items()
+            }
     own = _under(f"process{world.rank}", state.tensors)
     torch.set_rng_state(own["cpu"].clone())
     if "cuda" in own:
         torch.cuda.set_rng_state(own["cuda"].clone(), device)
-    best = {name: _copy(tensor, device) for name, tensor in _under("best", state.tensors).items()}
+    best = {name: tensor.to(device, copy=True) for name, tensor in _under("best", state.tensors).items()}
     score, losses = state.values["best_score"], state.tensors.get("losses")
     return Reached(
         step=state.values["step"],
         curve=[Point(*row) for row in state.values["curve"]],
-        losses=list(_copy(losses, device).unbind()) if losses is not None else [],
+        losses=list(losses.to(device, copy=True).unbind()) if losses is not None else [],
         best_score=-math.inf if score is None else score,
         best_step=state.values["best_step"],
         best_state=best or None,
     )
-
-
-def _generators(device: torch.device) -> Tensors:
-    """The states of this process's generators."""
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def _copy(tensor: Tensor, device: torch.device) -> Tensor:
-    return tensor.to(device, copy=True)
 
 
 def _prefixed(prefix: str, tensors: Tensors) -> Tensors:
@@ -161,8 +155,5 @@ def _prefixed(prefix: str, tensors: Tensors) -> Tensors:
 
 
 def _under(prefix: str, tensors: Tensors) -> Tensors:
-    return {
-        name.removeprefix(f"{prefix}."): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(f"{prefix}.")
-    }
+    start = f"{prefix}."
+    return {name.removeprefix(start): each for name, each in tensors.items() if name.startswith(start)}

@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -52,8 +53,12 @@ def between_steps(leave: Callable[[], None]) -> Iterator[Stop]:
 
     Outside the main thread, which gets no signals, nothing is kept.
     """
-    stop = Stop()
-    before = _take_over(stop) if threading.current_thread() is threading.main_thread() else {}
+    stop, before = Stop(), dict[signal.Signals, Any]()
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    for number, handler in before.items():
+        signal.signal(number, partial(_keep, stop, handler))
     try:
         yield stop
     except (KeyboardInterrupt, SystemExit) as stopped:
@@ -66,25 +71,14 @@ def between_steps(leave: Callable[[], None]) -> Iterator[Stop]:
     stop.leave_if(stop.asked is not None)  # it came after the last look
 
 
-def _take_over(stop: Stop) -> dict[signal.Signals, Any]:
-    """Handle the signals that are not ignored; return who handled them before."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
-    for number, handler in before.items():
-        signal.signal(number, _keeping(stop, handler))
-    return before
-
-
-def _keeping(stop: Stop, handler: Any) -> Callable[[int, FrameType | None], None]:
-    def handle(number: int, frame: FrameType | None) -> None:
-        try:
-            if not callable(handler):  # the default: the process would just end
-                raise SystemExit(128 + number)
-            handler(number, frame)
-        except (KeyboardInterrupt, SystemExit) as asked:
-            leave = asked
-        else:
-            return
-        stop.keep(leave)
-
-    return handle
+def _keep(stop: Stop, handler: Any, number: int, frame: FrameType | None) -> None:
+    """Handle a signal as whoever did before, but keep the exception it leaves with until the step is over."""
+    try:
+        if not callable(handler):  # the default: the process would just end
+            raise SystemExit(128 + number)
+        handler(number, frame)
+    except (KeyboardInterrupt, SystemExit) as asked:
+        leave = asked
+    else:
+        return
+    stop.keep(leave)
