@@ -20,6 +20,7 @@ from typing import Any
 import root  # noqa: F401
 from random_berts import SHAPES, Shape, build, save, save_packed
 
+from bitladder import files
 from bitladder.packed import size
 from bitladder.quantizers.precision import Precision
 
@@ -33,7 +34,7 @@ class Row:
 
     Attributes:
         bits_per_weight: of codes in tables, encoder and pooler, what fills a row's last byte included.
-        all_tables, without_position_and_segment: ratios as papers count; see packing/size.py.
+        all_tables, without_position_and_segment: ratios as papers count; see bitladder/packed/size.py.
         bar, stretch: of the ratio; None where none was set.
     """
 
@@ -64,7 +65,7 @@ def measure(name: str, shape: Shape, bits: Sequence[int], granularities: Sequenc
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         save(root, build(shape))
-        full = (root / size.WEIGHTS).stat().st_size
+        full = (root / files.WEIGHTS).stat().st_size
         return [
             _row(
                 name,
@@ -88,7 +89,7 @@ def _row(name: str, shape: Shape, precision: Precision, full: int, folder: Path)
         bits=precision.weights,
         granularity=precision.granularity,
         fp32_bytes=full,
-        packed_bytes=(folder / size.WEIGHTS).stat().st_size,
+        packed_bytes=(folder / files.WEIGHTS).stat().st_size,
         bits_per_weight=8 * sum(part.stored_bytes for part in codes) / sum(part.parameters for part in codes),
         all_tables=counted.all_tables.ratio,
         without_position_and_segment=counted.without_position_and_segment.ratio,

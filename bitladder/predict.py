@@ -1,5 +1,4 @@
-"""`bitladder predict DIR TEXT [TEXT]`: run a packed model on one sentence, one pair, or a question and its
-context.
+"""A packed folder as a model that answers texts, and `bitladder predict DIR TEXT [TEXT]`.
 
 Neither torch nor transformers is imported where the kernels run the model: its text is tokenized by
 tokenizer.json, which transformers reads too. Elsewhere torch runs it, and has to be installed.
@@ -11,13 +10,14 @@ import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bitladder import runtime
-from bitladder.packed import format
+from bitladder.packed.format import AnsweringFields, PackedConfig, read_config
+from bitladder.runtime.kernels.engines import Choice
 
 if TYPE_CHECKING:
     from bitladder.text.spans import Span
@@ -28,67 +28,93 @@ Floats = NDArray[np.float32]
 AT_ONCE = 64
 
 
-class Answering(Protocol):
-    """A `runtime.Model`, or a `PackedBert` that transformers loaded."""
+class Logits(Protocol):
+    """What computes: a `runtime.Model`, or a `PackedBert` that transformers loaded."""
+
+    @property
+    def engine(self) -> Choice: ...
 
     def logits(
         self, input_ids: ArrayLike, attention_mask: ArrayLike, token_type_ids: ArrayLike, /
     ) -> Floats: ...
 
 
-def main(folder: str, text: str, text_pair: str | None = None, as_json: bool = False) -> int:
-    """Print the label and every label's probability, a regression's value, or the answer to a question.
-
-    Raises as `load_logits` does, and ValueError as `predict`.
-    """
-    answer = predict(folder, text, text_pair)
-    if as_json:
-        sys.stdout.write(json.dumps(answer, ensure_ascii=False, allow_nan=False) + "\n")
-        return 0
-    sys.stdout.write("\n".join(_lines(answer)) + "\n")
-    return 0
-
-
-def predict(folder: str, text: str, text_pair: str | None = None) -> Answer:
-    """`label` and `scores` (probabilities by label name, most probable first), `score` of a regression, or
-    what `answer_questions` gives for a question.
+def load(folder: str | Path) -> "PackedModel":
+    """The packed model of a published folder, run by the kernels, or else by torch.
 
     Raises:
-        ValueError: the model's output is not finite, or a question has no context.
+        IntegrityError: a file is not what the manifest promises.
+        FormatError: the folder is not laid out as docs/file-format.md says.
+        UnsupportedError: there is no kernel for it and no torch.
+        EngineError, ThreadsError: BITLADDER_ENGINE or BITLADDER_THREADS says what cannot be.
     """
-    answer: Answer = load(folder)(text, text_pair)
-    return answer
+    return PackedModel(Path(folder), _load_logits(Path(folder)))
 
 
 class PackedModel:
-    """A packed folder that answers texts; made by `load`.
+    """A packed folder that answers texts; made by `load`. Safe to call from several threads.
 
     Attributes:
         folder: where it lies.
         config: its config.json.
     """
 
-    def __init__(self, folder: str, model: Answering) -> None:
-        self.folder, self.config, self._model = folder, format.read_config(Path(folder)), model
+    def __init__(self, folder: Path, model: Logits) -> None:
+        """`model`: computes the logits."""
+        self.folder, self.config, self._model = folder, read_config(folder), model
 
-    def __call__(self, texts: str | list[str], pairs: str | list[str] | None = None) -> Any:
-        """What the model says of a text, or of each text of a list; `pairs`: second sentences, or contexts.
+    @property
+    def engine(self) -> Choice:
+        """What computes, `lookup`, `dot_products` or `torch`, and why: see `bitladder doctor`."""
+        return self._model.engine
 
-        A classifier's answer has `label` and `scores`, a regression's `score`, that to a question what
-        `answer_questions` says.
+    @overload
+    def __call__(self, texts: str, pairs: str | None = None, *, max_length: int | None = None) -> Answer: ...
+
+    @overload
+    def __call__(
+        self, texts: list[str], pairs: list[str] | None = None, *, max_length: int | None = None
+    ) -> list[Answer]: ...
+
+    def __call__(
+        self,
+        texts: str | list[str],
+        pairs: str | list[str] | None = None,
+        *,
+        max_length: int | None = None,
+    ) -> Answer | list[Answer]:
+        """What the model says of a text, or of each text of a list.
+
+        A classifier: `label`, and `scores`, probabilities by label's name, most probable first. A regression:
+        `score`. Question answering: `answer` (None: there is none), and where it stands in the context,
+        `start` and `end`; `score`, logit of its first token plus logit of its last; where questions may have
+        no answer also `margin`, how much more the model believes in that, and `threshold`, over which it
+        says so.
+
+        Args:
+            pairs: as many second sentences, or contexts in which questions are answered.
+            max_length: tokens of a text, or of both together, that are read; the rest is cut. All that the
+                model has positions for unless given. Question answering reads long contexts in windows.
 
         Raises:
-            ValueError: the model's output is not finite, or a question has no context.
+            ValueError: a question has no context, there is not a pair for each text, or the model's output
+                is not finite.
         """
         if isinstance(texts, str):
-            return self([texts], None if pairs is None else [str(pairs)])[0]
-        seconds = [pairs] if isinstance(pairs, str) else pairs
+            if pairs is not None and not isinstance(pairs, str):
+                raise ValueError(f"pairs: {len(pairs)} texts for a single one; give one text")
+            return self([texts], None if pairs is None else [pairs], max_length=max_length)[0]
+        if isinstance(pairs, str) or (pairs is not None and len(pairs) != len(texts)):
+            raise ValueError(f"pairs: give a list of {len(texts)}, one for each text")
+        if not texts:
+            return []
         if self.config.answering is None:
-            longest = self.config.max_position_embeddings
-            return classify(self._model, self.folder, texts, seconds, max_length=longest)
-        if seconds is None:
-            raise ValueError(f"{self.folder}: answers questions from a context; give one (--context TEXT)")
-        return answer_questions(self._model, self.folder, texts, seconds)
+            return self._classify(texts, pairs, max_length or self.config.max_position_embeddings)
+        if pairs is None:
+            raise ValueError(
+                f"{self.folder}: questions need a context, as second text (command line: --context)"
+            )
+        return self._answer_questions(texts, pairs, self.config.answering)
 
     def logits(
         self,
@@ -96,25 +122,68 @@ class PackedModel:
         attention_mask: ArrayLike | None = None,
         token_type_ids: ArrayLike | None = None,
     ) -> Floats:
-        """[B, L] of a classifier or a regression, [B, 2, S] of question answering. Args are [B, S]."""
+        """[B, L] of a classifier or a regression; [B, 2, S] of question answering, of padding -1e4.
+
+        Args are [B, S], as a tokenizer gives them: 1 in the mask is a token, which all are unless given.
+        """
         ids = np.asarray(input_ids)
         mask = np.ones_like(ids) if attention_mask is None else attention_mask
         segments = np.zeros_like(ids) if token_type_ids is None else token_type_ids
         return self._model.logits(ids, mask, segments)
 
+    def _classify(self, texts: list[str], pairs: list[str] | None, max_length: int) -> list[Answer]:
+        from bitladder.text.tokens import tokenize
 
-def load(folder: str | Path) -> PackedModel:
-    """The packed model of a published folder. Raises as `load_logits`."""
-    return PackedModel(str(folder), load_logits(str(folder)))
+        tokens = tokenize(texts, pairs, self.folder, max_length=max_length)
+        return [_label(logits_L, self.config) for logits_L in self._logits(tokens)]
+
+    def _answer_questions(
+        self, questions: list[str], contexts: list[str], own: AnsweringFields
+    ) -> list[Answer]:
+        from bitladder.text.cutting import cut
+        from bitladder.text.spans import best_spans
+
+        pieces = cut(
+            questions,
+            contexts,
+            self.folder,
+            max_length=own.max_length,
+            doc_stride=own.doc_stride,
+            max_question_length=own.max_question_length,
+        )
+        spans = best_spans(self._logits(pieces.tokens), pieces, max_answer_length=own.max_answer_length)
+        return [_answer(span, own.no_answer_threshold) for span in spans]
+
+    def _logits(self, tokens: "Tokens") -> list[Floats]:
+        """[L], or [2, S], of each row."""
+        found: list[Floats] = []
+        for batch in tokens.batches(AT_ONCE):
+            logits = self._model.logits(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
+            if not np.isfinite(logits).all():
+                raise ValueError(f"{self.folder}: the model's output is not finite")
+            found += list(logits)
+        return found
 
 
-def load_logits(folder: str) -> Answering:
-    """The model of a published packed folder, as kernels run it, or else torch.
+def main(folder: str, text: str, text_pair: str | None = None, as_json: bool = False) -> int:
+    """Print the label and every label's probability, a regression's value, or the answer to a question.
 
-    Raises:
-        IntegrityError, FormatError: as `runtime.load`.
-        UnsupportedError: there is no kernel for it and no torch.
+    Raises as `load` does, and ValueError as `PackedModel`.
     """
+    answer = load(folder)(text, text_pair)
+    if as_json:
+        sys.stdout.write(json.dumps(answer, ensure_ascii=False, allow_nan=False) + "\n")
+        return 0
+    sys.stdout.write("\n".join(_lines(answer)) + "\n")
+    return 0
+
+
+def printable(text: str) -> str:
+    """Without control characters: a label's name comes from a file and goes to a terminal."""
+    return "".join(character for character in text if character.isprintable())
+
+
+def _load_logits(folder: Path) -> Logits:
     try:
         return runtime.load(folder)
     except runtime.UnsupportedError as error:
@@ -126,72 +195,12 @@ def load_logits(folder: str) -> Answering:
     return load_torch(folder)
 
 
-def classify(
-    model: Answering, folder: str, texts: list[str], pairs: list[str] | None, *, max_length: int
-) -> list[Answer]:
-    """For each text, or pair, `label` and `scores`; or `score` of a regression.
-
-    Raises:
-        ValueError: the model's output is not finite.
-    """
-    from bitladder.text.tokens import tokenize
-
-    names = [printable(label) for label in format.read_config(Path(folder)).labels]
-    tokens = tokenize(texts, pairs, Path(folder), max_length=max_length)
-    return [_label(logits_L, names) for logits_L in _logits(model, tokens, folder)]
-
-
-def answer_questions(
-    model: Answering, folder: str, questions: list[str], contexts: list[str]
-) -> list[Answer]:
-    """For each question `answer` (None: there is none), and where it stands in the context: `start`, `end`.
-
-    `score`: logit of its first token plus logit of its last. Where questions may have no answer also
-    `margin`, how much more the model believes in that, and `threshold`, over which it says so.
-
-    Raises:
-        ValueError: the model's output is not finite.
-    """
-    from bitladder.text.cutting import cut
-    from bitladder.text.spans import best_spans
-
-    own = format.read_config(Path(folder)).answering
-    if own is None:
-        raise ValueError(f"{folder}: this model answers no questions")
-    pieces = cut(
-        questions,
-        contexts,
-        Path(folder),
-        max_length=own.max_length,
-        doc_stride=own.doc_stride,
-        max_question_length=own.max_question_length,
-    )
-    logits_N2S = _logits(model, pieces.tokens, folder)
-    spans = best_spans(logits_N2S, pieces, max_answer_length=own.max_answer_length)
-    return [_answer(span, own.no_answer_threshold) for span in spans]
-
-
-def printable(text: str) -> str:
-    """Without control characters: a label's name comes from a file and goes to a terminal."""
-    return "".join(character for character in text if character.isprintable())
-
-
-def _logits(model: Answering, tokens: "Tokens", folder: str) -> list[Floats]:
-    """[L], or [2, S], of each row."""
-    found: list[Floats] = []
-    for batch in tokens.batches(AT_ONCE):
-        logits = model.logits(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
-        if not np.isfinite(logits).all():
-            raise ValueError(f"{folder}: the model's output is not finite")
-        found += list(logits)
-    return found
-
-
-def _label(logits_L: Floats, names: list[str]) -> Answer:
+def _label(logits_L: Floats, config: PackedConfig) -> Answer:
     if len(logits_L) == 1:
         return {"score": float(logits_L[0])}
     shares_L = np.exp(logits_L.astype(np.float64) - logits_L.max())
     shares_L /= shares_L.sum()
+    names = [printable(label) for label in config.labels]
     ranked = sorted(zip(shares_L.tolist(), names, strict=True), key=lambda pair: -pair[0])
     return {"label": ranked[0][1], "scores": {name: share for share, name in ranked}}
 

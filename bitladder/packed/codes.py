@@ -1,6 +1,17 @@
-"""Stored codes without torch: how many bytes a row takes, what the bytes mean, whether packing wrote them.
+"""Codes of 1, 1.6, 2, 4 or 8 bits as bytes, and back, without torch.
 
-How codes lie in bytes: bits.py, which packs them.
+Codes lie in a byte from its lowest bits upwards: code j of a row is in byte j * bits // 8, from bit j *
+bits % 8 on. Each row starts on a new byte; bits that are left over in a row's last byte are zero.
+
+    bits   codes          how a code is written
+    1      -1, +1         0, 1
+    2      -1 .. +1       two's complement; 0b10 (-2) is not used
+    4      -7 .. +7       two's complement; 0b1000 (-8) is not used
+    8      -127 .. +127   two's complement; 0x80 (-128) is not used
+    1.6    -1 .. +1       five in a byte, as the digits 0, 1, 2 of base 3
+
+The first of five digits is the one that counts 1, the next counts 3, and so on up to 81; digits that are left
+over are zero, and bytes from 243 on are not used.
 
 Shapes: O rows, I codes per row, B bytes per row. Everything here works on the last
 dimension, so any number of dimensions may stand before it.
@@ -12,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
+Codes = NDArray[np.int8]
 FIVE_TRITS = 1.6  # bits of a ternary code of which a byte holds five
 _ROWS_AT_ONCE = 1024
 _LARGEST = 3**5 - 1  # a byte of five ternary digits
@@ -27,12 +39,37 @@ def per_byte(bits: float) -> int:
     return round(8 / bits)
 
 
-def unpack(bytes_OB: Bytes, bits: float, num_codes: int) -> NDArray[np.int8]:
+def pack(codes_OI: Codes, bits: float) -> Bytes:
+    """Codes to bytes [O, B].
+
+    Raises:
+        ValueError: a code is not one of those that `bits` can write (0 at 1 bit, 8 at 4 bits).
+    """
+    top = _largest(bits)
+    legal = np.abs(codes_OI.astype(np.int16)) <= top
+    if bits == 1:
+        legal &= codes_OI != 0
+    if not legal.all():
+        known = "-1 and 1" if bits == 1 else f"{-top} to {top}"
+        raise ValueError(f"codes: {codes_OI[~legal][0]} is no code of {bits} bit; known: {known}")
+    if bits == FIVE_TRITS:
+        fields, places = codes_OI + 1, 3 ** np.arange(5)
+    else:
+        fields = codes_OI > 0 if bits == 1 else codes_OI.view(np.uint8) & (2 ** int(bits) - 1)
+        places = 2 ** np.arange(0, 8, int(bits))
+    padding = [(0, 0)] * (codes_OI.ndim - 1) + [(0, -codes_OI.shape[-1] % len(places))]
+    padded = np.pad(fields.astype(np.uint8), padding)
+    # The fields of a byte do not overlap, so their sum is their union.
+    fields_OBC = padded.reshape(*padded.shape[:-1], -1, len(places)) * places.astype(np.uint8)
+    return fields_OBC.sum(axis=-1, dtype=np.uint8)
+
+
+def unpack(bytes_OB: Bytes, bits: float, num_codes: int) -> Codes:
     """The codes [O, I] of bytes that `check` accepts."""
     if bits == 8:
         return bytes_OB.view(np.int8)
-    codes_OBC = _codes_of_each_byte(bits)[bytes_OB]
-    codes_OI: NDArray[np.int8] = codes_OBC.reshape(*bytes_OB.shape[:-1], -1)[..., :num_codes]
+    codes_OBC = codes_of_each_byte(bits)[bytes_OB]
+    codes_OI: Codes = codes_OBC.reshape(*bytes_OB.shape[:-1], -1)[..., :num_codes]
     return codes_OI
 
 
@@ -41,19 +78,12 @@ def as_two_bits(bytes_OB: Bytes, num_codes: int) -> Bytes:
     found = np.empty((len(bytes_OB), num_bytes(num_codes, 2)), np.uint8)
     for first in range(0, len(bytes_OB), _ROWS_AT_ONCE):  # a whole table of bytes would take four times more
         rows = slice(first, first + _ROWS_AT_ONCE)
-        found[rows] = _quarters(bytes_OB[rows], num_codes)
+        found[rows] = pack(unpack(bytes_OB[rows], FIVE_TRITS, num_codes), 2)
     return found
 
 
-def _quarters(bytes_OB: Bytes, num_codes: int) -> Bytes:
-    fields = unpack(bytes_OB, FIVE_TRITS, num_codes).view(np.uint8) & 3
-    fields = np.pad(fields, ((0, 0), (0, -num_codes % 4)))
-    quarters = fields[:, 0::4] | fields[:, 1::4] << 2 | fields[:, 2::4] << 4 | fields[:, 3::4] << 6
-    return np.asarray(quarters, np.uint8)
-
-
 def check(bytes_OB: Bytes, bits: float, num_codes: int) -> None:
-    """Whether packing can have written these bytes: nothing in the padding, no code that is not used.
+    """Whether `pack` can have written these bytes: nothing in the padding, no code that is not used.
 
     Raises:
         ValueError: saying which of it is wrong.
@@ -72,6 +102,23 @@ def check(bytes_OB: Bytes, bits: float, num_codes: int) -> None:
         raise ValueError(f"the code {-(2 ** (bits - 1))} is there, which {bits} bit do not use")
 
 
+@cache
+def codes_of_each_byte(bits: float) -> Codes:
+    """[256, codes in a byte]: what each possible byte means."""
+    every_byte = np.arange(256)[:, None]
+    if bits == FIVE_TRITS:
+        return np.asarray(every_byte // 3 ** np.arange(5) % 3 - 1, np.int8)
+    width = int(bits)
+    fields = every_byte >> np.arange(0, 8, width) & (2**width - 1)
+    codes = 2 * fields - 1 if width == 1 else (fields ^ 2 ** (width - 1)) - 2 ** (width - 1)
+    return np.asarray(codes, np.int8)
+
+
+def _largest(bits: float) -> int:
+    """The largest magnitude of a code."""
+    return 1 if bits < 2 else 2 ** (int(bits) - 1) - 1
+
+
 def _check_digits(bytes_OB: Bytes, num_codes: int) -> None:
     if bytes_OB.size and int(bytes_OB.max()) > _LARGEST:
         raise ValueError(
@@ -84,18 +131,5 @@ def _check_digits(bytes_OB: Bytes, num_codes: int) -> None:
 
 def _holds_lowest(bytes_OB: Bytes, bits: int) -> bool:
     """Whether a code is its sign bit alone. A byte that has one is looked up: there are only 256."""
-    codes_of_each = unpack(np.arange(256, dtype=np.uint8)[:, None], bits, 8 // bits)
-    has_lowest = (codes_of_each == -(2 ** (bits - 1))).any(axis=1)
+    has_lowest = (codes_of_each_byte(bits) == -(2 ** (bits - 1))).any(axis=1)
     return bool(has_lowest[bytes_OB].any())
-
-
-@cache
-def _codes_of_each_byte(bits: float) -> NDArray[np.int8]:
-    """[256, codes in a byte]: what each possible byte means."""
-    every_byte = np.arange(256)[:, None]
-    if bits == FIVE_TRITS:
-        return np.asarray(every_byte // 3 ** np.arange(5) % 3 - 1, np.int8)
-    width = int(bits)
-    fields = every_byte >> np.arange(0, 8, width) & (2**width - 1)
-    codes = 2 * fields - 1 if width == 1 else (fields ^ 2 ** (width - 1)) - 2 ** (width - 1)
-    return np.asarray(codes, np.int8)

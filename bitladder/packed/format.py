@@ -5,19 +5,15 @@ config.json is read by an allow-list: a key that is not known is refused, so not
 file (`auto_map`, attention internals), and every size has an upper bound before a model is built from it.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bitladder import files
 from bitladder.modeling.share import num_kept
-from bitladder.packed import codes as stored_codes
 from bitladder.packed.codes import FIVE_TRITS
-from bitladder.packed.tensors import Entry, FormatError, parse_json
+from bitladder.packed.tensors import FormatError, parse_json
 from bitladder.quantizers.precision import FULL, Precision
 
 MODEL_TYPE = "bitladder-bert"
@@ -27,7 +23,6 @@ CONFIG = files.CONFIG
 CLASSIFIER, ANSWERER = "PackedBertForSequenceClassification", "PackedBertForQuestionAnswering"
 # Registered nowhere, so that only our model class, which replaces it, can be built from such a config.json.
 ATTENTION = "bitladder-packed"
-CODES, SCALE = ".codes", ".scale"
 METADATA = {"format": "pt", "bitladder_format": str(FORMAT)}
 _MAX_CONFIG = 4_000_000  # bytes; 100 000 label names fit
 
@@ -182,48 +177,3 @@ def parse_config(values: Any, *, source: str) -> PackedConfig:
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']}" for e in error.errors()]
         raise FormatError(f"{source}: {'; '.join(problems)}") from None
-
-
-def stored(name: str, entry: Entry) -> Entry:
-    """How a tensor is written: codes, the head and tables of 32 bits as they are, all others in half."""
-    is_matrix = len(entry.shape) == 2 and name.endswith(".weight")
-    if entry.dtype == "U8" or is_matrix or not name.startswith("bert."):
-        return entry
-    return Entry("F16", entry.shape)
-
-
-def check_entries(found: Mapping[str, Entry], wanted: Mapping[str, Entry], *, source: str) -> None:
-    """Raises FormatError naming tensors that are missing, left over, or of another shape or dtype."""
-    missing, extra = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
-    differing = [
-        f"{name} {found[name].dtype}{list(found[name].shape)} instead of {entry.dtype}{list(entry.shape)}"
-        for name, entry in sorted(wanted.items())
-        if name in found and found[name] != entry
-    ]
-    if missing or extra or differing:
-        raise FormatError(
-            f"{source}: missing {missing}, unexpected {extra}, wrong shape or dtype {differing}"
-        )
-
-
-def check_metadata(metadata: Mapping[str, str], *, source: str) -> None:
-    """Raises FormatError when the file is of another format version, or of none."""
-    version = metadata.get("bitladder_format")
-    if version != str(FORMAT):
-        raise FormatError(f"{source}: bitladder_format is {version!r}; this version reads {str(FORMAT)!r}")
-
-
-def check_codes(name: str, codes_OB: NDArray[np.uint8], bits: float, num_codes: int) -> None:
-    """Raises FormatError when packing cannot have written these bytes."""
-    try:
-        stored_codes.check(codes_OB, bits, num_codes)
-    except ValueError as error:
-        raise FormatError(f"{name}{CODES}: {error}") from None
-
-
-def check_floats(name: str, values: NDArray[np.floating[Any]]) -> None:
-    """Raises FormatError when a value is not finite, or a scale is negative."""
-    if not bool(np.isfinite(values).all()):
-        raise FormatError(f"{name}: holds NaN or infinity")
-    if name.endswith(SCALE) and bool((values < 0).any()):
-        raise FormatError(f"{name}: holds a negative scale")

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bitladder.packed import size, tensors
+from bitladder.packed import size
 from bitladder.packed.size import MIB, Part, Size, Sizes
 
 
@@ -21,7 +21,7 @@ def main(folder: str, as_json: bool) -> int:
     console.print(parts_table(sizes))
     for line in summary(sizes):
         console.print(line, markup=False)
-    if holds_latent_weights(Path(folder)):
+    if size.holds_latent_weights(Path(folder)):
         console.print(
             "These are latent weights in full precision; the packed model is in packed/.", markup=False
         )
@@ -36,7 +36,9 @@ def parts_table(sizes: Sizes) -> Table:
     for part in sizes.parts:
         table.add_row(*_cells(part))
     total = sum(part.parameters for part in sizes.parts)
-    whole = Part("model.safetensors", total, None, sizes.file_bytes)
+    whole = Part(
+        "model.safetensors", total, None, sizes.file_bytes, sum(p.whole_parameters for p in sizes.parts)
+    )
     table.add_section()
     table.add_row(*_cells(whole))
     return table
@@ -51,12 +53,6 @@ def summary(sizes: Sizes) -> list[str]:
         ),
         _line("as papers count, position and segment left out", sizes.without_position_and_segment, "same"),
     ]
-
-
-def holds_latent_weights(folder: Path) -> bool:
-    """Whether this is a rung as it was trained: quantized at each forward, stored in full precision."""
-    config = tensors.parse_json((folder / size.CONFIG).read_bytes(), str(folder / size.CONFIG))
-    return config.get("model_type") == "bert" and "bitladder_precision" in config
 
 
 def _cells(part: Part) -> list[str]:

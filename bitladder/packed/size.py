@@ -12,28 +12,19 @@ Scales, activation steps, the head and the file's own header are in the bytes on
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from bitladder import files
-from bitladder.packed import tensors
-from bitladder.packed.codes import FIVE_TRITS
-from bitladder.packed.tensors import Contents, Entry
+from bitladder.packed import format, reading, schema, tensors
+from bitladder.packed.schema import ENCODER, HEAD, POOLER_PART, SIDE, Stored
 
 MIB = 2**20
-WEIGHTS = files.WEIGHTS
-CONFIG = files.CONFIG
-TABLES = {
-    "word_embeddings": "word table",
-    "position_embeddings": "position table",
-    "token_type_embeddings": "segment table",
-}
-MATRICES = (*TABLES.values(), "encoder", "pooler")
-SIDE = "norms and biases"
-HEAD = "head"
-# The last two are in trained rungs alone, from quantizers that learn or observe.
-ADDED = ("scales", "activation steps", "weight steps", "curvature")
+MATRICES = (*schema.TABLE_PARTS.values(), ENCODER, POOLER_PART)
+# The last three are in trained models alone: from quantizers that learn or observe, and what no BERT has.
+_ORDER = (*MATRICES, HEAD, SIDE, schema.SCALES, schema.ACTIVATION_STEPS, "weight steps", "curvature", "other")
 _FULL = 4  # bytes of a parameter in 32 bits
 
 
@@ -52,13 +43,12 @@ class Part:
     parameters: int
     bits: float | None
     stored_bytes: int
-    whole_parameters: int | None = None
+    whole_parameters: int
 
     @property
     def full_bytes(self) -> int:
         """Of the whole model in 32 bits."""
-        whole = self.parameters if self.whole_parameters is None else self.whole_parameters
-        return whole * _FULL
+        return self.whole_parameters * _FULL
 
 
 @dataclass(frozen=True)
@@ -88,26 +78,42 @@ class Sizes:
 
 
 def account(folder: Path) -> Sizes:
-    """Count the parts of a packed folder or of a full-precision one.
+    """Count the parts of a packed folder, or of a trained model's.
 
     Raises:
         IntegrityError: the folder has a manifest and a file is not what it promises.
-        FormatError: model.safetensors is no safetensors file.
+        FormatError: model.safetensors is no safetensors file, or not what config.json says.
     """
     if (folder / files.MANIFEST).is_file():
         files.verify(folder)
-    contents = tensors.read_contents(folder / WEIGHTS)
-    config = tensors.parse_json((folder / CONFIG).read_bytes(), str(folder / CONFIG))
-    return count(contents, config, file_bytes=(folder / WEIGHTS).stat().st_size)
+    path = folder / format.WEIGHTS
+    if is_packed(folder):
+        config = format.read_config(folder)
+        reading.open_weights(folder, config)
+        found = list(schema.tensors(config).values())
+    else:
+        found = [_trained(name, entry) for name, entry in tensors.read_contents(path).entries.items()]
+    return count(found, file_bytes=path.stat().st_size)
 
 
-def count(contents: Contents, config: dict[str, Any], *, file_bytes: int) -> Sizes:
-    """The same from a file's contents and the sizes that config.json names."""
-    groups: dict[str, list[tuple[str, Entry]]] = {}
-    for name, entry in contents.entries.items():
-        groups.setdefault(part_of(name), []).append((name, entry))
-    parts = [_part(part, groups[part], config) for part in _ordered(groups)]
-    header = Part("file header", 0, None, file_bytes - sum(part.stored_bytes for part in parts))
+def is_packed(folder: Path) -> bool:
+    """Whether config.json is of a packed model."""
+    return _json(folder).get("model_type") == format.MODEL_TYPE
+
+
+def holds_latent_weights(folder: Path) -> bool:
+    """Whether this is a rung as it was trained: quantized at each forward, stored in full precision."""
+    config = _json(folder)
+    return config.get("model_type") == "bert" and "bitladder_precision" in config
+
+
+def count(found: Iterable[Stored], *, file_bytes: int) -> Sizes:
+    """The same of a file's tensors."""
+    groups: dict[str, list[Stored]] = {}
+    for stored in found:
+        groups.setdefault(stored.part, []).append(stored)
+    parts = [_part(part, groups[part]) for part in _ORDER if part in groups]
+    header = Part("file header", 0, None, file_bytes - sum(part.stored_bytes for part in parts), 0)
     return Sizes(
         parts=[*parts, header],
         file_bytes=file_bytes,
@@ -117,77 +123,44 @@ def count(contents: Contents, config: dict[str, Any], *, file_bytes: int) -> Siz
     )
 
 
-def part_of(name: str) -> str:
-    """Which part of the model a tensor belongs to, from its name."""
-    kind = name.rsplit(".", 1)[-1]
-    if name.startswith(("classifier.", "qa_outputs.", "cls.")):
-        return HEAD
-    if not {"activation", "products"}.isdisjoint(name.split(".")):
-        return "activation steps"
-    if kind == "scale":
-        return "scales"
-    if ".quantizer." in name:
-        return "curvature" if kind == "curvature" else "weight steps"
-    if kind == "bias" or "LayerNorm" in name:
-        return SIDE
-    for module, part in TABLES.items():
-        if module in name:
-            return part
-    return "pooler" if "pooler." in name else "encoder" if "encoder." in name else "other"
+def _json(folder: Path) -> dict[str, Any]:
+    path = folder / format.CONFIG
+    found = tensors.parse_json(path.read_bytes(), str(path)) if path.is_file() else None
+    if not isinstance(found, dict):
+        raise tensors.FormatError(f"{path}: missing, or not a JSON object; give the folder of a model")
+    return found
 
 
-def _ordered(groups: dict[str, Any]) -> list[str]:
-    order = (*MATRICES, HEAD, SIDE, *ADDED, "other")
-    return [part for part in order if part in groups]
-
-
-def _part(part: str, found: list[tuple[str, Entry]], config: dict[str, Any]) -> Part:
-    stored_bytes = sum(entry.num_bytes for _, entry in found)
-    widths = {_bits(name, entry, config) for name, entry in found}
-    bits = widths.pop() if len(widths) == 1 else None
-    if part in ADDED:
-        return Part(part, 0, bits, stored_bytes)
-    numbers = {name: _numbers(name, entry, config) for name, entry in found}
-    whole = sum(
-        round(count / _share(name, config)) for name, count in numbers.items() if not _is_second(name)
+def _part(part: str, found: list[Stored]) -> Part:
+    widths = {stored.bits for stored in found}
+    return Part(
+        part,
+        sum(stored.parameters for stored in found),
+        widths.pop() if len(widths) == 1 else None,
+        sum(stored.entry.num_bytes for stored in found),
+        sum(stored.whole_parameters for stored in found),
     )
-    return Part(part, sum(numbers.values()), bits, stored_bytes, whole)
 
 
-def _is_second(name: str) -> bool:
-    """Whether this is the second of two matrices whose sum stands for one of the whole model."""
-    return ".second." in name
+def _trained(name: str, entry: tensors.Entry) -> Stored:
+    """A tensor of a model as it was trained, which no schema lists."""
+    part, bits = _part_of(name), 8 * tensors.ITEM_SIZE[entry.dtype]
+    parameters = math.prod(entry.shape) if part in (*MATRICES, HEAD, SIDE, "other") else 0
+    return Stored(name, entry, part, bits, parameters, parameters)
 
 
-def _share(name: str, config: dict[str, Any]) -> float:
-    """Which share of the whole model's numbers a tensor of a narrower model has."""
-    reads_all = any(f".{module}." in name for module in ("query", "key", "value", "intermediate"))
-    writes_all = ".output.dense." in name and not name.endswith(".bias")
-    return _width(config) if reads_all or writes_all else 1.0
-
-
-def _width(config: dict[str, Any]) -> float:
-    return float(config.get("bitladder_width") or 1.0)
-
-
-def _numbers(name: str, entry: Entry, config: dict[str, Any]) -> int:
-    return entry.shape[0] * _columns(name, config) if name.endswith(".codes") else math.prod(entry.shape)
-
-
-def _bits(name: str, entry: Entry, config: dict[str, Any]) -> float:
-    if not name.endswith(".codes"):
-        return tensors.ITEM_SIZE[entry.dtype] * 8
-    is_table = any(module in name for module in TABLES)
-    bits = int(config["bitladder_precision"]["embeddings" if is_table else "weights"])
-    return FIVE_TRITS if bits == 2 and config.get("bitladder_trits_per_byte") == 5 else bits
-
-
-def _columns(name: str, config: dict[str, Any]) -> int:
-    """Width of a matrix: what it reads. Bytes alone do not tell it when the last one is not full."""
-    if ".output.dense." not in name:
-        return int(config["hidden_size"])
-    whole = int(config["hidden_size" if ".attention." in name else "intermediate_size"])
-    return round(whole * _width(config))
+def _part_of(name: str) -> str:
+    pieces = name.split(".")
+    if "quantizer" in pieces:
+        return "curvature" if pieces[-1] == "curvature" else "weight steps"
+    if {"activation", "products"} & set(pieces):
+        return schema.ACTIVATION_STEPS
+    if pieces[0] in ("classifier", "qa_outputs", "cls"):
+        return HEAD
+    if pieces[-1] == "bias" or "LayerNorm" in pieces:
+        return SIDE
+    places = {**schema.TABLE_PARTS, "pooler": POOLER_PART, "encoder": ENCODER}
+    return next((part for place, part in places.items() if place in pieces), "other")
 
 
 def _as_papers_count(parts: list[Part], *, left_out: tuple[str, ...]) -> Size:

@@ -10,7 +10,7 @@ torch is not imported: packed models are read without it.
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,10 +42,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file holds, by tensor name, and the metadata it carries."""
+    """What an open file holds, by tensor name; `read` gives a tensor's array."""
 
     entries: dict[str, Entry]
     metadata: dict[str, str]
+    read: Callable[[str], NDArray[Any]]
 
 
 def entry(array: NDArray[Any]) -> Entry:
@@ -80,15 +81,14 @@ def read_contents(path: Path) -> Contents:
     if not path.is_file():
         raise FormatError(f"{path}: no such file")
     try:
-        with safe_open(path, framework="numpy") as file:
-            slices = {name: file.get_slice(name) for name in sorted(file.keys())}
-            entries = {name: Entry(one.get_dtype(), tuple(one.get_shape())) for name, one in slices.items()}
-            metadata = dict(file.metadata() or {})
+        file = safe_open(path, framework="numpy")
     except (SafetensorError, OSError) as error:
         raise FormatError(f"{path}: not a safetensors file: {error}") from None
+    slices = {name: file.get_slice(name) for name in sorted(file.keys())}
+    entries = {name: Entry(one.get_dtype(), tuple(one.get_shape())) for name, one in slices.items()}
     if unknown := sorted({entry.dtype for entry in entries.values()} - ITEM_SIZE.keys()):
         raise FormatError(f"{path}: holds tensors of {unknown}; known: {sorted(ITEM_SIZE)}")
-    return Contents(entries, metadata)
+    return Contents(entries, dict(file.metadata() or {}), file.get_tensor)
 
 
 def parse_json(text: bytes, source: str) -> Any:

@@ -7,18 +7,20 @@ for which that is not so would make the packed model another model, and is refus
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from transformers.models.bert.configuration_bert import BertConfig
 
 from bitladder import files
 from bitladder.modeling import checkpoint
-from bitladder.modeling.bert import ANSWERING_KEY, Bert, precision_of, width_of
+from bitladder.modeling.bert import ANSWERING_KEY, precision_of, width_of
 from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
-from bitladder.packed import format, tensors
-from bitladder.packed.bits import pack as pack_codes
+from bitladder.packed import codes, format, reading, schema, tensors
 from bitladder.packed.format import PackedConfig
-from bitladder.packed.tensors import Entry
 from bitladder.quantizers.precision import FULL
 
 TRITS_PER_BYTE = 5
@@ -43,16 +45,15 @@ def pack(model_folder: Path, target_folder: Path) -> None:
         ValueError: the model is not quantized, its parameters were not rounded, or a value is not finite.
     """
     model = checkpoint.load_bert(model_folder)
-    config = packed_config(model)
-    arrays = {name: tensor.contiguous().numpy() for name, tensor in packed_tensors(model, config).items()}
-    tensors.write(target_folder / format.WEIGHTS, arrays, format.METADATA)
+    config = packed_config(model.config)
+    tensors.write(target_folder / format.WEIGHTS, packed_arrays(model, config), format.METADATA)
     files.write_json(target_folder / format.CONFIG, config.as_dict())
     checkpoint.copy_tokenizer(model_folder, target_folder)
 
 
-def packed_config(model: Bert) -> PackedConfig:
-    """config.json of the packed folder. Raises ValueError when the model is not quantized, or of no BERT."""
-    config, precision = model.config, precision_of(model.config)
+def packed_config(config: BertConfig) -> PackedConfig:
+    """config.json of the packed folder of a trained model. Raises ValueError when it is not quantized."""
+    precision = precision_of(config)
     if precision.weights == FULL:
         raise ValueError("the model has full-precision weights; only a rung of the ladder can be packed")
     answering = getattr(config, ANSWERING_KEY, None)
@@ -77,35 +78,35 @@ def packed_config(model: Bert) -> PackedConfig:
     return format.parse_config(values, source="the packed model's config.json")
 
 
-def packed_tensors(model: nn.Module, config: PackedConfig) -> dict[str, Tensor]:
-    """Every tensor of the packed file, by name, in the dtype it is stored in."""
-    packed: dict[str, Tensor] = {}
+def packed_arrays(model: nn.Module, config: PackedConfig) -> dict[str, NDArray[Any]]:
+    """Every tensor of the packed file, by name, in the dtype it is stored in. Raises ValueError as `pack`."""
+    wanted = {name: stored.entry for name, stored in schema.tensors(config).items()}
+    arrays: dict[str, NDArray[Any]] = {}
     state = model.state_dict()
+    for name, tensor in state.items():
+        _check_finite(name, tensor)
     for name, layer in model.named_modules():
         if isinstance(layer, QuantizedLinear | QuantizedEmbedding):
-            latent = {key: state.pop(key) for key in list(state) if key.startswith(_latent(name))}
-            packed |= _packed_matrix(name, latent, layer, config)
+            arrays |= _matrix(name, layer, config)
+            made_of = (f"{name}.weight", f"{name}.quantizer.")
+            state = {key: tensor for key, tensor in state.items() if not key.startswith(made_of)}
     for name, tensor in state.items():
-        packed[name] = _side_parameter(name, tensor)
-    return packed
+        is_half = name in wanted and wanted[name].dtype == "F16"
+        arrays[name] = _exactly_half(name, tensor) if is_half else tensor.float().contiguous().numpy()
+    found = {name: tensors.entry(array) for name, array in arrays.items()}
+    reading.check_entries(found, wanted, source="the trained model, packed")
+    return arrays
 
 
-def _latent(name: str) -> tuple[str, str]:
-    """What the tensors begin with of which a layer's codes and scales are made."""
-    return f"{name}.weight", f"{name}.quantizer."
-
-
-def _packed_matrix(
-    name: str, latent: dict[str, Tensor], layer: QuantizedLinear | QuantizedEmbedding, config: PackedConfig
-) -> dict[str, Tensor]:
-    for key, tensor in latent.items():
-        _check_finite(key, tensor)
+def _matrix(
+    name: str, layer: QuantizedLinear | QuantizedEmbedding, config: PackedConfig
+) -> dict[str, NDArray[Any]]:
     assert layer.quantizer is not None
     layout, quantized = layer.quantizer.layout, layer.quantizer.quantize(layer.weight)
     scale = quantized.scale_OG.reshape(layout.scale_shape)
     return {
-        f"{name}{format.CODES}": pack_codes(quantized.codes_OI, config.stored_bits(layout.bits)),
-        f"{name}{format.SCALE}": _exactly_half(f"{name}{format.SCALE}", scale),
+        f"{name}{schema.CODES}": codes.pack(quantized.codes_OI.numpy(), config.stored_bits(layout.bits)),
+        f"{name}{schema.SCALE}": _exactly_half(f"{name}{schema.SCALE}", scale),
     }
 
 
@@ -115,17 +116,12 @@ def _check_finite(name: str, tensor: Tensor) -> None:
         raise ValueError(f"{name}: holds NaN or infinity{unset}")
 
 
-def _side_parameter(name: str, tensor: Tensor) -> Tensor:
-    _check_finite(name, tensor)
-    own = Entry("F32", tuple(tensor.shape))
-    return _exactly_half(name, tensor) if format.stored(name, own) != own else tensor.float()
-
-
-def _exactly_half(name: str, values: Tensor) -> Tensor:
+def _exactly_half(name: str, values: Tensor) -> NDArray[np.float16]:
     half = values.to(torch.float16)
     if not torch.equal(half.to(values.dtype), values):
         worst = values[half.to(values.dtype) != values][0].item()
         raise ValueError(
             f"{name}: {worst!r} is not exactly a half-precision number; round_side_parameters was not called"
         )
-    return half
+    found: NDArray[np.float16] = half.contiguous().numpy()
+    return found

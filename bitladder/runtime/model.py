@@ -16,15 +16,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bitladder import files
+from bitladder.packed import format, schema
 from bitladder.packed.format import PackedConfig
-from bitladder.runtime import layout, reading, support
+from bitladder.packed.reading import Arrays, Floats, open_weights
+from bitladder.runtime import support
 from bitladder.runtime.kernels.engines import Choice
 
 THREADS = "BITLADDER_THREADS"
 PADDING = np.float32(-1e4)  # a padding token's logit, as in bitladder.modeling.traces
 _HIDDEN = np.finfo(np.float32).min  # added to a score that is not to count, as transformers does
 
-Floats = NDArray[np.float32]
 Whole = NDArray[np.int64]
 
 
@@ -44,9 +46,12 @@ def load(folder: Path | str, *, threads: int | None = None) -> "Model":
         EngineError: BITLADDER_ENGINE names an engine that there is not.
         ThreadsError: BITLADDER_THREADS is no number from 1 on.
     """
-    config = reading.read_config(Path(folder))
+    folder = Path(folder)
+    files.verify(folder)
+    config = format.read_config(folder)
+    support.check(config)
     engine = support.engine()
-    return Model(reading.open_file(Path(folder), config), config, engine, threads or num_threads())
+    return Model(open_weights(folder, config), engine, threads or num_threads())
 
 
 def num_threads(environment: Mapping[str, str] = os.environ, *, otherwise: int | None = None) -> int:
@@ -80,19 +85,19 @@ class Model:
         threads: how many sequences of one call are computed at a time.
     """
 
-    def __init__(self, arrays: reading.Arrays, config: PackedConfig, engine: Choice, threads: int) -> None:
-        from bitladder.runtime.records import Records
+    def __init__(self, arrays: Arrays, engine: Choice, threads: int) -> None:
+        from bitladder.runtime.model_structs import ModelStructs
 
-        self.config, self.engine, self.threads = config, engine, threads
+        self.config, self.engine, self.threads = arrays.config, engine, threads
         self._run = _compiled()
-        self._records = Records(arrays, config, engine.engine)
+        self._structs = ModelStructs(arrays, engine.engine)
         self._own = threading.local()
         self._pools: dict[int, ThreadPoolExecutor] = {}  # by process: a fork has no threads of its parent's
 
     @property
     def size_bytes(self) -> int:
         """What is held of the model: its weights in the kernels' order, tables, and all else in float32."""
-        return self._records.size_bytes
+        return self._structs.size_bytes
 
     def logits(
         self,
@@ -131,10 +136,10 @@ class Model:
         masked = room.mask[: length + -length % 16]
         masked.fill(_HIDDEN)
         masked[:length][mask_S[:length] != 0] = 0
-        own = self._records
+        own = self._structs
         ids, segments = ids_S[:length], segments_S[:length]
         self._run(
-            *self._records.addresses,
+            *self._structs.addresses,
             ids.ctypes.data,
             segments.ctypes.data,
             length,
@@ -144,7 +149,7 @@ class Model:
             room.room_at,
         )
         found_SL = room.found[: length * own.num_outputs].reshape(length, -1)[:, : len(own.bias)]
-        if not layout.is_answerer(self.config):
+        if not schema.answers_questions(self.config):
             logits_L: Floats = found_SL[0] + own.bias
             return logits_L
         logits_2S = np.full((2, len(ids_S)), PADDING, np.float32)
@@ -156,7 +161,7 @@ class Model:
         """This thread's, made anew when a sequence is longer than all before."""
         room: _Room | None = getattr(self._own, "room", None)
         if room is None or room.length < length:
-            room = self._own.room = _Room(length + -length % 16, self.config, self._records.num_outputs)
+            room = self._own.room = _Room(length + -length % 16, self.config, self._structs.num_outputs)
         return room
 
     def _check(self, ids_BS: Whole, mask_BS: Whole, segments_BS: Whole) -> None:

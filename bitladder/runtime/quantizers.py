@@ -1,4 +1,4 @@
-"""The activation quantizers of a packed model, as the kernels' records say them.
+"""The activation quantizers of a packed model, as the kernels' structs say them.
 
 What each does: bitladder/quantizers/per_token.py at 8 bits, activation_lsq.py at 4 and 2, elastic.py at 1.
 """
@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from bitladder.packed.reading import Arrays, Floats
 from bitladder.runtime.kernels import structs
-from bitladder.runtime.reading import Arrays, Floats
 
 _LOWEST, _HIGHEST = math.log(2**-24), math.log(65504)  # of a step: half precision's range
 
@@ -41,10 +41,14 @@ class Rounding:
         """Whether two of this kind always make the same codes of the same input."""
         return self.kind == structs.PER_TOKEN
 
-    def fill(self, record: Any) -> None:
+    def fill(self, struct: Any) -> None:
         """The fields that structs.PLACE and QUANTIZER share."""
-        record["quantizer"], record["step"] = self.kind, self.step
-        record["low"], record["high"] = self.low, self.high
+        struct["quantizer"], struct["step"] = self.kind, self.step
+        struct["low"], struct["high"] = self.low, self.high
+
+    def shift_of(self, size: int) -> Floats:
+        """Of so many channels."""
+        return np.zeros(size, np.float32) if self.shift is None else self.shift
 
 
 def read(arrays: Arrays, name: str, bits: int, *, signed: bool = True) -> Rounding:
@@ -54,9 +58,9 @@ def read(arrays: Arrays, name: str, bits: int, *, signed: bool = True) -> Roundi
     log_step = np.clip(arrays.floats(f"{name}.log_step"), _LOWEST, _HIGHEST)
     step = np.exp(log_step.astype(np.float64))  # as the trained quantizer has it, to the last bit
     if bits == 1:
-        shift = arrays.floats(f"{name}.shift").reshape(-1) if f"{name}.shift" in arrays.names else None
+        shift = arrays.floats(f"{name}.shift").reshape(-1) if f"{name}.shift" in arrays else None
         return Rounding(structs.BITS, -1 if signed else 0, 1, np.float32(step), signed, shift=shift)
-    has_offset = f"{name}.offset" in arrays.names
+    has_offset = f"{name}.offset" in arrays
     offset = arrays.floats(f"{name}.offset") if has_offset else 0
     high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
     low = 0 if not signed else -2 if bits == 2 else -high

@@ -10,7 +10,8 @@ the same codes and scales. No weight stays in memory as a float. What does:
 Shapes: O output features (entries of a table), I input features, B bytes per row of codes.
 """
 
-from typing import Any, NamedTuple, Self, cast
+from functools import cache
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ from torch.nn import functional
 from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear, WeightSplitLinear
 from bitladder.modeling.linear import multiply
 from bitladder.modeling.routines import product
-from bitladder.packed.bits import num_bytes, unpack
+from bitladder.packed.codes import codes_of_each_byte, num_bytes
 from bitladder.quantizers.activation import Codes
 from bitladder.quantizers.weight import Quantized, ScaleLayout
 from bitladder.transformers_model import int8_products
@@ -30,7 +31,7 @@ class Packed(nn.Module):
     """Codes [O, B] and their scales: [O] by row, [1] by matrix, [O, G] by group. Both are zero until they are
     loaded.
 
-    `stored` are the bits that a code takes in a byte: see packing/bits.py.
+    `stored` are the bits that a code takes in a byte: see packed/codes.py.
     """
 
     codes: Tensor
@@ -38,26 +39,18 @@ class Packed(nn.Module):
 
     def __init__(self, layout: ScaleLayout, *, stored: float) -> None:
         super().__init__()
-        self.layout, self.bits, self.stored, self.num_columns = layout, layout.bits, stored, layout.num_inputs
+        self.layout, self.stored = layout, stored
         bytes_per_row = num_bytes(layout.num_inputs, stored)
         self.register_buffer("codes", torch.zeros(layout.num_outputs, bytes_per_row, dtype=torch.uint8))
         self.register_buffer("scale", torch.zeros(layout.scale_shape))
 
     def quantized(self, bytes_OB: Tensor, scale: Tensor) -> Quantized:
         """What these of its codes and scales stand for."""
-        codes_OI = unpack(bytes_OB, self.stored, self.num_columns)
+        codes_OI = unpack(bytes_OB, self.stored, self.layout.num_inputs)
         return Quantized(codes_OI, scale.reshape(-1, self.layout.num_groups), self.layout.largest)
 
     def extra_repr(self) -> str:
         return str(self.layout)
-
-
-class _Unpacked(NamedTuple):
-    """What was unpacked, and from which codes."""
-
-    codes: Tensor
-    version: int | None
-    made: Unpacked
 
 
 class PackedLinear(Packed):
@@ -69,7 +62,7 @@ class PackedLinear(Packed):
         self.bias = layer.bias
         self.activation = layer.activation
         self.routines = layer.routines
-        self._unpacked: _Unpacked | None = None
+        self._unpacked: tuple[Tensor, int, Unpacked] | None = None  # of which codes, at which version
 
     def forward(self, input: Tensor) -> Tensor:
         quantizer = self.activation
@@ -90,29 +83,20 @@ class PackedLinear(Packed):
         return int8_products.multiply(codes, self.unpacked(), scale_OG, self.bias, **options)
 
     def unpacked(self) -> Unpacked:
-        """The codes as int8, kept until they change, move, or the layer trains."""
-        kept, version = self._unpacked, _version(self.codes)
-        if kept is None or kept.codes is not self.codes or kept.version != version:
-            made = int8_products.unpacked(self.weight())
-            kept = self._unpacked = _Unpacked(self.codes, version, made)
-        return kept.made
+        """The codes as int8, kept until they are exchanged or written to."""
+        codes = self.codes
+        if codes.is_inference():  # made in inference mode: it does not count how often it was written to
+            return int8_products.unpacked(self.weight())
+        kept = self._unpacked
+        if kept is None or kept[0] is not codes or kept[1] != codes._version:
+            kept = self._unpacked = (codes, codes._version, int8_products.unpacked(self.weight()))
+        return kept[2]
 
     def train(self, mode: bool = True) -> Self:
+        """In training codes are unpacked at use; nothing is kept."""
         if mode:
             self._unpacked = None
         return super().train(mode)
-
-    def _apply(self, *arguments: Any, **options: Any) -> Any:
-        self._unpacked = None  # it is of the device that the layer leaves
-        return super()._apply(*arguments, **options)  # type: ignore[no-untyped-call]
-
-    def _load_from_state_dict(self, *arguments: Any) -> None:
-        self._unpacked = None
-        super()._load_from_state_dict(*arguments)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Copies unpack by themselves."""
-        return {**self.__dict__, "_unpacked": None}
 
 
 class PackedSplitLinear(nn.Module):
@@ -146,6 +130,14 @@ class PackedEmbedding(Packed):
         return values_EI.view(*input.shape, -1)
 
 
-def _version(codes: Tensor) -> int | None:
-    """Counts changes in place; there is none of tensors that were made in inference mode."""
-    return None if codes.is_inference() else codes._version
+def unpack(bytes_OB: Tensor, bits: float, num_codes: int) -> Tensor:
+    """The codes [O, I], int8, as `packed.codes.unpack`, on any device."""
+    if bits == 8:
+        return bytes_OB.view(torch.int8)
+    codes_OBC = functional.embedding(bytes_OB.int(), _codes_of_each_byte(bits).to(bytes_OB.device))
+    return codes_OBC.flatten(-2)[..., :num_codes]
+
+
+@cache
+def _codes_of_each_byte(bits: float) -> Tensor:
+    return torch.from_numpy(codes_of_each_byte(bits))

@@ -1,7 +1,7 @@
 """A packed folder as a transformers model.
 
-`import bitladder.packed` makes transformers know these classes, so that `AutoModelForSequenceClassification`
-or `AutoModelForQuestionAnswering`, `.from_pretrained(DIR)`, and `transformers.pipeline("text-classification",
+`bitladder.register()` makes transformers know these classes, so that `AutoModelForSequenceClassification` or
+`AutoModelForQuestionAnswering`, `.from_pretrained(DIR)`, and `transformers.pipeline("text-classification",
 model=DIR)` load a packed folder like any other. (transformers 5 has no pipeline for question answering.)
 
 The folder has a model type of its own, `bitladder-bert`, and not a `quantization_config`: a transformers
@@ -13,9 +13,10 @@ Loading is strict: the manifest first, then config.json by an allow-list, then n
 all tensors from the file's header, and only then are tensors read, from safetensors alone. All computing is
 in float32: half precision is how side parameters are stored, not how they are used.
 
-On a CPU that has kernels for it they answer in place of the torch layers, whoever calls the model: runner.py
-says when they do not. Its parameters want no gradients, so that a call without `torch.no_grad()` is answered
-so too; who wants some says `model.requires_grad_()`. `model.runner = None` leaves everything to torch.
+On a CPU that has kernels for it they answer in place of the torch layers, whoever calls the model;
+by_kernels.py says when they do not. Its parameters want no gradients, so that a call without
+`torch.no_grad()` is answered so too; who wants some says `model.requires_grad_()`. `model.by_kernels =
+False` leaves everything to torch.
 """
 
 from collections.abc import Iterator
@@ -26,8 +27,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 from transformers import (
     AutoConfig,
     AutoModelForQuestionAnswering,
@@ -35,6 +35,7 @@ from transformers import (
     AutoTokenizer,
     BertTokenizer,
 )
+from transformers.loss.loss_utils import ForSequenceClassificationLoss
 from transformers.modeling_outputs import QuestionAnsweringModelOutput, SequenceClassifierOutput
 from transformers.models.bert.configuration_bert import BertConfig
 from transformers.models.bert.modeling_bert import (
@@ -47,19 +48,20 @@ from transformers.utils.generic import can_return_tuple
 
 from bitladder import files
 from bitladder.modeling import attention
-from bitladder.modeling.bert import narrow, precision_of, quantize, width_of
+from bitladder.modeling.bert import narrow, quantize
 from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear, WeightSplitLinear
 from bitladder.modeling.traces import logits_of
-from bitladder.packed import format, tensors
-from bitladder.packed.codes import FIVE_TRITS
+from bitladder.packed import format
 from bitladder.packed.format import PackedConfig
-from bitladder.packed.tensors import Entry
+from bitladder.packed.reading import Arrays, Floats, open_weights
+from bitladder.packed.tensors import Entry, FormatError
+from bitladder.runtime import UnsupportedError
 from bitladder.runtime.kernels import engines
 from bitladder.runtime.kernels.engines import Choice
-from bitladder.runtime.model import Floats
-from bitladder.transformers_model import runner
-from bitladder.transformers_model.layers import Packed, PackedEmbedding, PackedLinear, PackedSplitLinear
-from bitladder.transformers_model.runner import Runner
+from bitladder.transformers_model.by_kernels import ByKernels, logits
+from bitladder.transformers_model.layers import PackedEmbedding, PackedLinear, PackedSplitLinear
+
+_DTYPES = {torch.uint8: "U8", torch.float32: "F32"}
 
 
 class BitladderBertConfig(BertConfig):
@@ -77,26 +79,32 @@ class PackedBert(BertPreTrainedModel):
     """What a BERT with packed codes has, whatever its head; made by `load` or `from_pretrained`.
 
     Attributes:
-        runner: runs the kernels; None: the torch layers answer.
+        packed_config: config.json of its folder.
+        by_kernels: whether the kernels answer where they can; else the torch layers always do.
     """
 
     config_class = BitladderBertConfig
-    runner: Runner | None
+    architecture = ""  # of the subclass, as config.json says it
+    packed_config: PackedConfig
+    by_kernels = True
 
     def __init__(self, config: BitladderBertConfig, *arguments: Any, **options: Any) -> None:
+        """Raises FormatError when the config is not that of a packed folder."""
         config._attn_implementation = attention.NAME  # the one that quantizes both products' inputs
         super().__init__(config, *arguments, **options)
-        if width_of(config) != 1:
+        self.packed_config = packed = _packed_config(config, self.architecture)
+        if packed.width is not None:
             narrow(cast("Any", self))
-        quantize(cast("Any", self), precision_of(config))
+        quantize(cast("Any", self), packed.precision)
         for name, layer in list(self.named_modules()):
             if isinstance(layer, WeightSplitLinear):
                 self.set_submodule(name, PackedSplitLinear(layer))
-            elif isinstance(layer, QuantizedLinear):
-                self.set_submodule(name, PackedLinear(layer, stored=_stored(layer, config)))
-            elif isinstance(layer, QuantizedEmbedding):
-                self.set_submodule(name, PackedEmbedding(layer, stored=_stored(layer, config)))
-        self.runner = Runner(runner.kinds(self))
+            elif isinstance(layer, QuantizedLinear | QuantizedEmbedding):
+                assert layer.quantizer is not None
+                stored = packed.stored_bits(layer.quantizer.layout.bits)
+                kind = PackedLinear if isinstance(layer, QuantizedLinear) else PackedEmbedding
+                self.set_submodule(name, cast("Any", kind)(layer, stored=stored))
+        self._kernels = ByKernels(self)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *arguments: Any, **options: Any) -> Any:
@@ -117,15 +125,15 @@ class PackedBert(BertPreTrainedModel):
         _refuse_other_arithmetic(options)
         wants_info = options.pop("output_loading_info", False)
         if Path(source).is_dir():
-            _check_folder(Path(source), cls)
+            _check_folder(Path(source), cls.architecture)
         strict = {"output_loading_info": True, "use_safetensors": True, "dtype": torch.float32}
         with _without_progress_bar():
             loaded: Any = super().from_pretrained(source, *arguments, **{**options, **strict})
         model, info = loaded
         wrong = {name: sorted(map(str, keys)) for name, keys in info.items() if keys}
         if wrong:
-            raise tensors.FormatError(f"{source}: {wrong}")
-        _check_values(model)
+            raise FormatError(f"{source}: {wrong}")
+        model.arrays().check()
         model.requires_grad_(False)
         return (model, info) if wants_info else model
 
@@ -142,44 +150,44 @@ class PackedBert(BertPreTrainedModel):
         found: Floats = logits_of(output, mask_BS).cpu().numpy()
         return found
 
+    def arrays(self) -> Arrays:
+        """Its tensors as they are now. Raises FormatError where they are not what config.json says."""
+        state = {name: tensor.detach().cpu() for name, tensor in self.state_dict().items()}
+        entries = {
+            name: Entry(_DTYPES.get(tensor.dtype, str(tensor.dtype)), tuple(tensor.shape))
+            for name, tensor in state.items()
+        }
+        options: Any = {"source": "the model's tensors", "widened": True}
+        return Arrays(lambda name: state[name].numpy(), entries, self.packed_config, **options)
+
     @property
-    def answered_by(self) -> Choice:
+    def engine(self) -> Choice:
         """What would answer a plain call now, and why: the kernels' engine, or torch."""
-        if self.runner is None:
-            return Choice(engines.TORCH, "the model's runner is None")
-        model = self.runner.model(self, self.packed_config)
-        if model is not None:
-            return model.engine
-        return Choice(engines.TORCH, self.runner.reason or "it trains, wants gradients, or is watched")
+        if not self.by_kernels:
+            return Choice(engines.TORCH, "the model's by_kernels is False")
+        model = self._kernels.model(self._arrays_of_cpu)
+        return Choice(engines.TORCH, self._kernels.reason) if model is None else model.engine
+
+    def _arrays_of_cpu(self) -> Arrays:
+        if self.device.type != "cpu":
+            raise UnsupportedError(f"the model is on {self.device}; kernels are for the CPU")
+        return self.arrays()
 
     def _by_kernels(
         self, input_ids: Any, attention_mask: Any, token_type_ids: Any, asked: dict[str, Any]
     ) -> Tensor | None:
         """Logits [B, L] or [B, 2, S]; None where the torch layers answer. `asked`: what else was given."""
         wanted = (*asked.values(), self.config.output_hidden_states, self.config.output_attentions)
-        if self.runner is None or any(one is not None and one is not False for one in wanted):
+        if not self.by_kernels or any(one is not None and one is not False for one in wanted):
             return None
-        model = self.runner.model(self, self.packed_config)
-        longest = self.config.max_position_embeddings
-        if model is None:
-            return None
-        found = runner.logits(model, input_ids, attention_mask, token_type_ids, longest)
-        return None if found is None else torch.from_numpy(found)
-
-    def packed_config(self) -> PackedConfig:
-        """As config.json says it. Raises FormatError when the config was changed to what no file may say."""
-        said = self.config.to_dict()
-        head = format.ANSWERER if isinstance(self, BertForQuestionAnswering) else format.CLASSIFIER
-        # What a loss is, users may say at any time: no logit depends on it.
-        known = {field.alias or name for name, field in PackedConfig.model_fields.items()} - {"problem_type"}
-        values = {name: value for name, value in said.items() if name in known}
-        values |= {"architectures": [head], "attn_implementation": format.ATTENTION, "dtype": "float32"}
-        values["id2label"] = {str(number): name for number, name in said["id2label"].items()}
-        return format.parse_config(values, source="the model's config")
+        model = self._kernels.model(self._arrays_of_cpu)
+        return None if model is None else logits(model, input_ids, attention_mask, token_type_ids)
 
 
 class PackedBertForSequenceClassification(PackedBert, BertForSequenceClassification):
     """A classifier or a regression."""
+
+    architecture = format.CLASSIFIER
 
     @can_return_tuple  # type: ignore[untyped-decorator]  # transformers' own
     def forward(
@@ -198,7 +206,7 @@ class PackedBertForSequenceClassification(PackedBert, BertForSequenceClassificat
         logits_BL = self._by_kernels(*given, others)
         if logits_BL is None:
             return super().forward(*given, labels=labels, **others)
-        loss = None if labels is None else _loss(logits_BL, labels, self.config.problem_type)
+        loss = None if labels is None else ForSequenceClassificationLoss(labels, logits_BL, self.config)
         return SequenceClassifierOutput(loss=cast("Any", loss), logits=cast("Any", logits_BL))
 
 
@@ -207,6 +215,8 @@ class PackedBertForQuestionAnswering(PackedBert, BertForQuestionAnswering):
 
     Of padding they are -1e4 where the kernels answer; transformers leaves there what it happens to compute.
     """
+
+    architecture = format.ANSWERER
 
     @can_return_tuple  # type: ignore[untyped-decorator]  # transformers' own
     def forward(
@@ -252,29 +262,14 @@ def register() -> None:
     AutoTokenizer.register(BitladderBertConfig, tokenizer_class=BertTokenizer, exist_ok=True)
 
 
-def entries(model: nn.Module) -> dict[str, Entry]:
-    """How each tensor of a packed model is stored, by name."""
-    names = {torch.uint8: "U8", torch.float16: "F16", torch.float32: "F32"}
-    return {
-        name: format.stored(name, Entry(names[tensor.dtype], tuple(tensor.shape)))
-        for name, tensor in model.state_dict().items()
-    }
-
-
-def _loss(logits_BL: Tensor, labels: Tensor, problem_type: str | None) -> Tensor:
-    """What transformers takes of a classifier: of class numbers, of values, or of several classes at once."""
-    if problem_type == "regression" or (problem_type is None and logits_BL.shape[1] == 1):
-        return functional.mse_loss(logits_BL.squeeze(), labels.squeeze())
-    is_one_of = problem_type is None and not labels.is_floating_point()
-    if problem_type == "single_label_classification" or is_one_of:
-        return functional.cross_entropy(logits_BL, labels.view(-1))
-    return functional.binary_cross_entropy_with_logits(logits_BL, labels)
-
-
-def _stored(layer: QuantizedLinear | QuantizedEmbedding, config: BitladderBertConfig) -> float:
-    assert layer.quantizer is not None
-    bits = layer.quantizer.layout.bits
-    return FIVE_TRITS if bits == 2 and config.bitladder_trits_per_byte == 5 else bits
+def _packed_config(config: BitladderBertConfig, architecture: str) -> PackedConfig:
+    said = config.to_dict()
+    # What a loss is, users may say at any time: no logit depends on it.
+    known = {field.alias or name for name, field in PackedConfig.model_fields.items()} - {"problem_type"}
+    values = {name: value for name, value in said.items() if name in known}
+    values |= {"architectures": [architecture], "attn_implementation": format.ATTENTION, "dtype": "float32"}
+    values["id2label"] = {str(number): name for number, name in said["id2label"].items()}
+    return format.parse_config(values, source="the model's config")
 
 
 def _class_of(folder: Path) -> type[PackedBert]:
@@ -282,28 +277,12 @@ def _class_of(folder: Path) -> type[PackedBert]:
     return PackedBertForQuestionAnswering if name == format.ANSWERER else PackedBertForSequenceClassification
 
 
-def _check_folder(folder: Path, asked: type[PackedBert]) -> None:
-    """Names, shapes, dtypes and version, from the header alone: a model on `meta` takes no memory."""
-    values = format.read_config(folder)
-    if values.architectures != [asked.__name__]:
-        raise tensors.FormatError(
-            f"{folder}: holds a {values.architectures[0]}, and a {asked.__name__} was asked for"
-        )
-    config = BitladderBertConfig.from_dict(values.as_dict())
-    contents = tensors.read_contents(folder / format.WEIGHTS)
-    format.check_metadata(contents.metadata, source=str(folder / format.WEIGHTS))
-    with torch.device("meta"):
-        wanted = entries(asked(config))
-    format.check_entries(contents.entries, wanted, source=str(folder / format.WEIGHTS))
-
-
-def _check_values(model: nn.Module) -> None:
-    for name, layer in model.named_modules():
-        if isinstance(layer, Packed):
-            format.check_codes(name, layer.codes.cpu().numpy(), layer.stored, layer.num_columns)
-    for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point():
-            format.check_floats(name, tensor.detach().cpu().numpy())
+def _check_folder(folder: Path, asked: str) -> None:
+    """Names, shapes, dtypes and version, from the header alone, before memory is taken for a model."""
+    config = format.read_config(folder)
+    if config.architectures != [asked]:
+        raise FormatError(f"{folder}: holds a {config.architectures[0]}, and a {asked} was asked for")
+    open_weights(folder, config)
 
 
 def _refuse_other_arithmetic(options: dict[str, Any]) -> None:
@@ -335,6 +314,3 @@ def _without_progress_bar() -> Iterator[None]:
 def _typed(model: Any) -> PackedBert:
     assert isinstance(model, PackedBert)
     return model
-
-
-register()

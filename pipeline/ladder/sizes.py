@@ -134,7 +134,7 @@ def _pretrained_folder(params: Params) -> Path | None:
 
 
 def _codes(rows: int, columns: int, bits: int) -> int:
-    # A byte holds five ternary codes: see packing/bits.py.
+    # A byte holds five ternary codes: see bitladder/packed/codes.py.
     return rows * (-(-columns // 5) if bits == 2 else (columns * bits + 7) // 8)
 
 

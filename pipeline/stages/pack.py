@@ -71,18 +71,18 @@ def compare(task: Task, trained_folder: Path, packed_folder: Path) -> Agreement:
     split = tasks.rows(tasks.read(read_split(plain, name), task, packed_folder))
     trained: Any = load_bert(trained_folder)
     packed: Any = load_unpublished(packed_folder)
-    has_kernels = packed.answered_by.engine != TORCH
+    has_kernels = packed.engine.engine != TORCH
     trained_NL = logits(trained.to(device()), split)
-    runner, packed.runner = packed.runner, None
+    packed.by_kernels = False
     packed_NL = logits(packed.to(device()), split)
-    packed.to("cpu").runner = runner
+    packed.to("cpu").by_kernels = True
     found = [trained_NL, packed_NL, *([logits(packed, split)] if has_kernels else [])]
     if not all(np.isfinite(one).all() for one in found):
         raise ValueError(f"{trained_folder}: outputs on {name} are not all finite; nothing is packed")
     is_regression = task.kind == "regression"
     by_kernels = None
     if has_kernels:
-        activations = packed.config.bitladder_precision["activations"]
+        activations = packed.packed_config.precision.activations
         spread = float(without_padding(trained_NL, trained_NL).std())
         by_kernels = ByKernels(
             largest_logit_difference=float(np.abs(trained_NL - found[2]).max()),

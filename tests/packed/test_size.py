@@ -5,27 +5,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from transformers import BertConfig
 
 from bitladder import files
-from bitladder.packed import format, inspect, size
-from bitladder.packed.tensors import Contents
-from bitladder.packed.writing import pack
+from bitladder.modeling.bert import PRECISION_KEY, WIDTH_KEY
+from bitladder.packed import format, inspect, schema, size
+from bitladder.packed.writing import pack, packed_config
 from bitladder.quantizers.precision import Precision
-from bitladder.transformers_model import model
 
 Rung = Callable[..., Path]
 
 
 def bert_base(precision: Precision, *, width: float | None = None) -> size.Sizes:
     """A packed BERT-base as its file would be, without making one."""
-    own = {"bitladder_precision": precision.as_dict(), "bitladder_width": width}
-    config = model.BitladderBertConfig(**BertConfig().to_diff_dict(), **own)
-    with torch.device("meta"):
-        entries = model.entries(model.PackedBertForSequenceClassification(config))
-    stored = sum(entry.num_bytes for entry in entries.values())
-    return size.count(Contents(entries, {}), config.to_dict(), file_bytes=stored)
+    config = BertConfig()
+    setattr(config, PRECISION_KEY, precision.as_dict())
+    setattr(config, WIDTH_KEY, width)
+    found = schema.tensors(packed_config(config)).values()
+    return size.count(found, file_bytes=sum(stored.entry.num_bytes for stored in found))
 
 
 def test_bert_base_at_one_bit_is_counted_as_papers_count_it() -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-import bitladder.packed
+import bitladder
 from bitladder import files, predict
 from bitladder.modeling.checkpoint import load_bert, load_state
 from bitladder.packed import size
@@ -175,7 +175,7 @@ def test_the_packed_model_is_the_trained_one(project: Params) -> None:
 def test_transformers_loads_it_as_a_question_answering_model_and_as_nothing_else(project: Params) -> None:
     from transformers import AutoModelForQuestionAnswering, AutoModelForSequenceClassification
 
-    assert bitladder.packed
+    bitladder.register()
     folder = str(paths.packed_dir("w1a8"))
     model = AutoModelForQuestionAnswering.from_pretrained(folder)
     ids = torch.tensor([[2, 20, 3, 21, 22, 3]])
@@ -190,9 +190,8 @@ def test_transformers_loads_it_as_a_question_answering_model_and_as_nothing_else
 def test_predict_finds_answers_where_evaluate_does(project: Params, results: dict[str, Any]) -> None:
     folder = str(paths.packed_dir("w1a8"))
     rows = read_split(paths.data_dir("squad_v2", "plain"), "validation")
-    answers = predict.answer_questions(
-        load(folder), folder, rows["question"].tolist(), rows["context"].tolist()
-    )
+    model = predict.PackedModel(Path(folder), load(folder))
+    answers = model(rows["question"].tolist(), rows["context"].tolist())
     assert [one["margin"] > one["threshold"] for one in answers] == [one["answer"] is None for one in answers]
     silent = [one["answer"] is None for one in answers]
     without = [len(texts) == 0 for texts in rows["answer_texts"]]
@@ -248,4 +247,4 @@ def test_version_1_always_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert model["no_answer_threshold"] is None
     assert results["majority_score"] is None
     folder = str(paths.packed_dir("w1"))
-    assert set(predict.predict(folder, "Who?", "The farmer walked.")) == {"answer", "start", "end", "score"}
+    assert set(bitladder.load(folder)("Who?", "The farmer walked.")) == {"answer", "start", "end", "score"}

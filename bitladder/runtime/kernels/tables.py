@@ -1,6 +1,6 @@
 """Embeddings from bits: only the rows that are looked up are expanded, each into the sum that it is part of.
 
-A row's codes lie as in the packed file (bitladder/packed/bits.py). A value is code * scale; in a table of 32
+A row's codes lie as in the packed file (bitladder/packed/codes.py). A value is code * scale; in a table of 32
 bits it is there as it is.
 """
 

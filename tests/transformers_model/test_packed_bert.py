@@ -13,12 +13,13 @@ import pytest
 import torch
 import transformers
 from numpy.typing import NDArray
-from packed_models import ANSWERING
+from packed_models import ANSWERING, republish, reseal
 from safetensors.numpy import load_file
 from tiny_rung import batch
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+import bitladder
 from bitladder import files
 from bitladder.modeling import checkpoint
 from bitladder.packed import format, tensors
@@ -28,23 +29,9 @@ from bitladder.quantizers.precision import Precision
 from bitladder.transformers_model import model
 from bitladder.transformers_model.layers import PackedLinear
 
+bitladder.register()
 FFN = "bert.encoder.layer.0.intermediate.dense"
 Rung = Callable[..., Path]
-
-
-def republish(folder: Path, change: Callable[[dict[str, NDArray[Any]]], object]) -> None:
-    """Change the tensors of a packed folder and give it a manifest that fits."""
-    state = load_file(folder / "model.safetensors")
-    change(state)
-    tensors.write(folder / "model.safetensors", state, format.METADATA)
-    reseal(folder)
-
-
-def reseal(folder: Path) -> None:
-    kept = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != files.MANIFEST}
-    with files.publish(folder) as target:
-        for name, content in kept.items():
-            (target / name).write_bytes(content)
 
 
 @torch.no_grad()

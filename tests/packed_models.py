@@ -1,18 +1,22 @@
 """Packed models of a size that kernels take, what they are asked, and how near two answers have to be."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
-from tiny_rung import SIZES, batch, write_tokenizer
+from safetensors.numpy import load_file
+from tiny_rung import SIZES, batch, save_rung, write_tokenizer
 from transformers import BertConfig
 
 from bitladder import files
 from bitladder.modeling import checkpoint
 from bitladder.modeling.bert import ANSWERING_KEY, build_bert
+from bitladder.packed import format, tensors
 from bitladder.packed.writing import pack
 from bitladder.quantizers.precision import Precision
 from pipeline.initialization.step_sizes import calibrate
@@ -91,3 +95,44 @@ def agree(ours: NDArray[np.float32], theirs: NDArray[np.float32], bits: int) -> 
     differences = np.abs(ours - theirs).reshape(len(ours), -1).max(axis=1)
     assert (differences < ROUNDING).mean() >= 0.75
     assert differences.max() < FLIPPED[bits]
+
+
+def republish(folder: Path, change: Callable[[dict[str, NDArray[Any]]], object]) -> None:
+    """Change the tensors of a packed folder and give it a manifest that fits."""
+    state = load_file(folder / format.WEIGHTS)
+    change(state)
+    tensors.write(folder / format.WEIGHTS, state, format.METADATA)
+    reseal(folder)
+
+
+def reseal(folder: Path) -> None:
+    kept = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != files.MANIFEST}
+    with files.publish(folder) as target:
+        for name, content in kept.items():
+            (target / name).write_bytes(content)
+
+
+@pytest.fixture(name="trained")
+def trained_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Make a trained rung's folder: `trained(Precision(...), **options of save_rung)`."""
+
+    def make(precision: Precision, **options: int) -> Path:
+        with files.publish(tmp_path / "trained") as folder:
+            save_rung(folder, precision, **options)
+        return tmp_path / "trained"
+
+    return make
+
+
+@pytest.fixture(name="packed")
+def packed_folder(trained: Callable[..., Path], tmp_path: Path) -> Path:
+    """A published packed folder, W1A8."""
+    with files.publish(tmp_path / "packed") as folder:
+        pack(trained(Precision(1, 1, 8)), folder)
+    return tmp_path / "packed"
+
+
+@pytest.fixture(name="made")
+def made_folder(tmp_path: Path) -> Make:
+    """Make a packed folder that kernels run: `made(precision, answering=False, **sizes)`."""
+    return partial(make, tmp_path)

@@ -1,0 +1,112 @@
+"""The tensors of a packed model as arrays: compared with the schema at once, each checked when it is read."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitladder.packed import codes, format, schema
+from bitladder.packed.codes import Bytes, Codes
+from bitladder.packed.format import PackedConfig
+from bitladder.packed.tensors import Entry, FormatError, read_contents
+
+Floats = NDArray[np.float32]
+
+
+def open_weights(folder: Path, config: PackedConfig) -> "Arrays":
+    """The tensors of a packed folder. The file stays open, so what was checked is what is read.
+
+    Raises:
+        FormatError: the file is of another format version, or does not hold what config.json says.
+    """
+    path = folder / format.WEIGHTS
+    contents = read_contents(path)
+    version = contents.metadata.get("bitladder_format")
+    if version != str(format.FORMAT):
+        raise FormatError(f"{path}: bitladder_format is {version!r}; this version reads '{format.FORMAT}'")
+    return Arrays(contents.read, contents.entries, config, source=str(path))
+
+
+class Arrays:
+    """A packed model's tensors by name: those of its file, or of a model in memory.
+
+    Attributes:
+        config: of the model.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[str], NDArray[Any]],
+        entries: Mapping[str, Entry],
+        config: PackedConfig,
+        *,
+        source: str,
+        widened: bool = False,
+    ) -> None:
+        """Compare with what config.json makes them.
+
+        Args:
+            read: the tensor of a name, not copied where it need not be.
+            widened: numbers of half precision are in 32 bits, as they are in memory.
+
+        Raises:
+            FormatError: naming tensors that are missing, left over, or of another shape or dtype.
+        """
+        self.config, self._read, self._matrices = config, read, schema.matrices(config)
+        wanted = {name: stored.entry for name, stored in schema.tensors(config).items()}
+        if widened:
+            wanted = {
+                name: Entry("F32" if e.dtype == "F16" else e.dtype, e.shape) for name, e in wanted.items()
+            }
+        self._names = wanted.keys()
+        check_entries(entries, wanted, source=source)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    def check(self) -> None:
+        """Raises FormatError when a tensor holds what packing cannot write."""
+        for name in self._matrices:
+            self.bytes(name)
+        for name in self._names:
+            if not name.endswith(schema.CODES):
+                self.floats(name)
+
+    def bytes(self, name: str) -> Bytes:
+        """A matrix's or table's codes as the file has them, [O, B]. Raises FormatError as `check`."""
+        found, matrix = self._read(f"{name}{schema.CODES}"), self._matrices[name]
+        try:
+            codes.check(found, matrix.bits, matrix.columns)
+        except ValueError as error:
+            raise FormatError(f"{name}{schema.CODES}: {error}") from None
+        return found
+
+    def codes(self, name: str) -> Codes:
+        """A matrix's or table's codes, [O, I]. Raises FormatError as `check`."""
+        matrix = self._matrices[name]
+        return codes.unpack(self.bytes(name), matrix.bits, matrix.columns)
+
+    def floats(self, name: str) -> Floats:
+        """Everything that is no code. Raises FormatError as `check`."""
+        found = self._read(name)
+        if not bool(np.isfinite(found).all()):
+            raise FormatError(f"{name}: holds NaN or infinity")
+        if name.endswith(schema.SCALE) and bool((found < 0).any()):
+            raise FormatError(f"{name}: holds a negative scale")
+        return np.asarray(found, np.float32)
+
+
+def check_entries(found: Mapping[str, Entry], wanted: Mapping[str, Entry], *, source: str) -> None:
+    """Raises FormatError naming tensors that are missing, left over, or of another shape or dtype."""
+    missing, extra = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
+    differing = [
+        f"{name} {found[name].dtype}{list(found[name].shape)} instead of {entry.dtype}{list(entry.shape)}"
+        for name, entry in sorted(wanted.items())
+        if name in found and found[name] != entry
+    ]
+    if missing or extra or differing:
+        raise FormatError(
+            f"{source}: missing {missing}, unexpected {extra}, wrong shape or dtype {differing}"
+        )

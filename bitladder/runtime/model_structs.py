@@ -1,0 +1,171 @@
+"""A packed model as C structs of numbers and addresses, as the kernels read it. Its weights stay bits.
+
+Shapes: O outputs, I inputs, B bytes per row of codes.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitladder.packed import schema
+from bitladder.packed.codes import FIVE_TRITS, as_two_bits
+from bitladder.packed.reading import Arrays
+from bitladder.packed.schema import Linear
+from bitladder.quantizers.precision import FULL
+from bitladder.runtime import quantizers
+from bitladder.runtime.kernels import engines, memory_order, structs
+from bitladder.runtime.kernels.memory_order import Laid
+from bitladder.runtime.quantizers import Rounding
+
+_DOTS = {1: structs.DOT_1, 2: structs.DOT_2, 4: structs.DOT_4, 8: structs.DOT_8}
+_ACTIVATIONS = {"gelu": structs.GELU, "relu": structs.RELU}
+
+
+class ModelStructs:
+    """Everything that `kernels.sequence.answer` is told of a model that `support.check` lets pass.
+
+    Attributes:
+        model, lookups, places, quantizers, norms, pooler: as `answer` names them.
+        bias: float32 [labels], of the head.
+    """
+
+    def __init__(self, arrays: Arrays, engine: str) -> None:
+        """Raises FormatError when a tensor holds what packing cannot write."""
+        self._arrays, self._config, self._engine = arrays, arrays.config, engine
+        self._kept: list[Any] = []  # arrays whose addresses the structs have
+        layers = self._config.num_hidden_layers
+        self.model = np.zeros(1, structs.MODEL)
+        self.lookups = np.zeros(3, structs.TABLE)
+        self.places = np.zeros((layers, 6), structs.PLACE)
+        self.quantizers = np.zeros((layers, 4), structs.QUANTIZER)
+        self.norms = np.zeros((layers, 2), structs.NORMS)
+        self.pooler = np.zeros(1, structs.PLACE)
+        self._fill_tables()
+        for layer in range(layers):
+            self._fill_layer(layer)
+        for one in schema.pooler(self._config):
+            self._fill_place(self.pooler[0], [one])
+        self.bias = arrays.floats(f"{schema.head(self._config)}.bias")
+        self._fill_model()
+        del self._arrays
+
+    @property
+    def addresses(self) -> tuple[int, ...]:
+        """The first arguments of `kernels.sequence.answer`."""
+        every = (self.model, self.lookups, self.places, self.quantizers, self.norms, self.pooler)
+        return (*(int(one.ctypes.data) for one in every), len(self.places))
+
+    @property
+    def num_outputs(self) -> int:
+        """Of the head, with what the kernels add."""
+        return int(self.model[0]["num_outputs"])
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all arrays that the structs point to."""
+        return sum({array.ctypes.data: array.nbytes for array in self._kept}.values())
+
+    def _at(self, array: NDArray[Any]) -> int:
+        """The address of an array that is kept, or of a copy without holes."""
+        kept = np.ascontiguousarray(array)
+        self._kept.append(kept)
+        return int(kept.ctypes.data)
+
+    def _fill_model(self) -> None:
+        config, own, name = self._config, self.model[0], f"{schema.EMBEDDINGS}.LayerNorm"
+        weight_OI = self._arrays.floats(f"{schema.head(config)}.weight")
+        padded_IO = np.pad(weight_OI.T, ((0, 0), (0, -len(weight_OI) % structs.HEAD_LANES)))
+        own["hidden"], own["num_heads"] = config.hidden_size, config.num_attention_heads
+        own["neurons"], own["activation"] = config.intermediate_size, _ACTIVATIONS[config.hidden_act]
+        own["is_pooled"], own["epsilon"] = not schema.answers_questions(config), config.layer_norm_eps
+        own["head_at"], own["num_outputs"] = self._at(padded_IO), padded_IO.shape[1]
+        own["norm_weight_at"] = self._at(self._arrays.floats(f"{name}.weight"))
+        own["norm_bias_at"] = self._at(self._arrays.floats(f"{name}.bias"))
+        own["ones_at"] = self._at(np.ones(config.max_position_embeddings, np.float32))
+
+    def _fill_tables(self) -> None:
+        bits = self._config.precision.embeddings
+        numbers = (structs.WORD, structs.POSITION, structs.SEGMENT)
+        for number, name in zip(numbers, schema.table_rows(self._config), strict=True):
+            own = self.lookups[number]
+            rows = self._arrays.floats(f"{name}.weight") if bits == FULL else self._table(name)
+            own["bits"], own["row_bytes"] = bits, rows.shape[1] * rows.itemsize
+            own["rows_at"] = self._at(rows)
+            if bits != FULL:
+                scale = self._arrays.floats(f"{name}{schema.SCALE}")
+                own["scale_at"], own["scale_step"] = self._at(scale), int(len(scale) > 1)
+
+    def _table(self, name: str) -> NDArray[Any]:
+        """Codes in whole bits, of which the kernels unpack the rows that are looked up."""
+        stored_OB = self._arrays.bytes(name)
+        is_ternary = self._config.stored_bits(self._config.precision.embeddings) == FIVE_TRITS
+        return as_two_bits(stored_OB, self._config.hidden_size) if is_ternary else stored_OB
+
+    def _fill_layer(self, layer: int) -> None:
+        *heads, out, up, down = schema.linears(self._config, layer)
+        groups = [heads, [], []] if self._can_be_joined(heads) else [[one] for one in heads]
+        for number, group in enumerate([*groups, [out], [up], [down]]):
+            if group:
+                self._fill_place(self.places[layer, number], group)
+        for number, part in enumerate(schema.PRODUCTS):
+            rounding = self._rounding(f"{schema.products(layer)}.{part}", signed=part != "probabilities")
+            own = self.quantizers[layer, number]
+            rounding.fill(own)
+            own["shift_at"] = self._at(rounding.shift_of(self._config.hidden_size))
+        for number, norm in enumerate(schema.norms(layer)):
+            for part in ("weight", "bias"):
+                self.norms[layer, number][f"{part}_at"] = self._at(self._arrays.floats(f"{norm}.{part}"))
+
+    def _can_be_joined(self, group: list[Linear]) -> bool:
+        """Whether layers that read the same input make the same codes of it, and fit together."""
+        outputs = sum(one.num_outputs for one in group)
+        return outputs <= structs.LARGEST and all(
+            self._rounding(f"{one.name}.activation").is_alike for one in group
+        )
+
+    def _fill_place(self, own: Any, group: list[Linear]) -> None:
+        """One place of layers that are computed side by side."""
+        arrays, first = self._arrays, group[0]
+        scale_O = np.concatenate(
+            [np.broadcast_to(arrays.floats(f"{one.name}{schema.SCALE}"), one.num_outputs) for one in group]
+        )
+        rounding = self._rounding(f"{first.name}.activation", signed=first.signed)
+        rounding.fill(own)
+        own["num_outputs"], own["num_inputs"] = len(scale_O), first.num_inputs
+        own["offset"] = rounding.offset
+        own["threshold"], own["unit"] = (0, 1) if rounding.signed else (0.5, rounding.step)
+        own["product"], laid = self._laid(group, rounding)
+        own["weights_at"], own["column_at"] = self._at(laid.words), self._at(laid.column)
+        own["shifted_at"] = self._at(self._shifted(group, scale_O, rounding))
+        own["scale_at"] = self._at(scale_O * rounding.step)
+        own["bias_at"] = self._at(np.concatenate([arrays.floats(f"{one.name}.bias") for one in group]))
+        own["shift_at"] = self._at(rounding.shift_of(first.num_inputs))
+
+    def _rounding(self, name: str, *, signed: bool = True) -> Rounding:
+        return quantizers.read(self._arrays, name, self._config.precision.activations, signed=signed)
+
+    def _laid(self, group: list[Linear], rounding: Rounding) -> tuple[int, Laid]:
+        """The way to multiply, and the weights in its order."""
+        bits = self._config.precision.weights
+        if rounding.kind == structs.BITS:
+            product = structs.DIFFERING if rounding.signed else structs.COMMON
+            return product, memory_order.stored_for_popcount(self._bytes(group))
+        if bits == 1 and self._engine == engines.LOOKUP:
+            return structs.LOOKUP, memory_order.stored_for_lookup(self._bytes(group))
+        return _DOTS[bits], memory_order.for_dot_products(self._codes(group), bits)
+
+    def _bytes(self, group: list[Linear]) -> NDArray[np.uint8]:
+        return np.concatenate([self._arrays.bytes(one.name) for one in group])
+
+    def _codes(self, group: list[Linear]) -> NDArray[np.int8]:
+        return np.concatenate([self._arrays.codes(one.name) for one in group])
+
+    def _shifted(
+        self, group: list[Linear], scale_O: NDArray[np.float32], rounding: Rounding
+    ) -> NDArray[np.float32]:
+        """What the offset of the activations adds to each output."""
+        if not rounding.offset:
+            return np.zeros(len(scale_O), np.float32)
+        sums_O = self._codes(group).sum(axis=1, dtype=np.int32).astype(np.float32)
+        return np.asarray(sums_O * scale_O * rounding.offset)

@@ -1,0 +1,142 @@
+"""The kernels answer for a packed torch model, wherever its own layers would give the same.
+
+The kernels give logits, and nothing on the way to them. So the torch layers answer
+
+    in training mode, where a parameter wants gradients, and where a layer has a hook or a forward of its own;
+    where a layer was exchanged, on another device than the CPU, and while torch traces or compiles;
+    where masks are not [B, S], and where an input is none at all: torch then says what is wrong with it;
+    of models that have no kernel, and on computers that have none (`runtime.support`, BITLADDER_ENGINE).
+
+What the kernels read is made of the model's tensors at the first call, and made anew when one of them was
+written to or exchanged (writing through `tensor.data` alone cannot be seen). The model holds both.
+
+Shapes: B sequences, S tokens, L labels.
+"""
+
+import os
+import threading
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from bitladder.packed.reading import Arrays
+from bitladder.packed.tensors import FormatError
+from bitladder.runtime import Model, UnsupportedError, support
+from bitladder.runtime.model import num_threads
+
+_LOCKS: dict[int, threading.Lock] = {}  # by process: a fork has the locks of threads that it does not have
+
+
+@dataclass(frozen=True)
+class _Made:
+    """`state`: of what it was made. `model`: None where the kernels do not run it, for this reason."""
+
+    state: list[Any]
+    model: Model | None
+    reason: str = ""
+
+
+class ByKernels:
+    """The kernels beside one torch model. Safe to call from several threads; a copied model makes its own.
+
+    Attributes:
+        modules: the model's, as it was built; the kernels do what these do.
+    """
+
+    _made: _Made | None = None
+
+    def __init__(self, owner: nn.Module) -> None:
+        self.modules = _modules(owner)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"modules": self.modules}
+
+    @property
+    def reason(self) -> str:
+        """Why the kernels did not answer when last asked; "" if they did."""
+        return "it trains, wants gradients, or was changed" if self._made is None else self._made.reason
+
+    def model(self, arrays: Any) -> Model | None:
+        """The torch model as the kernels read it; None where its own layers are to answer.
+
+        Args:
+            arrays: gives its tensors, `PackedBert.arrays`.
+
+        Raises EngineError when BITLADDER_ENGINE names an engine that does not exist.
+        """
+        state = self._state()
+        if state is None:
+            return None
+        with _LOCKS.setdefault(os.getpid(), threading.Lock()):
+            if self._made is None or not _are_same(self._made.state, state):
+                self._made = None  # what it held is free before the next is made
+                self._made = _make(state, arrays)
+            return self._made.model
+
+    def _state(self) -> list[Any] | None:
+        """The model's tensors, where each lies and how often it was written to; None: torch is to answer."""
+        modules = _modules(self.modules[0])
+        traced = cast("Any", torch.jit).is_tracing() or torch.compiler.is_compiling()
+        if (
+            traced
+            or cast("Any", nn.modules.module)._has_any_global_hook()
+            or not _are_same(modules, self.modules)
+        ):
+            return None
+        if any(module.training for module in modules) or any(map(_is_watched, modules[1:])):
+            return None
+        held = [held for module in modules for held in (module._parameters, module._buffers) if held]
+        tensors = [tensor for own in held for tensor in own.values() if tensor is not None]
+        if any(tensor.is_inference() for tensor in tensors):  # it does not count how often it was written to
+            return None
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+            return None
+        return [*tensors, *((tensor.data_ptr(), tensor._version) for tensor in tensors)]
+
+
+def logits(model: Model, input_ids: Any, attention_mask: Any, token_type_ids: Any) -> Tensor | None:
+    """[B, L], or [B, 2, S] with padding at -1e4; None where torch is to answer, or to refuse."""
+    given = [tensor for tensor in (input_ids, attention_mask, token_type_ids) if tensor is not None]
+    if input_ids is None or any(not _is_plain(tensor, input_ids) for tensor in given):
+        return None
+    if not 0 < input_ids.shape[1] <= model.config.max_position_embeddings or not len(input_ids):
+        return None
+    mask = None if attention_mask is None else attention_mask.numpy() != 0
+    if mask is not None and not mask.any(axis=1).all():
+        return None
+    segments = None if token_type_ids is None else token_type_ids.numpy()
+    return torch.from_numpy(model.logits(input_ids.numpy(), mask, segments))
+
+
+def _is_plain(tensor: Any, input_ids: Any) -> bool:
+    """Whether this is [B, S] of the CPU, as the ids are, and neither traced nor simulated."""
+    return type(tensor) is Tensor and tensor.is_cpu and tensor.ndim == 2 and tensor.shape == input_ids.shape
+
+
+def _make(state: list[Any], arrays: Any) -> _Made:
+    try:
+        found: Arrays = arrays()
+        support.check(found.config)
+        threads = num_threads(otherwise=torch.get_num_threads())
+        return _Made(state, Model(found, support.engine(), threads))
+    except (UnsupportedError, FormatError) as error:  # torch runs what somebody has made of the model, too
+        return _Made(state, None, str(error))
+
+
+def _is_watched(module: nn.Module) -> bool:
+    """By a hook, or by what somebody has put in the place of its forward."""
+    return bool(module._forward_hooks or module._forward_pre_hooks or "forward" in module.__dict__)
+
+
+def _modules(module: nn.Module) -> list[nn.Module]:
+    """`module.modules()`, which looks for those that are there twice and takes three times as long."""
+    children = (child for child in module._modules.values() if child is not None)
+    return [module, *(below for child in children for below in _modules(child))]
+
+
+def _are_same(ones: list[Any], others: list[Any]) -> bool:
+    """Modules and tensors that are each other's selves, numbers that are equal."""
+    pairs = zip(ones, others, strict=False)
+    return len(ones) == len(others) and all(a is b or (type(a) is tuple and a == b) for a, b in pairs)
