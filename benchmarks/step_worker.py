@@ -21,7 +21,7 @@ from transformers.models.bert.modeling_bert import BertForSequenceClassification
 from bitladder.modeling import frozen, routines
 from bitladder.modeling.bert import build_bert
 from bitladder.quantizers.precision import Precision
-from flows import memory
+from flows import processes
 from pipeline.distillation.objective import Objective, Portion, label_loss, total
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.params import Optimization
@@ -74,7 +74,7 @@ class Gate:
             "cpu_seconds": time.process_time() - self.cpu_start,
             "wall_seconds": time.perf_counter() - self.wall_start,
             "losses": [float(loss) for loss in self.losses],
-            "peak_mib": int(memory.peak_mib()),
+            "peak_mib": int(processes.peak_mib()),
             "machine": machine(),
         }
         self.answers.write(json.dumps(answer) + "\n")

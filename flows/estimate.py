@@ -13,7 +13,7 @@ from typing import Any
 
 from bitladder import files
 from bitladder.quantizers.names import WEIGHTS
-from flows import memory, timings
+from flows import processes, timings
 from flows.timings import Timing
 from pipeline import paths
 from pipeline.evaluation.selection import HELD_OUT, chosen_on
@@ -179,7 +179,7 @@ def _timed(
     try:
         from flows import step_seconds
 
-        start_seconds, start_mib = time.process_time() - started, memory.resident_mib()
+        start_seconds, start_mib = time.process_time() - started, processes.resident_mib()
         batch_sizes = {name: _batch_size(params, name) for name in costs}
         found = step_seconds.seconds_per_step(params, shape, batch_sizes, notes)
     except Exception as error:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flows import rank, servers
+from flows import servers, torchrun
 from pipeline import paths
 from pipeline.params import Params
 from pipeline.tracking import spool, store
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 @contextmanager
 def shown(settings: Params, stage: str) -> Iterator[None]:
     """Show the curve of the training inside, if this stage trains and somebody can watch."""
-    child = _start(settings.task.name) if rank.trains(settings, stage) else None
+    child = _start(settings.task.name) if torchrun.trains(settings, stage) else None
     try:
         yield
     finally:

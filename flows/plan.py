@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from flows import memory, status
+from flows import processes, status
 from flows.estimate import Cost, Estimate, estimate
 from flows.status import StageState
 from pipeline import paths
@@ -146,10 +146,10 @@ def _totals(
         whole_minutes=sum(seconds.values()) / 60 if is_known else None,
         not_counted=tuple(stage.stage for stage in stages if stage.stage in running - set(seconds)),
         disk_mib=None if disk is None else disk + states,
-        free_disk_mib=shutil.disk_usage(".").free / memory.MIB,
+        free_disk_mib=shutil.disk_usage(".").free / processes.MIB,
         peak_memory_mib=peaks[largest] if largest else None,
         largest=largest,
-        available_memory_mib=memory.available_mib(),
+        available_memory_mib=processes.available_mib(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Processes that leave nothing behind: one that dies with its parent, one writer per output, groups that end.
+"""What this process and others are to the machine: who ends with whom, who writes, how much memory.
 
 Measured: `kill -9` of `dvc repro` leaves its stage running, DVC drops the dead PID's lock, and the next
 `dvc repro` starts a second writer of the same folder. So a stage asks the kernel to be told when its parent
@@ -6,21 +6,27 @@ dies, and holds a lock on its output for as long as it lives.
 """
 
 import ctypes
-import fcntl
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
 import psutil
+from filelock import FileLock, Timeout
 
+MIB = 2**20
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # glibc's malloc.h
+_SAID_BY_A_PERSON = re.compile(r"MALLOC_(MMAP|TRIM|TOP_PAD)|GLIBC_TUNABLES=.*glibc\.malloc")
+_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
 
 
 class BusyError(RuntimeError):
@@ -62,15 +68,16 @@ def sole_writer(path: Path) -> Iterator[None]:
         BusyError: another process holds it; the message has its PID and for how long.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="ascii") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError(_who_holds(path)) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+    lock = FileLock(path, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise BusyError(_who_holds(path)) from None
+    try:
+        path.write_text(f"{os.getpid()}\n", encoding="ascii")
         yield
+    finally:
+        lock.release()
 
 
 def lives(process: psutil.Process) -> bool:
@@ -97,14 +104,13 @@ def attend(command: Sequence[str], *, environment: Mapping[str, str], folder: Pa
 
 def end_group(leader: int, *, first: signal.Signals, grace_s: float) -> None:
     """Signal a process group, and kill what is left of it after `grace_s`. A group already gone is fine."""
-    if not _signal_group(leader, first):
-        return
+    members = [process for process in psutil.process_iter() if _group_of(process) == leader]
     deadline = time.monotonic() + grace_s
-    while time.monotonic() < deadline:
-        if not _group_lives(leader):
-            return
-        time.sleep(0.05)
-    _signal_group(leader, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.killpg(leader, first)
+        while any(map(lives, members)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(leader, signal.SIGKILL)
 
 
 def exit_at_once(exit_code: int) -> NoReturn:
@@ -139,23 +145,47 @@ def _who_holds(path: Path) -> str:
     return f"process {pid} has held {path} for {seconds} s; wait for it, or stop it with: kill {pid}"
 
 
-def _signal_group(leader: int, sent: signal.Signals) -> bool:
+def _group_of(process: psutil.Process) -> int | None:
     try:
-        os.killpg(leader, sent)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def _group_lives(leader: int) -> bool:
-    return any(lives(process) for process in psutil.process_iter() if _group_of(process.pid) == leader)
-
-
-def _group_of(pid: int) -> int | None:
-    try:
-        return os.getpgid(pid)
+        return os.getpgid(process.pid)
     except ProcessLookupError:
         return None
+
+
+def peak_mib() -> float:
+    """The most main memory that this process, or one child that has ended, has had at once."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _MAXRSS_UNIT / MIB
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT / MIB
+    # Linux's ru_maxrss has what the process that started this one held then: a large test run, say.
+    with suppress(OSError):
+        told = re.search(
+            r"^VmHWM:\s*(\d+)", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE
+        )
+        own = int(told[1]) * 2**10 / MIB if told else own
+    return max(own, children)
+
+
+def keep_what_is_freed() -> bool:
+    """Let this process use again what it has freed; return whether anything was changed.
+
+    glibc gives a block of more than 32 MiB back to the kernel and gets pages of zeros for the next one: every
+    large tensor of scoring and calibrating, which costs an eighth to a third of scoring's processor time
+    (docs/log.md). Other C libraries are left alone, and so is a process that a person has told about it.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None or any(map(_SAID_BY_A_PERSON.match, map("=".join, os.environ.items()))):
+        return False
+    return bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def resident_mib() -> float:
+    """What this process has now."""
+    return float(psutil.Process().memory_info().rss) / MIB
+
+
+def available_mib() -> float:
+    """What a process that starts now can have without swapping."""
+    return float(psutil.virtual_memory().available) / MIB
 
 
 def main(arguments: list[str]) -> None:

@@ -30,12 +30,10 @@ from flows import (
     environment,
     estimate,
     live_curves,
-    memory,
     processes,
-    rank,
     repeat,
-    supervise,
     timings,
+    torchrun,
     watched,
 )
 from flows.timings import Timing
@@ -65,16 +63,16 @@ def main(arguments: list[str] | None = None) -> int:
     name, rung = _parse(sys.argv[1:] if arguments is None else arguments)
     address = f"{name}@{rung}" if rung else name
     environment.prepare()
-    memory.keep_what_is_freed()
+    processes.keep_what_is_freed()
     say: Callable[[str], None] = _say
-    if rank.is_one():
-        say = rank.settle(address)
+    if torchrun.is_one():
+        say = torchrun.settle(address)
     else:
         processes.die_with_dvc()
     _stop_on_signals()
     _log_to_stderr()
     try:
-        with rank.sole_writer(paths.WORK / "locks" / f"{address}.lock"):
+        with torchrun.sole_writer(paths.WORK / "locks" / f"{address}.lock"):
             run(name, rung, address)
     except KeyboardInterrupt:
         say(f"{address}: interrupted")
@@ -94,12 +92,12 @@ def run(name: str, rung: str | None, address: str) -> None:
         work = partial(repeat.run, settings, rung)
     else:
         work = partial(importlib.import_module(f"pipeline.stages.{name}").run, settings, rung)
-    if rank.is_one():
-        rank.require_shared(name)
+    if torchrun.is_one():
+        torchrun.require_shared(name)
         work()
         return
-    if supervise.serves(settings, name):
-        work = partial(supervise.run, settings, name, rung, address)
+    if torchrun.serves(settings, name):
+        work = partial(torchrun.run, settings, name, rung, address)
     started = time.monotonic()
     with live_curves.shown(settings, name):
         perform(name, address, work)
@@ -123,7 +121,7 @@ def _note(settings: params.Params, stage: str, model: str, seconds: float) -> No
         Timing(
             seconds=round(seconds, 3),
             processor_seconds=round(sum(os.times()[:4]), 3),  # of this process and its children
-            peak_memory_mib=round(memory.peak_mib(), 1),
+            peak_memory_mib=round(processes.peak_mib(), 1),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             task=settings.task.name,
             model=settings.model.name,

@@ -187,7 +187,8 @@ def _initialize() -> None:
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     # By a file nothing listens on the network; only torchrun over several machines needs its own store.
     path = os.environ.get(STORE)
-    place = {"store": FileStore(path, size)} if path else {"init_method": "env://"}
+    start = os.environ.get("TORCHELASTIC_RESTART_COUNT")  # that of an earlier start names the dead
+    place = {"store": FileStore(f"{path}-{start}", size)} if path else {"init_method": "env://"}
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flows import estimate, memory, plan, status, timings
+from flows import estimate, plan, processes, status, timings
 from flows.status import StageState
 from flows.timings import Timing
 from pipeline.params import load
@@ -90,7 +90,7 @@ def test_the_model_that_needs_most_memory_is_named_and_too_much_is_a_warning(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran("w2", peak=9000.0)
-    monkeypatch.setattr(memory, "available_mib", lambda: 8000.0)
+    monkeypatch.setattr(processes, "available_mib", lambda: 8000.0)
     text = plan.main(as_json=False, ask_dvc=False)
     assert "Memory: w2 needs the most, 9,000 MiB; 8,000 MiB are available." in text
     assert "WARNING: w2 needs 9,000 MiB of memory" in text

@@ -14,8 +14,8 @@ import psutil
 import pytest
 from scratch_project import ROOT, Scratch, gone, until
 
-from flows import launch, rank, supervise
-from flows.launch import Ended
+from flows import torchrun
+from flows.torchrun import Ended, Restarts
 from pipeline import params, paths
 from pipeline.params import Params
 from pipeline.training import device
@@ -71,102 +71,85 @@ def test_of_several_that_failed_the_one_that_says_most_is_the_cause(
     codes: Mapping[int, tuple[Any, ...]], wanted: Ended, tmp_path: Path
 ) -> None:
     failures = {number: failure(tmp_path, *code) for number, code in codes.items()}
-    assert launch.cause(failures) == wanted
+    assert torchrun.cause(failures) == wanted
 
 
 # when to start again
 
 
-class Launches:
-    """Stands for torchrun: each launch gets to a step and ends as it is told."""
-
-    def __init__(self, *each: tuple[int, int]) -> None:
-        self.left = list(each)
-        self.environments: list[Mapping[str, str]] = []
-
-    def __call__(
-        self, number: int, stage: str, rung: str | None, address: str, environment: Mapping[str, str]
-    ) -> Ended:
-        self.environments.append(dict(environment))
-        step, exit_code = self.left.pop(0)
-        if step:
-            (paths.states_dir("w8") / "0123456789abcdef" / f"step-{step:09d}").mkdir(parents=True)
-        return Ended(exit_code, "process 1: was killed by SIGKILL" if exit_code else "")
+LOST = Ended(137, "process 1: was killed by SIGKILL")
 
 
-def supervised(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, launches: Launches) -> None:
+def reach(step: int, training: str = "0123456789abcdef") -> None:
+    (paths.states_dir("w8") / training / f"step-{step:09d}").mkdir(parents=True)
+
+
+@pytest.fixture
+def restarts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Restarts:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(supervise, "_launch", launches)
-    supervise.run(settings(processes=2), "weights", "w8", ADDRESS)
+    reach(100)
+    return Restarts("w8", ADDRESS)
 
 
 def test_a_lost_process_is_made_good_for_as_long_as_that_gets_further(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    restarts: Restarts, caplog: pytest.LogCaptureFixture
 ) -> None:
-    launches = Launches((200, 137), (600, 1), (1000, 0))
-    supervised(monkeypatch, tmp_path, launches)
-    assert launches.left == []
+    reach(200)
+    assert restarts.are_worth_it(LOST)
+    reach(600)
+    assert restarts.are_worth_it(Ended(1, "process 0: Timed out"))
+    assert caplog.messages[0] == f"{ADDRESS}: process 1: was killed by SIGKILL; starts again from step 200"
+    assert not restarts.are_worth_it(LOST)  # no further than before
 
 
-@pytest.mark.parametrize(
-    "each",
-    [
-        [(0, 137)],  # nothing was saved
-        [(200, 137), (0, 137)],  # no further than before
-        [(200, 137), (400, 137), (600, 137), (800, 137)],  # often enough
-        [(200, 5)],  # diverged: it would again
-        [(200, 143)],  # somebody wants it to stop
-    ],
-)
-def test_otherwise_it_ends_with_the_code_and_the_words_of_the_process(
-    each: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    launches = Launches(*each, (9999, 0))
-    with pytest.raises(supervise.LostProcessError, match="was killed by SIGKILL") as caught:
-        supervised(monkeypatch, tmp_path, launches)
-    assert caught.value.exit_code == each[-1][1]
-    assert launches.left == [(9999, 0)]
+@pytest.mark.parametrize("exit_code", [2, 4, 5, 75, 130, 143])
+def test_what_would_end_alike_is_not_started_again(restarts: Restarts, exit_code: int) -> None:
+    reach(200)
+    assert not restarts.are_worth_it(Ended(exit_code, "w8: diverged"))
 
 
 @pytest.mark.parametrize("earlier", ["0123456789abcdef.aside", "fedcba9876543210"])
 def test_an_earlier_trainings_states_are_no_measure_of_this_ones(
     earlier: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / paths.states_dir("w8") / earlier / "step-000001000").mkdir(parents=True)
-    launches = Launches((200, 137), (400, 0))
-    supervised(monkeypatch, tmp_path, launches)
-    assert launches.left == []
+    monkeypatch.chdir(tmp_path)
+    reach(1000, earlier)
+    restarts = Restarts("w8", ADDRESS)
+    reach(200)
+    assert restarts.are_worth_it(LOST)
+    reach(400)
+    assert restarts.are_worth_it(LOST)
 
 
 def test_the_cores_that_may_be_used_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
-    assert supervise._for_processes(4)[device.THREADS_AT_MOST] == "4"
-    assert supervise._for_processes(64)[device.THREADS_AT_MOST] == "1"
+    assert torchrun._for_processes(4, Path())[device.THREADS_AT_MOST] == "4"
+    assert torchrun._for_processes(64, Path())[device.THREADS_AT_MOST] == "1"
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
-    assert supervise._for_processes(2)[device.THREADS_AT_MOST] == "3"
-    assert "OMP_NUM_THREADS" not in supervise._for_processes(2)
+    assert torchrun._for_processes(2, Path())[device.THREADS_AT_MOST] == "3"
+    assert "OMP_NUM_THREADS" not in torchrun._for_processes(2, Path())
 
 
 @pytest.mark.parametrize("stage", ["prepare", "augment", "pack", "evaluate", "report", "register"])
 def test_only_stages_that_train_are_shared(stage: str) -> None:
-    assert not supervise.serves(settings(processes=2), stage)
-    assert not supervise.serves(settings(processes=1), "teacher")
-    assert supervise.serves(settings(processes=2), "teacher")
+    assert not torchrun.serves(settings(processes=2), stage)
+    assert not torchrun.serves(settings(processes=1), "teacher")
+    assert torchrun.serves(settings(processes=2), "teacher")
 
 
 def test_a_pretrained_model_that_is_copied_is_copied_by_one() -> None:
     found = settings(processes=2)
-    assert supervise.serves(found, "pretrained")
+    assert torchrun.serves(found, "pretrained")
     copied = found.model.model_copy(update={"source": "package"})
-    assert not supervise.serves(found.model_copy(update={"model": copied}), "pretrained")
+    assert not torchrun.serves(found.model_copy(update={"model": copied}), "pretrained")
 
 
 def test_a_stage_that_cannot_be_shared_refuses_torchrun() -> None:
-    with pytest.raises(rank.OneProcessError, match="one process") as caught:
-        rank.require_shared("pack")
+    with pytest.raises(torchrun.OneProcessError, match="one process") as caught:
+        torchrun.require_shared("pack")
     assert caught.value.exit_code == 2
-    rank.require_shared("weights_activations")
+    torchrun.require_shared("weights_activations")
 
 
 def test_a_process_whose_parent_ended_while_it_started_ends_too() -> None:
@@ -218,8 +201,7 @@ def test_nothing_listens_and_nobody_is_left_when_the_stage_is_killed(several: Sc
     several.behave(ADDRESS, seconds=60)
     stage = several.start("flows.stage", "weights", "w8")
     processes = at_work(several)
-    launcher = processes[0].parent()
-    everyone = [*processes, launcher]
+    everyone = [*processes, psutil.Process(stage.pid)]
     connections = [each for process in everyone for each in process.net_connections("inet")]
     assert [each for each in connections if each.status == psutil.CONN_LISTEN] == []
     assert several.run("flows.stage", "weights", "w8").returncode == 75

@@ -8,28 +8,28 @@ from pathlib import Path
 
 import pytest
 
-from flows import memory
+from flows import processes
 
 ROOT = Path(__file__).parents[2]
 
 
 def peak_of_a_child() -> float:
-    command = [sys.executable, "-c", "from flows import memory; print(memory.peak_mib())"]
+    command = [sys.executable, "-c", "from flows import processes; print(processes.peak_mib())"]
     return float(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process's own peak")
 def test_a_peak_is_not_that_of_who_started_the_process() -> None:
     held = bytearray(b"1" * 2**28)
-    assert memory.peak_mib() > 256
+    assert processes.peak_mib() > 256
     assert peak_of_a_child() < 128
     del held
 
 
 FRESH_PAGES = """
 import resource, sys
-from flows import memory
-print(memory.keep_what_is_freed() if "keep" in sys.argv else False)
+from flows import processes
+print(processes.keep_what_is_freed() if "keep" in sys.argv else False)
 for _ in range(3):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     held = bytearray(2**26)
@@ -77,7 +77,7 @@ def test_how_memory_is_kept_is_the_persons_to_say(name: str, value: str, is_kept
 
 
 def test_memory_that_is_given_back_counts_in_the_peak() -> None:
-    before = memory.peak_mib()
-    held = bytearray(b"1" * int((before + 64) * memory.MIB))
+    before = processes.peak_mib()
+    held = bytearray(b"1" * int((before + 64) * processes.MIB))
     del held
-    assert memory.peak_mib() >= before + 64
+    assert processes.peak_mib() >= before + 64
