@@ -63,7 +63,7 @@ def up() -> None:
     """Start Prefect's and MLflow's servers on this machine."""
     from flows import servers
 
-    raise typer.Exit(servers.up())
+    typer.echo(servers.up())
 
 
 @app.command()
@@ -71,7 +71,7 @@ def down() -> None:
     """Stop the servers that `up` started."""
     from flows import servers
 
-    raise typer.Exit(servers.down())
+    typer.echo(servers.down())
 
 
 @app.command()

@@ -1,58 +1,50 @@
-"""The few things the project asks of a Prefect server, and what keeps a dead one from being waited for.
+"""What the project asks of a Prefect server, and what keeps a dead one from being waited for.
 
-Plain HTTP, so that asking costs no import of Prefect.
+Prefect's own client asks; only whether a server answers at all is plain HTTP, so that no import of Prefect is
+paid for where there is none.
 """
 
 import http.client
-import json
 import logging
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun
+
 FLOW = "bitladder"
-UNFINISHED = ["RUNNING", "PENDING"]
+UNFINISHED = {"type": {"any_": ["RUNNING", "PENDING"]}}
 SILENT_END = "the process ended without a word"
 ZOMBIES = "bitladder: a flow run without heartbeats has crashed"
 ANSWER_S = 5.0
 SHORT_S = 1.0
-NO_ANSWER = (OSError, ValueError, http.client.HTTPException)
 
 
 def require(url: str, *, within_s: float = ANSWER_S) -> None:
-    """Raise ConnectionError unless something that may be a Prefect API answers at `url`.
+    """Raise ConnectionError unless a server says at `url`/health that it is well.
 
     A refusal is an answer too: a server may want credentials, which Prefect's own client knows.
     """
     try:
-        healthy = ask(f"{url}/health", within_s=within_s)
-    except urllib.error.HTTPError:
-        return
-    except NO_ANSWER as error:
-        reason = getattr(error, "reason", error)
-        raise ConnectionError(f"no Prefect server answers at {url}: {reason}") from None
-    if healthy is not True:
-        raise ConnectionError(f"what answers at {url} is not a healthy Prefect server: {healthy!r}")
+        urllib.request.urlopen(f"{url}/health", timeout=within_s).close()  # noqa: S310
+    except urllib.error.HTTPError as refused:
+        if refused.code not in (401, 403):
+            raise ConnectionError(f"what answers at {url} is not a healthy server: {refused}") from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise ConnectionError(f"no server answers at {url}: {getattr(error, 'reason', error)}") from None
 
 
-def answers(url: str, *, within_s: float = ANSWER_S) -> bool:
+def answers(url: str) -> bool:
     try:
-        require(url, within_s=within_s)
+        require(url)
     except ConnectionError:
         return False
     return True
-
-
-def ask(url: str, body: dict[str, Any] | None = None, *, within_s: float = ANSWER_S) -> Any:
-    """GET, or POST `body`, and return the JSON answer. Raises one of NO_ANSWER."""
-    data = None if body is None else json.dumps(body).encode()
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310
-    with urllib.request.urlopen(request, timeout=within_s) as answer:  # noqa: S310
-        return json.load(answer)
 
 
 def lose_events_rather_than_wait() -> None:
@@ -87,16 +79,15 @@ def abort_is_lost() -> Iterator[None]:
 
 def say_stopped(url: str, flow_run: UUID) -> None:
     """Tell the server that a flow run was stopped; no answer is fine."""
-    with suppress(*NO_ANSWER):
-        _crash(url, str(flow_run), why="stopped by a signal", within_s=SHORT_S)
+    with suppress(Exception), client(url, within_s=SHORT_S) as asked:
+        _crash(asked, flow_run, why="stopped by a signal")
 
 
 def notice_crashes(url: str) -> None:
     """Have the server mark a flow run as Crashed when its heartbeats stop, as they do after `kill -9`."""
+    from prefect.events.schemas.automations import AutomationCore
+
     ends = [f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed")]
-    known = ask(f"{url}/automations/filter", {})
-    if any(automation["name"] == ZOMBIES for automation in known):
-        return
     trigger = {
         "type": "event",
         "posture": "Proactive",
@@ -108,19 +99,21 @@ def notice_crashes(url: str) -> None:
         "within": 90,
     }
     action = {"type": "change-flow-run-state", "state": "CRASHED", "message": SILENT_END}
-    ask(f"{url}/automations/", {"name": ZOMBIES, "trigger": trigger, "actions": [action]})
+    wanted = AutomationCore.model_validate({"name": ZOMBIES, "trigger": trigger, "actions": [action]})
+    with client(url) as asked:
+        if not asked.read_automations_by_name(ZOMBIES):
+            asked.create_automation(wanted)
 
 
 def end_child(url: str, task_run: str) -> UUID | None:
     """The flow run under a task whose process has ended; it is marked Crashed if it did not say its end."""
-    try:
-        found = _flow_runs(url, {"flow_runs": {"parent_task_run_id": {"any_": [task_run]}}})
+    with suppress(Exception), client(url) as asked:  # no answer: the picture lacks an edge
+        found = _flow_runs(asked, parent_task_run_id={"any_": [task_run]})
         for flow_run in found:
-            if flow_run["state_type"] in UNFINISHED:
-                _crash(url, flow_run["id"])
-        return UUID(found[0]["id"]) if found else None
-    except NO_ANSWER:
-        return None
+            if not flow_run.state or not flow_run.state.is_final():
+                _crash(asked, flow_run.id)
+        return found[0].id if found else None
+    return None
 
 
 def crash_unfinished(url: str) -> None:
@@ -128,24 +121,41 @@ def crash_unfinished(url: str) -> None:
 
     Only for a server where no other `bitladder run` can be at work.
     """
-    state = {"type": {"any_": UNFINISHED}}
-    with suppress(*NO_ANSWER):
-        left = _flow_runs(url, {"flows": {"name": {"any_": [FLOW]}}, "flow_runs": {"state": state}})
-        parents = {"any_": [flow_run["id"] for flow_run in left]}
-        if left:
-            left += _flow_runs(url, {"flow_runs": {"parent_flow_run_id": parents, "state": state}})
-        for flow_run in left:
-            _crash(url, flow_run["id"])
+    from prefect.client.schemas.filters import FlowFilter
+
+    with suppress(Exception), client(url) as asked:
+        of_runs = FlowFilter.model_validate({"name": {"any_": [FLOW]}})
+        left = _flow_runs(asked, of_runs, state=UNFINISHED)
+        parents = {"any_": [flow_run.id for flow_run in left]}
+        below = _flow_runs(asked, parent_flow_run_id=parents, state=UNFINISHED) if left else []
+        for flow_run in [*left, *below]:
+            _crash(asked, flow_run.id)
 
 
-def _flow_runs(url: str, chosen: dict[str, Any]) -> list[dict[str, Any]]:
-    return list(ask(f"{url}/flow_runs/filter", chosen))
+@contextmanager
+def client(url: str, *, within_s: float = ANSWER_S) -> "Iterator[SyncPrefectClient]":
+    """Prefect's client of this server, with the person's credentials."""
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY
+
+    secrets = {"auth_string": PREFECT_API_AUTH_STRING.value(), "api_key": PREFECT_API_KEY.value()}
+    with SyncPrefectClient(url, **secrets, httpx_settings={"timeout": within_s}) as asked:
+        yield asked
 
 
-def _crash(url: str, flow_run: str, *, why: str = SILENT_END, within_s: float = ANSWER_S) -> None:
-    change = {"state": {"type": "CRASHED", "message": why}, "force": True}
-    ask(f"{url}/flow_runs/{flow_run}/set_state", change, within_s=within_s)
-    unfinished = {"state": {"type": {"any_": UNFINISHED}}}
-    tasks = {"flow_runs": {"id": {"any_": [flow_run]}}, "task_runs": unfinished}
-    for task_run in ask(f"{url}/task_runs/filter", tasks, within_s=within_s):
-        ask(f"{url}/task_runs/{task_run['id']}/set_state", change, within_s=within_s)
+def _flow_runs(asked: "SyncPrefectClient", flows: Any = None, **chosen: Any) -> "list[FlowRun]":
+    from prefect.client.schemas.filters import FlowRunFilter
+
+    wanted = FlowRunFilter.model_validate(chosen)
+    return asked.read_flow_runs(flow_filter=flows, flow_run_filter=wanted)
+
+
+def _crash(asked: "SyncPrefectClient", flow_run: UUID, *, why: str = SILENT_END) -> None:
+    from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter
+    from prefect.states import Crashed
+
+    asked.set_flow_run_state(flow_run, Crashed(message=why), force=True)
+    of_it = FlowRunFilter.model_validate({"id": {"any_": [flow_run]}})
+    unfinished = TaskRunFilter.model_validate({"state": UNFINISHED})
+    for task_run in asked.read_task_runs(flow_run_filter=of_it, task_run_filter=unfinished):
+        asked.set_task_run_state(task_run.id, Crashed(message=why), force=True)

@@ -1,24 +1,32 @@
 """`bitladder up` and `down`: Prefect's and MLflow's servers on loopback, found again and stopped exactly.
 
-`.bitladder/servers.json` holds the ports, the PIDs and the random id by which their processes are recognised.
+`.bitladder/servers.json` holds ports, PIDs and a random id. A PID may be given to another process, and a port
+may be taken by a stranger; the id in a process's environment, which its children inherit, cannot be mistaken.
+Only this user's processes can be looked at, which is enough.
 """
 
-import json
 import os
+import secrets
+import signal
+import socket
+import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
 
 from bitladder import files
 from flows import environment, prefect_server, processes
-from flows import instance as instances
 from pipeline import paths
 
 STATE = paths.WORK / "servers.json"
+ID = "BITLADDER_INSTANCE"  # environment variable
 START_S = 120  # the first start migrates a new database
+STOP_S = 10
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,11 @@ class Server:
     url: str
     port: int
     pid: int
+
+    @property
+    def api(self) -> str:
+        """What PREFECT_API_URL is set to."""
+        return f"{self.url}/api"
 
 
 @dataclass(frozen=True)
@@ -51,47 +64,46 @@ class StartError(RuntimeError):
 class StateError(ValueError):
     """The state file is not readable."""
 
-    exit_code = 1
 
+def up() -> str:
+    """Start both servers unless they run; returns where they are and how to stop them.
 
-def up() -> int:
-    """Start both servers unless they run; print where they are and how to stop them. Returns an exit code."""
+    Raises:
+        StartError: with the end of the server's log.
+        StateError: servers.json is not what `up` writes.
+        BusyError: another `up` is at it.
+    """
     environment.prepare()
-    try:
-        with processes.sole_writer(paths.WORK / "locks" / "servers.lock"):
-            found = running()
-            instance = found or _start_both()
-    except (StartError, StateError, processes.BusyError) as error:
-        return _refuse("up", error)
-    sys.stdout.write(_where(instance, already=found is not None))
-    return 0
-
-
-def down() -> int:
-    """Stop what `up` started, and nothing else. Returns an exit code."""
-    try:
-        instance = _remembered()
-    except StateError as error:
-        return _refuse("down", error)
-    if instance is None:
-        sys.stdout.write("No servers are running here.\n")
-        return 0
-    stopped = instances.stop(instance.id)
-    STATE.unlink(missing_ok=True)
-    sys.stdout.write(
-        f"Stopped the servers ({stopped} processes).\n" if stopped else "They had ended already.\n"
+    with processes.sole_writer(paths.WORK / "locks" / "servers.lock"):
+        found = running()
+        instance = found or _start_both()
+    prefect, mlflow = instance.server("prefect"), instance.server("mlflow")
+    return (
+        f"{'Already running' if found else 'Running'}, on this machine only:\n"
+        f"  Prefect  {prefect.url}   flows, tasks, logs\n"
+        f"  MLflow   {mlflow.url}   runs, models, lineage\n"
+        "`bitladder run` is shown there by itself; for plain `dvc repro`, first:\n"
+        f"  export PREFECT_API_URL={prefect.api}\n"
+        "Stop both with: bitladder down"
     )
-    return 0
+
+
+def down() -> str:
+    """Stop what `up` started, and nothing else; returns what was stopped. Raises StateError as `up` does."""
+    instance = _remembered()
+    if instance is None:
+        return "No servers are running here."
+    stopped = stop(instance.id)
+    STATE.unlink(missing_ok=True)
+    return f"Stopped the servers ({stopped} processes)." if stopped else "They had ended already."
 
 
 def running() -> Instance | None:
     """The instance of the last `up`, if both its servers still listen where the state file says."""
     instance = _remembered()
-    if instance is None or not all(
-        instances.listens(instance.id, server.port) for server in instance.servers
-    ):
-        return None
-    return instance
+    if instance and all(listens(instance.id, server.port) for server in instance.servers):
+        return instance
+    return None
 
 
 @contextmanager
@@ -105,64 +117,109 @@ def prefect_for_a_run() -> Iterator[str]:
     if url := os.environ.get("PREFECT_API_URL"):
         prefect_server.require(url)
         yield url
-    elif instance := running():
-        yield _ours(instance.server("prefect"))
-    else:
-        with _for_this_process() as server:
-            yield _ours(server)
-
-
-@contextmanager
-def _for_this_process() -> Iterator[Server]:
-    instance = instances.new_id()
+        return
+    instance, own = running(), new_id()
     try:
-        server = _start_prefect(instance, detached=False)
-        _wait_until(_prefect_answers, instance, server)
-        yield server
+        server = instance.server("prefect") if instance else _start_prefect(own, detached=False)
+        _wait_until_it_answers(server.api, instance.id if instance else own, server)
+        # A server of this folder alone, so what it shows as running belongs to a process that has died.
+        prefect_server.crash_unfinished(server.api)
+        yield server.api
     finally:
-        instances.stop(instance)
+        stop(own)
 
 
-def _ours(server: Server) -> str:
-    """A server of this folder alone, so what it shows as running belongs to a process that has died."""
-    prefect_server.crash_unfinished(_api(server.url))
-    return _api(server.url)
+def new_id() -> str:
+    return secrets.token_hex(8)
+
+
+def start(instance: str, command: list[str], variables: dict[str, str], log: Path, *, detached: bool) -> int:
+    """Start `python -m COMMAND` in its own session and return its PID; unless detached it dies with us."""
+    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    tether = [] if detached else ["flows.processes"]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *tether, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **variables, ID: instance},
+            start_new_session=True,
+            umask=0o077,
+        )
+    return process.pid
+
+
+def stop(instance: str) -> int:
+    """End every process of the instance; return how many there were."""
+    found = stubborn = members(instance)
+    for sent in (signal.SIGTERM, signal.SIGKILL):
+        for process in stubborn:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(sent)
+        psutil.wait_procs(stubborn, timeout=STOP_S)
+        stubborn = members(instance)
+    return len(found)
+
+
+def members(instance: str) -> list[psutil.Process]:
+    """The processes that have the id in their environment."""
+    return [process for process in psutil.process_iter(["environ"]) if _id_of(process) == instance]
+
+
+def listens(instance: str, port: int) -> bool:
+    """Whether a process of the instance listens on the port."""
+    with suppress(psutil.Error):
+        found = [each for process in members(instance) for each in process.net_connections(kind="tcp")]
+        return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in found)
+    return False
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _id_of(process: psutil.Process) -> str | None:
+    return (process.info["environ"] or {}).get(ID)  # none: another person's, a zombie, or gone
 
 
 def _start_both() -> Instance:
-    _forget()
-    instance = instances.new_id()
+    if left := _remembered():  # of an earlier instance that is no longer whole
+        stop(left.id)
+    own = new_id()
     try:
-        servers = (_start_prefect(instance, detached=True), _start_mlflow(instance))
-        _remember(Instance(instance, servers))
-        _wait_until(_prefect_answers, instance, servers[0])
-        _wait_until(_mlflow_answers, instance, servers[1])
+        instance = Instance(own, (_start_prefect(own, detached=True), _start_mlflow(own)))
+        files.write_json(STATE, asdict(instance))
+        STATE.chmod(0o600)
+        prefect, mlflow = instance.servers
+        _wait_until_it_answers(prefect.api, own, prefect)
+        _wait_until_it_answers(mlflow.url, own, mlflow)
+        prefect_server.notice_crashes(prefect.api)
     except BaseException:
-        instances.stop(instance)
+        stop(own)
         STATE.unlink(missing_ok=True)
         raise
-    prefect_server.notice_crashes(_api(servers[0].url))
-    return Instance(instance, servers)
+    return instance
 
 
 def _start_prefect(instance: str, *, detached: bool) -> Server:
-    port = instances.free_port()
+    port, home = free_port(), (paths.WORK / "prefect").absolute()
     url = f"http://127.0.0.1:{port}"
-    home = (paths.WORK / "prefect").absolute()
     variables = {
         "PREFECT_HOME": str(home),
-        "PREFECT_API_URL": _api(url),
-        "PREFECT_SERVER_UI_API_URL": _api(url),  # without it the page asks 127.0.0.1:4200
+        "PREFECT_API_URL": f"{url}/api",
+        "PREFECT_SERVER_UI_API_URL": f"{url}/api",  # without it the page asks 127.0.0.1:4200
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
     }
     command = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    pid = instances.start(instance, command, variables, home / "server.log", detached=detached)
+    pid = start(instance, command, variables, home / "server.log", detached=detached)
     return Server("prefect", url, port, pid)
 
 
 def _start_mlflow(instance: str) -> Server:
-    port = instances.free_port()
-    home = (paths.WORK / "mlflow").absolute()
+    port, home = free_port(), (paths.WORK / "mlflow").absolute()
     variables = {
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eleven processes and 2.4 GB otherwise
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
@@ -171,32 +228,22 @@ def _start_mlflow(instance: str) -> Server:
     command += ["--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}"]
     command += ["--artifacts-destination", str(home / "artifacts")]
     command += ["--allowed-hosts", f"127.0.0.1:{port},localhost:{port}"]
-    pid = instances.start(instance, command, variables, home / "server.log", detached=True)
+    pid = start(instance, command, variables, home / "server.log", detached=True)
     return Server("mlflow", f"http://127.0.0.1:{port}", port, pid)
 
 
-def _wait_until(answers: Callable[[Server], bool], instance: str, server: Server) -> None:
-    """Return when the server listens and answers. Raises StartError with the end of its log."""
-    deadline = time.monotonic() + START_S
+def _wait_until_it_answers(url: str, instance: str, server: Server) -> None:
+    """Return when the server listens and answers at `url`. Raises StartError with the end of its log."""
+    deadline, what = time.monotonic() + START_S, f"did not answer within {START_S} s"
     while time.monotonic() < deadline:
-        if instances.listens(instance, server.port) and answers(server):
+        if listens(instance, server.port) and prefect_server.answers(url):
             return
-        if server.pid not in [process.pid for process in instances.members(instance)]:
-            raise StartError(f"{server.name} ended while starting:\n{_end_of_log(server.name)}")
+        if server.pid not in [process.pid for process in members(instance)]:
+            what = "ended while starting"
+            break
         time.sleep(0.2)
-    raise StartError(f"{server.name} did not answer within {START_S} s:\n{_end_of_log(server.name)}")
-
-
-def _prefect_answers(server: Server) -> bool:
-    return prefect_server.answers(_api(server.url))
-
-
-def _mlflow_answers(server: Server) -> bool:
-    try:
-        with urllib.request.urlopen(f"{server.url}/health", timeout=prefect_server.ANSWER_S) as answer:  # noqa: S310
-            return bool(answer.read() == b"OK")
-    except OSError:
-        return False
+    log = (paths.WORK / server.name / "server.log").read_text(errors="replace").splitlines()
+    raise StartError("\n".join([f"{server.name} {what}:", *log[-15:]]))
 
 
 def _remembered() -> Instance | None:
@@ -205,43 +252,5 @@ def _remembered() -> Instance | None:
         return Instance(value["id"], tuple(Server(**server) for server in value["servers"]))
     except FileNotFoundError:
         return None
-    except (json.JSONDecodeError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         raise StateError(f"{STATE} is not what `bitladder up` writes; remove it") from None
-
-
-def _remember(instance: Instance) -> None:
-    files.write_json(STATE, asdict(instance))
-    STATE.chmod(0o600)
-
-
-def _forget() -> None:
-    """Stop what is left of an earlier instance that is no longer whole."""
-    if instance := _remembered():
-        instances.stop(instance.id)
-        STATE.unlink(missing_ok=True)
-
-
-def _api(url: str) -> str:
-    return f"{url}/api"
-
-
-def _end_of_log(name: str, lines: int = 15) -> str:
-    log = paths.WORK / name / "server.log"
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
-
-
-def _where(instance: Instance, *, already: bool) -> str:
-    prefect, mlflow = instance.server("prefect"), instance.server("mlflow")
-    return (
-        f"{'Already running' if already else 'Running'}, on this machine only:\n"
-        f"  Prefect  {prefect.url}   flows, tasks, logs\n"
-        f"  MLflow   {mlflow.url}   runs, models, lineage\n"
-        "`bitladder run` is shown there by itself; for plain `dvc repro`, first:\n"
-        f"  export PREFECT_API_URL={_api(prefect.url)}\n"
-        "Stop both with: bitladder down\n"
-    )
-
-
-def _refuse(command: str, error: StartError | StateError | processes.BusyError) -> int:
-    sys.stderr.write(f"bitladder {command}: {error}\n")
-    return error.exit_code

@@ -33,7 +33,7 @@ from pipeline.training import state_folders
 
 TRAINING = ("pretrained", "teacher", "weights", "weights_activations")
 MOST_RESTARTS = 3
-GRACE_S = 10  # between telling the processes to end and killing them
+GRACE_S = 8  # between telling the processes to end and killing them; less than the stage's own
 # Environment variables that the processes find.
 PARENT = "BITLADDER_PARENT"  # PID of the stage that started this one; unset under a torchrun by hand
 STORE = "BITLADDER_STORE"  # where pipeline/training/parallel.py looks for the file
@@ -92,6 +92,7 @@ def run(settings: Params, stage: str, rung: str | None, address: str) -> None:
     try:
         failures = _run_agent(command, settings.training.processes, folder, Restarts(rung or stage, address))
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)  # if told to stop: they have saved and ended in time
         shutil.rmtree(folder, ignore_errors=True)
     if failures:
         ended = cause(failures)

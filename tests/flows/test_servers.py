@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from scratch_project import ROOT, gone, until
 
-from flows import instance, prefect_server, servers
+from flows import prefect_server, servers
 
 ANSWERING = ["http.server", "--bind", "127.0.0.1"]
 
@@ -34,14 +34,14 @@ def bystander() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_processes_are_known_by_their_id_alone(tmp_path: Path) -> None:
-    ours, port = instance.new_id(), instance.free_port()
-    pid = instance.start(ours, [*ANSWERING, str(port)], {}, tmp_path / "log", detached=True)
+    ours, port = servers.new_id(), servers.free_port()
+    pid = servers.start(ours, [*ANSWERING, str(port)], {}, tmp_path / "log", detached=True)
     try:
-        until(lambda: instance.listens(ours, port), "it listens", within_s=10)
-        assert [process.pid for process in instance.members(ours)] == [pid]
-        assert not instance.listens(instance.new_id(), port)
+        until(lambda: servers.listens(ours, port), "it listens", within_s=10)
+        assert [process.pid for process in servers.members(ours)] == [pid]
+        assert not servers.listens(servers.new_id(), port)
     finally:
-        assert instance.stop(ours) == 1
+        assert servers.stop(ours) == 1
     assert gone(pid)
 
 
@@ -49,44 +49,42 @@ def test_processes_are_known_by_their_id_alone(tmp_path: Path) -> None:
 def test_a_server_that_is_not_detached_dies_with_whoever_started_it(
     tmp_path: Path, sent: signal.Signals
 ) -> None:
-    ours, port = instance.new_id(), instance.free_port()
+    ours, port = servers.new_id(), servers.free_port()
     code = f"""if True:
         import time
         from pathlib import Path
-        from flows import instance
-        instance.start("{ours}", {[*ANSWERING, str(port)]}, {{}}, Path("log"), detached=False)
+        from flows import servers
+        servers.start("{ours}", {[*ANSWERING, str(port)]}, {{}}, Path("log"), detached=False)
         time.sleep(60)
     """
     starter = subprocess.Popen([sys.executable, "-c", code])
-    until(lambda: instance.listens(ours, port), "it listens", within_s=10)
+    until(lambda: servers.listens(ours, port), "it listens", within_s=10)
     starter.send_signal(sent)
     starter.wait()
-    until(lambda: not instance.members(ours), "it has ended", within_s=5)
+    until(lambda: not servers.members(ours), "it has ended", within_s=5)
 
 
 def test_down_leaves_a_process_alone_that_was_given_the_pid(
-    bystander: subprocess.Popen[bytes], capsys: pytest.CaptureFixture[str]
+    bystander: subprocess.Popen[bytes],
 ) -> None:
     remembered = {"name": "prefect", "url": "http://127.0.0.1:1", "port": 1, "pid": bystander.pid}
     servers.STATE.parent.mkdir()
-    servers.STATE.write_text(json.dumps({"id": instance.new_id(), "servers": [remembered]}))
+    servers.STATE.write_text(json.dumps({"id": servers.new_id(), "servers": [remembered]}))
     assert servers.running() is None
-    assert servers.down() == 0
+    assert "had ended already" in servers.down()
     assert bystander.poll() is None
-    assert "had ended already" in capsys.readouterr().out
     assert not servers.STATE.exists()
 
 
-def test_down_without_up_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
-    assert servers.down() == 0
-    assert "No servers" in capsys.readouterr().out
+def test_down_without_up_is_no_failure() -> None:
+    assert "No servers" in servers.down()
 
 
-def test_a_state_file_of_another_make_is_named_and_kept(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_state_file_of_another_make_is_named_and_kept() -> None:
     servers.STATE.parent.mkdir()
     servers.STATE.write_text("[]")
-    assert servers.down() == 1
-    assert str(servers.STATE) in capsys.readouterr().err
+    with pytest.raises(servers.StateError, match=str(servers.STATE)):
+        servers.down()
     assert servers.STATE.read_text() == "[]"
 
 
@@ -112,25 +110,24 @@ def status(url: str, host: str) -> int:
 
 
 @pytest.mark.slow
-def test_up_twice_starts_once_and_down_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_up_twice_starts_once_and_down_leaves_nothing() -> None:
     try:
-        assert servers.up() == 0
+        said = servers.up()
         found = servers.running()
         assert found is not None
         prefect, mlflow = found.server("prefect"), found.server("mlflow")
-        assert capsys.readouterr().out.count("127.0.0.1") == 3
+        assert said.count("127.0.0.1") == 3
         assert servers.STATE.stat().st_mode & 0o077 == 0
 
-        assert servers.up() == 0
-        assert capsys.readouterr().out.startswith("Already running")
+        assert servers.up().startswith("Already running")
         assert servers.running() == found
 
         with servers.prefect_for_a_run() as url:
             assert url == f"{prefect.url}/api"
         page = urllib.request.urlopen(f"{prefect.url}/ui-settings").read()  # noqa: S310
         assert json.loads(page)["api_url"] == url
-        known = prefect_server.ask(f"{url}/automations/filter", {})
-        assert [automation["name"] for automation in known] == [prefect_server.ZOMBIES]
+        with prefect_server.client(url) as asked:
+            assert [automation.name for automation in asked.read_automations()] == [prefect_server.ZOMBIES]
         assert status(mlflow.url, f"127.0.0.1:{mlflow.port}") == 200
         assert status(mlflow.url, "elsewhere.example") == 403
 
@@ -138,6 +135,6 @@ def test_up_twice_starts_once_and_down_leaves_nothing(capsys: pytest.CaptureFixt
         until(lambda: servers.running() is None or gone(mlflow.pid), "mlflow has ended")
     finally:
         servers.down()
-    assert instance.members(found.id) == []
+    assert servers.members(found.id) == []
     assert gone(prefect.pid)
     assert not servers.STATE.exists()
