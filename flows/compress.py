@@ -14,16 +14,13 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
-from bitladder import files
 from flows import environment, graph, prefect_server, processes, servers
 from flows.walk import Walk
 from pipeline import params, paths
 from pipeline.evaluation import selection
-from pipeline.evaluation.results import FORMAT, KEY
-from pipeline.evaluation.seeds import collapsed
-from pipeline.reporting import averaged
+from pipeline.record import OtherFormatError
+from pipeline.reporting import cells, table
 
-RESULTS = paths.RESULTS
 WHY_CACHED = {
     "untouched": "Neither the stage nor anything before it has changed",
     "cached": "DVC had the output already, in place or in its cache",
@@ -132,22 +129,28 @@ def show_results() -> None:
     """The results table as an artifact of the flow run, if there is one by now that this version wrote."""
     from prefect.artifacts import create_table_artifact
 
-    results = files.read_json(RESULTS) if RESULTS.is_file() else {}
-    if results.get(KEY) != FORMAT:
+    try:
+        results = table.read_results()
+    except (table.NoResultsError, OtherFormatError):
         return
-    columns = ("weight_bits", "activation_bits", "parent", "score", "mib", "gap")
-    models = averaged.over_seeds(results["models"])
     rows = [
-        {"model": averaged.marked(name, collapsed(found)), **{c: found[c] for c in columns}}
-        for name, found in models.items()
+        {
+            "model": cells.marked(name, model.collapsed_seeds),
+            "weight_bits": model.weight_bits,
+            "activation_bits": model.activation_bits,
+            "parent": model.parent,
+            "score": model.means.mean,
+            "mib": model.mib,
+            "gap": model.means.gap_mean,
+        }
+        for name, model in results.models.items()
     ]
-    chosen = selection.said(results.get("checkpoint_selected_on"), results["split"])
     description = " ".join(
         [
-            f"Packed models on {results['task']}.",
-            f"Scores: {averaged.said(results)}.",
-            f"Checkpoints were {chosen}.",
-            *averaged.mark_note(models.values()),
+            f"Packed models on {results.task}.",
+            f"Scores: {cells.of_seeds(results)}.",
+            f"Checkpoints were {selection.said(results.checkpoint_selected_on, results.split)}.",
+            *cells.mark_notes(results.models.values()),
         ]
     )
     create_table_artifact(key="results", table=rows, description=description)

@@ -25,7 +25,7 @@ from bitladder import files
 from flows import environment, graph, processes
 from flows.graph import Definition
 from pipeline import paths
-from pipeline.evaluation.results import KEY
+from pipeline.evaluation import results
 from pipeline.params import Params
 from pipeline.problems.reading import read_mapping
 
@@ -35,8 +35,6 @@ SCORES = "evaluate"
 ROOT = Path(__file__).parents[1]
 OWN = (paths.DATA, paths.MODELS, paths.PACKED)
 FINISHED = paths.WORK / "finished"
-ONLY_SHOWN = ("seeds", "unusual")
-PUBLISHED = (KEY, "task", "kind", "metrics", "split", "rows", "checkpoint_selected_on")
 
 
 class RepeatError(RuntimeError):
@@ -73,7 +71,7 @@ def run(settings: Params, seed: str | None) -> None:
             work(folder, stage)
     _say(number, SCORES)
     work(folder, SCORES)  # minutes beside the hours of the others: done whatever has changed
-    files.write_json(paths.seed_results(number), _results(folder, number))
+    results.write(paths.seed_results(number), results.of_seed(results.read(folder / paths.RESULTS), number))
 
 
 def settle(folder: Path, settings: Params, seed: int) -> None:
@@ -139,15 +137,6 @@ def variables() -> dict[str, str]:
     inherited = environment.unwatched()
     found = (str(ROOT), inherited.get("PYTHONPATH", ""))
     return {**inherited, "PYTHONPATH": os.pathsep.join(filter(None, found)), "PYTHONUNBUFFERED": "1"}
-
-
-def _results(folder: Path, seed: int) -> dict[str, Any]:
-    results = files.read_json(folder / paths.RESULTS)
-    models = {
-        name: {key: value for key, value in model.items() if key not in ONLY_SHOWN}
-        for name, model in results["models"].items()
-    }
-    return {"seed": seed, **{key: results[key] for key in PUBLISHED}, "models": models}
 
 
 def _params_text(path: Path, seed: int) -> str:

@@ -20,21 +20,19 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from pipeline.claim_kinds import KINDS, Kind
 from pipeline.evaluation.left_out import standard_error
 from pipeline.evaluation.metrics import Array
-from pipeline.evaluation.seeds import by_seed, collapsed
+from pipeline.evaluation.results import ClaimResult, Measure, ModelResult, Value, Verdict
 from pipeline.params import Claim
 
-Models = Mapping[str, Mapping[str, Any]]
+Models = Mapping[str, ModelResult]
 # By model: its score, and its accuracy, without each example in turn; none where the measure is undefined.
-Without = Mapping[str, Mapping[str, Array]]
-SCORE, ACCURACY = "score", "accuracy"
-NOT_JUDGED = "not judged"
+Without = Mapping[str, Mapping[Measure, Array]]
 CONFIDENCE = 0.95
 RULE = (
     "holds (does not hold) when the whole 95 % interval of the difference (Student's t) is above (below) "
@@ -57,7 +55,7 @@ class Measured:
         degrees: of freedom.
     """
 
-    measure: str
+    measure: Measure
     better: float
     worse: float
     differences: dict[str, float]
@@ -76,10 +74,10 @@ class Measured:
         return float(t.ppf((1 + CONFIDENCE) / 2, self.degrees)) * self.error if self.error else 0.0
 
 
-def claims(declared: Sequence[Claim], models: Models, without: Without) -> list[dict[str, Any]]:
-    """One entry per declared claim. `models`: results.json's."""
+def judge(declared: Sequence[Claim], models: Models, without: Without) -> list[ClaimResult]:
+    """One result per declared claim whose two rungs are among the models."""
     return [
-        _claim(claim, models, without) for claim in declared if {claim.better, claim.worse} <= models.keys()
+        _judged(claim, models, without) for claim in declared if {claim.better, claim.worse} <= models.keys()
     ]
 
 
@@ -88,7 +86,7 @@ def named(declared: Sequence[Claim]) -> set[str]:
     return {name for claim in declared for name in (claim.better, claim.worse)}
 
 
-def verdict(difference: float, margin: float) -> str:
+def verdict(difference: float, margin: float) -> Verdict:
     if abs(difference) <= margin:
         return "within noise"
     return "holds" if difference > 0 else "does not hold"
@@ -111,18 +109,18 @@ def combined(by_examples: float, num_examples: int, differences: Sequence[float]
 def measured(better: str, worse: str, models: Models, without: Without) -> Measured | None:
     """By the score, over all seeds that both have; else by accuracy; None where that is undefined too."""
     names = (better, worse)
-    for measure in (SCORE, ACCURACY):
+    for measure in get_args(Measure):
         if undefined(measure, names, models, without) is None:
-            first, second = (by_seed(models[name], measure) for name in names)
+            first, second = (models[name].by_seed(measure) for name in names)
             both = {seed: (first[seed], second[seed]) for seed in first if seed in second}
             return _measured(measure, both, *(without[name][measure] for name in names))
     return None
 
 
-def undefined(measure: str, names: Sequence[str], models: Models, without: Without) -> str | None:
+def undefined(measure: Measure, names: Sequence[str], models: Models, without: Without) -> str | None:
     """Where a measure cannot judge these rungs, as in `undefined for w1 of seed 2`; None where it can."""
     for name in names:
-        scores = by_seed(models[name], measure)
+        scores = models[name].by_seed(measure)
         missing = [seed for seed, value in scores.items() if not _is_defined(value)]
         if missing:
             return f"undefined for {_of_seeds(name, missing, scores)}"
@@ -133,7 +131,7 @@ def undefined(measure: str, names: Sequence[str], models: Models, without: Witho
     return None
 
 
-def _measured(measure: str, both: Mapping[str, Any], better_N: Any, worse_N: Any) -> Measured:
+def _measured(measure: Measure, both: Mapping[str, Any], better_N: Any, worse_N: Any) -> Measured:
     differences = {seed: better - worse for seed, (better, worse) in both.items()}
     by_examples = standard_error(better_N, worse_N)
     error, degrees = combined(by_examples, len(better_N), list(differences.values()))
@@ -141,66 +139,41 @@ def _measured(measure: str, both: Mapping[str, Any], better_N: Any, worse_N: Any
     return Measured(measure, better, worse, differences, error, degrees)
 
 
-def _collapsed(names: Sequence[str], models: Models) -> list[str]:
-    """The rungs that give one answer to all rows, as in `w1 of seeds 0, 2`."""
-    seeds = {name: collapsed(models[name]) for name in names}
-    return [_of_seeds(name, some, by_seed(models[name], SCORE)) for name, some in seeds.items() if some]
-
-
-def _of_seeds(name: str, some: Sequence[str], every: Mapping[str, Any]) -> str:
-    """`w1 of seeds 0, 2`; with one seed, and so of all there are, `w1`."""
-    return name if len(every) == 1 else f"{name} of seed{'s' * (len(some) > 1)} {', '.join(some)}"
-
-
-def _is_defined(value: Any) -> bool:
-    return value is not None and bool(np.isfinite(value).all())
-
-
-def _claim(claim: Claim, models: Models, without: Without) -> dict[str, Any]:
+def _judged(claim: Claim, models: Models, without: Without) -> ClaimResult:
     names = (claim.better, claim.worse)
-    kind = KINDS[claim.claim]
-    words = kind.statement.format(better=claim.better, worse=claim.worse)
-    steps, augmented = (_each(names, models, key) for key in ("total_steps", "augmented_steps"))
+    pair, kind = {name: models[name] for name in names}, KINDS[claim.claim]
+    steps = {name: model.total_steps for name, model in pair.items()}
+    augmented = {name: model.augmented_steps for name, model in pair.items()}
     unequal = _unequal(kind, steps, augmented)
     clauses = [_training(steps)]
     clauses += [_data(steps, augmented)] if "data" in unequal else []
-    clauses += [_sizes(_each(names, models, "mib"))] if kind.is_about_size else []
-    return {
-        "claim": claim.claim,
-        "statement": f"{words} ({'; '.join(clauses)})",
-        "rungs": list(names),
-        **_figures(names, measured(*names, models, without), is_judged=_is_judged(names, models)),
-        "collapsed": _collapsed(names, models),
-        "score_is": undefined(SCORE, names, models, without),
-        "num_examples": models[claim.better]["num_examples"],
-        "total_steps": steps,
-        "augmented_steps": augmented,
-        "equal_steps": "steps" not in unequal,
-        "unequal": unequal,
-    }
-
-
-def _each(names: Sequence[str], models: Models, key: str) -> dict[str, Any]:
-    return {name: models[name][key] for name in names}
-
-
-def _unequal(kind: Kind, steps: Mapping[str, int], augmented: Mapping[str, int]) -> list[str]:
-    """What the two differ in beside what is claimed: steps in all, share of them on augmented rows."""
-    (first, second), (of_first, of_second) = steps.values(), augmented.values()
-    has_other_data = of_first * second != of_second * first and not kind.is_about_data
-    return ["steps"] * (first != second) + ["data"] * has_other_data
-
-
-def _is_judged(names: Sequence[str], models: Models) -> bool:
-    """Whether each rung has a score, and not one answer to everything, for every seed."""
-    scores = [score for name in names for score in by_seed(models[name], SCORE).values()]
-    return all(map(_is_defined, scores)) and not any(collapsed(models[name]) for name in names)
+    clauses += [", ".join(f"{n} {m.mib:.3f} MiB" for n, m in pair.items())] if kind.is_about_size else []
+    collapsed = {name: model.collapsed_seeds for name, model in pair.items()}
+    scores = [score for model in pair.values() for score in model.by_seed().values()]
+    return ClaimResult(
+        claim=claim.claim,
+        statement=f"{kind.statement.format(better=claim.better, worse=claim.worse)} ({'; '.join(clauses)})",
+        rungs=list(names),
+        **_figures(
+            names,
+            measured(*names, models, without),
+            is_judged=all(map(_is_defined, scores)) and not any(collapsed.values()),
+        ),
+        collapsed=[_of_seeds(n, some, models[n].by_seed()) for n, some in collapsed.items() if some],
+        score_is=undefined("score", names, models, without),
+        num_examples=models[claim.better].num_examples,
+        total_steps=steps,
+        augmented_steps=augmented,
+        equal_steps="steps" not in unequal,
+        unequal=unequal,
+    )
 
 
 def _figures(names: Sequence[str], found: Measured | None, *, is_judged: bool) -> dict[str, Any]:
+    """The fields of a ClaimResult that are about numbers."""
     if found is None:
         unknown = dict.fromkeys(("measure", "values", "difference", "standard_error", "margin"))
-        return {**unknown, "differences": {}, "num_seeds": 0, "verdict": NOT_JUDGED, "rule": "undefined"}
+        return {**unknown, "differences": {}, "num_seeds": 0, "verdict": "not judged", "rule": "undefined"}
     return {
         "measure": found.measure,
         "values": dict(zip(names, (found.better, found.worse), strict=True)),
@@ -209,9 +182,16 @@ def _figures(names: Sequence[str], found: Measured | None, *, is_judged: bool) -
         "margin": found.margin,
         "differences": found.differences,
         "num_seeds": len(found.differences),
-        "verdict": verdict(found.difference, found.margin) if is_judged else NOT_JUDGED,
+        "verdict": verdict(found.difference, found.margin) if is_judged else "not judged",
         "rule": RULE + (ONE_SEED if len(found.differences) == 1 else SEEDS),
     }
+
+
+def _unequal(kind: Kind, steps: Mapping[str, int], augmented: Mapping[str, int]) -> list[str]:
+    """What the two differ in beside what is claimed: steps in all, share of them on augmented rows."""
+    (first, second), (of_first, of_second) = steps.values(), augmented.values()
+    has_other_data = of_first * second != of_second * first and not kind.is_about_data
+    return ["steps"] * (first != second) + ["data"] * has_other_data
 
 
 def _training(steps: Mapping[str, int]) -> str:
@@ -225,5 +205,10 @@ def _data(steps: Mapping[str, int], augmented: Mapping[str, int]) -> str:
     return f"not equal data: of their steps on augmented rows, {', '.join(said)}"
 
 
-def _sizes(mib: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {size:.3f} MiB" for name, size in mib.items())
+def _of_seeds(name: str, some: Sequence[str], every: Mapping[str, Any]) -> str:
+    """`w1 of seeds 0, 2`; with one seed, and so of all there are, `w1`."""
+    return name if len(every) == 1 else f"{name} of seed{'s' * (len(some) > 1)} {', '.join(some)}"
+
+
+def _is_defined(value: Array | Value) -> bool:
+    return value is not None and bool(np.isfinite(value).all())

@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict
 
 from bitladder import files
 from pipeline import paths
-from pipeline.record import OtherFormatError as OtherFormatError
-from pipeline.record import Stage, read_as
+from pipeline.record import OtherFormatError, Stage, read_as
 
 FORMAT: Literal[3] = 3
 Measure = Literal["score", "accuracy"]
+Verdict = Literal["holds", "does not hold", "within noise", "not judged"]
 Value = float | None  # None: undefined
 Scores = dict[str, dict[str, Value]]  # metric values by name, by split
 
@@ -177,7 +177,7 @@ class ClaimResult(_Written):
     margin: float | None
     differences: dict[str, float]
     num_seeds: int
-    verdict: Literal["holds", "does not hold", "within noise", "not judged"]
+    verdict: Verdict
     rule: str
     collapsed: list[str]
     score_is: str | None
@@ -254,15 +254,10 @@ def read_seed(seed: int) -> SeedResults:
     return read_as(SeedResults, paths.seed_results(seed), remedy=f"dvc repro repeat@{seed}")
 
 
-# Until nobody reads the files as dictionaries any more:
-KEY = "format"
-
-
-def check(found: Mapping[str, Any], path: Path | str, stage: str = "evaluate") -> None:
-    """Raises OtherFormatError, which says which stage writes the file anew."""
-    if found.get(KEY) != FORMAT:
-        stated = f"format {found[KEY]}" if KEY in found else "no format number"
+def check(found: Mapping[str, Any], path: Path) -> None:
+    """Until pipeline.tracking reads results as `read` does."""
+    if found.get("format") != FORMAT:
         raise OtherFormatError(
-            f"{path}: written by another version of bitladder ({stated}, expected {FORMAT}); "
-            f"`dvc repro {stage}` writes it anew"
+            f"{path}: not as this version of bitladder writes it (format: {found.get('format')}, "
+            f"expected {FORMAT}); `dvc repro evaluate` writes it anew"
         )

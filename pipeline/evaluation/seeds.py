@@ -8,83 +8,59 @@ that what a seed does to the teacher is not counted as the student's. The same o
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from pipeline.evaluation.results import Means, ModelResult, OverSeeds, Value, difference
 from pipeline.rungs import TEACHER
 
-Models = Mapping[str, Mapping[str, Any]]  # by name, as in results.json: its scores and its gap are read
-# What `over_seeds` calls a model's values, by what one model's is called.
-_OF_SEEDS = {"score": "scores", "accuracy": "accuracies", "collapsed": "collapsed"}
+Models = Mapping[str, ModelResult]  # by name
 
 
-def over_seeds(models_by_seed: Mapping[int, Models]) -> dict[str, dict[str, Any]]:
-    """Of each model that every seed has: `scores` by seed, `mean`, `std`, `num_seeds`, `gap_mean`, `gap_std`.
-
-    `metrics` has means and spreads of every metric, by split; `accuracies` the share that is right, by seed;
-    `collapsed` whether it always gives the same answer, by seed. The seeds are text, as keys of JSON are.
-    What is undefined is None.
-    """
+def over_seeds(models_by_seed: Mapping[int, Models]) -> dict[str, OverSeeds]:
+    """Of each model that every seed has."""
     every = list(models_by_seed.values())
     shared = [name for name in (every[0] if every else {}) if all(name in models for models in every)]
     return {name: _of_model(name, models_by_seed) for name in shared}
 
 
-def by_seed(model: Mapping[str, Any], what: str = "score") -> dict[str, Any]:
-    """A model's `score`, `accuracy` or `collapsed`, as in results.json, of each seed it was trained with."""
-    return dict(model["seeds"][_OF_SEEDS[what]]) if model.get("seeds") else {str(model["seed"]): model[what]}
-
-
-def collapsed(model: Mapping[str, Any]) -> list[str]:
-    """The seeds whose model gives one answer to all rows of the first validation split."""
-    return [seed for seed, is_so in by_seed(model, "collapsed").items() if is_so]
-
-
-def mean(values: Sequence[float | None]) -> float | None:
+def mean(values: Sequence[Value]) -> Value:
     """None when there is no value or one of them is undefined."""
     defined = _defined(values)
     return statistics.fmean(defined) if defined else None
 
 
-def spread(values: Sequence[float | None]) -> float | None:
+def spread(values: Sequence[Value]) -> Value:
     """Sample standard deviation; None for fewer than two values or when one of them is undefined."""
     defined = _defined(values)
     return statistics.stdev(defined) if len(defined) > 1 else None
 
 
-def _of_model(name: str, models_by_seed: Mapping[int, Models]) -> dict[str, Any]:
-    seeds = sorted(models_by_seed)
-    scores = [models_by_seed[seed][name]["score"] for seed in seeds]
-    gaps = [models_by_seed[seed][name]["gap"] for seed in seeds]
-    return {
-        "scores": {str(seed): score for seed, score in zip(seeds, scores, strict=True)},
-        "accuracies": {str(seed): models_by_seed[seed][name]["accuracy"] for seed in seeds},
-        "collapsed": {str(seed): models_by_seed[seed][name]["collapsed"] for seed in seeds},
-        "num_seeds": len(seeds),
-        **_means(scores, gaps),
-        "metrics": {
-            split: {metric: _of_metric(name, models_by_seed, split, metric) for metric in metrics}
-            for split, metrics in models_by_seed[seeds[0]][name]["scores"].items()
+def _of_model(name: str, models_by_seed: Mapping[int, Models]) -> OverSeeds:
+    own = {str(seed): models_by_seed[seed][name] for seed in sorted(models_by_seed)}
+    teachers = [models_by_seed[seed][TEACHER] for seed in sorted(models_by_seed)]
+    found = list(own.values())
+    return OverSeeds(
+        scores={seed: model.score for seed, model in own.items()},
+        accuracies={seed: model.accuracy for seed, model in own.items()},
+        collapsed={seed: model.collapsed for seed, model in own.items()},
+        num_seeds=len(own),
+        metrics={
+            split: {metric: _of_metric(found, teachers, split, metric) for metric in metrics}
+            for split, metrics in found[0].scores.items()
         },
-    }
-
-
-def _of_metric(name: str, models_by_seed: Mapping[int, Models], split: str, metric: str) -> dict[str, Any]:
-    scores, teachers = (
-        [models[one]["scores"][split][metric] for models in models_by_seed.values()]
-        for one in (name, TEACHER)
+        **_means([model.score for model in found], [model.gap for model in found]),
     )
-    gaps = [
-        None if score is None or teacher is None else score - teacher
-        for score, teacher in zip(scores, teachers, strict=True)
-    ]
-    return _means(scores, gaps)
 
 
-def _means(scores: Sequence[float | None], gaps: Sequence[float | None]) -> dict[str, float | None]:
+def _of_metric(models: list[ModelResult], teachers: list[ModelResult], split: str, metric: str) -> Means:
+    scores, best = ([model.scores[split][metric] for model in each] for each in (models, teachers))
+    return Means(**_means(scores, list(map(difference, scores, best))))
+
+
+def _means(scores: Sequence[Value], gaps: Sequence[Value]) -> dict[str, Value]:
     return {"mean": mean(scores), "std": spread(scores), "gap_mean": mean(gaps), "gap_std": spread(gaps)}
 
 
-def _defined(values: Sequence[float | None]) -> list[float]:
+def _defined(values: Sequence[Value]) -> list[float]:
     """All values, or none of them when one is undefined."""
     defined = [value for value in values if value is not None]
     return defined if len(defined) == len(values) else []

@@ -7,18 +7,20 @@ inside an SVG get a prefix, because a page holds several.
 import io
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
-from pipeline.evaluation.seeds import collapsed
-from pipeline.reporting import averaged
+from pipeline.evaluation.results import ModelResult, Value
+from pipeline.reporting.cells import marked
+from pipeline.rungs import TEACHER
 
-Models = Mapping[str, Mapping[str, Any]]
+Models = Mapping[str, ModelResult]
 # By bits of the activations; distinguishable with any colour vision (Okabe and Ito).
 COLOURS = {32: "#0072B2", 8: "#009E73", 4: "#E69F00", 2: "#CC79A7", 1: "#D55E00"}
 _STYLE: dict[Any, Any] = {
@@ -33,36 +35,37 @@ _STYLE: dict[Any, Any] = {
 _LINE_HEIGHT = 15.0  # pixels between two labels
 
 
-def score_against_size(models: Models, *, score: str, constant: float | None) -> str:
+def score_against_size(models: Models, *, score: str, constant: Value) -> str:
     """Every rung by the MiB of its packed file and its score; a line joins those that none beats in both.
 
-    Of a rung that has `collapsed` the name has a †, and the line leaves it out, however it scores.
-
-    Of several seeds the score is the mean, with a bar from one standard deviation (`spread`) below to above.
+    Of a rung that has collapsed the name has a †, and the line leaves it out, however it scores. Of several
+    seeds the score is the mean, with a bar from one standard deviation below to above.
     """
-    rungs = {name: m for name, m in models.items() if name != "teacher" and m["score"] is not None}
+    rungs = {
+        name: model for name, model in models.items() if name != TEACHER and model.means.mean is not None
+    }
     with rc_context(_STYLE):
         figure = Figure(figsize=(9, 4.8), layout="constrained")
         axes = figure.add_subplot()
-        _levels(axes, models["teacher"], constant)
-        front = pareto_front({name: model for name, model in rungs.items() if not collapsed(model)})
+        _levels(axes, models[TEACHER], constant)
+        front = pareto_front({n: model for n, model in rungs.items() if not model.collapsed_seeds})
         axes.plot(
-            [rungs[name]["mib"] for name in front],
-            [rungs[name]["score"] for name in front],
+            [rungs[name].mib for name in front],
+            [_score(rungs[name]) for name in front],
             color="#999999",
             linewidth=1,
             drawstyle="steps-post",
             zorder=1,
         )
         for bits, colour in COLOURS.items():
-            drawn = [model for model in rungs.values() if model["activation_bits"] == bits]
+            drawn = [model for model in rungs.values() if model.activation_bits == bits]
             if drawn:
                 label = f"activations {bits} bit"
-                sizes, scores = [model["mib"] for model in drawn], [model["score"] for model in drawn]
-                spreads = [model.get("spread") or 0.0 for model in drawn]
+                sizes, scores = [model.mib for model in drawn], [_score(model) for model in drawn]
+                spreads = [model.means.std or 0.0 for model in drawn]
                 axes.errorbar(sizes, scores, spreads, fmt="none", ecolor=colour, elinewidth=1, zorder=1)
                 axes.scatter(sizes, scores, s=46, color=colour, label=label, zorder=2)
-        _size_axis(axes, [model["mib"] for model in rungs.values()])
+        _size_axis(axes, [model.mib for model in rungs.values()])
         axes.set_ylabel(score)
         axes.margins(x=0.14, y=0.1)
         if rungs:
@@ -74,51 +77,80 @@ def score_against_size(models: Models, *, score: str, constant: float | None) ->
 
 
 def pareto_front(models: Models) -> list[str]:
-    """Names, smallest first, of the models that no other one matches in size and beats in score."""
+    """Names, smallest first, of the models (of defined scores) that no other one matches in size and beats in
+    score.
+    """
     front: list[str] = []
     best = -math.inf
-    for name, model in sorted(models.items(), key=lambda item: (item[1]["mib"], -item[1]["score"], item[0])):
-        if model["score"] > best:
+    ranked = sorted((model.mib, -_score(model), name) for name, model in models.items())
+    for _, negative, name in ranked:
+        if -negative > best:
             front.append(name)
-            best = model["score"]
+            best = -negative
     return front
 
 
-def training_curves(curves: Mapping[str, Sequence[tuple[int, float, float | None]]]) -> str:
-    """A small plot per rung: its loss, and its score on the selection split, on one scale for all."""
-    columns = 3
-    lines = max(1, math.ceil(len(curves) / columns))
-    scores = [score for points in curves.values() for _, _, score in points if score is not None]
-    room = 0.1 * (max(scores) - min(scores)) + 0.01 if scores else 0
-    limits = (min(scores) - room, max(scores) + room) if scores else (0.0, 1.0)
+def training_curves(curves: pd.DataFrame) -> str:
+    """A small plot per rung: its loss, and its score on the selection split, on one scale for all.
+
+    Columns: `rung`, `step`, `loss`, `score`, which is NaN where it was not measured.
+    """
+    lowest, highest = curves["score"].min(), curves["score"].max()
+    room = 0.1 * (highest - lowest) + 0.01
+    limits = (0.0, 1.0) if math.isnan(lowest) else (lowest - room, highest + room)
     with rc_context({**_STYLE, "font.size": 9}):
-        figure = Figure(figsize=(9, 2.1 * lines), layout="constrained")
-        for place, (rung, points) in enumerate(curves.items(), start=1):
-            _curve(figure.add_subplot(lines, columns, place), rung, points, limits)
+        figure = Figure(layout="constrained")
+        for axes, points in _small_plots(figure, curves):
+            axes.plot(points["step"], points["loss"], color="#0072B2", linewidth=1.2)
+            axes.tick_params(axis="y", labelcolor="#0072B2")
+            axes.set_ylim(bottom=0)
+            measured = points.dropna(subset="score")
+            if len(measured):
+                _on_the_right(axes, measured, limits)
         return _svg(figure, "curves")
 
 
-def sign_flips(rungs: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]) -> str:
+def sign_flips(flips: pd.DataFrame) -> str:
     """A small plot per rung: the share of latent weights whose sign has changed, a line per layer.
 
-    Layers go from dark to light, the first to the last; tables and pooler are dashed and dotted.
+    Columns: `rung`, `group`, `step`, `share`. Layers go from dark to light, the first to the last; tables and
+    pooler are dashed and dotted.
     """
-    columns = 3
-    lines = max(1, math.ceil(len(rungs) / columns))
-    largest = max(
-        (share for groups in rungs.values() for line in groups.values() for _, share in line), default=0
-    )
+    largest = flips["share"].max()
     with rc_context({**_STYLE, "font.size": 9}):
-        figure = Figure(figsize=(9, 2.1 * lines), layout="constrained")
-        for place, (rung, groups) in enumerate(rungs.items(), start=1):
-            axes = figure.add_subplot(lines, columns, place)
-            axes.set_title(rung, fontsize=10, loc="left")
-            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        figure = Figure(layout="constrained")
+        for axes, lines in _small_plots(figure, flips):
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None if largest > 0.05 else 1))
             axes.set_ylim(0, 1.1 * largest or 1)
-            for group, points in groups.items():
-                axes.plot(*zip(*points, strict=True), linewidth=1, **_look(group, len(groups)))
+            groups = lines.groupby("group", sort=False)
+            for group, points in groups:
+                axes.plot(points["step"], points["share"], linewidth=1, **_look(str(group), groups.ngroups))
         return _svg(figure, "flips")
+
+
+def _small_plots(figure: Figure, frame: pd.DataFrame) -> Iterator[tuple[Axes, pd.DataFrame]]:
+    """Three in a line, one for each rung, with the rung's rows."""
+    rungs = frame.groupby("rung", sort=False)
+    lines = math.ceil(rungs.ngroups / 3)
+    figure.set_size_inches(9, 2.1 * lines)
+    for place, (rung, rows) in enumerate(rungs, start=1):
+        axes = figure.add_subplot(lines, 3, place)
+        axes.set_title(str(rung), fontsize=10, loc="left")
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        yield axes, rows
+
+
+def _on_the_right(axes: Axes, measured: pd.DataFrame, limits: tuple[float, float]) -> None:
+    right = axes.twinx()
+    right.spines["right"].set_visible(True)
+    right.plot(measured["step"], measured["score"], color="#D55E00", marker="o", markersize=3, linewidth=1)
+    right.tick_params(axis="y", labelcolor="#D55E00")
+    right.set_ylim(limits)
+
+
+def _score(model: ModelResult) -> float:
+    """NaN where it is undefined."""
+    return math.nan if model.means.mean is None else model.means.mean
 
 
 def _look(group: str, num_groups: int) -> dict[str, Any]:
@@ -128,10 +160,10 @@ def _look(group: str, num_groups: int) -> dict[str, Any]:
     return {"color": colormaps["viridis"](0.9 * int(group.split()[1]) / max(1, num_groups - 3))}
 
 
-def _levels(axes: Axes, teacher: Mapping[str, Any], constant: float | None) -> None:
+def _levels(axes: Axes, teacher: ModelResult, constant: Value) -> None:
     """Horizontal lines: the teacher's score, and that of always answering the same."""
     levels = [
-        (teacher["score"], f"teacher, {teacher['mib']:.3g} MiB"),
+        (teacher.means.mean, f"teacher, {teacher.mib:.3g} MiB"),
         (constant, "always the same answer"),
     ]
     for level, name in levels:
@@ -153,7 +185,7 @@ def _size_axis(axes: Axes, sizes: Sequence[float]) -> None:
 def _name_points(figure: Figure, axes: Axes, rungs: Models) -> None:
     """Names to the right of their points, moved up where they would cover each other."""
     figure.draw_without_rendering()
-    pixels = {name: axes.transData.transform((model["mib"], model["score"])) for name, model in rungs.items()}
+    pixels = {name: axes.transData.transform((model.mib, _score(model))) for name, model in rungs.items()}
     placed: list[tuple[float, float]] = []
     for name in sorted(rungs, key=lambda name: (pixels[name][1], name)):
         x, y = pixels[name]
@@ -162,31 +194,12 @@ def _name_points(figure: Figure, axes: Axes, rungs: Models) -> None:
             wanted += 1
         placed.append((x, wanted))
         axes.annotate(
-            averaged.marked(name, collapsed(rungs[name])),
-            (rungs[name]["mib"], rungs[name]["score"]),
+            marked(name, rungs[name].collapsed_seeds),
+            (rungs[name].mib, _score(rungs[name])),
             xytext=(7, (wanted - y) * 72 / figure.dpi + 2),
             textcoords="offset points",
             fontsize=9,
         )
-
-
-def _curve(
-    axes: Axes, rung: str, points: Sequence[tuple[int, float, float | None]], limits: tuple[float, float]
-) -> None:
-    axes.set_title(rung, fontsize=10, loc="left")
-    axes.plot(
-        [step for step, _, _ in points], [loss for _, loss, _ in points], color="#0072B2", linewidth=1.2
-    )
-    axes.tick_params(axis="y", labelcolor="#0072B2")
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes.set_ylim(bottom=0)
-    measured = [(step, score) for step, _, score in points if score is not None]
-    if measured:
-        right = axes.twinx()
-        right.spines["right"].set_visible(True)
-        right.plot(*zip(*measured, strict=True), color="#D55E00", marker="o", markersize=3, linewidth=1)
-        right.tick_params(axis="y", labelcolor="#D55E00")
-        right.set_ylim(limits)
 
 
 def _svg(figure: Figure, prefix: str) -> str:

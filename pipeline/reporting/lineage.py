@@ -6,13 +6,14 @@ a straight line and its arms branch off downwards.
 
 from collections.abc import Mapping
 from html import escape
-from typing import Any
 
+from pipeline.evaluation.results import ModelResult
 from pipeline.record import Record, origins
-from pipeline.reporting.numbers import number
+from pipeline.reporting.cells import number
 from pipeline.reporting.table import in_order
+from pipeline.rungs import TEACHER
 
-Models = Mapping[str, Mapping[str, Any]]
+Models = Mapping[str, ModelResult]
 _WIDTH, _HEIGHT, _ACROSS, _DOWN = 110, 58, 20, 20
 
 
@@ -21,7 +22,7 @@ def places(models: Models) -> dict[str, tuple[int, int]]:
     found: dict[str, tuple[int, int]] = {}
     rows = 0
     for name in in_order(models):
-        parent = models[name]["parent"]
+        parent = models[name].parent or ""
         column, row = found.get(parent, (-1, rows))
         is_first = parent in found and (column + 1, row) not in found.values()
         if not is_first:
@@ -42,9 +43,9 @@ def svg(models: Models, records: Mapping[str, Record]) -> str:
     width = (max(column for column, _ in at.values()) + 1) * (_WIDTH + _ACROSS) - _ACROSS + 2
     height = (max(row for _, row in at.values()) + 1) * (_HEIGHT + _DOWN) - _DOWN + 2
     taught = [(records[name].teacher or "", name) for name in at if name in records]
-    others = [(teacher, name) for teacher, name in taught if teacher != "teacher" and teacher in at]
+    others = [(teacher, name) for teacher, name in taught if teacher != TEACHER and teacher in at]
     height += _DOWN * bool(others)
-    edges = [_edge(at[models[name]["parent"]], at[name]) for name in at if models[name]["parent"] in at]
+    edges = [_edge(at[parent], at[name]) for name in at if (parent := models[name].parent) in at]
     edges += [_lesson(teacher, name, at) for teacher, name in others]
     boxes = [_box(name, models[name], at[name], drawn_parts(records.get(name))) for name in at]
     return (
@@ -78,14 +79,14 @@ def _lesson(teacher: str, student: str, at: Mapping[str, tuple[int, int]]) -> st
     )
 
 
-def _box(name: str, model: Mapping[str, Any], place: tuple[int, int], drawn: list[str]) -> str:
+def _box(name: str, model: ModelResult, place: tuple[int, int], drawn: list[str]) -> str:
     x, y = _corner(place)
     dashes = ' stroke-dasharray="4 3"' if drawn else ""
-    bits = f"W{model['weight_bits']} E{model['embedding_bits']} A{model['activation_bits']}"
+    bits = " ".join(f"{part}{bits}" for part, bits in zip("WEA", model.bits, strict=True))
     lines = [
         f'<text x="{x + 8}" y="{y + 18}" font-weight="bold">{escape(name)}</text>',
         f'<text x="{x + 8}" y="{y + 34}">{bits}</text>',
-        f'<text x="{x + 8}" y="{y + 50}" fill="#555">{number(model["score"])}, {model["mib"]:.3g} MiB</text>',
+        f'<text x="{x + 8}" y="{y + 50}" fill="#555">{number(model.score)}, {model.mib:.3g} MiB</text>',
     ]
     size = f'width="{_WIDTH}" height="{_HEIGHT}"'
     box = f'<rect x="{x}" y="{y}" {size} rx="5" fill="#fff" stroke="#333"{dashes}/>'

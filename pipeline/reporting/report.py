@@ -15,10 +15,12 @@ from markupsafe import Markup
 from bitladder.packed.inspect import summary
 from bitladder.packed.size import MIB, Sizes
 from pipeline.evaluation import selection
-from pipeline.evaluation.seeds import collapsed
+from pipeline.evaluation.agreement import Agreement, ByKernels, OnSplit
+from pipeline.evaluation.results import Results
 from pipeline.record import origins
-from pipeline.reporting import averaged, figures, lineage, table, verdicts
+from pipeline.reporting import claims, figures, lineage, table
 from pipeline.reporting.contents import Contents
+from pipeline.rungs import TEACHER
 
 TEMPLATE = "report.html.j2"
 _CLOSE = 0.01  # of the teacher's score
@@ -33,53 +35,59 @@ def page(contents: Contents) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    results, models = contents.results, contents.results["models"]
-    name, shown = table.score_name(results), averaged.over_seeds(models)
-    constant = results["majority_score"]
-    score = f"{name} on {results['split']}"
+    results = contents.results
     return environment.get_template(TEMPLATE).render(
-        task=results["task"],
+        results=results,
         headline=headline(results),
         headings=table.headings(results)[:-1],
         rows=[row[:-1] for row in table.rows(results, {})],
         counted=table.counted(results),
-        selected_on=results["checkpoint_selected_on"],
-        chosen=selection.said(results["checkpoint_selected_on"], results["split"]),
-        # Made by us from numbers and checked names; names are escaped where they are drawn.
-        size_plot=Markup(figures.score_against_size(shown, score=score, constant=constant)),  # noqa: S704
-        lineage=Markup(lineage.svg(models, contents.records)),  # noqa: S704
-        curves=Markup(figures.training_curves(contents.curves)) if contents.curves else "",  # noqa: S704
-        sign_flips=Markup(figures.sign_flips(contents.sign_flips)) if contents.sign_flips else "",  # noqa: S704
-        claims=[_claim(claim, name) for claim in results["claims"]],
-        rules=list(dict.fromkeys(claim["rule"] for claim in results["claims"] if claim["measure"])),
+        chosen=selection.said(results.checkpoint_selected_on, results.split),
+        score_name=table.score_name(results),
+        say=claims,
+        rules=list(dict.fromkeys(claim.rule for claim in results.claims if claim.measure)),
         agreements=agreement_rows(contents.agreements),
         parts=sizes_table(contents.sizes),
         size_lines={rung: summary(sizes) for rung, sizes in contents.sizes.items()},
         origins={rung: origins(found.init) for rung, found in contents.records.items()},
         data=data_rows(contents.data),
+        **{name: Markup(svg) for name, svg in plots(contents).items()},  # noqa: S704
     )
 
 
-def headline(results: Mapping[str, Any]) -> str:
+def plots(contents: Contents) -> dict[str, str]:
+    """Made by us from numbers and checked names; names are escaped where they are drawn."""
+    results, curves, flips = contents.results, contents.curves, contents.sign_flips
+    score = f"{table.score_name(results)} on {results.split}"
+    return {
+        "size_plot": figures.score_against_size(results.models, score=score, constant=results.majority_score),
+        "lineage": lineage.svg(results.models, contents.records),
+        "curves": figures.training_curves(curves) if len(curves) else "",
+        "sign_flips": figures.sign_flips(flips) if len(flips) else "",
+    }
+
+
+def headline(results: Results) -> str:
     """The smallest rung within a point of the teacher; the best one when none is. None that has collapsed."""
-    models = averaged.over_seeds(results["models"])
-    rungs = {
-        name: m
-        for name, m in models.items()
-        if name != "teacher" and m["gap"] is not None and not collapsed(m)
-    }
-    if not rungs:
+    known = [
+        (model.means.mean, model.means.gap_mean, name)
+        for name, model in results.models.items()
+        if name != TEACHER and not model.collapsed_seeds
+    ]
+    scores = {name: (score, gap) for score, gap, name in known if score is not None and gap is not None}
+    if not scores:
         return "No rung has a defined score and gives more than one answer."
-    close = {name: model for name, model in rungs.items() if model["gap"] >= -_CLOSE} or {
-        name: model
-        for name, model in rungs.items()
-        if model["score"] == max(m["score"] for m in rungs.values())
+    best = max(score for score, _ in scores.values())
+    close = {n: score for n, (score, gap) in scores.items() if gap >= -_CLOSE} or {
+        n: score for n, (score, _) in scores.items() if score == best
     }
-    name = min(close, key=lambda name: (close[name]["bytes"], -close[name]["score"], name))
-    model, teacher = rungs[name], models["teacher"]
-    bits = f"{_bits(model['weight_bits'])} weights, {_bits(model['activation_bits'])} activations"
-    own = f"{name} ({bits}): {table.score_name(results)} {model['score']:.4f} in {model['mib']:.3f} MiB"
-    of_teacher = f"{teacher['score']:.4f} in {teacher['mib']:.3f} MiB, {model['ratio']:.1f} times as much"
+    name = min(close, key=lambda name: (results.models[name].bytes, -close[name], name))
+    model, teacher = results.models[name], results.models[TEACHER]
+    own = (
+        f"{name} ({model.weight_bits}-bit weights, {model.activation_bits}-bit activations): "
+        f"{table.score_name(results)} {close[name]:.4f} in {model.mib:.3f} MiB"
+    )
+    of_teacher = f"{teacher.means.mean:.4f} in {teacher.mib:.3f} MiB, {model.ratio:.1f} times as much"
     return f"{own}; the teacher's is {of_teacher}."
 
 
@@ -94,54 +102,33 @@ def sizes_table(sizes: Mapping[str, Sizes]) -> dict[str, Any]:
     return {"parts": [*names, "file", "MiB"], "rows": rows}
 
 
-def agreement_rows(agreements: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, int, list[str]]]:
+def agreement_rows(agreements: Mapping[str, Agreement]) -> list[tuple[str, str, int, list[str]]]:
     """Rung, split, rows; largest difference of a logit and share of equal labels, twice: then by kernels."""
     return [
-        (rung, split, found["rows"], [*_agreed(found), *_agreed(found.get("by_kernels"))])
+        (rung, split, found.rows, [*_agreed(found), *_agreed(found.by_kernels)])
         for rung, agreement in agreements.items()
-        for split, found in agreement["splits"].items()
+        for split, found in agreement.splits.items()
     ]
 
 
-def _agreed(found: Mapping[str, Any] | None) -> list[str]:
-    if not found:
+def _agreed(found: OnSplit | ByKernels | None) -> list[str]:
+    if found is None:
         return ["-", "-"]
-    return [f"{found['largest_logit_difference']:.3g}", _share(found["label_agreement"])]
+    share = found.label_agreement
+    return [f"{found.largest_logit_difference:.3g}", "-" if share is None else f"{share:.2%}"]
 
 
-def data_rows(data: Mapping[str, Any] | None) -> list[tuple[str, str, str, str, str]]:
+def data_rows(data: Mapping[str, Any] | None) -> list[tuple[str, ...]]:
     """Split, rows, labels, duplicates, rows that are in train too."""
-    if data is None:
-        return []
     return [
         (
             split,
             f"{found['rows']:,}",
             ", ".join(f"{label}: {count:,}" for label, count in found["labels"].items()),
-            _known(found.get("duplicates")),
-            _known(found.get("rows_also_in_train")),
+            *(
+                "-" if found.get(key) is None else f"{found[key]:,}"
+                for key in ("duplicates", "rows_also_in_train")
+            ),
         )
-        for split, found in data["splits"].items()
+        for split, found in (data or {"splits": {}})["splits"].items()
     ]
-
-
-def _claim(claim: Mapping[str, Any], score_name: str) -> dict[str, str]:
-    return {
-        "statement": claim["statement"],
-        "verdict": verdicts.verdict(claim),
-        "figures": verdicts.figures(claim, score_name),
-        "rests_on": verdicts.rests_on(claim),
-        "steps": verdicts.steps(claim),
-    }
-
-
-def _bits(bits: int) -> str:
-    return f"{bits}-bit"
-
-
-def _share(share: float | None) -> str:
-    return "-" if share is None else f"{share:.2%}"
-
-
-def _known(count: int | None) -> str:
-    return "-" if count is None else f"{count:,}"

@@ -77,7 +77,7 @@ def main(rung: str, root: Path | None, output: Path) -> int:
 def answers(task: Task, rung: str, frame: "pd.DataFrame") -> list[str]:
     """The packed rung's answer to each row, as the server writes it."""
     from bitladder.transformers_model.model import load
-    from pipeline.evaluation.score import logits
+    from pipeline.evaluation.scoring import logits
     from pipeline.tasks.batches import encode
     from pipeline.training.device import device
 

@@ -2,8 +2,9 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -11,16 +12,15 @@ from rich.text import Text
 
 from bitladder import files
 from pipeline import paths
+from pipeline.evaluation import results as written
 from pipeline.evaluation import selection
-from pipeline.evaluation.results import check
-from pipeline.record import SUMS_OF_TWO
-from pipeline.reporting import averaged, verdicts
+from pipeline.evaluation.results import ModelResult, Results
+from pipeline.reporting import cells, claims
+from pipeline.rungs import TEACHER
 
-RESULTS = paths.RESULTS
 HEADINGS = ("rung", "W", "E", "A", "from", "score", "gap", "MiB", "ratio", "seconds")
 UNUSUAL = "besides"
 _LEFT = ("rung", "from", UNUSUAL)
-_MIN_WIDTH = 120
 _UNBOUNDED = 1000
 
 
@@ -37,43 +37,45 @@ def main(as_json: bool) -> int:
     """
     results = read_results()
     if as_json:
-        sys.stdout.write(json.dumps(results, indent=2, sort_keys=True, allow_nan=False) + "\n")
+        found = results.as_dict()
+        sys.stdout.write(json.dumps(found, indent=2, sort_keys=True, allow_nan=False) + "\n")
         return 0
+    print_table(results_table(results, read_seconds(results)))
     console = Console(highlight=False)
-    table = results_table(results, read_seconds(results))
-    if not console.is_terminal:  # rich assumes 80 columns there, which would cut names short
-        widest = Console(width=_UNBOUNDED).measure(table).maximum
-        console.width = max(console.width, _MIN_WIDTH, widest)
-    console.print(table)
-    for line in counted(results):
+    for line in [*counted(results), "Seconds: training, where it was timed here."]:
         console.print(Text(line))
-    console.print(Text("Seconds: training, where it was timed here."))
-    claimed = verdicts.lines(results, score_name(results))
-    for line in ["", *claimed] if claimed else []:
+    said = claims.lines(results.claims, score_name(results))
+    for line in ["", *said] if said else []:
         console.print(Text(line))
     return 0
 
 
-def read_results() -> dict[str, Any]:
-    if not RESULTS.is_file():
-        raise NoResultsError(f"{RESULTS}: not there; `dvc repro evaluate` makes it")
-    found: dict[str, Any] = files.read_json(RESULTS)
-    check(found, RESULTS)
-    return found
+def print_table(table: Table) -> None:
+    """Wider than the terminal rather than with names and numbers cut short, which is what rich would do."""
+    console = Console(highlight=False)
+    needed = Console(width=_UNBOUNDED).measure(table)
+    console.width = max(console.width, needed.minimum if console.is_terminal else needed.maximum)
+    console.print(table)
 
 
-def read_seconds(results: Mapping[str, Any]) -> dict[str, float]:
+def read_results(path: Path = paths.RESULTS) -> Results:
+    if not path.is_file():
+        raise NoResultsError(f"{path}: not there; `dvc repro evaluate` makes it")
+    return written.read(path)
+
+
+def read_seconds(results: Results) -> dict[str, float]:
     """How long each model's training took here, where it was timed."""
     found = {}
-    for name, model in results["models"].items():
-        address = name if model["stage"] == name else f"{model['stage']}@{name}"
+    for name, model in results.models.items():
+        address = name if model.stage == name else f"{model.stage}@{name}"
         path = paths.WORK / "timings" / f"{address}.json"
         if path.is_file():
             found[name] = float(files.read_json(path)["seconds"])
     return found
 
 
-def results_table(results: Mapping[str, Any], seconds: Mapping[str, float] | None = None) -> Table:
+def results_table(results: Results, seconds: Mapping[str, float] | None = None) -> Table:
     """A row per model, as `rows` orders them."""
     table = Table(title=Text(title(results)), title_justify="left", box=None, pad_edge=False)
     for heading in headings(results):
@@ -84,7 +86,7 @@ def results_table(results: Mapping[str, Any], seconds: Mapping[str, float] | Non
     return table
 
 
-def headings(results: Mapping[str, Any]) -> tuple[str, ...]:
+def headings(results: Results) -> tuple[str, ...]:
     """HEADINGS; for questions with exact match after the score, their F1; what is unusual, if anything is."""
     before = HEADINGS.index("score")
     besides = (UNUSUAL,) if _has_unusual(results) else ()
@@ -92,107 +94,100 @@ def headings(results: Mapping[str, Any]) -> tuple[str, ...]:
     return (*HEADINGS[:before], *besides, HEADINGS[before], *exact, *HEADINGS[before + 1 :])
 
 
-def rows(results: Mapping[str, Any], seconds: Mapping[str, float]) -> list[list[str]]:
+def rows(results: Results, seconds: Mapping[str, float]) -> list[list[str]]:
     """The cells under the headings: the teacher, then each rung after the one it starts from."""
-    models = results["models"]
     return [
         [
             name,
-            *(str(models[name][key]) for key in ("weight_bits", "embedding_bits", "activation_bits")),
-            models[name]["parent"] or "-",
-            *([", ".join(models[name]["unusual"])] if _has_unusual(results) else []),
-            averaged.score_cell(models[name]),
-            *([_exact_match(models[name], results)] if _has_questions(results) else []),
-            "-" if name == "teacher" else averaged.gap_cell(models[name]),
-            f"{models[name]['mib']:.3f}",
-            f"{models[name]['ratio']:.1f}",
+            *map(str, model.bits),
+            model.parent or "-",
+            *([", ".join(model.unusual)] if _has_unusual(results) else []),
+            cells.score(model),
+            *([_exact_match(model, results)] if _has_questions(results) else []),
+            "-" if name == TEACHER else cells.gap(model),
+            f"{model.mib:.3f}",
+            f"{model.ratio:.1f}",
             f"{seconds[name]:.0f}" if name in seconds else "-",
         ]
-        for name in in_order(models)
+        for name, model in in_order(results.models).items()
     ]
 
 
-def in_order(models: Mapping[str, Any]) -> list[str]:
+def in_order(models: Mapping[str, ModelResult]) -> dict[str, ModelResult]:
     """Roots first, then what starts from each, depth first; among siblings the widest first."""
 
-    def below(parent: str) -> list[str]:
-        children = [name for name, model in models.items() if model["parent"] == parent]
+    def from_parent(parents: set[str | None]) -> list[str]:
+        children = [name for name, model in models.items() if model.parent in parents]
         ranked = sorted(children, key=lambda name: (*_narrowness(models[name]), name))
-        return [one for child in ranked for one in (child, *below(child))]
+        return [one for child in ranked for one in (child, *from_parent({child}))]
 
-    roots = [name for name, model in models.items() if model["parent"] not in models]
-    ranked = sorted(roots, key=lambda name: (*_narrowness(models[name]), name))
-    return [one for root in ranked for one in (root, *below(root))]
+    return {name: models[name] for name in from_parent({m.parent for m in models.values()} - models.keys())}
 
 
-def title(results: Mapping[str, Any]) -> str:
-    return f"{results['task']}: {score_name(results)} on {results['split']}"
+def title(results: Results) -> str:
+    return f"{results.task}: {score_name(results)} on {results.split}"
 
 
-def score_name(results: Mapping[str, Any]) -> str:
+def score_name(results: Results) -> str:
     if _has_questions(results):
         return "F1"
-    metrics = [metric.replace("_", " ") for metric in results["metrics"]]
+    metrics = [metric.replace("_", " ") for metric in results.metrics]
     return metrics[0] if len(metrics) == 1 else f"mean of {' and '.join(metrics)}"
 
 
-def counted(results: Mapping[str, Any]) -> list[str]:
+def counted(results: Results) -> list[str]:
     """What the numbers of the table are, a sentence each."""
-    split, constant = results["split"], results["majority_score"]
+    split, constant = results.split, results.majority_score
     chance = "" if constant is None else f" {constant_answer(results)} scores {constant:.4f}."
     what = f"{score_name(results)} on {counted_rows(results)} of {split}"
     return [
-        f"Score: {what}, {averaged.said(results)}.{chance}",
-        "Rungs are scored from their packed file. Checkpoints were "
-        f"{selection.said(results['checkpoint_selected_on'], split)}. Gap: score less the teacher's.",
-        "W, E, A: bits of weights, embeddings, activations. MiB: the written model.safetensors, all of it; "
-        "ratio: the teacher's against it.",
+        f"Score: {what}, {cells.of_seeds(results)}.{chance}",
+        "Each rung (a model with fewer bits than the one it starts from) is scored from its packed file. "
+        f"Checkpoints were {selection.said(results.checkpoint_selected_on, split)}. Gap: score less the "
+        "teacher's.",
+        "W, E, A: bits of weights, embeddings, activations; 32 is full precision. MiB: the whole "
+        "model.safetensors; ratio: how many times larger the teacher's is.",
         *_of_agreement(results),
         *_of_seeds(results),
-        *averaged.mark_note(results["models"].values()),
-        *([f"{UNUSUAL.capitalize()}: what is not usual at these bits."] * _has_unusual(results)),
-        *of_split(model["unusual"] for model in results["models"].values()),
+        *cells.mark_notes(results.models.values()),
+        *([f"{UNUSUAL.capitalize()}: what is not the usual choice at these bits."] * _has_unusual(results)),
+        *cells.unusual_notes(model.unusual for model in results.models.values()),
         *_of_questions(results),
     ]
 
 
-def of_split(unusual: Iterable[Iterable[str]]) -> list[str]:
-    """What 1 bit means of a split rung, where there is one. `unusual`: of every model shown."""
-    note = f"{SUMS_OF_TWO.capitalize()}: split, two 1-bit codes per weight, of which W and E count one."
-    return [note] if any(SUMS_OF_TWO in words for words in unusual) else []
-
-
-def counted_rows(results: Mapping[str, Any]) -> str:
+def counted_rows(results: Results) -> str:
     """How much of the first validation split was scored: all of it, or a part that was drawn."""
-    scored, read = (results.get(key, {}).get(results["split"]) for key in ("rows", "rows_read"))
-    if read is None or read == scored:
-        return f"all {scored} rows"
-    return f"{scored} of the {read} rows (data.max_validation_rows)"
+    scored, read = results.rows[results.split], results.rows_read[results.split]
+    return (
+        f"all {scored} rows" if read == scored else f"{scored} of the {read} rows (data.max_validation_rows)"
+    )
 
 
-def constant_answer(results: Mapping[str, Any]) -> str:
+def constant_answer(results: Results) -> str:
     """What a model could say whatever it is asked."""
-    return "Never giving an answer" if _has_questions(results) else "Always the most frequent label"
+    return "Never giving an answer" if _has_questions(results) else "Always giving the most frequent label"
 
 
-def _has_questions(results: Mapping[str, Any]) -> bool:
-    return results.get("kind") == "question_answering"
+def _has_questions(results: Results) -> bool:
+    return results.kind == "question_answering"
 
 
-def _has_unusual(results: Mapping[str, Any]) -> bool:
-    return any(model["unusual"] for model in results["models"].values())
+def _has_unusual(results: Results) -> bool:
+    return any(model.unusual for model in results.models.values())
 
 
-def _exact_match(model: Mapping[str, Any], results: Mapping[str, Any]) -> str:
-    return averaged.metric_cell(model, results["split"], "exact_match")
+def _exact_match(model: ModelResult, results: Results) -> str:
+    found = model.means_of(results.split, "exact_match", results.models[TEACHER])
+    return cells.number(found.mean, found.std)
 
 
-def _of_agreement(results: Mapping[str, Any]) -> list[str]:
+def _of_agreement(results: Results) -> list[str]:
     """How many labels are those of the trained rungs, where they were compared."""
-    shares = {name: model.get("label_agreement") or {} for name, model in results["models"].items()}
-    ways = {"file": "Packed rungs give the trained ones' labels on", "kernels": "run by the kernels, on"}
+    found = {name: model.label_agreement for name, model in results.models.items() if model.label_agreement}
     said = [
-        _at_least(what, {name: own.get(way) for name, own in shares.items()}) for way, what in ways.items()
+        _at_least("Packed rungs give the trained ones' labels on", {n: own.file for n, own in found.items()}),
+        _at_least("run by our kernels, on", {name: own.kernels for name, own in found.items()}),
     ]
     return ["; ".join(part for part in said if part) + "."] if any(said) else []
 
@@ -208,24 +203,24 @@ def _at_least(what: str, shares: Mapping[str, float | None]) -> str:
     )
 
 
-def _of_seeds(results: Mapping[str, Any]) -> list[str]:
-    if results["num_seeds"] == 1:
+def _of_seeds(results: Results) -> list[str]:
+    if results.num_seeds == 1:
         return []
-    published = results["models"]["teacher"]["seed"]
+    published = results.models[TEACHER].seed
     return [f"Files and sizes are those of seed {published}; the gap is to the teacher of the same seed."]
 
 
-def _of_questions(results: Mapping[str, Any]) -> list[str]:
+def _of_questions(results: Results) -> list[str]:
     if not _has_questions(results):
         return []
     lines = ["EM: exact match. Both as SQuAD's own script defines them, from 0 to 1."]
-    if any(model.get("no_answer_threshold") is not None for model in results["models"].values()):
+    if any(model.no_answer_threshold is not None for model in results.models.values()):
         lines.append(
             "A question has no answer when the model's margin for that is over its threshold, which was "
-            f"{selection.said(results['checkpoint_selected_on'], results['split'])} (results --json has it)."
+            f"{selection.said(results.checkpoint_selected_on, results.split)} (results --json has it)."
         )
     return lines
 
 
-def _narrowness(model: Mapping[str, Any]) -> tuple[int, int]:
-    return -model["weight_bits"], -model["activation_bits"]
+def _narrowness(model: ModelResult) -> tuple[int, int]:
+    return -model.weight_bits, -model.activation_bits

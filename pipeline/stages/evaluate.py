@@ -8,14 +8,13 @@ the peers' habit (`evaluation.selection`). Means over seeds are made of these sc
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bitladder import files
 from pipeline import paths, record
-from pipeline.evaluation import agreement
-from pipeline.evaluation.results import FORMAT, KEY, check
+from pipeline.evaluation import agreement, results
+from pipeline.evaluation.results import LabelAgreement, Measure, ModelResult, Results, Value, difference
 from pipeline.evaluation.seeds import over_seeds
 from pipeline.ladder.words import unusual
 from pipeline.params import Params, Task
@@ -23,61 +22,43 @@ from pipeline.progress import say
 from pipeline.record import Record
 from pipeline.rungs import TEACHER
 
-WEIGHTS = paths.WEIGHTS
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pipeline.evaluation.claims import Without
+    from pipeline.evaluation.left_out import Score
+    from pipeline.evaluation.scoring import Scored
+
 RESULTS = paths.RESULTS
 TABLE, CURVES = (paths.METRICS / name for name in ("table.csv", "curves.csv"))
 _COLUMNS = ("parent", "weight_bits", "embedding_bits", "activation_bits", "mib", "ratio", "score", "gap")
-_OF_SEEDS = ("mean", "std", "num_seeds")
-_HEADINGS = ("rung", *_COLUMNS, *_OF_SEEDS, "selected_on")
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What one model gets on the validation splits.
-
-    Attributes:
-        score: of the first split.
-        accuracy: share of its rows that are exactly right (of questions, exact match), None for a regression.
-        threshold: margin over which a question has no answer, as the model was published with it.
-        rows_NK, collapsed: of the first split, see `Scored`.
-    """
-
-    scores: dict[str, dict[str, float | None]]
-    score: float | None
-    accuracy: float | None
-    threshold: float | None = None
-    rows_NK: Any = None
-    collapsed: bool = False
+Splits = Mapping[str, "pd.DataFrame"]  # the validation splits by name, the task's first one first
 
 
 def run(params: Params, rung: str | None = None) -> None:
     """Score all models, write metrics/. Raises IntegrityError when a folder is not what its manifest says."""
-    from pipeline.evaluation.claims import claims
+    from pipeline.evaluation.claims import judge
 
     splits = _read_splits(params.task)
-    read = _rows_read(params.task, splits)
-    scored = {name: _evaluate(params, name, splits) for name in (TEACHER, *params.deliver)}
-    models = {name: entry for name, (entry, _) in scored.items()}
-    rows = {name: rows_NK for name, (_, rows_NK) in scored.items()}
-    _compare_with_teacher(models)
-    for name, found in over_seeds({params.seed: models, **other_seeds(params)}).items():
-        models[name]["seeds"] = found
-    for name, words in _unusual(params).items():
-        models[name]["unusual"] = words
-    results = {
-        KEY: FORMAT,
-        **_setting(params, splits, models),
-        "rows_read": read,
-        "models": models,
-        "claims": claims(params.claims, models, _without_each(params, rows)),
-    }
-    files.write_json(RESULTS, results)
+    models: dict[str, ModelResult] = {}
+    scored: dict[str, Scored] = {}
+    for name in (TEACHER, *params.deliver):
+        models[name], scored[name] = _evaluate(params, name, splits, models.get(TEACHER))
+    models = _with_seeds(params, models)
+    found = Results(
+        **_setting(params.task, splits),
+        num_seeds=len(params.seeds),
+        checkpoint_selected_on=", ".join(sorted({str(model.selected_on) for model in models.values()})),
+        models=models,
+        claims=judge(params.claims, models, _without_each(params, scored)),
+    )
+    results.write(RESULTS, found)
     files.write_text(TABLE, table_csv(models))
     files.write_text(CURVES, curves_csv(params.deliver))
 
 
-def other_seeds(params: Params) -> dict[int, dict[str, Any]]:
-    """Models of every seed but the graph's own, as `repeat` left them, in the shape of results.json's.
+def other_seeds(params: Params) -> dict[int, dict[str, ModelResult]]:
+    """Models of every seed but the graph's own, as `repeat` left them.
 
     Raises:
         IntegrityError: a seed's are not there or of another task.
@@ -91,13 +72,13 @@ def folder_of(name: str) -> Path:
     return paths.model_dir(TEACHER) if name == TEACHER else paths.packed_dir(name)
 
 
-def table_csv(models: Mapping[str, Mapping[str, Any]]) -> str:
+def table_csv(models: Mapping[str, ModelResult]) -> str:
     """A row per model: one seed's score and gap, then over how many seeds which mean; undefined is empty."""
     rows = [
-        [name, *(_cell(value) for value in (*_own(model), *_over_seeds(model), model["selected_on"]))]
+        [name, *map(_cell, (*(getattr(model, column) for column in _COLUMNS), *_over_seeds(model)))]
         for name, model in models.items()
     ]
-    return files.csv_text(list(_HEADINGS), rows)
+    return files.csv_text(["rung", *_COLUMNS, "mean", "std", "num_seeds", "selected_on"], rows)
 
 
 def curves_csv(rungs: Sequence[str]) -> str:
@@ -109,7 +90,7 @@ def curves_csv(rungs: Sequence[str]) -> str:
     return files.csv_text(["rung", "step", "loss", "score"], rows)
 
 
-def most_frequent(frame: Any, task: Task) -> tuple[float | None, float | None]:
+def most_frequent(frame: "pd.DataFrame", task: Task) -> tuple[Value, Value]:
     """(share right, score) of always saying the same: the most frequent label, or that there is no answer."""
     if task.kind == "classification":
         labels = frame["label"].tolist()
@@ -125,14 +106,12 @@ def majority(labels: Sequence[int]) -> float:
     return max(labels.count(label) for label in set(labels)) / len(labels)
 
 
-def majority_score(labels: Sequence[int], task: Task) -> float | None:
-    """The task's score of always answering the most frequent label; None where that is undefined."""
+def majority_score(labels: Sequence[int], task: Task) -> Value:
+    """A classification's score of always answering the most frequent label; None where it is undefined."""
     import numpy as np
 
     from pipeline.evaluation import metrics
 
-    if task.kind == "regression":
-        return None
     answer = max(sorted(set(labels)), key=labels.count)
     return metrics.mean_score(
         metrics.compute(list(task.metrics), np.full(len(labels), answer), np.array(labels))
@@ -150,33 +129,28 @@ def ladder_to(name: str) -> list[Record]:
     return ladder
 
 
-def _own(model: Mapping[str, Any]) -> list[Any]:
-    return [model[column] for column in _COLUMNS]
+def _with_seeds(params: Params, models: Mapping[str, ModelResult]) -> dict[str, ModelResult]:
+    """The same with means over seeds, and with what is unusual of each."""
+    means = over_seeds({params.seed: models, **other_seeds(params)})
+    words = {TEACHER: [], **{name: unusual(params.rungs[name]) for name in params.deliver}}
+    return {
+        name: model.model_copy(
+            update={"unusual": words[name], **({"seeds": means[name]} if name in means else {})}
+        )
+        for name, model in models.items()
+    }
 
 
-def _over_seeds(model: Mapping[str, Any]) -> list[Any]:
-    """Of a model that not every seed has, its one score."""
-    alone = {"mean": model["score"], "std": None, "num_seeds": 1}
-    return [(model.get("seeds") or alone)[column] for column in _OF_SEEDS]
-
-
-def _unusual(params: Params) -> dict[str, list[str]]:
-    """What tables say of each model beside its bits."""
-    return {TEACHER: [], **{name: unusual(params.rungs[name]) for name in params.deliver}}
-
-
-def _models_of(params: Params, seed: int) -> dict[str, Any]:
+def _models_of(params: Params, seed: int) -> dict[str, ModelResult]:
     path = paths.seed_results(seed)
-    found = files.read_json(path) if path.is_file() else {}
-    if found.get("task") != params.task.name:
-        what = f"of task {found['task']!r}" if "task" in found else "not there"
+    found = results.read_seed(seed) if path.is_file() else None
+    if found is None or found.task != params.task.name:
+        what = "not there" if found is None else f"of task {found.task!r}"
         raise files.IntegrityError(f"{path}: {what}; `dvc repro repeat@{seed}` makes it")
-    check(found, path, f"repeat@{seed}")
-    models: dict[str, Any] = found["models"]
-    return models
+    return found.models
 
 
-def _read_splits(task: Task) -> dict[str, Any]:
+def _read_splits(task: Task) -> Splits:
     from pipeline.data.tables import read_split
 
     plain = paths.data_dir(task.name, "plain")
@@ -184,120 +158,114 @@ def _read_splits(task: Task) -> dict[str, Any]:
     return {name: read_split(plain, name) for name in task.validation_splits}
 
 
-def _rows_read(task: Task, splits: Mapping[str, Any]) -> dict[str, int]:
-    """How many rows each validation split had before data.max_validation_rows drew from it."""
-    summary = files.read_json(paths.data_dir(task.name, "plain") / "summary.json")
-    read: dict[str, int] = summary.get("validation_rows_read", {})
-    return {name: len(frame) for name, frame in splits.items()} | read
-
-
-def _evaluate(params: Params, name: str, splits: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
-    """The model's entry in results.json, and `Answers.rows_NK`."""
+def _evaluate(
+    params: Params, name: str, splits: Splits, teacher: ModelResult | None
+) -> tuple[ModelResult, "Scored"]:
+    """The model's result, and what it is made of on the first split. `teacher`: None for the teacher."""
     digests = files.verify(folder_of(name))
     ladder, answers = ladder_to(name), _score(params.task, name, splits)
-    own = ladder[-1]
-    size_bytes = (folder_of(name) / WEIGHTS).stat().st_size
-    say(f"evaluate {name}: score {'undefined' if answers.score is None else f'{answers.score:.4f}'}")
-    entry = {
-        "stage": own.stage,
-        "parent": own.parent,
-        "weight_bits": own.precision.weights,
-        "embedding_bits": own.precision.embeddings,
-        "activation_bits": own.precision.activations,
-        "score": answers.score,
-        "scores": answers.scores,
-        "accuracy": answers.accuracy,
-        "collapsed": answers.collapsed,
-        "no_answer_threshold": answers.threshold,
-        "num_examples": len(splits[params.task.validation_splits[0]]),
-        "bytes": size_bytes,
-        "mib": size_bytes / 2**20,
-        "digest": digests[WEIGHTS],
-        "label_agreement": None if name == TEACHER else _label_agreement(params, name),
-        "seed": own.seed,
-        "selected_on": own.selected_on,
-        "steps": own.steps,
-        "total_steps": sum(above.steps for above in ladder if above.name != TEACHER),
-        "augmented_steps": sum(above.steps for above in ladder if above.data.get("kind") == "augmented"),
-        "ancestors": [str(above.parent) for above in ladder],
-    }
-    return entry, answers.rows_NK
+    own, first = ladder[-1], answers[params.task.validation_splits[0]]
+    size_bytes = (folder_of(name) / paths.WEIGHTS).stat().st_size
+    say(f"evaluate {name}: score {'undefined' if first.score is None else f'{first.score:.4f}'}")
+    found = ModelResult(
+        stage=own.stage,
+        parent=own.parent,
+        weight_bits=own.precision.weights,
+        embedding_bits=own.precision.embeddings,
+        activation_bits=own.precision.activations,
+        score=first.score,
+        scores={split: scored.scores for split, scored in answers.items()},
+        accuracy=first.right,
+        collapsed=first.collapsed,
+        no_answer_threshold=first.threshold,
+        num_examples=len(splits[params.task.validation_splits[0]]),
+        bytes=size_bytes,
+        mib=size_bytes / 2**20,
+        digest=digests[paths.WEIGHTS],
+        label_agreement=_label_agreement(params, name) if teacher else None,
+        seed=own.seed,
+        selected_on=own.selected_on,
+        steps=own.steps,
+        total_steps=sum(above.steps for above in ladder if above.name != TEACHER),
+        augmented_steps=sum(above.steps for above in ladder if above.data.get("kind") == "augmented"),
+        ancestors=[str(above.parent) for above in ladder],
+        gap=difference(first.score, teacher.score if teacher else first.score),
+        ratio=(teacher.bytes if teacher else size_bytes) / size_bytes,
+    )
+    return found, first
 
 
-def _label_agreement(params: Params, name: str) -> dict[str, float | None]:
+def _label_agreement(params: Params, name: str) -> LabelAgreement:
     """Share of rows with the trained rung's label, as `pack` found it: of the file, and of the kernels."""
     found = agreement.read(paths.packed_dir(name)).splits[params.task.validation_splits[0]]
-    kernels = found.by_kernels
-    return {"file": found.label_agreement, "kernels": kernels.label_agreement if kernels else None}
+    kernels = found.by_kernels.label_agreement if found.by_kernels else None
+    return LabelAgreement(file=found.label_agreement, kernels=kernels)
 
 
-def _score(task: Task, name: str, splits: Mapping[str, Any]) -> Answers:
+def _score(task: Task, name: str, splits: Splits) -> dict[str, "Scored"]:
+    """A model's scores by split; where questions may have no answer, with the threshold it came with."""
     from bitladder.modeling.bert import ANSWERING_KEY
     from bitladder.modeling.checkpoint import load_bert
     from bitladder.transformers_model.model import load
-    from pipeline.evaluation import task as tasks
+    from pipeline.evaluation import scoring
     from pipeline.training.device import device
 
     model: Any = load_bert(folder_of(name)) if name == TEACHER else load(folder_of(name))
     model.to(device())
     threshold = (getattr(model.config, ANSWERING_KEY, None) or {}).get("no_answer_threshold")
-    found = {
-        split: tasks.score(model, tasks.read(frame, task, folder_of(name)), task, threshold=threshold)
+    return {
+        split: scoring.score(model, scoring.read(frame, task, folder_of(name)), task, threshold=threshold)
         for split, frame in splits.items()
     }
-    first = found[task.validation_splits[0]]
-    scores = {split: scored.scores for split, scored in found.items()}
-    return Answers(scores, first.score, first.right, threshold, first.rows_NK, first.collapsed)
 
 
-def _without_each(params: Params, rows: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Of the rungs that a claim is about, each measure without each example in turn. `rows`: rows_NK."""
+def _without_each(params: Params, scored: Mapping[str, "Scored"]) -> "Without":
+    """Of the rungs that a claim is about, each measure without each example in turn."""
     from pipeline.evaluation import claims, left_out
 
-    wanted = {name: rows[name] for name in claims.named(params.claims) if rows.get(name) is not None}
+    rows = {name: scored[name].rows_NK for name in claims.named(params.claims) if name in scored}
     return {
         name: {
             measure: left_out.scores_without_each(rows_NK, score)
             for measure, score in _measures(params.task).items()
         }
-        for name, rows_NK in wanted.items()
+        for name, rows_NK in rows.items()
+        if rows_NK is not None
     }
 
 
-def _measures(task: Task) -> dict[str, Any]:
+def _measures(task: Task) -> dict[Measure, "Score"]:
     """How each measure comes from `rows_NK`."""
-    from pipeline.evaluation import claims, left_out
+    from pipeline.evaluation import left_out
 
     if task.kind == "question_answering":
-        return {claims.SCORE: left_out.of_marks}
-    score = {claims.SCORE: left_out.of_predictions(task.metrics)}
-    right = {claims.ACCURACY: left_out.of_predictions(["accuracy"])}
-    return score | right if task.kind == "classification" else score
+        return {"score": left_out.of_marks}
+    score = left_out.of_predictions(task.metrics)
+    if task.kind == "regression":
+        return {"score": score}
+    return {"score": score, "accuracy": left_out.of_predictions(["accuracy"])}
 
 
-def _compare_with_teacher(models: dict[str, dict[str, Any]]) -> None:
-    teacher = models[TEACHER]
-    for model in models.values():
-        defined = model["score"] is not None and teacher["score"] is not None
-        model["gap"] = model["score"] - teacher["score"] if defined else None
-        model["ratio"] = teacher["bytes"] / model["bytes"]
-
-
-def _setting(params: Params, splits: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, Any]:
-    """What was scored, on what, and what was not looked at before."""
-    task = params.task
-    majorities = {name: most_frequent(frame, task) for name, frame in splits.items()}
+def _setting(task: Task, splits: Splits) -> dict[str, Any]:
+    """The fields of Results that say what is scored on what."""
+    constant = {name: most_frequent(frame, task) for name, frame in splits.items()}
+    scored = {name: len(frame) for name, frame in splits.items()}
+    summary = files.read_json(paths.data_dir(task.name, "plain") / "summary.json")
     return {
+        "format": results.FORMAT,
         "task": task.name,
         "kind": task.kind,
         "metrics": list(task.metrics),
         "split": task.validation_splits[0],
-        "rows": {name: len(frame) for name, frame in splits.items()},
-        "majority": {name: share for name, (share, _) in majorities.items()},
-        "majority_score": majorities[task.validation_splits[0]][1],
-        "num_seeds": len(params.seeds),
-        "checkpoint_selected_on": ", ".join(sorted({str(model["selected_on"]) for model in models.values()})),
+        "rows": scored,
+        "rows_read": scored | summary.get("validation_rows_read", {}),
+        "majority": {name: share for name, (share, _) in constant.items()},
+        "majority_score": constant[task.validation_splits[0]][1],
     }
+
+
+def _over_seeds(model: ModelResult) -> tuple[Any, ...]:
+    return model.means.mean, model.means.std, model.num_seeds, model.selected_on
 
 
 def _cell(value: Any) -> Any:

@@ -62,13 +62,13 @@ def compare(task: Task, trained_folder: Path, packed_folder: Path) -> Agreement:
     from bitladder.runtime.kernels.engines import TORCH
     from bitladder.transformers_model.model import load_unpublished
     from pipeline.data.tables import read_split
-    from pipeline.evaluation import task as tasks
-    from pipeline.evaluation.score import logits
+    from pipeline.evaluation import scoring
+    from pipeline.evaluation.scoring import logits
     from pipeline.training.device import device
 
     plain, name = paths.data_dir(task.name, "plain"), task.validation_splits[0]
     files.verify(plain)
-    split = tasks.rows(tasks.read(read_split(plain, name), task, packed_folder))
+    split = scoring.rows(scoring.read(read_split(plain, name), task, packed_folder))
     trained: Any = load_bert(trained_folder)
     packed: Any = load_unpublished(packed_folder)
     has_kernels = packed.engine.engine != TORCH

@@ -13,7 +13,6 @@ from typing import Any
 from bitladder import files
 from pipeline import paths, record
 from pipeline.evaluation.results import check
-from pipeline.evaluation.seeds import collapsed
 from pipeline.params import Params
 from pipeline.record import Record
 
@@ -73,7 +72,10 @@ class Model:
     @property
     def collapsed(self) -> list[str]:
         """The seeds from which it gives one answer to all rows."""
-        return collapsed(self.result) if self.result else []
+        if not self.result:
+            return []
+        own = {str(self.result["seed"]): self.result["collapsed"]}
+        return [seed for seed, is_so in self._seeds.get("collapsed", own).items() if is_so]
 
     @property
     def _seeds(self) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import Any
 from bitladder import files
 from pipeline import paths
 from pipeline.data.tables import read_split
-from pipeline.evaluation import task as tasks
-from pipeline.evaluation.score import Scored
+from pipeline.evaluation import scoring
+from pipeline.evaluation.scoring import Scored
 from pipeline.params import Task
 from pipeline.sections import DataKind
 from pipeline.tasks.batches import Encoded
@@ -24,22 +24,22 @@ class TaskData:
 
     task: Task
     train: Encoded
-    selection: tasks.Split
+    selection: scoring.Split
     digests: dict[str, str]
 
     def score(self, model: Any) -> Scored:
         """The task's metrics of a model on the split that it is chosen by."""
-        return tasks.score(model, self.selection, self.task)
+        return scoring.score(model, self.selection, self.task)
 
 
 def load(task: Task, kind: DataKind, tokenizer_folder: Path) -> TaskData:
     """Read and tokenize; every file is checked against its folder's manifest first."""
     found = digests(task, kind)
     train, selection = (
-        tasks.read(read_split(paths.data_dir(task.name, folder), name), task, tokenizer_folder)
+        scoring.read(read_split(paths.data_dir(task.name, folder), name), task, tokenizer_folder)
         for folder, name in ((kind, "train"), ("plain", "selection"))
     )
-    return TaskData(task, tasks.rows(train), selection, found)
+    return TaskData(task, scoring.rows(train), selection, found)
 
 
 def digests(task: Task, kind: DataKind) -> dict[str, str]:

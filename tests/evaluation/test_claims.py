@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import some_results
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.claim_kinds import KINDS
-from pipeline.evaluation.claims import claims, combined, measured, verdict
+from pipeline.evaluation.claims import combined, judge, measured, verdict
 from pipeline.evaluation.left_out import of_predictions, scores_without_each
+from pipeline.evaluation.results import ClaimResult, ModelResult, OverSeeds, Value
 from pipeline.params import Claim
 
 STEPPED = Claim(claim="stepped", better="w1a8", worse="w1a8_direct")
@@ -19,31 +21,37 @@ SHARES = st.floats(-1, 1, allow_nan=False)
 
 
 def model(
-    score: float | None,
+    score: Value,
     *,
-    accuracy: float | None = None,
+    accuracy: Value = None,
     steps: int = 400,
     augmented: int = 0,
-    seeds: list[float | None] | None = None,
+    seeds: list[Value] | None = None,
     collapsed: Set[int] = frozenset(),
-) -> dict[str, Any]:
-    """As in results.json; `seeds`: the score of each, the first of them the published one."""
-    found = {
-        "score": score,
-        "accuracy": score if accuracy is None else accuracy,
-        "collapsed": 0 in collapsed,
-        "num_examples": 1000,
-        "total_steps": steps,
-        "augmented_steps": augmented,
-        "mib": 13.5,
-        "seed": 0,
-    }
+    mib: float = 13.5,
+) -> ModelResult:
+    """`seeds`: the score of each, the first of them the published one."""
+    found = some_results.model(
+        score,
+        accuracy=score if accuracy is None else accuracy,
+        collapsed=0 in collapsed,
+        num_examples=1000,
+        total_steps=steps,
+        augmented_steps=augmented,
+        mib=mib,
+    )
     if seeds is None:
         return found
     scores = {str(seed): value for seed, value in enumerate(seeds)}
-    accuracies = {seed: 0.5 if value is None else value for seed, value in scores.items()}
-    same = {seed: int(seed) in collapsed for seed in scores}
-    return {**found, "seeds": {"scores": scores, "accuracies": accuracies, "collapsed": same}}
+    means = OverSeeds(
+        scores=scores,
+        accuracies={seed: 0.5 if value is None else value for seed, value in scores.items()},
+        collapsed={seed: int(seed) in collapsed for seed in scores},
+        num_seeds=len(seeds),
+        metrics={},
+        **dict.fromkeys(("mean", "std", "gap_mean", "gap_std")),
+    )
+    return found.model_copy(update={"seeds": means})
 
 
 def without(right: float) -> dict[str, Any]:
@@ -54,100 +62,98 @@ def without(right: float) -> dict[str, Any]:
     return {"score": left, "accuracy": left}
 
 
-def judged(stepped: float, direct: float, **changes: Any) -> dict[str, Any]:
+def judged(stepped: float, direct: float, **changes: Any) -> ClaimResult:
     models = {"w1a8": model(stepped, **changes), "w1a8_direct": model(direct)}
-    [claim] = claims([STEPPED], models, {"w1a8": without(stepped), "w1a8_direct": without(direct)})
+    [claim] = judge([STEPPED], models, {"w1a8": without(stepped), "w1a8_direct": without(direct)})
     return claim
 
 
-def over_seeds(
-    better: list[float | None], worse: list[float | None], collapsed: Set[int] = frozenset()
-) -> dict[str, Any]:
+def over_seeds(better: list[Value], worse: list[Value], collapsed: Set[int] = frozenset()) -> ClaimResult:
     """`collapsed`: seeds of the worse one."""
     models = {"w1a8": model(0.95, seeds=better), "w1a8_direct": model(0.85, seeds=worse, collapsed=collapsed)}
-    [claim] = claims([STEPPED], models, {"w1a8": without(0.95), "w1a8_direct": without(0.85)})
+    [claim] = judge([STEPPED], models, {"w1a8": without(0.95), "w1a8_direct": without(0.85)})
     return claim
 
 
 def test_a_clear_difference_holds() -> None:
     claim = judged(0.95, 0.85)
-    assert claim["verdict"] == "holds"
-    assert claim["rungs"] == ["w1a8", "w1a8_direct"]
-    assert claim["difference"] == pytest.approx(0.10)
+    assert claim.verdict == "holds"
+    assert claim.rungs == ["w1a8", "w1a8_direct"]
+    assert claim.difference == pytest.approx(0.10)
 
 
 def test_a_clear_difference_the_other_way_does_not_hold() -> None:
-    assert judged(0.85, 0.95)["verdict"] == "does not hold"
+    assert judged(0.85, 0.95).verdict == "does not hold"
 
 
 def test_one_example_is_noise() -> None:
     """1 example in 1000: its error is as large as itself."""
     claim = judged(0.901, 0.900)
-    assert claim["standard_error"] == pytest.approx(0.001, rel=1e-3)
-    assert claim["verdict"] == "within noise"
+    assert claim.standard_error == pytest.approx(0.001, rel=1e-3)
+    assert claim.verdict == "within noise"
 
 
 def test_pairing_sees_what_two_independent_shares_would_not() -> None:
     """10 examples in 1000, all one way: z is 3.2 when paired, 0.8 for independent shares."""
     claim = judged(0.91, 0.90)
-    assert claim["standard_error"] == pytest.approx(math.sqrt(0.01 * 0.99 / 999))
-    assert claim["verdict"] == "holds"
+    assert claim.standard_error == pytest.approx(math.sqrt(0.01 * 0.99 / 999))
+    assert claim.verdict == "holds"
 
 
 def test_it_says_what_it_rests_on() -> None:
     claim = judged(0.95, 0.85, steps=2000)
-    assert (claim["num_seeds"], claim["num_examples"]) == (1, 1000)
-    assert claim["total_steps"] == {"w1a8": 2000, "w1a8_direct": 400}
-    assert claim["equal_steps"] is False
-    assert claim["unequal"] == ["steps"]
-    assert "w1a8 after 2000 steps, w1a8_direct after 400 steps: not equal training" in claim["statement"]
-    assert "not what another seed would give" in claim["rule"]
-    assert claim["margin"] == pytest.approx(1.962 * claim["standard_error"], rel=1e-3)
+    assert (claim.num_seeds, claim.num_examples) == (1, 1000)
+    assert claim.total_steps == {"w1a8": 2000, "w1a8_direct": 400}
+    assert claim.equal_steps is False
+    assert claim.unequal == ["steps"]
+    assert "w1a8 after 2000 steps, w1a8_direct after 400 steps: not equal training" in claim.statement
+    assert "not what another seed would give" in claim.rule
+    assert claim.margin == pytest.approx(1.962 * claim.standard_error, rel=1e-3)
 
 
 def test_equal_steps_are_said_once() -> None:
     claim = judged(0.95, 0.85)
-    assert claim["equal_steps"] is True
-    assert claim["unequal"] == []
-    assert claim["statement"].endswith("(both after 400 steps)")
+    assert claim.equal_steps is True
+    assert claim.unequal == []
+    assert claim.statement.endswith("(both after 400 steps)")
 
 
 def test_with_seeds_it_is_the_mean_and_the_spread_counts() -> None:
     claim = over_seeds([0.95, 0.93, 0.94], [0.85, 0.86, 0.90])
-    assert claim["values"] == {"w1a8": pytest.approx(0.94), "w1a8_direct": pytest.approx(0.87)}
-    assert claim["differences"] == {
+    assert claim.values == {"w1a8": pytest.approx(0.94), "w1a8_direct": pytest.approx(0.87)}
+    assert claim.differences == {
         "0": pytest.approx(0.10),
         "1": pytest.approx(0.07),
         "2": pytest.approx(0.04),
     }
     # Spread over seeds: 0.03 / sqrt(3). Over examples: 100 of 1000 differ, all one way.
     expected = math.sqrt(0.03**2 / 3 + 0.1 * 0.9 / 999)
-    assert claim["standard_error"] == pytest.approx(expected)
-    assert claim["num_seeds"] == 3
-    assert "spread of the difference over seeds" in claim["rule"]
+    assert claim.standard_error == pytest.approx(expected)
+    assert claim.num_seeds == 3
+    assert "spread of the difference over seeds" in claim.rule
 
 
 def test_a_spread_over_three_seeds_is_worth_a_wide_interval() -> None:
     """A mean difference of 3.3 standard errors: with many seeds it would hold."""
     claim = over_seeds([0.95, 0.93, 0.94], [0.85, 0.86, 0.90])
-    assert claim["difference"] > 3.3 * claim["standard_error"]
-    assert claim["margin"] > 2.5 * claim["standard_error"]
+    assert claim.difference > 3.3 * claim.standard_error
+    assert claim.margin > 2.5 * claim.standard_error
     wide = over_seeds([0.99, 0.80, 0.95], [0.85, 0.84, 0.84])
-    assert wide["verdict"] == "within noise"
-    assert wide["margin"] > 4 * wide["standard_error"]
+    assert wide.verdict == "within noise"
+    assert wide.margin > 4 * wide.standard_error
 
 
 def test_the_same_on_every_seed_leaves_the_examples_as_doubt() -> None:
     claim = over_seeds([0.95, 0.95], [0.85, 0.85])
-    assert claim["standard_error"] == pytest.approx(math.sqrt(0.1 * 0.9 / 999))
+    assert claim.standard_error == pytest.approx(math.sqrt(0.1 * 0.9 / 999))
 
 
 def test_with_a_model_that_collapsed_for_one_seed_accuracies_are_shown_and_nothing_is_judged() -> None:
     claim = over_seeds([0.95, 0.93], [0.85, None])
-    assert (claim["measure"], claim["num_seeds"]) == ("accuracy", 2)
-    assert claim["differences"] == {"0": pytest.approx(0.10), "1": pytest.approx(0.43)}
-    assert claim["score_is"] == "undefined for w1a8_direct of seed 1"
-    assert claim["verdict"] == "not judged"
+    assert (claim.measure, claim.num_seeds) == ("accuracy", 2)
+    assert claim.differences == {"0": pytest.approx(0.10), "1": pytest.approx(0.43)}
+    assert claim.score_is == "undefined for w1a8_direct of seed 1"
+    assert claim.verdict == "not judged"
 
 
 def test_a_score_that_one_example_alone_defines_is_judged_by_accuracy_and_says_so() -> None:
@@ -155,91 +161,90 @@ def test_a_score_that_one_example_alone_defines_is_judged_by_accuracy_and_says_s
     models = {"w1a8": model(0.95), "w1a8_direct": model(0.85)}
     left = {"w1a8": without(0.95), "w1a8_direct": without(0.85)}
     left["w1a8"]["score"] = np.where(np.arange(1000) == 7, np.nan, left["w1a8"]["score"])
-    [claim] = claims([STEPPED], models, left)
-    assert (claim["measure"], claim["score_is"]) == ("accuracy", "undefined for w1a8 without one example")
-    assert claim["verdict"] == "holds"
+    [claim] = judge([STEPPED], models, left)
+    assert (claim.measure, claim.score_is) == ("accuracy", "undefined for w1a8 without one example")
+    assert claim.verdict == "holds"
 
 
 def test_ways_that_saw_other_shares_of_augmented_rows_differ_in_data() -> None:
     claim = judged(0.95, 0.85, steps=500, augmented=100)
-    assert claim["unequal"] == ["steps", "data"]
-    assert (
-        "not equal data: of their steps on augmented rows, w1a8 100 of 500, w1a8_direct none of 400"
-        in (claim["statement"])
+    assert claim.unequal == ["steps", "data"]
+    assert "not equal data: of their steps on augmented rows, w1a8 100 of 500, w1a8_direct none of 400" in (
+        claim.statement
     )
 
 
 def test_twice_the_steps_on_the_same_data_is_the_same_data() -> None:
     models = {"w1a8": model(0.9, steps=800, augmented=800), "w1a8_direct": model(0.8, augmented=400)}
-    [claim] = claims([STEPPED], models, {"w1a8": without(0.9), "w1a8_direct": without(0.8)})
-    assert claim["unequal"] == ["steps"]
+    [claim] = judge([STEPPED], models, {"w1a8": without(0.9), "w1a8_direct": without(0.8)})
+    assert claim.unequal == ["steps"]
 
 
 def test_a_claim_about_the_data_does_not_call_it_unequal() -> None:
     models = {"a": model(0.9, augmented=400), "b": model(0.8)}
-    [claim] = claims(
+    [claim] = judge(
         [Claim(claim="augmentation", better="a", worse="b")], models, {"a": without(0.9), "b": without(0.8)}
     )
-    assert claim["unequal"] == []
+    assert claim.unequal == []
 
 
 def test_splitting_is_compared_with_both_sizes() -> None:
-    models = {"a": model(0.9), "b": {**model(0.8), "mib": 16.4}}
-    [claim] = claims(
+    models = {"a": model(0.9), "b": model(0.8, mib=16.4)}
+    [claim] = judge(
         [Claim(claim="no_splitting", better="a", worse="b")], models, {"a": without(0.9), "b": without(0.8)}
     )
-    assert claim["statement"].endswith("(both after 400 steps; a 13.500 MiB, b 16.400 MiB)")
+    assert claim.statement.endswith("(both after 400 steps; a 13.500 MiB, b 16.400 MiB)")
 
 
 def test_beside_an_undefined_score_accuracies_are_shown() -> None:
     models = {"w1a8": model(0.4, accuracy=0.95), "w1a8_direct": model(None, accuracy=0.85)}
     left = {"w1a8": without(0.95), "w1a8_direct": without(0.85)}
-    [claim] = claims([STEPPED], models, left)
-    assert (claim["measure"], claim["values"]) == ("accuracy", {"w1a8": 0.95, "w1a8_direct": 0.85})
-    assert claim["score_is"] == "undefined for w1a8_direct"
-    assert claim["verdict"] == "not judged"
+    [claim] = judge([STEPPED], models, left)
+    assert (claim.measure, claim.values) == ("accuracy", {"w1a8": 0.95, "w1a8_direct": 0.85})
+    assert claim.score_is == "undefined for w1a8_direct"
+    assert claim.verdict == "not judged"
 
 
 def test_always_the_same_answer_wins_nothing_however_accurate_it_is() -> None:
     """CoLA: 69 % of it are acceptable, more than a weak model that tries gets right."""
     models = {"w1a8": model(None, accuracy=0.69, collapsed={0}), "w1a8_direct": model(0.1, accuracy=0.6)}
-    [claim] = claims([STEPPED], models, {"w1a8": without(0.69), "w1a8_direct": without(0.6)})
-    assert (claim["difference"], claim["verdict"]) == (pytest.approx(0.09), "not judged")
-    assert claim["collapsed"] == ["w1a8"]
+    [claim] = judge([STEPPED], models, {"w1a8": without(0.69), "w1a8_direct": without(0.6)})
+    assert (claim.difference, claim.verdict) == (pytest.approx(0.09), "not judged")
+    assert claim.collapsed == ["w1a8"]
 
 
 def test_nor_however_it_scores() -> None:
     """MRPC: always "equivalent" has an accuracy of 0.68 and an F1 of 0.81, both defined."""
     models = {"w1a8": model(0.75, collapsed={0}), "w1a8_direct": model(0.6)}
-    [claim] = claims([STEPPED], models, {"w1a8": without(0.75), "w1a8_direct": without(0.6)})
-    assert (claim["measure"], claim["verdict"]) == ("score", "not judged")
-    assert claim["difference"] > claim["margin"] > 0
+    [claim] = judge([STEPPED], models, {"w1a8": without(0.75), "w1a8_direct": without(0.6)})
+    assert (claim.measure, claim.verdict) == ("score", "not judged")
+    assert claim.difference > claim.margin > 0
 
 
 def test_it_is_said_from_which_seeds_a_rung_has_collapsed() -> None:
     claim = over_seeds([0.95, 0.93, 0.94], [0.85, 0.85, 0.85], collapsed={0, 2})
-    assert claim["collapsed"] == ["w1a8_direct of seeds 0, 2"]
-    assert (claim["measure"], claim["verdict"]) == ("score", "not judged")
+    assert claim.collapsed == ["w1a8_direct of seeds 0, 2"]
+    assert (claim.measure, claim.verdict) == ("score", "not judged")
 
 
 def test_what_has_no_defined_measure_is_not_judged() -> None:
     models = {"w1a8": model(None), "w1a8_direct": model(0.9)}
-    [claim] = claims([STEPPED], models, {"w1a8_direct": without(0.9)})
-    assert claim["verdict"] == "not judged"
-    assert claim["difference"] is claim["margin"] is None
+    [claim] = judge([STEPPED], models, {"w1a8_direct": without(0.9)})
+    assert claim.verdict == "not judged"
+    assert claim.difference is claim.margin is None
     assert measured("w1a8", "w1a8_direct", models, {}) is None
 
 
 def test_a_claim_about_a_rung_that_was_not_evaluated_is_left_out() -> None:
-    assert claims([STEPPED], {"w1a8": model(0.9)}, {"w1a8": without(0.9)}) == []
+    assert judge([STEPPED], {"w1a8": model(0.9)}, {"w1a8": without(0.9)}) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_says_who_should_win(kind: str) -> None:
     models = {"a": model(0.9), "b": model(0.8)}
     declared = [Claim(claim=kind, better="a", worse="b")]
-    [claim] = claims(declared, models, {"a": without(0.9), "b": without(0.8)})
-    assert "a beats b" in claim["statement"]
+    [claim] = judge(declared, models, {"a": without(0.9), "b": without(0.8)})
+    assert "a beats b" in claim.statement
 
 
 @given(st.floats(0, 1), st.integers(2, 10_000), st.lists(SHARES, min_size=2, max_size=6))

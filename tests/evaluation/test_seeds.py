@@ -4,65 +4,60 @@ from typing import Any
 
 import numpy as np
 import pytest
+import some_results
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.evaluation.seeds import collapsed, mean, over_seeds, spread
+from pipeline.evaluation.results import Means, ModelResult, Scores, Value, difference
+from pipeline.evaluation.seeds import mean, over_seeds, spread
 
 scores = st.floats(-1, 1, allow_nan=False)
 
 
-def models(score: float | None, teacher: float | None = 0.9) -> dict[str, dict[str, Any]]:
-    gap = None if score is None or teacher is None else score - teacher
+def models(score: Value, teacher: Value = 0.9) -> dict[str, ModelResult]:
     return {
-        "teacher": {
-            "score": teacher,
-            "accuracy": teacher,
-            "collapsed": False,
-            "gap": 0.0,
-            "scores": on_both_splits(teacher),
-        },
-        "w1": {
-            "score": score,
-            "accuracy": 0.5,
-            "collapsed": score is None,
-            "gap": gap,
-            "scores": on_both_splits(score),
-        },
+        "teacher": some_results.teacher(teacher, scores=on_both_splits(teacher)),
+        "w1": some_results.model(
+            score,
+            accuracy=0.5,
+            collapsed=score is None,
+            gap=difference(score, teacher),
+            scores=on_both_splits(score),
+        ),
     }
 
 
-def on_both_splits(score: float | None) -> dict[str, dict[str, float | None]]:
+def on_both_splits(score: Value) -> Scores:
     """Half as much on the second one."""
     return {"validation": {"f1": score}, "second": {"f1": None if score is None else score / 2}}
 
 
 def test_three_seeds_worked_by_hand() -> None:
     found = over_seeds({2: models(0.9, 0.9), 0: models(0.5, 0.7), 1: models(0.7, 0.8)})["w1"]
-    assert found["scores"] == {"0": 0.5, "1": 0.7, "2": 0.9}
-    assert found["accuracies"] == {"0": 0.5, "1": 0.5, "2": 0.5}
-    assert found["collapsed"] == {"0": False, "1": False, "2": False}
-    assert found["num_seeds"] == 3
-    assert found["mean"] == pytest.approx(0.7)
-    assert found["std"] == pytest.approx(0.2)  # squares 0.04, 0 and 0.04, divided by 2
-    assert found["gap_mean"] == pytest.approx(-0.1)  # -0.2, -0.1, 0: each to its own teacher
-    assert found["gap_std"] == pytest.approx(0.1)
+    assert found.scores == {"0": 0.5, "1": 0.7, "2": 0.9}
+    assert found.accuracies == {"0": 0.5, "1": 0.5, "2": 0.5}
+    assert found.collapsed == {"0": False, "1": False, "2": False}
+    assert found.num_seeds == 3
+    assert found.mean == pytest.approx(0.7)
+    assert found.std == pytest.approx(0.2)  # squares 0.04, 0 and 0.04, divided by 2
+    assert found.gap_mean == pytest.approx(-0.1)  # -0.2, -0.1, 0: each to its own teacher
+    assert found.gap_std == pytest.approx(0.1)
 
 
 def test_the_seeds_that_collapsed_are_named() -> None:
     by_seed = {0: models(0.5), 1: models(None), 2: models(0.7)}
-    found = {**by_seed[0]["w1"], "seed": 0, "seeds": over_seeds(by_seed)["w1"]}
-    assert collapsed(found) == ["1"]
-    alone = {"seed": 7, "collapsed": True}
-    assert collapsed(alone) == ["7"]
-    assert collapsed({**alone, "collapsed": False}) == []
+    found = by_seed[0]["w1"].model_copy(update={"seeds": over_seeds(by_seed)["w1"]})
+    assert found.collapsed_seeds == ["1"]
+    assert models(None)["w1"].model_copy(update={"seed": 7}).collapsed_seeds == ["7"]
+    assert models(0.5)["w1"].collapsed_seeds == []
 
 
 def test_every_metric_of_every_split_has_mean_and_spread_like_the_score() -> None:
     found = over_seeds({2: models(0.9, 0.9), 0: models(0.5, 0.7), 1: models(0.7, 0.8)})["w1"]
-    score = {key: found[key] for key in ("mean", "std", "gap_mean", "gap_std")}
-    assert found["metrics"]["validation"]["f1"] == pytest.approx(score)
-    assert found["metrics"]["second"]["f1"] == pytest.approx({key: value / 2 for key, value in score.items()})
+    score = {key: getattr(found, key) for key in Means.model_fields}
+    assert found.metrics["validation"]["f1"].as_dict() == pytest.approx(score)
+    halves = {key: value / 2 for key, value in score.items()}
+    assert found.metrics["second"]["f1"].as_dict() == pytest.approx(halves)
 
 
 @given(st.lists(scores, min_size=2, max_size=9))
@@ -82,16 +77,16 @@ def test_the_order_of_the_seeds_counts_for_nothing(values: list[float], random: 
 @given(scores)
 def test_one_seed_has_a_mean_and_no_spread(score: float) -> None:
     found = over_seeds({7: models(score)})["w1"]
-    assert (found["mean"], found["std"], found["gap_std"], found["num_seeds"]) == (score, None, None, 1)
+    assert (found.mean, found.std, found.gap_std, found.num_seeds) == (score, None, None, 1)
 
 
 @given(st.lists(scores, min_size=1, max_size=5))
 def test_a_collapsed_training_is_not_left_out_of_the_mean(values: list[float]) -> None:
     by_seed = {seed: models(score) for seed, score in enumerate([*values, None])}
     found = over_seeds(by_seed)["w1"]
-    undefined = dict.fromkeys(("mean", "std", "gap_mean", "gap_std"))
-    assert {key: found[key] for key in undefined} == found["metrics"]["second"]["f1"] == undefined
-    assert found["num_seeds"] == len(values) + 1
+    assert (found.mean, found.std, found.gap_mean, found.gap_std) == (None, None, None, None)
+    assert found.metrics["second"]["f1"] == Means(**dict.fromkeys(Means.model_fields))
+    assert found.num_seeds == len(values) + 1
 
 
 def test_a_model_that_one_seed_lacks_has_no_mean() -> None:

@@ -1,14 +1,18 @@
 """Plots are the same bytes for the same results, and can stand side by side in one page."""
 
+import math
 import re
-from typing import Any
 from xml.etree import ElementTree
 
+import pandas as pd
+import some_results
+
+from pipeline.evaluation.results import ModelResult
 from pipeline.reporting.figures import pareto_front, score_against_size, sign_flips, training_curves
 
 
-def model(mib: float, score: float | None, activation_bits: int = 32) -> dict[str, Any]:
-    return {"mib": mib, "score": score, "activation_bits": activation_bits, "seed": 0, "collapsed": False}
+def model(mib: float, score: float | None, activation_bits: int = 32) -> ModelResult:
+    return some_results.model(score, bits=(1, activation_bits), mib=mib)
 
 
 MODELS = {
@@ -19,19 +23,20 @@ MODELS = {
     "w1a1": model(0.12, 0.80, 1),
     "broken": model(0.12, None, 1),
 }
-CURVES: dict[str, list[tuple[int, float, float | None]]] = {
-    "w8": [(1, 0.9, None), (2, 0.5, 0.8)],
-    "w1": [(1, 2.0, None)],
-}
-FLIPS = {
-    "w1": {
-        "embeddings": [(1, 0.0), (2, 0.01)],
-        "layer 0": [(1, 0.02), (2, 0.03)],
-        "layer 1": [(1, 0.02), (2, 0.04)],
-        "pooler": [(1, 0.0), (2, 0.0)],
-    },
-    "w1a1": {"embeddings": [(1, 0.0)]},
-}
+CURVES = pd.DataFrame(
+    [("w8", 1, 0.9, None), ("w8", 2, 0.5, 0.8), ("w1", 1, 2.0, None)],
+    columns=["rung", "step", "loss", "score"],
+)
+FLIPS = pd.DataFrame(
+    [
+        *(("w1", "embeddings", 1, 0.0), ("w1", "embeddings", 2, 0.01)),
+        *(("w1", "layer 0", 1, 0.02), ("w1", "layer 0", 2, 0.03)),
+        *(("w1", "layer 1", 1, 0.02), ("w1", "layer 1", 2, 0.04)),
+        *(("w1", "pooler", 1, 0.0), ("w1", "pooler", 2, 0.0)),
+        ("w1a1", "embeddings", 1, 0.0),
+    ],
+    columns=["rung", "group", "step", "share"],
+)
 
 
 def plot() -> str:
@@ -45,7 +50,7 @@ def test_the_same_results_draw_the_same_bytes() -> None:
 
 
 def test_the_front_holds_what_no_other_rung_beats_in_both() -> None:
-    rungs = {name: m for name, m in MODELS.items() if m["score"] is not None}
+    rungs = {name: m for name, m in MODELS.items() if m.score is not None}
     assert pareto_front(rungs) == ["w1", "w8"]
 
 
@@ -59,7 +64,9 @@ def test_a_rung_that_gives_one_answer_is_marked_and_the_line_leaves_it_out() -> 
     lowest = model(0.05, 0.99)
     line = r'stroke: #999999[^"]*"'
     drawn = {
-        is_so: score_against_size({**MODELS, "w0": {**lowest, "collapsed": is_so}}, score="f1", constant=0.5)
+        is_so: score_against_size(
+            {**MODELS, "w0": lowest.model_copy(update={"collapsed": is_so})}, score="f1", constant=0.5
+        )
         for is_so in (False, True)
     }
     assert ">w0 †<" in drawn[True]
@@ -100,8 +107,9 @@ def test_a_name_cannot_break_out_of_the_svg() -> None:
 
 
 def test_nothing_to_draw_is_drawn_as_nothing() -> None:
+    assert training_curves(CURVES.assign(score=math.nan)).startswith("<svg")
     assert score_against_size({"teacher": model(1, None)}, score="f1", constant=None).startswith("<svg")
-    assert sign_flips({"w1": {"embeddings": [(1, 0.0)]}}).startswith("<svg")
+    assert sign_flips(FLIPS[FLIPS["share"] == 0]).startswith("<svg")
 
 
 def test_every_layer_has_a_line_and_layers_differ_in_colour() -> None:

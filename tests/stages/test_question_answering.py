@@ -4,7 +4,6 @@ registered; long contexts in windows, some questions without an answer."""
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import made_up
 import pandas as pd
@@ -19,6 +18,8 @@ from bitladder.packed.tensors import FormatError
 from bitladder.transformers_model.model import load
 from pipeline import paths, record
 from pipeline.data.tables import read_split
+from pipeline.evaluation.results import Results
+from pipeline.evaluation.results import read as read_results
 from pipeline.ladder import sizes
 from pipeline.params import Params
 from pipeline.reporting import card, contents, table
@@ -82,9 +83,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Params]:
 
 
 @pytest.fixture
-def results(project: Params) -> dict[str, Any]:
-    found: dict[str, Any] = files.read_json(evaluate.RESULTS)
-    return found
+def results(project: Params) -> Results:
+    return read_results()
 
 
 def test_no_context_stands_on_both_sides(project: Params) -> None:
@@ -128,40 +128,40 @@ def test_the_size_is_the_one_that_was_planned(project: Params) -> None:
 
 
 def test_the_threshold_is_chosen_on_selection_and_goes_with_the_model(
-    project: Params, results: dict[str, Any]
+    project: Params, results: Results
 ) -> None:
     for name, folder in (("teacher", paths.model_dir("teacher")), ("w1a8", paths.packed_dir("w1a8"))):
         own = files.read_json(folder / "config.json")["bitladder_answering"]
-        assert results["models"][name]["no_answer_threshold"] == own["no_answer_threshold"]
+        assert results.models[name].no_answer_threshold == own["no_answer_threshold"]
         assert record.read(folder).settings["no_answer_threshold"] == own["no_answer_threshold"]
         assert record.read(folder).selected_on == "selection"
 
 
-def test_both_metrics_and_both_kinds_of_questions_are_reported(results: dict[str, Any]) -> None:
-    model = results["models"]["w1a8"]
-    found = model["scores"]["validation"]
+def test_both_metrics_and_both_kinds_of_questions_are_reported(results: Results) -> None:
+    model = results.models["w1a8"]
+    found = model.scores["validation"]
     assert set(found) == {
         f"{kind}{metric}" for kind in ("", "has_answer_", "no_answer_") for metric in ("exact_match", "f1")
     }
-    assert (model["score"], model["accuracy"]) == (found["f1"], found["exact_match"])
+    assert (model.score, model.accuracy) == (found["f1"], found["exact_match"])
 
 
-def test_a_part_of_the_validation_split_is_called_a_part(results: dict[str, Any]) -> None:
-    assert (results["rows"], results["rows_read"]) == ({"validation": 9}, {"validation": 12})
+def test_a_part_of_the_validation_split_is_called_a_part(results: Results) -> None:
+    assert (results.rows, results.rows_read) == ({"validation": 9}, {"validation": 12})
     assert "F1 on 9 of the 12 rows (data.max_validation_rows) of validation" in table.counted(results)[0]
     assert "Never giving an answer scores" in table.counted(results)[0]
-    assert results["majority_score"] == pytest.approx(
+    assert results.majority_score == pytest.approx(
         (read_split(paths.data_dir("squad_v2", "plain"), "validation")["answer_texts"].map(len) == 0).mean()
     )
 
 
-def test_the_table_has_exact_match_beside_the_score(results: dict[str, Any]) -> None:
+def test_the_table_has_exact_match_beside_the_score(results: Results) -> None:
     [row] = [
         dict(zip(table.headings(results), cells, strict=True))
         for cells in table.rows(results, {})
         if cells[0] == "w1"
     ]
-    assert row["EM"] == f"{results['models']['w1']['scores']['validation']['exact_match']:.4f}"
+    assert row["EM"] == f"{results.models['w1'].scores['validation']['exact_match']:.4f}"
 
 
 def test_the_packed_model_is_the_trained_one(project: Params) -> None:
@@ -187,7 +187,7 @@ def test_transformers_loads_it_as_a_question_answering_model_and_as_nothing_else
         AutoModelForSequenceClassification.from_pretrained(folder)
 
 
-def test_predict_finds_answers_where_evaluate_does(project: Params, results: dict[str, Any]) -> None:
+def test_predict_finds_answers_where_evaluate_does(project: Params, results: Results) -> None:
     folder = str(paths.packed_dir("w1a8"))
     rows = read_split(paths.data_dir("squad_v2", "plain"), "validation")
     model = predict.PackedModel(Path(folder), load(folder))
@@ -196,7 +196,7 @@ def test_predict_finds_answers_where_evaluate_does(project: Params, results: dic
     silent = [one["answer"] is None for one in answers]
     without = [len(texts) == 0 for texts in rows["answer_texts"]]
     right = [quiet for quiet, none in zip(silent, without, strict=True) if none]
-    assert results["models"]["w1a8"]["scores"]["validation"]["no_answer_f1"] == pytest.approx(
+    assert results.models["w1a8"].scores["validation"]["no_answer_f1"] == pytest.approx(
         sum(right) / len(right)
     )
     for one, context in zip(answers, rows["context"], strict=True):
@@ -241,10 +241,10 @@ def test_version_1_always_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     overrides = [*(value for value in SHORT if value != answering), answering.replace("true", "false")]
     params = composed("squad", *overrides, "deliver=[w1]")
     run_everything(params)
-    results = files.read_json(evaluate.RESULTS)
-    model = results["models"]["w1"]
-    assert set(model["scores"]["validation"]) == {"exact_match", "f1"}
-    assert model["no_answer_threshold"] is None
-    assert results["majority_score"] is None
+    results = read_results()
+    model = results.models["w1"]
+    assert set(model.scores["validation"]) == {"exact_match", "f1"}
+    assert model.no_answer_threshold is None
+    assert results.majority_score is None
     folder = str(paths.packed_dir("w1"))
     assert set(bitladder.load(folder)("Who?", "The farmer walked.")) == {"answer", "start", "end", "score"}

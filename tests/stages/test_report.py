@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import some_results
 import tiny_project
 
 from bitladder import files
 from pipeline import paths
+from pipeline.evaluation import results
+from pipeline.evaluation.agreement import Agreement, ByKernels, OnSplit
+from pipeline.evaluation.results import ModelResult
 from pipeline.params import Params
-from pipeline.reporting import averaged, card, contents
+from pipeline.reporting import card, cells, contents
 from pipeline.reporting.report import agreement_rows, headline, page
 from pipeline.stages import evaluate, pack, report
 
@@ -86,15 +90,15 @@ def test_the_page_is_well_formed(project: Params) -> None:
 
 
 def test_agreement_is_of_the_file_and_of_the_kernels() -> None:
-    found = {"rows": 9, "largest_logit_difference": 0.0, "label_agreement": 1.0}
-    kernels = {"largest_logit_difference": 0.0567891, "label_agreement": 0.999}
-    splits = {"w1": {"splits": {"a": {**found, "by_kernels": kernels}}}, "w2": {"splits": {"a": found}}}
-    assert agreement_rows(splits) == [
+    alone = OnSplit(9, 0.0, 1.0)
+    both = replace(alone, by_kernels=ByKernels(0.0567891, 0.01, 0.999, 0.2))
+    assert agreement_rows({"w1": Agreement({"a": both}), "w2": Agreement({"a": alone})}) == [
         ("w1", "a", 9, ["0", "100.00%", "0.0568", "99.90%"]),
         ("w2", "a", 9, ["0", "100.00%", "-", "-"]),
     ]
-    assert card._by_kernels({**found, "by_kernels": kernels}) == (
-        "; run by the kernels, by at most 0.0568, and 99.90% of labels are the same"
+    assert card.agreement("a", both) == (
+        "On 9 rows of a a logit differs from the trained model's by at most 0; run by our kernels, by at "
+        "most 0.0568, and 99.90% of labels are the same."
     )
 
 
@@ -127,16 +131,13 @@ def test_markup_in_data_is_shown_not_obeyed(project: Params) -> None:
     found = contents.read(project)
     evil = "<script>alert(1)</script>"
     data = {"splits": {evil: {"rows": 1, "labels": {evil: 1}, "duplicates": 0, "rows_also_in_train": 0}}}
-    text = page(
-        contents.Contents(**{**vars(found), "data": data, "results": {**found.results, "task": evil}})
-    )
+    text = page(replace(found, data=data, results=found.results.model_copy(update={"task": evil})))
     assert "<script" not in text
     assert "&lt;script&gt;" in text
 
 
 def test_a_page_without_a_data_summary_says_so(project: Params) -> None:
-    found = contents.read(project)
-    assert "No summary of the data" in page(contents.Contents(**{**vars(found), "data": None}))
+    assert "No summary of the data" in page(replace(contents.read(project), data=None))
 
 
 def test_what_was_evaluated_before_another_packing_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
@@ -160,64 +161,61 @@ def test_a_card_tells_origin_recipe_score_size_and_limits(project: Params) -> No
 
 def test_the_card_of_a_split_rung_says_that_a_weight_is_two(project: Params) -> None:
     found = contents.read(project)
-    models = found.results["models"]
-    split = {**models["w1"], "unusual": ["width 0.5", "sums of two"]}
-    split_found = replace(found, results={**found.results, "models": {**models, "w1": split}})
-    said = "weights 1, embeddings 1, activations 32; each weight is the sum of two 1-bit ones; LayerNorms"
+    split_found = changed(found, unusual=["width 0.5", "sums of two"])
+    said = "weights 1, embeddings 1, activations 32; each weight is the sum of two 1-bit ones;"
     assert said in card.card("w1", split_found)
     assert said not in card.card("w1", found)
+
+
+def changed(found: contents.Contents, **changes: Any) -> contents.Contents:
+    """With another w1 in its results."""
+    w1 = found.results.models["w1"].model_copy(update=changes)
+    return replace(found, results=some_results.with_models(found.results, w1=w1))
+
+
+def test_a_card_says_nothing_of_speed_but_where_to_look(project: Params) -> None:
+    text = card.card("w1a8", contents.read(project))
+    assert "faster" not in text
+    assert "Its speed depends on the processor and was not measured here" in text
 
 
 def test_page_and_cards_tell_what_is_claimed_of_a_rung(project: Params) -> None:
     report.run(project)
     cards = {rung: (paths.REPORTS / "cards" / f"{rung}.md").read_text() for rung in DELIVER}
-    [claim] = files.read_json(evaluate.RESULTS)["claims"]
+    [claim] = results.read().claims
     for text in (cards["w1a8"], cards["w1a8_direct"], unescape(html())):
-        assert claim["statement"] in text
-        assert claim["verdict"] in text
-        assert claim["rule"] in text
+        assert claim.statement in text
+        assert claim.verdict in text
+        assert claim.rule in text
     assert "## Claims" not in cards["w8"]
 
 
 def with_seeds(found: contents.Contents) -> contents.Contents:
     """As if every model had been trained from two seeds, with scores 0.1 apart."""
-    models = {}
-    for name, model in found.results["models"].items():
-        score, gap = model["score"], model["gap"]
-        models[name] = {
-            **model,
-            "seeds": {
-                "scores": {"0": score, "1": score + 0.1},
-                "collapsed": {"0": False, "1": False},
-                "mean": score + 0.05,
-                "std": 0.0707,
-                "num_seeds": 2,
-                "gap_mean": gap,
-                "gap_std": 0.0,
-            },
-        }
-    results = {**found.results, "num_seeds": 2, "models": models}
-    return contents.Contents(**{**vars(found), "results": results})
+    better = {
+        name: model.model_copy(update={"score": (model.score or 0) + 0.1})
+        for name, model in found.results.models.items()
+    }
+    every = [found.results, some_results.with_models(found.results, **better)]
+    return replace(found, results=some_results.of_several_seeds(every))
 
 
 def test_with_seeds_page_and_cards_show_mean_and_spread(project: Params) -> None:
-    found = with_seeds(contents.read(project))
-    expected = f"{found.results['models']['w1']['score'] + 0.05:.4f} ± 0.0707"
+    found = with_seeds(changed(contents.read(project), collapsed=False))
+    expected = f"{found.results.models['w1'].means.mean:.4f} ± 0.0707"
     assert f"<td>{expected}</td>" in page(found)
     text = card.card("w1", found)
     assert f"Over 2 seeds the recipe gets accuracy {expected}" in text
     assert "The table is of this file, seed 0." in text
 
 
-@pytest.mark.parametrize("seeds", [1, 2])
-def test_a_card_says_that_its_model_gives_one_answer(project: Params, seeds: int) -> None:
-    found = contents.read(project) if seeds == 1 else with_seeds(contents.read(project))
-    model = found.results["models"]["w1"]
-    for says in (False, True):
-        model["collapsed"] = model["seeds"]["collapsed"]["0"] = says
-        text = card.card("w1", found)
-        assert ("It gives one answer to all rows of validation." in text) == says
-        assert (averaged.SAYS_COLLAPSED in text) == (says and seeds > 1)
+@pytest.mark.parametrize("says", [False, True])
+def test_a_card_says_that_its_model_gives_one_answer(project: Params, says: bool) -> None:
+    alone = changed(contents.read(project), collapsed=says, seeds=None)
+    of_one, of_two = (card.card("w1", found) for found in (alone, with_seeds(alone)))
+    assert ("It gives one answer to all rows of validation." in of_one) == says
+    assert cells.SAYS_COLLAPSED not in of_one
+    assert (cells.SAYS_COLLAPSED in of_two) == says
 
 
 def test_a_cards_metadata_is_yaml(project: Params) -> None:
@@ -229,22 +227,23 @@ def test_a_cards_metadata_is_yaml(project: Params) -> None:
     assert metadata["model-index"][0]["results"][0]["metrics"][0]["type"] == "accuracy"
 
 
-def row(gap: float | None, mib: float, activation_bits: int = 32) -> dict[str, Any]:
+def rung(gap: float | None, mib: float, activation_bits: int = 32, **changes: Any) -> ModelResult:
     score = None if gap is None else 0.9 + gap
-    bits = {"weight_bits": 1, "activation_bits": activation_bits}
-    file = {"mib": mib, "bytes": mib * 2**20, "ratio": 10 / mib}
-    return {"gap": gap, "score": score, "seed": 0, "collapsed": False, **file, **bits}
+    size = {"mib": mib, "bytes": int(mib * 2**20), "ratio": 10 / mib}
+    return some_results.model(score, bits=(1, activation_bits), gap=gap, **size, **changes)
 
 
 @pytest.mark.parametrize(
     ("rungs", "named"),
     [
-        ({"w8": row(0.0, 3), "w1": row(-0.009, 1), "w1a1": row(-0.2, 0.9)}, "w1 (1-bit weights"),
-        ({"w1": row(-0.05, 1), "w1a1": row(-0.2, 0.9)}, "w1 (1-bit weights"),
-        ({"w1": row(-0.05, 1), "w1a1": {**row(0.0, 0.9), "collapsed": True}}, "w1 (1-bit weights"),
-        ({"w1": row(None, 1)}, "No rung has a defined score"),
+        ({"w8": rung(0.0, 3), "w1": rung(-0.009, 1), "w1a1": rung(-0.2, 0.9)}, "w1 (1-bit weights"),
+        ({"w1": rung(-0.05, 1), "w1a1": rung(-0.2, 0.9)}, "w1 (1-bit weights"),
+        ({"w1": rung(-0.05, 1), "w1a1": rung(0.0, 0.9, collapsed=True)}, "w1 (1-bit weights"),
+        ({"w1": rung(None, 1)}, "No rung has a defined score"),
     ],
 )
-def test_the_headline_names_the_smallest_rung_near_the_teacher(rungs: dict[str, Any], named: str) -> None:
-    results = {"models": {"teacher": row(0.0, 10), **rungs}, "metrics": ["accuracy"], "split": "validation"}
-    assert headline(results).startswith(named)
+def test_the_headline_names_the_smallest_rung_near_the_teacher(
+    rungs: dict[str, ModelResult], named: str
+) -> None:
+    found = some_results.results({"teacher": some_results.teacher(mib=10.0), **rungs})
+    assert headline(found).startswith(named)
