@@ -18,6 +18,7 @@ from bitladder.packed.tensors import FormatError
 from bitladder.transformers_model.model import load
 from pipeline import paths, record
 from pipeline.data.tables import read_split
+from pipeline.evaluation import agreement
 from pipeline.evaluation.results import Results
 from pipeline.evaluation.results import read as read_results
 from pipeline.ladder import sizes
@@ -166,10 +167,10 @@ def test_the_table_has_exact_match_beside_the_score(results: Results) -> None:
 
 def test_the_packed_model_is_the_trained_one(project: Params) -> None:
     for rung in project.deliver:
-        [found] = files.read_json(paths.packed_dir(rung) / pack.AGREEMENT)["splits"].values()
-        assert found["largest_logit_difference"] == 0
-        assert found["label_agreement"] == 1
-        assert found["rows"] > 9  # windows
+        [found] = agreement.read(paths.packed_dir(rung)).splits.values()
+        assert found.largest_logit_difference == 0
+        assert found.label_agreement == 1
+        assert found.rows > 9  # windows
 
 
 def test_transformers_loads_it_as_a_question_answering_model_and_as_nothing_else(project: Params) -> None:
