@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import binding, ir
-from numba import types
 
 from bitladder.runtime.kernels.compiling import compiled
 from bitladder.runtime.kernels.memory_order import DOT_GROUP as GROUP
@@ -56,19 +55,8 @@ def _eight_bits(code: Code, address: Value) -> Value:
 
 
 def _tile(bits: int, expand: Callable[[Code, Value], Value], rows: int, vectors: int) -> Any:
-    @instruction(
-        types.void(types.uintp, types.intp, types.uintp, types.intp, types.intp, types.uintp, types.intp)
-    )
-    def tile(
-        code: Code,
-        activations: Value,
-        activations_stride: Value,
-        weights: Value,
-        weights_stride: Value,
-        num_groups: Value,
-        sums: Value,
-        sums_stride: Value,
-    ) -> None:
+    @instruction("void(uintp, intp, uintp, intp, intp, uintp, intp)")
+    def tile(code, activations, activations_stride, weights, weights_stride, num_groups, sums, sums_stride):
         def group(at: Value, totals: list[Value]) -> list[Value]:
             offset = code.times(at, SIZE[bits])
             found = [

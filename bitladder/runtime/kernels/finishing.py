@@ -7,8 +7,6 @@ output is the same float. Several rows go together: what an output has of its ow
 import math
 from typing import Any
 
-from numba import types
-
 from bitladder.runtime.kernels.compiling import compiled
 from bitladder.runtime.kernels.rows import load_row, place, polynomial
 from bitladder.runtime.kernels.structs import GELU, PLAIN, RELU
@@ -75,23 +73,13 @@ def _finishing(activation: int, *, residual: bool) -> Any:
 def _tile(activation: int, rows: int, *, residual: bool) -> Any:
     """The same for just so many rows."""
 
-    @instruction(types.void(*[types.uintp] * 9, *[types.intp] * 3, types.int32))
+    @instruction(
+        "void(uintp, uintp, uintp, uintp, uintp, uintp, uintp, uintp, uintp, intp, intp, intp, int32)"
+    )
     def tile(
-        code: Code,
-        sums: Value,
-        out: Value,
-        other: Value,
-        added: Value,
-        steps: Value,
-        column: Value,
-        scale: Value,
-        shifted: Value,
-        bias: Value,
-        size: Value,
-        out_stride: Value,
-        other_stride: Value,
-        factor: Value,
-    ) -> None:
+        code, sums, out, other, added, steps, column, scale, shifted, bias, size, out_stride, other_stride,
+        factor,
+    ):  # fmt: skip
         """out = activation((factor * sums + added + column) * step * scale + shifted + bias) (+ other).
 
         sums [rows, size]; added (int32) and steps [rows]; column, scale, shifted, bias [size].

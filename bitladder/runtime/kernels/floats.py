@@ -2,31 +2,15 @@
 
 from typing import Any
 
-from numba import types
-
 from bitladder.runtime.kernels.compiling import compiled
-from bitladder.runtime.kernels.vector_ir import F32, FLOATS, LANES, Code, Value, instruction
+from bitladder.runtime.kernels.vector_ir import F32, FLOATS, LANES, Value, instruction
 
 _ROWS = 6
 
 
 def _tile(rows: int, vectors: int) -> Any:
-    @instruction(
-        types.void(
-            types.uintp, types.intp, types.uintp, types.intp, types.uintp, types.intp, types.uintp, types.intp
-        )
-    )
-    def tile(
-        code: Code,
-        first: Value,
-        first_stride: Value,
-        second: Value,
-        second_stride: Value,
-        factors: Value,
-        size: Value,
-        product: Value,
-        product_stride: Value,
-    ) -> None:
+    @instruction("void(uintp, intp, uintp, intp, uintp, intp, uintp, intp)")
+    def tile(code, first, first_stride, second, second_stride, factors, size, product, product_stride):
         """product [rows, N] = first [rows, size] @ second [size, N] * factors [rows], N = 16 * vectors."""
 
         def term(at: Value, totals: list[Value]) -> list[Value]:

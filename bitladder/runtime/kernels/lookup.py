@@ -14,8 +14,6 @@ The product is over set bits; `y = 2 * product - sum of the row's activations` i
 
 from typing import Any
 
-from numba import types
-
 from bitladder.runtime.kernels.compiling import compiled
 from bitladder.runtime.kernels.memory_order import CHUNK
 from bitladder.runtime.kernels.memory_order import LOOKUP_GROUP as GROUP
@@ -27,7 +25,7 @@ _INDEX_BITS = ((0, 0), (6, 2), (11, 3))  # where an index begins in the word, it
 _ROWS, _VECTORS = 4, 4  # of the tile that is kept in registers
 
 
-@instruction(types.void(types.uintp, types.uintp))
+@instruction("void(uintp, uintp)")
 def build_tables(code: Code, activations: Value, tables: Value) -> None:
     """From 16 int8 activations their four tables; entry i has the sum of those whose bit is set in i.
 
@@ -61,19 +59,8 @@ def _bit(index: int, bit: int | None) -> int:
 def _tile(rows: int, vectors: int) -> Any:
     """The sums of `rows` rows with `vectors` times 32 outputs over one chunk, stored or added."""
 
-    @instruction(
-        types.void(types.uintp, types.uintp, types.intp, types.intp, types.uintp, types.intp, types.intp)
-    )
-    def tile(
-        code: Code,
-        tables: Value,
-        weights: Value,
-        weights_stride: Value,
-        num_words: Value,
-        sums: Value,
-        sums_stride: Value,
-        is_first: Value,
-    ) -> None:
+    @instruction("void(uintp, uintp, intp, intp, uintp, intp, intp)")
+    def tile(code, tables, weights, weights_stride, num_words, sums, sums_stride, is_first):
         def word(at: Value, totals: list[Value]) -> list[Value]:
             words = [
                 code.load(code.at(weights, code.times(weights_stride, c), code.times(at, 64)), SHORTS)

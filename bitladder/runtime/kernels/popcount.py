@@ -11,26 +11,16 @@ Nothing but LLVM's generic vector language: the same source is right on every pr
 
 from typing import Any
 
-from numba import types
-
 from bitladder.runtime.kernels.compiling import compiled
 from bitladder.runtime.kernels.memory_order import COUNT_LANES as LANES
-from bitladder.runtime.kernels.vector_ir import I64, WORDS, Code, Value, instruction
+from bitladder.runtime.kernels.vector_ir import I64, WORDS, Value, instruction
 
 
 def _tile(rows: int, vectors: int, *, differing: bool) -> Any:
     """Counts of bits that differ (or are set in both) of `rows` rows with `vectors` times 8 outputs."""
 
-    @instruction(types.void(types.uintp, types.intp, types.uintp, types.intp, types.uintp, types.intp))
-    def tile(
-        code: Code,
-        activations: Value,
-        num_words: Value,
-        weights: Value,
-        weights_stride: Value,
-        counts: Value,
-        counts_stride: Value,
-    ) -> None:
+    @instruction("void(uintp, intp, uintp, intp, uintp, intp)")
+    def tile(code, activations, num_words, weights, weights_stride, counts, counts_stride):
         def word(at: Value, totals: list[Value]) -> list[Value]:
             found = [
                 code.load(code.at(weights, code.times(weights_stride, c), code.times(at, 64)), WORDS)

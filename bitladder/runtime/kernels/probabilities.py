@@ -7,12 +7,10 @@ that over 127: a code is round(127 * exponential), before the total is known, an
 import math
 from typing import Any
 
-from numba import types
-
 from bitladder.runtime.kernels.compiling import compiled
 from bitladder.runtime.kernels.rows import exp, load_row, place
 from bitladder.runtime.kernels.structs import BITS, PER_TOKEN, STEP
-from bitladder.runtime.kernels.vector_ir import F32, FLOATS, INTS, LANES, Code, Value, instruction
+from bitladder.runtime.kernels.vector_ir import F32, FLOATS, INTS, LANES, Value, instruction
 
 _ROWS = 4  # rows that go together: none waits for its own sums, and what all need is read once
 
@@ -40,33 +38,8 @@ def _tile(kind: int, num_rows: int) -> Any:
     """The same for just so many rows."""
     numbers = range(num_rows)
 
-    @instruction(
-        types.void(
-            types.uintp,
-            types.intp,
-            types.uintp,
-            types.uintp,
-            types.uintp,
-            types.float32,
-            types.uintp,
-            types.uintp,
-            types.float32,
-            types.float32,
-        )
-    )
-    def tile(
-        code: Code,
-        rows: Value,
-        size: Value,
-        column: Value,
-        mask: Value,
-        steps: Value,
-        scale: Value,
-        key_steps: Value,
-        value_steps: Value,
-        step: Value,
-        high: Value,
-    ) -> None:
+    @instruction("void(uintp, intp, uintp, uintp, uintp, float32, uintp, uintp, float32, float32)")
+    def tile(code, rows, size, column, mask, steps, scale, key_steps, value_steps, step, high):
         """score = (sum + column) * (step of the query * scale) * key_step + mask.
 
         steps [rows]: of the queries; overwritten by what the product with the values is to be multiplied by.

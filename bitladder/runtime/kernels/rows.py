@@ -5,7 +5,6 @@ bitladder/modeling/linear.py, so that a code is the same whole number: a step di
 """
 
 from llvmlite import ir
-from numba import types
 
 from bitladder.runtime.kernels.vector_ir import (
     F32,
@@ -31,7 +30,7 @@ def load_row(code: Code, address: Value, at: Value) -> Value:
     return code.load(place(code, address, at), FLOATS)
 
 
-@instruction(types.float32(types.uintp, types.intp))
+@instruction("float32(uintp, intp)")
 def largest_magnitude(code: Code, row: Value, size: Value) -> Value:
     def body(at: Value, best: Value) -> Value:
         return code.larger(best, code.magnitude(load_row(code, row, at)))
@@ -39,29 +38,8 @@ def largest_magnitude(code: Code, row: Value, size: Value) -> Value:
     return code.largest(code.total(size, code.floats(0.0), body, code.larger))
 
 
-@instruction(
-    types.int32(
-        types.uintp,
-        types.uintp,
-        types.intp,
-        types.float32,
-        types.float32,
-        types.float32,
-        types.float32,
-        types.int32,
-    )
-)
-def quantize(
-    code: Code,
-    row: Value,
-    codes: Value,
-    size: Value,
-    step: Value,
-    offset: Value,
-    low: Value,
-    high: Value,
-    added: Value,
-) -> Value:
+@instruction("int32(uintp, uintp, intp, float32, float32, float32, float32, int32)")
+def quantize(code, row, codes, size, step, offset, low, high, added):
     """codes = round(clamp((row - offset) / step, low, high)) + added, bytes; their sum less `added`."""
     inverse = code.splat(code.builder.fdiv(code.constant(F32, 1.0), step), LANES)
     step, offset, low, high = (code.splat(x, LANES) for x in (step, offset, low, high))
@@ -87,7 +65,7 @@ def _quotient(code: Code, x: Value, divisor: Value, inverse: Value) -> Value:
     return code.fused(rest, inverse, near)
 
 
-@instruction(types.int32(types.uintp, types.uintp, types.uintp, types.intp, types.float32, types.float32))
+@instruction("int32(uintp, uintp, uintp, intp, float32, float32)")
 def to_bits(
     code: Code, row: Value, shift: Value, bits: Value, size: Value, step: Value, threshold: Value
 ) -> Value:
@@ -114,7 +92,7 @@ def polynomial(code: Code, x: Value, factors: tuple[float, ...]) -> Value:
     return found
 
 
-@instruction(types.void(types.uintp, types.uintp, types.uintp, types.intp, types.float32))
+@instruction("void(uintp, uintp, uintp, intp, float32)")
 def normalize(code: Code, row: Value, weight: Value, bias: Value, size: Value, epsilon: Value) -> None:
     """LayerNorm, in place: mean and variance in two passes."""
     builder = code.builder
@@ -155,7 +133,7 @@ def exp(code: Code, x: Value) -> Value:
     return code.times_power(code.builder.fadd(tail, code.floats(1.0)), whole)
 
 
-@instruction(types.int32(types.uintp, types.uintp, types.uintp, types.intp, types.int32))
+@instruction("int32(uintp, uintp, uintp, intp, int32)")
 def to_signs(code: Code, row: Value, shift: Value, codes: Value, size: Value, added: Value) -> Value:
     """codes = (+1 where row >= shift, else -1) + added, bytes; the sum of codes less `added`."""
     builder, added = code.builder, code.splat(added, LANES)
@@ -169,7 +147,7 @@ def to_signs(code: Code, row: Value, shift: Value, codes: Value, size: Value, ad
     return code.sum_of_ints(code.total(size, code.constant(INTS, 0), body, builder.add))
 
 
-@instruction(types.void(types.uintp, types.uintp, types.intp, types.int32))
+@instruction("void(uintp, uintp, intp, int32)")
 def to_floats(code: Code, codes: Value, row: Value, size: Value, added: Value) -> None:
     """row = codes - added, of bytes."""
     builder, added = code.builder, code.splat(added, LANES)

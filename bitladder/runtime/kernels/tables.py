@@ -7,7 +7,6 @@ bits it is there as it is.
 from typing import Any
 
 from llvmlite import ir
-from numba import types
 
 from bitladder.runtime.kernels.compiling import compiled, floats_at
 from bitladder.runtime.kernels.rows import load_row, normalize, place
@@ -18,7 +17,7 @@ from bitladder.runtime.kernels.vector_ir import FLOATS, I8, INTS, LANES, Code, V
 def _adding(bits: int) -> Any:
     """row += codes * scale, for codes of so many bits."""
 
-    @instruction(types.void(types.uintp, types.uintp, types.intp, types.float32))
+    @instruction("void(uintp, uintp, intp, float32)")
     def add(code: Code, stored: Value, row: Value, size: Value, scale: Value) -> None:
         builder, wide = code.builder, code.splat(scale, LANES)
         kind = ir.VectorType(I8, 2 * bits)  # the bytes of 16 codes
@@ -44,7 +43,7 @@ def _adding(bits: int) -> Any:
 _add_1, _add_2, _add_4, _add_8 = _adding(1), _adding(2), _adding(4), _adding(8)
 
 
-@instruction(types.void(types.uintp, types.uintp, types.intp))
+@instruction("void(uintp, uintp, intp)")
 def _add_floats(code: Code, stored: Value, row: Value, size: Value) -> None:
     def body(at: Value) -> None:
         total = code.builder.fadd(load_row(code, row, at), load_row(code, stored, at))

@@ -4,7 +4,7 @@ LLVM vectorizes plain loops to a quarter of what the processor can do here, and 
 popcount or int8 dot product of its own. So the innermost loops are written as LLVM's vector language, which
 is the same for every processor except for the few instructions that are called by name.
 
-    @instruction(types.void(types.uintp, types.intp))
+    @instruction("void(uintp, intp)")
     def clear(code, address, size):
         def body(at):
             code.store(code.constant(INTS, 0), code.at(address, code.times(at, 4)))
@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
+from numba.core.sigutils import normalize_signature
 from numba.extending import intrinsic
 
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
@@ -32,7 +33,6 @@ WORDS = ir.VectorType(I64, 8)
 FLOATS = ir.VectorType(F32, LANES)
 
 Value = Any  # llvmlite has no types
-Signature = Any
 
 
 class Code:
@@ -205,12 +205,18 @@ class Code:
         return join(join(one, two), join(three, four))
 
 
-def instruction(signature: Signature) -> Callable[[Callable[..., Value | None]], Any]:
-    """A function for numba code, made of `body(code, *arguments)`, which returns its result or None."""
+def instruction(signature: str) -> Callable[[Callable[..., Value | None]], Any]:
+    """A function for numba code, made of `body(code, *arguments)`, which returns its result or None.
+
+    Args:
+        signature: as numba writes it; addresses are `uintp`, sizes `intp`.
+    """
+    arguments, returns = normalize_signature(signature)
+    kind = returns(*arguments)
 
     def made(body: Callable[..., Value | None]) -> Any:
-        def typed(_: Any, *arguments: Any) -> tuple[Any, Callable[..., Any]]:
-            return signature, generate
+        def typed(_: Any, *given: Any) -> tuple[Any, Callable[..., Any]]:
+            return kind, generate
 
         def generate(target: Any, builder: ir.IRBuilder, _: Any, arguments: Sequence[Value]) -> Any:
             found = body(Code(builder), *arguments)
