@@ -50,21 +50,16 @@ def _finishing(activation: int, *, residual: bool) -> Any:
         sums, out, other, added, steps, column, scale, shifted, bias,
         size, out_stride, other_stride, factor, num_rows,
     ):  # fmt: skip
+        shared = (column, scale, shifted, bias, size, out_stride, other_stride, factor)
         row = 0
         while row < num_rows:
-            source, target = sums + row * size * 4, out + row * out_stride * 4
-            beside, own_added, own_steps = other + row * other_stride * 4, added + row * 4, steps + row * 4
+            places = (sums + row * size * 4, out + row * out_stride * 4, other + row * other_stride * 4)
+            of_rows = (added + row * 4, steps + row * 4)
             if num_rows - row >= _ROWS:
-                several(
-                    source, target, beside, own_added, own_steps, column, scale, shifted, bias,
-                    size, out_stride, other_stride, factor,
-                )  # fmt: skip
+                several(*places, *of_rows, *shared)
                 row += _ROWS
             else:
-                single(
-                    source, target, beside, own_added, own_steps, column, scale, shifted, bias,
-                    size, out_stride, other_stride, factor,
-                )  # fmt: skip
+                single(*places, *of_rows, *shared)
                 row += 1
 
     return finish
@@ -73,17 +68,11 @@ def _finishing(activation: int, *, residual: bool) -> Any:
 def _tile(activation: int, rows: int, *, residual: bool) -> Any:
     """The same for just so many rows."""
 
-    @instruction(
-        "void(uintp, uintp, uintp, uintp, uintp, uintp, uintp, uintp, uintp, intp, intp, intp, int32)"
-    )
+    @instruction(f"void({'uintp, ' * 9}intp, intp, intp, int32)")
     def tile(
-        code, sums, out, other, added, steps, column, scale, shifted, bias, size, out_stride, other_stride,
-        factor,
+        code, sums, out, other, added, steps, column, scale, shifted, bias,
+        size, out_stride, other_stride, factor,
     ):  # fmt: skip
-        """out = activation((factor * sums + added + column) * step * scale + shifted + bias) (+ other).
-
-        sums [rows, size]; added (int32) and steps [rows]; column, scale, shifted, bias [size].
-        """
         builder = code.builder
         factor = code.splat(factor, LANES)
         own_added = [code.splat(code.load(code.at(added, row * 4), I32), LANES) for row in range(rows)]

@@ -94,26 +94,13 @@ def _correct(place, sums, num_rows):
 
 @compiled
 def _finish(follows, place, factor, room, num_rows, out, out_stride, other, other_stride):
-    found, steps, added = room + SUMS, room + OF_ROWS, room + OF_ROWS + ROWS * 4
-    size, column, scale = place.num_outputs, place.column_at, place.scale_at
-    shifted, bias = place.shifted_at, place.bias_at
+    own = (place.column_at, place.scale_at, place.shifted_at, place.bias_at, place.num_outputs)
+    arguments = (room + SUMS, out, other, room + OF_ROWS + ROWS * 4, room + OF_ROWS, *own)
     if follows == RESIDUAL:
-        finish_residual(
-            found, out, other, added, steps, column, scale, shifted, bias,
-            size, out_stride, other_stride, factor, num_rows,
-        )  # fmt: skip
+        finish_residual(*arguments, out_stride, other_stride, factor, num_rows)
     elif follows == GELU:
-        finish_gelu(
-            found, out, other, added, steps, column, scale, shifted, bias,
-            size, out_stride, other_stride, factor, num_rows,
-        )  # fmt: skip
+        finish_gelu(*arguments, out_stride, other_stride, factor, num_rows)
     elif follows == RELU:
-        finish_relu(
-            found, out, other, added, steps, column, scale, shifted, bias,
-            size, out_stride, other_stride, factor, num_rows,
-        )  # fmt: skip
+        finish_relu(*arguments, out_stride, other_stride, factor, num_rows)
     else:
-        finish_plain(
-            found, out, other, added, steps, column, scale, shifted, bias,
-            size, out_stride, other_stride, factor, num_rows,
-        )  # fmt: skip
+        finish_plain(*arguments, out_stride, other_stride, factor, num_rows)

@@ -38,68 +38,53 @@ class Laid:
 
 def for_lookup(codes_OI: Codes) -> Laid:
     """1 bit, as lookup.py reads it: [O / 32, I / 16, 32] words of 16 inputs."""
-    bits = _padded(codes_OI > 0, LOOKUP_LANES, LOOKUP_GROUP)
-    words = _bits(bits).view(np.uint16).reshape(-1, LOOKUP_LANES, bits.shape[1] // LOOKUP_GROUP)
-    return _laid(words.transpose(0, 2, 1), bits.shape, np.zeros(bits.shape[0], np.int32))
+    return stored_for_lookup(_bits(_padded(codes_OI > 0, LOOKUP_LANES, LOOKUP_GROUP)))
 
 
 def for_popcount(codes_OI: Codes) -> Laid:
     """1 bit, as popcount.py reads it: [O / 8, I / 64, 8] words of 64 inputs."""
-    bits = _padded(codes_OI > 0, COUNT_LANES, COUNT_GROUP)
-    words = _bits(bits).view(np.uint64).reshape(-1, COUNT_LANES, bits.shape[1] // COUNT_GROUP)
-    return _laid(words.transpose(0, 2, 1), bits.shape, np.zeros(bits.shape[0], np.int32))
+    return stored_for_popcount(_bits(_padded(codes_OI > 0, COUNT_LANES, COUNT_GROUP)))
 
 
 def stored_for_lookup(bytes_OB: NDArray[np.uint8]) -> Laid:
     """`for_lookup` of 1-bit codes as a packed file has them, O a multiple of 32, I of 16: only moved."""
-    words = bytes_OB.view(np.uint16).reshape(-1, LOOKUP_LANES, bytes_OB.shape[1] * 8 // LOOKUP_GROUP)
-    shape = (bytes_OB.shape[0], bytes_OB.shape[1] * 8)
-    return _laid(words.transpose(0, 2, 1), shape, np.zeros(shape[0], np.int32))
+    return _in_words(bytes_OB, np.uint16, LOOKUP_LANES)
 
 
 def stored_for_popcount(bytes_OB: NDArray[np.uint8]) -> Laid:
     """`for_popcount` of the same, O a multiple of 8, I of 64."""
-    words = bytes_OB.view(np.uint64).reshape(-1, COUNT_LANES, bytes_OB.shape[1] * 8 // COUNT_GROUP)
-    shape = (bytes_OB.shape[0], bytes_OB.shape[1] * 8)
-    return _laid(words.transpose(0, 2, 1), shape, np.zeros(shape[0], np.int32))
+    return _in_words(bytes_OB, np.uint64, COUNT_LANES)
+
+
+def _in_words(bytes_OB: NDArray[np.uint8], word: Any, lanes: int) -> Laid:
+    outputs, size = bytes_OB.shape
+    words = bytes_OB.view(word).reshape(outputs // lanes, lanes, -1).transpose(0, 2, 1)
+    return Laid(aligned(words), outputs, size * 8, np.zeros(outputs, np.int32))
 
 
 def for_dot_products(codes_OI: Codes, bits: int) -> Laid:
     """1 to 8 bits, as dot_products.py reads them: [O / 16, I / 4] times 64 weights."""
     codes = _padded(codes_OI, DOT_LANES, DOT_GROUP)
     outputs, inputs = codes.shape
-    shape = (
-        outputs // DOT_LANES,
-        DOT_LANES,
-        inputs // DOT_GROUP,
-        DOT_GROUP,
-    )
+    shape = (outputs // DOT_LANES, DOT_LANES, inputs // DOT_GROUP, DOT_GROUP)
     blocks = codes.reshape(shape).transpose(0, 2, 1, 3).reshape(shape[0], shape[2], 64)
     multiplied = (codes > 0) if bits == 1 else codes
     # A product with set bits counts twice when it becomes one with {-1, +1}.
     times = OFFSET * (2 if bits == 1 else 1)
     column = -times * multiplied.sum(axis=1, dtype=np.int32)
-    return _laid(_EXPANDED[bits](blocks), codes.shape, column)
+    return Laid(aligned(_stored(blocks, bits)), outputs, inputs, column)
 
 
-def _one_bit(blocks: Codes) -> NDArray[np.uint8]:
-    return _bits(blocks > 0)
-
-
-def _two_bits(blocks: Codes) -> NDArray[np.uint8]:
-    return np.concatenate([_bits(blocks != 0), _bits(blocks < 0)], axis=-1)
-
-
-def _four_bits(blocks: Codes) -> NDArray[np.uint8]:
-    halves = (blocks + 8).astype(np.uint8)
-    return np.asarray(halves[..., :32] | halves[..., 32:] << 4, np.uint8)
-
-
-def _eight_bits(blocks: Codes) -> NDArray[np.uint8]:
+def _stored(blocks: Codes, bits: int) -> NDArray[np.uint8]:
+    """Blocks of 64 weights as dot_products.py reads them."""
+    if bits == 1:
+        return _bits(blocks > 0)
+    if bits == 2:
+        return np.concatenate([_bits(blocks != 0), _bits(blocks < 0)], axis=-1)
+    if bits == 4:
+        halves = (blocks + 8).astype(np.uint8)
+        return np.asarray(halves[..., :32] | halves[..., 32:] << 4, np.uint8)
     return blocks.view(np.uint8)
-
-
-_EXPANDED = {1: _one_bit, 2: _two_bits, 4: _four_bits, 8: _eight_bits}
 
 
 def _bits(is_set: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -108,10 +93,6 @@ def _bits(is_set: NDArray[np.bool_]) -> NDArray[np.uint8]:
 
 def _padded(codes: NDArray[Any], lanes: int, group: int) -> NDArray[Any]:
     return np.pad(codes, ((0, -codes.shape[0] % lanes), (0, -codes.shape[1] % group)))
-
-
-def _laid(words: NDArray[Any], shape: tuple[int, ...], column: NDArray[np.int32]) -> Laid:
-    return Laid(aligned(words), shape[0], shape[1], column)
 
 
 def aligned(array: NDArray[Any], multiple: int = 64) -> NDArray[np.uint8]:
