@@ -63,8 +63,7 @@ def by_popcount(codes_OI: memory_order.Codes, *, signed: bool) -> Product:
         bits = np.packbits(codes_MI > 0, axis=1, bitorder="little")
         counts = np.empty((len(bits), laid.num_outputs), np.int32)
         words = laid.num_inputs // memory_order.COUNT_GROUP
-        count = popcount.count_differing if signed else popcount.count_common
-        count(_at(bits), _at(laid.words), _at(counts), *counts.shape, words)
+        popcount.count(_at(bits), _at(laid.words), _at(counts), *counts.shape, words, int(signed))
         return (
             num_inputs - 2 * counts if signed else 2 * counts - codes_MI.sum(axis=1, dtype=np.int32)[:, None]
         )
