@@ -98,7 +98,7 @@ def verify(folder: Path) -> dict[str, str]:
     """
     path = folder / MANIFEST
     if not path.is_file():
-        raise IntegrityError(f"{folder}: no {MANIFEST}; the folder was not written completely")
+        raise IntegrityError(f"{folder}: no {MANIFEST}: not written by bitladder, or not completely")
     promised = _promised(path)
     found = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()} - {MANIFEST}
     if found != set(promised):

@@ -53,15 +53,15 @@ def pack(codes_OI: Codes, bits: float) -> Bytes:
         known = "-1 and 1" if bits == 1 else f"{-top} to {top}"
         raise ValueError(f"codes: {codes_OI[~legal][0]} is no code of {bits} bit; known: {known}")
     if bits == FIVE_TRITS:
-        fields, places = codes_OI + 1, 3 ** np.arange(5)
+        fields, places = (codes_OI + 1).astype(np.uint8), 3 ** np.arange(5)
     else:
-        fields = codes_OI > 0 if bits == 1 else codes_OI.view(np.uint8) & (2 ** int(bits) - 1)
+        fields = codes_OI.view(np.uint8) & (2 ** int(bits) - 1) if bits > 1 else (codes_OI > 0).view(np.uint8)
         places = 2 ** np.arange(0, 8, int(bits))
     padding = [(0, 0)] * (codes_OI.ndim - 1) + [(0, -codes_OI.shape[-1] % len(places))]
-    padded = np.pad(fields.astype(np.uint8), padding)
+    padded = np.pad(fields, padding)
     # The fields of a byte do not overlap, so their sum is their union.
     fields_OBC = padded.reshape(*padded.shape[:-1], -1, len(places)) * places.astype(np.uint8)
-    return fields_OBC.sum(axis=-1, dtype=np.uint8)
+    return np.asarray(fields_OBC.sum(axis=-1, dtype=np.uint8))
 
 
 def unpack(bytes_OB: Bytes, bits: float, num_codes: int) -> Codes:

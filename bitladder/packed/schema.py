@@ -181,7 +181,7 @@ def _layer(config: PackedConfig, number: int) -> _Tensors:
     for part in PRODUCTS:
         if is_bi and part != "value":
             continue  # signs of query and key, and nothing of probabilities
-        place = "from zero" if part == "probabilities" else "centred"
+        place: _Place = "from zero" if part == "probabilities" else "centred"
         yield from _activation(f"{products(number)}.{part}", kind, place, shift)
 
 
@@ -190,8 +190,9 @@ def _linear(config: PackedConfig, linear: Linear) -> _Tensors:
     for matrix in halves:
         yield from _matrix(config, matrix)
     yield _side(f"{halves[0].name}.bias", linear.num_outputs, linear.whole_outputs)
-    after_gelu: _Place = "from zero" if config.hidden_act == "relu" else "after GELU"
-    place = "centred" if linear.signed else after_gelu
+    place: _Place = "centred"
+    if not linear.signed:
+        place = "from zero" if config.hidden_act == "relu" else "after GELU"
     kind = config.precision.quantizer_of_activations()
     yield from _activation(f"{linear.name}.activation", kind, place, (linear.num_inputs,))
 

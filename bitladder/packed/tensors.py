@@ -81,7 +81,7 @@ def read_contents(path: Path) -> Contents:
     if not path.is_file():
         raise FormatError(f"{path}: no such file")
     try:
-        file = safe_open(path, framework="numpy")
+        file: Any = safe_open(path, framework="numpy")
     except (SafetensorError, OSError) as error:
         raise FormatError(f"{path}: not a safetensors file: {error}") from None
     slices = {name: file.get_slice(name) for name in sorted(file.keys())}

@@ -15,7 +15,7 @@ Shapes: B sequences, S tokens, L labels.
 
 import os
 import threading
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -29,23 +29,17 @@ from bitladder.runtime.model import num_threads
 _LOCKS: dict[int, threading.Lock] = {}  # by process: a fork has the locks of threads that it does not have
 
 
-@dataclass(frozen=True)
-class _Made:
-    """`state`: of what it was made. `model`: None where the kernels do not run it, for this reason."""
-
-    state: list[Any]
-    model: Model | None
-    reason: str = ""
-
-
 class ByKernels:
     """The kernels beside one torch model. Safe to call from several threads; a copied model makes its own.
 
     Attributes:
         modules: the model's, as it was built; the kernels do what these do.
+        reason: why the kernels did not answer when last asked; "" if they did.
     """
 
-    _made: _Made | None = None
+    _state: list[Any] | None = None  # of what `_model` was made
+    _model: Model | None = None
+    reason = ""
 
     def __init__(self, owner: nn.Module) -> None:
         self.modules = _modules(owner)
@@ -53,43 +47,36 @@ class ByKernels:
     def __getstate__(self) -> dict[str, Any]:
         return {"modules": self.modules}
 
-    @property
-    def reason(self) -> str:
-        """Why the kernels did not answer when last asked; "" if they did."""
-        return "it trains, wants gradients, or was changed" if self._made is None else self._made.reason
-
-    def model(self, arrays: Any) -> Model | None:
+    def model(self, arrays: Callable[[], Arrays]) -> Model | None:
         """The torch model as the kernels read it; None where its own layers are to answer.
 
         Args:
-            arrays: gives its tensors, `PackedBert.arrays`.
+            arrays: gives its tensors.
 
         Raises EngineError when BITLADDER_ENGINE names an engine that does not exist.
         """
-        state = self._state()
+        state = self._tensors()
         if state is None:
+            self.reason = "it trains, wants gradients, or was changed"
             return None
         with _LOCKS.setdefault(os.getpid(), threading.Lock()):
-            if self._made is None or not _are_same(self._made.state, state):
-                self._made = None  # what it held is free before the next is made
-                self._made = _make(state, arrays)
-            return self._made.model
+            if self._state is None or not _are_same(self._state, state):
+                self._model = None  # what it held is free before the next is made
+                self._model, self.reason = _make(arrays)
+                self._state = state
+            return self._model
 
-    def _state(self) -> list[Any] | None:
+    def _tensors(self) -> list[Any] | None:
         """The model's tensors, where each lies and how often it was written to; None: torch is to answer."""
-        modules = _modules(self.modules[0])
-        traced = cast("Any", torch.jit).is_tracing() or torch.compiler.is_compiling()
-        if (
-            traced
-            or cast("Any", nn.modules.module)._has_any_global_hook()
-            or not _are_same(modules, self.modules)
-        ):
+        modules, is_traced = _modules(self.modules[0]), cast("Any", torch.jit).is_tracing()
+        if is_traced or torch.compiler.is_compiling() or not _are_same(modules, self.modules):
             return None
-        if any(module.training for module in modules) or any(map(_is_watched, modules[1:])):
+        if cast("Any", nn.modules.module)._has_any_global_hook() or any(map(_is_watched, modules[1:])):
             return None
         held = [held for module in modules for held in (module._parameters, module._buffers) if held]
         tensors = [tensor for own in held for tensor in own.values() if tensor is not None]
-        if any(tensor.is_inference() for tensor in tensors):  # it does not count how often it was written to
+        # A tensor that was made in inference mode does not count how often it was written to.
+        if any(module.training for module in modules) or any(tensor.is_inference() for tensor in tensors):
             return None
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
             return None
@@ -110,19 +97,20 @@ def logits(model: Model, input_ids: Any, attention_mask: Any, token_type_ids: An
     return torch.from_numpy(model.logits(input_ids.numpy(), mask, segments))
 
 
+def _make(arrays: Callable[[], Arrays]) -> tuple[Model | None, str]:
+    """None where the kernels do not run it, and why: torch runs what somebody has made of the model, too."""
+    try:
+        found = arrays()
+        support.check(found.config)
+        threads = num_threads(otherwise=torch.get_num_threads())
+        return Model(found, support.engine(), threads), ""
+    except (UnsupportedError, FormatError) as error:
+        return None, str(error)
+
+
 def _is_plain(tensor: Any, input_ids: Any) -> bool:
     """Whether this is [B, S] of the CPU, as the ids are, and neither traced nor simulated."""
     return type(tensor) is Tensor and tensor.is_cpu and tensor.ndim == 2 and tensor.shape == input_ids.shape
-
-
-def _make(state: list[Any], arrays: Any) -> _Made:
-    try:
-        found: Arrays = arrays()
-        support.check(found.config)
-        threads = num_threads(otherwise=torch.get_num_threads())
-        return _Made(state, Model(found, support.engine(), threads))
-    except (UnsupportedError, FormatError) as error:  # torch runs what somebody has made of the model, too
-        return _Made(state, None, str(error))
 
 
 def _is_watched(module: nn.Module) -> bool:

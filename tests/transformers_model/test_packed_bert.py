@@ -300,3 +300,20 @@ def test_what_a_question_answering_models_config_says_fits_together(
     format.parse_config(right, source="here")
     with pytest.raises(FormatError, match=problem):
         format.parse_config({**right, **change}, source="here")
+
+
+@pytest.mark.parametrize("first", ["bitladder", "transformers"])
+def test_transformers_knows_packed_folders_once_it_was_told(packed: Path, first: str) -> None:
+    code = (
+        f"import {first}; import bitladder, transformers\n"
+        f"load = lambda: transformers.AutoModelForSequenceClassification.from_pretrained({str(packed)!r})\n"
+        "try: load()\n"
+        "except ValueError as error: print('bitladder-bert' in str(error))\n"
+        "bitladder.register(); bitladder.register()\n"
+        "print(type(load()).__name__)\n"
+        f"pipe = transformers.pipeline('text-classification', model={str(packed)!r})\n"
+        "print(pipe('the big dog')[0]['label'] in ('wrong', 'right'))\n"
+    )
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "PackedBertForSequenceClassification", "True"], done.stderr
