@@ -17,9 +17,9 @@ from typing import Any, NoReturn
 from flows import environment, graph, prefect_server, processes, servers
 from flows.walk import Walk
 from pipeline import params, paths
-from pipeline.evaluation import selection
 from pipeline.record import OtherFormatError
 from pipeline.reporting import cells, table
+from pipeline.tasks import selection
 
 WHY_CACHED = {
     "untouched": "Neither the stage nor anything before it has changed",

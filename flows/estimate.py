@@ -16,11 +16,11 @@ from bitladder.quantizers.names import WEIGHTS
 from flows import processes, timings
 from flows.timings import Timing
 from pipeline import paths
-from pipeline.evaluation.selection import HELD_OUT, chosen_on
 from pipeline.ladder import sizes
 from pipeline.ladder.sizes import MIB, Shape
 from pipeline.params import Params
 from pipeline.rungs import PRETRAINED, TEACHER
+from pipeline.tasks.selection import HELD_OUT, chosen_on
 
 FLOAT_BYTES = 4
 WEIGHTS_IN_MEMORY = (

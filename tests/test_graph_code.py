@@ -20,6 +20,7 @@ CARRIERS = {f"pipeline.{name}" for name in ("params", "paths", "progress", "reco
 CARRIERS |= {
     "pipeline",
     "pipeline.evaluation",
+    "pipeline.tasks",
     "pipeline.data",
     "pipeline.data.tables",
     "bitladder",

@@ -26,9 +26,9 @@ import numpy as np
 
 from pipeline.claim_kinds import KINDS, Kind
 from pipeline.evaluation.left_out import standard_error
-from pipeline.evaluation.metrics import Array
 from pipeline.evaluation.results import ClaimResult, Measure, ModelResult, Value, Verdict
 from pipeline.params import Claim
+from pipeline.tasks.metrics import Array
 
 Models = Mapping[str, ModelResult]
 # By model: its score, and its accuracy, without each example in turn; none where the measure is undefined.

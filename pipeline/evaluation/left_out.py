@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pipeline.evaluation import metrics
-from pipeline.evaluation.metrics import Array
+from pipeline.tasks import metrics
+from pipeline.tasks.metrics import Array
 
 Score = Callable[[Array], float | None]
 

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.evaluation.results import ModelResult, Results, Value
-from pipeline.evaluation.selection import is_optimistic
 from pipeline.reporting import claims
 from pipeline.reporting.claims import labelled
 from pipeline.reporting.table import in_order
 from pipeline.rungs import TEACHER
+from pipeline.tasks.selection import is_optimistic
 
 MISMATCHED = "mnli-mm"
 NAMES = {

@@ -14,13 +14,13 @@ from markupsafe import Markup
 
 from bitladder.packed.inspect import summary
 from bitladder.packed.size import MIB, Sizes
-from pipeline.evaluation import selection
 from pipeline.evaluation.agreement import Agreement, ByKernels, OnSplit
 from pipeline.evaluation.results import Results
 from pipeline.record import origins
 from pipeline.reporting import claims, figures, lineage, table
 from pipeline.reporting.contents import Contents
 from pipeline.rungs import TEACHER
+from pipeline.tasks import selection
 
 TEMPLATE = "report.html.j2"
 _CLOSE = 0.01  # of the teacher's score

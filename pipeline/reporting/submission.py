@@ -19,7 +19,7 @@ from pipeline.params import Params, Task
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.evaluation.metrics import Array
+    from pipeline.tasks.metrics import Array
 
 LOWEST, HIGHEST = 0.0, 5.0
 
@@ -77,8 +77,8 @@ def main(rung: str, root: Path | None, output: Path) -> int:
 def answers(task: Task, rung: str, frame: "pd.DataFrame") -> list[str]:
     """The packed rung's answer to each row, as the server writes it."""
     from bitladder.transformers_model.model import load
-    from pipeline.evaluation.scoring import logits
     from pipeline.tasks.batches import encode
+    from pipeline.tasks.scoring import logits
     from pipeline.training.device import device
 
     folder = paths.packed_dir(rung)

@@ -13,10 +13,10 @@ from rich.text import Text
 from bitladder import files
 from pipeline import paths
 from pipeline.evaluation import results as written
-from pipeline.evaluation import selection
 from pipeline.evaluation.results import ModelResult, Results
 from pipeline.reporting import cells, claims
 from pipeline.rungs import TEACHER
+from pipeline.tasks import selection
 
 HEADINGS = ("rung", "W", "E", "A", "from", "score", "gap", "MiB", "ratio", "seconds")
 UNUSUAL = "besides"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pipeline.evaluation.claims import Without
     from pipeline.evaluation.left_out import Score
-    from pipeline.evaluation.scoring import Scored
+    from pipeline.tasks.scoring import Scored
 
 RESULTS = paths.RESULTS
 TABLE, CURVES = (paths.METRICS / name for name in ("table.csv", "curves.csv"))
@@ -110,7 +110,7 @@ def majority_score(labels: Sequence[int], task: Task) -> Value:
     """A classification's score of always answering the most frequent label; None where it is undefined."""
     import numpy as np
 
-    from pipeline.evaluation import metrics
+    from pipeline.tasks import metrics
 
     answer = max(sorted(set(labels)), key=labels.count)
     return metrics.mean_score(
@@ -207,7 +207,7 @@ def _score(task: Task, name: str, splits: Splits) -> dict[str, "Scored"]:
     from bitladder.modeling.bert import ANSWERING_KEY
     from bitladder.modeling.checkpoint import load_bert
     from bitladder.transformers_model.model import load
-    from pipeline.evaluation import scoring
+    from pipeline.tasks import scoring
     from pipeline.training.device import device
 
     model: Any = load_bert(folder_of(name)) if name == TEACHER else load(folder_of(name))

@@ -12,7 +12,7 @@ from pipeline.params import Params, Task
 from pipeline.progress import say
 
 if TYPE_CHECKING:
-    from pipeline.evaluation.metrics import Array
+    from pipeline.tasks.metrics import Array
 
 
 def run(params: Params, rung: str | None = None) -> None:
@@ -62,8 +62,8 @@ def compare(task: Task, trained_folder: Path, packed_folder: Path) -> Agreement:
     from bitladder.runtime.kernels.engines import TORCH
     from bitladder.transformers_model.model import load_unpublished
     from pipeline.data.tables import read_split
-    from pipeline.evaluation import scoring
-    from pipeline.evaluation.scoring import logits
+    from pipeline.tasks import scoring
+    from pipeline.tasks.scoring import logits
     from pipeline.training.device import device
 
     plain, name = paths.data_dir(task.name, "plain"), task.validation_splits[0]

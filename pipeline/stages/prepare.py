@@ -17,11 +17,11 @@ from pipeline.data.checks import DataError
 from pipeline.data.sources import TRAIN
 from pipeline.data.splits import cap_rows, hold_out, hold_out_groups, text_keys
 from pipeline.data.tables import CONTEXT, LABEL, TEXTS, TITLE, write_split
-from pipeline.evaluation.selection import HELD_OUT as SELECTION
-from pipeline.evaluation.selection import chosen_on, is_optimistic
 from pipeline.params import Params
 from pipeline.paths import data_dir
 from pipeline.progress import say
+from pipeline.tasks.selection import HELD_OUT as SELECTION
+from pipeline.tasks.selection import chosen_on, is_optimistic
 
 CORPUS = "corpus"
 SUMMARY = "summary.json"

@@ -22,8 +22,8 @@ from typing import Any
 
 from pipeline import paths
 from pipeline.claim_kinds import qualified
-from pipeline.evaluation.selection import is_optimistic
 from pipeline.record import Record, bits, origins, quantizers
+from pipeline.tasks.selection import is_optimistic
 from pipeline.tracking.execution import WEIGHTS, Model, finite
 
 SCHEMA_VERSION = "1"

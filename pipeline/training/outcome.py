@@ -18,10 +18,10 @@ from bitladder import files
 from bitladder.modeling import checkpoint
 from bitladder.modeling.bert import ANSWERING_KEY, BODY
 from pipeline import paths, record
-from pipeline.evaluation.selection import chosen_on
 from pipeline.initialization.first_weights import of_quantizer
 from pipeline.params import Params
 from pipeline.record import Record
+from pipeline.tasks.selection import chosen_on
 from pipeline.training import parallel
 from pipeline.training.loop import Fitted
 from pipeline.training.rows import TaskData

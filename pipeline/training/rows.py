@@ -7,11 +7,11 @@ from typing import Any
 from bitladder import files
 from pipeline import paths
 from pipeline.data.tables import read_split
-from pipeline.evaluation import scoring
-from pipeline.evaluation.scoring import Scored
 from pipeline.params import Task
 from pipeline.sections import DataKind
+from pipeline.tasks import scoring
 from pipeline.tasks.batches import Encoded
+from pipeline.tasks.scoring import Scored
 
 
 @dataclass(frozen=True)

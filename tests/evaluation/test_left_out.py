@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.evaluation.left_out import of_marks, of_predictions, scores_without_each, standard_error
-from pipeline.evaluation.metrics import Array
+from pipeline.tasks.metrics import Array
 
 ACCURACY = of_predictions(["accuracy"])
 LABELS = st.integers(0, 1)

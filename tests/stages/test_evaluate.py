@@ -16,11 +16,11 @@ from bitladder.modeling.checkpoint import load_bert
 from pipeline import paths
 from pipeline.data.tables import read_split
 from pipeline.evaluation import results as written
-from pipeline.evaluation import scoring
 from pipeline.evaluation.results import Results
 from pipeline.params import Params
 from pipeline.record import OtherFormatError
 from pipeline.stages import evaluate, pack
+from pipeline.tasks import scoring
 
 
 def evaluated(found: Params) -> Results:

@@ -18,6 +18,7 @@ CARRIERS = {
     "pipeline.data",
     "pipeline.data.tables",
     "pipeline.evaluation",
+    "pipeline.tasks",
     "pipeline.problems",
 }
 CARRIERS |= {f"pipeline.{name}" for name in ("claim_kinds", "equal_steps", "params", "parts", "paths")}

@@ -10,10 +10,10 @@ import pytest
 from bitladder import files
 from pipeline import paths, record
 from pipeline.data.tables import read_split
-from pipeline.evaluation.selection import HELD_OUT, is_optimistic, said
 from pipeline.params import Params
 from pipeline.reporting import table
 from pipeline.stages import evaluate, pack, prepare, report
+from pipeline.tasks.selection import HELD_OUT, is_optimistic, said
 from pipeline.tracking import execution, fields
 
 SAID = "chosen on validation itself: their scores are optimistic"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
-from pipeline.evaluation.metrics import METRICS, compute, mean_score, predictions
+from pipeline.tasks.metrics import METRICS, compute, mean_score, predictions
 
 CLASSES = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=30)
 VALUES = st.lists(st.tuples(st.integers(-50, 50), st.integers(0, 25)), min_size=3, max_size=30)

@@ -16,10 +16,10 @@ from torch.nn import functional
 
 from bitladder.modeling.traces import PADDING, logits_of
 from bitladder.text.spans import Span, answers, best_spans
-from pipeline.evaluation import metrics, squad
-from pipeline.evaluation.metrics import Array, Scores
 from pipeline.params import Task
+from pipeline.tasks import metrics, squad
 from pipeline.tasks.batches import Encoded, encode, inputs_of
+from pipeline.tasks.metrics import Array, Scores
 from pipeline.tasks.windows import Windows, encode_windows
 
 BATCH_SIZE = 64

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.evaluation import squad
+from pipeline.tasks import squad
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from tiny_rung import NOUNS, VERBS, write_tokenizer
 from torch import Tensor
 
 from bitladder.modeling.traces import PADDING
-from pipeline.evaluation import scoring
-from pipeline.evaluation.scoring import Scored, gives_one_answer, logits, score_answers, score_labels
+from pipeline.tasks import scoring
 from pipeline.tasks.batches import Encoded
+from pipeline.tasks.scoring import Scored, gives_one_answer, logits, score_answers, score_labels
 from pipeline.tasks.windows import Windows, encode_windows
 
 
