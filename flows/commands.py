@@ -130,7 +130,7 @@ def best(
     registered does not compete. The best gets the alias `champion`, and later runs choose by these limits.
     """
     from pipeline.tracking import commands
-    from pipeline.tracking.criteria import Criteria
+    from pipeline.tracking.choice import Criteria
 
     raise typer.Exit(commands.best(Criteria(max_mib, min_score, activation_bits, weight_bits), as_json))
 

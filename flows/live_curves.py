@@ -1,26 +1,29 @@
-"""Live curves around a stage's work: the spool it writes to, and the process that carries it to MLflow.
+"""Live curves: a process beside a stage carries what its training spools to MLflow.
 
-Only where somebody can watch: a server is named in MLFLOW_TRACKING_URI, or `bitladder up` shows the project's
-own store. Elsewhere `register` publishes the whole curve at the end and nothing is started here. Whatever
-goes wrong costs the live curve, never the stage, and at most WAIT_S at its end.
+Only where somebody can watch: MLFLOW_TRACKING_URI names a server, or `bitladder up` shows the project's own
+store. Whatever goes wrong costs the live curve, never the stage, and at most WAIT_S at its end.
+
+A process, not MLflow's asynchronous logging: that queues inside the training and waits at its end for a
+server that does not answer. When its standard input ends, the stage has, and GRACE_S are left. What it could
+not deliver waits in the spool for `bitladder sync` and `register`.
 """
 
 import logging
 import os
+import select
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from flows import servers, torchrun
 from pipeline import paths
 from pipeline.params import Params
-from pipeline.tracking import spool, store
+from pipeline.tracking import live_runs, store
 from pipeline.training import live
 
-WAIT_S = 2.0
-LOG = paths.WORK / "logs" / "live-curves.log"
-
+WAIT_S, GRACE_S, PAUSE_S = 2, 5, 1
 _log = logging.getLogger(__name__)
 
 
@@ -32,54 +35,62 @@ def shown(settings: Params, stage: str) -> Iterator[None]:
         yield
     finally:
         if child is not None:
-            _leave(child)
+            with suppress(subprocess.TimeoutExpired):
+                child.communicate(timeout=WAIT_S)  # closes its standard input
+            if child.returncode != 0:
+                _log.warning("MLflow has not taken the whole curve yet; deliver it with: bitladder sync")
 
 
-def watched() -> bool:
-    """Whether a curve would be seen while it grows."""
-    place = store.locate()
-    if place.database is None:
-        return True
-    own = place.database == (store.HOME / "mlflow.db").resolve()
-    return own and servers.running() is not None
+def main() -> int:
+    """Deliver what is spooled until the stage has ended. Returns 0 when everything is delivered."""
+    os.nice(5)
+    # What fails is tried again a second later.
+    os.environ.update({"MLFLOW_HTTP_REQUEST_TIMEOUT": "2", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"})
+    place, known, said = store.locate(), live.curves(), ""
+    with suppress(store.StoreUnreachableError), store.opened(place):
+        pass  # mlflow is imported now, while the stage imports torch
+    while True:
+        ended = bool(select.select([sys.stdin], [], [], PAUSE_S)[0])
+        signal.alarm(GRACE_S * ended)  # SIGALRM's default is to end the process
+        curves = live.curves()
+        failure = deliver(place) if curves and (ended or curves != known) else ""
+        sys.stderr.write(failure.replace(said, ""))
+        known, said = {} if failure else curves, failure
+        if ended:
+            return 1 if failure else 0
+
+
+def deliver(place: store.Store) -> str:
+    """Deliver what is spooled. Returns what went wrong, a line for each curve."""
+    try:
+        with store.opened(place) as client:
+            _, left = live_runs.deliver_all(client, place)
+    except Exception as error:  # MLflow's, of any kind
+        left = {live.HOME: error}
+    said = "".join(f"{path}: {error!r}\n" for path, error in left.items())
+    return said.replace(place.uri, place.shown)
 
 
 def _start(task: str) -> "subprocess.Popen[bytes] | None":
     try:
-        if not watched():
+        place = store.locate()
+        if place.database and not (place == store.own() and servers.running()):
             return None
-        child = _deliverer()
+        # A file: whoever reads the stage's own output would wait for this process too.
+        with (paths.WORK / "live-curves.log").open("ab") as output:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "flows.live_curves"],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # what stops the stage leaves this the time to say so to MLflow
+            )
     except (OSError, ValueError) as error:
         _log.warning("the curve is not shown live (%s)", error)
         return None
-    os.environ[live.SPOOL] = str(spool.folder(task).absolute())
+    os.environ[live.SPOOL] = str((live.HOME / task).absolute())
     return child
 
 
-def _deliverer() -> "subprocess.Popen[bytes]":
-    # Output to a file: whoever reads the stage's own would wait for this too. A session of its own: what
-    # stops the stage must leave this the time to say so to MLflow.
-    LOG.parent.mkdir(parents=True, exist_ok=True)
-    with LOG.open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "pipeline.tracking.deliver"],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            start_new_session=True,
-        )
-
-
-def _leave(child: "subprocess.Popen[bytes]") -> None:
-    """Tell the child that the stage has ended, and wait a moment for the last points."""
-    assert child.stdin is not None
-    child.stdin.close()
-    try:
-        if child.wait(WAIT_S) != 0:
-            _log.warning(
-                "MLflow did not take the whole live curve; it is kept in %s, deliver it with: bitladder sync",
-                spool.HOME,
-            )
-    except subprocess.TimeoutExpired:
-        _log.warning("the live curve is still on its way; if MLflow is silent: bitladder sync")
+if __name__ == "__main__":
+    os._exit(main())  # the stage waits, and mlflow takes a second to say goodbye

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from bitladder import files
 from pipeline import paths, record
+from pipeline.evaluation.results import ModelResult, Results
+from pipeline.paths import WEIGHTS
 from pipeline.record import RECORD, Record
+from pipeline.rungs import PRETRAINED, TEACHER
 from pipeline.tracking import execution
-from pipeline.tracking.execution import WEIGHTS
-from pipeline.tracking.publish import find_logged_models
+from pipeline.tracking.publish import logged_models
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,20 +31,30 @@ class NotPublishedError(LookupError):
 
 @dataclass(frozen=True)
 class Step:
-    """One model of the chain: what the tables and `--json` show of it."""
+    """One model of the chain: its record, its result if it was evaluated, and where MLflow has it."""
 
-    name: str
-    stage: str
-    parent: str | None
-    taught_by: str | None
-    bits: dict[str, int]
-    score: float | None
-    mib: float | None
-    digest: str
-    init: list[dict[str, Any]]
-    data: dict[str, str]
+    record: Record
+    result: ModelResult | None
     logged_model_id: str
     run_id: str
+
+    def as_json(self) -> dict[str, Any]:
+        """For `bitladder lineage --json`."""
+        own = self.record
+        return {
+            "name": own.name,
+            "stage": own.stage,
+            "parent": own.parent,
+            "taught_by": own.teacher,
+            "bits": record.bits(own),
+            "score": self.result.score if self.result else None,
+            "mib": self.result.mib if self.result else None,
+            "digest": own.digest,
+            "init": [asdict(part) for part in own.init],
+            "data": own.data,
+            "logged_model_id": self.logged_model_id,
+            "run_id": self.run_id,
+        }
 
 
 @dataclass
@@ -59,9 +71,14 @@ class Lineage:
         return not self.disagreements
 
     def as_json(self) -> dict[str, Any]:
-        found = {"rung": self.rung, "task": self.task, "verified": self.verified}
-        chain = [asdict(step) for step in self.chain]
-        return {**found, "chain": chain, "disagreements": self.disagreements}
+        """For `bitladder lineage --json`."""
+        return {
+            "rung": self.rung,
+            "task": self.task,
+            "verified": self.verified,
+            "chain": [step.as_json() for step in self.chain],
+            "disagreements": self.disagreements,
+        }
 
 
 def trace(client: "MlflowClient", task: str, rung: str) -> Lineage:
@@ -69,27 +86,29 @@ def trace(client: "MlflowClient", task: str, rung: str) -> Lineage:
 
     Raises:
         NotPublishedError: MLflow holds no model of that name for the task.
+        OtherFormatError: a record or the results are those of another version.
     """
+    evaluated = execution.read_results(task)
     lineage = Lineage(rung, task)
     model: LoggedModel | None = _start(client, task, rung)
     seen: set[str] = set()
     while model is not None and model.model_id not in seen:
         seen.add(model.model_id)
         parent = _parent(client, model, lineage)
-        _check(lineage, model, parent)
+        _check(lineage, model, parent, evaluated)
         lineage.disagreements += _packed_differences(client, model)
         model = parent
     if model is not None:
         lineage.disagreements.append(f"{rung}: MLflow's model inputs run in a circle")
-    if "teacher" not in [step.name for step in lineage.chain] and rung != "pretrained":
+    if TEACHER not in [step.record.name for step in lineage.chain] and rung != PRETRAINED:
         lineage.disagreements.append(f"{rung}: the chain does not reach the teacher")
     return lineage
 
 
 def _start(client: "MlflowClient", task: str, rung: str) -> "LoggedModel":
     """The logged model of today's weights, or, if the record was changed since, any of that name."""
-    experiment = client.get_experiment_by_name(execution.experiment(task))
-    known = find_logged_models(client, experiment.experiment_id, "name", rung) if experiment else []
+    experiment = client.get_experiment_by_name(f"bitladder/{task}")
+    known = logged_models(client, experiment.experiment_id, "name", rung) if experiment else []
     ready = [model for model in known if model.status == "READY"]
     if not ready:
         raise NotPublishedError(
@@ -107,15 +126,18 @@ def _parent(client: "MlflowClient", model: "LoggedModel", lineage: Lineage) -> "
     return client.get_logged_model(parents[0].model_id) if parents else None
 
 
-def _check(lineage: Lineage, model: "LoggedModel", parent: "LoggedModel | None") -> None:
+def _check(
+    lineage: Lineage, model: "LoggedModel", parent: "LoggedModel | None", evaluated: Results | None
+) -> None:
     name = _tag(model, "name") or model.name
     own = _record(name)
     if own is None:
         lineage.disagreements.append(f"{name}: {paths.model_dir(name) / RECORD} is missing; run dvc checkout")
         return
-    lineage.chain.append(_step(model, own))
-    lineage.disagreements += [f"{name}: {text}" for text in _differences(model, own, parent)]
-    lineage.disagreements += [f"{name}: {text}" for text in _taught_by_another(own)]
+    result = evaluated.models.get(name) if evaluated else None
+    lineage.chain.append(Step(own, result, model.model_id, _run_id(model)))
+    differences = [*_differences(model, own, parent), *_taught_by_another(own)]
+    lineage.disagreements += [f"{name}: {text}" for text in differences]
     try:
         files.verify(paths.model_dir(name))
     except files.IntegrityError as error:
@@ -157,7 +179,11 @@ def _taught_by_another(own: Record) -> list[str]:
 
 
 def _packed_differences(client: "MlflowClient", model: "LoggedModel") -> list[str]:
-    """What is wrong with `packed/<name>/`, in words; nothing when there is no such folder."""
+    """What is wrong with `packed/<name>/`, in words; nothing when there is no such folder.
+
+    Weights that were packed or evaluated anew are logged anew, but a child's run keeps naming the parent
+    that it was published with: so all that were made from the same weights count.
+    """
     name = _tag(model, "name") or model.name
     folder = paths.packed_dir(name)
     if not folder.is_dir():
@@ -166,40 +192,12 @@ def _packed_differences(client: "MlflowClient", model: "LoggedModel") -> list[st
         actual = files.verify(folder).get(WEIGHTS)
     except files.IntegrityError as error:
         return [str(error)]
-    published = _packed_digests(client, model)
-    if actual in published:
+    same = logged_models(client, model.experiment_id, "digest", _tag(model, "digest") or "")
+    stated = {_tag(entry, "packed_digest") for entry in same if _tag(entry, "name") == name}
+    if actual in stated:
         return []
-    stated = " or ".join(published) or None
-    return [f"{name}: packed_digest is {actual} on disk ({folder / WEIGHTS}), {stated} in MLflow"]
-
-
-def _packed_digests(client: "MlflowClient", model: "LoggedModel") -> list[str]:
-    """What MLflow says the packed form of these weights is.
-
-    Weights that were packed or evaluated anew are logged anew, but a child's run keeps naming the parent
-    that it was published with: so all that were made from the same weights count.
-    """
-    same = find_logged_models(client, model.experiment_id, "digest", _tag(model, "digest") or "")
-    own = [entry for entry in same if _tag(entry, "name") == _tag(model, "name")]
-    return sorted({digest for entry in own if (digest := _tag(entry, "packed_digest")) is not None})
-
-
-def _step(model: "LoggedModel", own: Record) -> Step:
-    result = execution.results(own.task).get(own.name, {})
-    return Step(
-        name=own.name,
-        stage=own.stage,
-        parent=own.parent,
-        taught_by=own.teacher,
-        bits=record.bits(own),
-        score=execution.finite(result.get("score")),
-        mib=execution.finite(result.get("mib")),
-        digest=own.digest,
-        init=[asdict(part) for part in own.init],
-        data=own.data,
-        logged_model_id=model.model_id,
-        run_id=_run_id(model),
-    )
+    known = " or ".join(sorted(digest for digest in stated if digest)) or None
+    return [f"{name}: packed_digest is {actual} on disk ({folder / WEIGHTS}), {known} in MLflow"]
 
 
 def _record(name: str) -> Record | None:

@@ -12,11 +12,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline import params, paths, record
-from pipeline.record import Part
-from pipeline.tracking import ancestry, criteria, execution, fields, live_runs, registry, spool, store
+from pipeline.record import Record
+from pipeline.rungs import TEACHER
+from pipeline.tracking import ancestry, execution, fields, live_runs, registry, store
 from pipeline.tracking.ancestry import Lineage, Step
-from pipeline.tracking.criteria import Criteria
-from pipeline.tracking.registry import ALIAS, Candidate, Choice, Today
+from pipeline.tracking.choice import Candidate, Choice, Criteria, Today
+from pipeline.tracking.registry import ALIAS
+from pipeline.training import live
 
 DISAGREES = 4
 WIDTH_IN_A_PIPE = 160
@@ -62,7 +64,7 @@ def best(wanted: Criteria, as_json: bool) -> int:
     with store.locked(store.publishing_lock(place)), store.opened(place) as client:
         choice = registry.appoint(client, name, wanted, today)
         if choice.best is not None:
-            criteria.remember(client, name, wanted)
+            registry.remember(client, name, wanted)
     if as_json:
         _write_json(_choice_json(choice, name, wanted))
     else:
@@ -74,31 +76,32 @@ def sync(as_json: bool) -> int:
     """Deliver the spooled curves of every task, and remove those of trainings that have ended.
 
     Returns:
-        0, also when there was nothing to do; 1 when MLflow refused a curve, which stderr names, and 75 when
-        another process kept delivering one. The others are delivered all the same.
+        0, also when there was nothing to do; 1 when MLflow refused a curve, which stderr names. The others
+        are delivered all the same.
 
     Raises:
         StoreUnreachableError: MLflow does not answer; the spool is as it was, or shorter.
+        StoreBusyError: another process kept delivering.
     """
     place = store.locate()
     done: list[live_runs.Delivery] = []
-    left: dict[Path, Exception] = {}
-    if spool.waiting():
+    refused: dict[Path, Exception] = {}
+    if live.curves():
         with store.opened(place) as client:
-            done, left = live_runs.deliver_all(client, place)
+            done, refused = live_runs.deliver_all(client, place)
     if as_json:
-        _write_json(
-            {
-                "store": place.shown,
-                "delivered": sum(one.delivered for one in done),
-                "curves": [asdict(one) for one in done],
-            }
-        )
-    elif done or not left:
+        delivered = sum(one.delivered for one in done)
+        _write_json({"store": place.shown, "delivered": delivered, "curves": [asdict(one) for one in done]})
+    elif done or not refused:
         sys.stdout.write("".join(f"{line}\n" for line in _delivered(done, place)))
-    for path, error in left.items():
-        sys.stderr.write(f"{path}: not delivered: {error}\n".replace(place.uri, place.shown))
-    return max((int(getattr(error, "exit_code", 1)) for error in left.values()), default=0)
+    for path, error in refused.items():
+        _complain(f"{path}: not delivered: {error}".replace(place.uri, place.shown))
+    if any(live.HOME.glob("*/*.jsonl")):
+        _complain(
+            f"{live.HOME}: *.jsonl are curves that an earlier version spooled; `dvc repro register` "
+            "publishes the whole curve of every trained model, after which they can be removed"
+        )
+    return 1 if refused else 0
 
 
 def _delivered(done: list[live_runs.Delivery], place: store.Store) -> Iterator[str]:
@@ -124,30 +127,26 @@ def _chain_table(found: Lineage) -> Table:
 
 
 def _chain_row(step: Step) -> tuple[str, ...]:
-    bits = "-".join(str(step.bits[part]) for part in ("weights", "embeddings", "activations"))
+    own, result = step.record, step.result
     return (
-        step.name,
-        step.stage,
-        bits,
-        _decimal(step.score, 4),
-        _decimal(step.mib, 2),
-        fields.short(step.digest),
-        _first_weights(step),
-        step.data.get("kind", ""),
+        own.name,
+        own.stage,
+        "-".join(map(str, record.bits(own).values())),
+        _decimal(result.score if result else None, 4),
+        _decimal(result.mib if result else None, 2),
+        fields.short(own.digest),
+        _first_weights(own),
+        own.data.get("kind", ""),
     )
 
 
-def _first_weights(step: Step) -> str:
+def _first_weights(own: Record) -> str:
     """Parts with the same origin on one line, `embeddings, head copied from ...`; then a rung that taught."""
     origins: dict[str, list[str]] = {}
-    for selector, origin in record.origins([Part(**value) for value in step.init]).items():
+    for selector, origin in record.origins(own.init).items():
         origins.setdefault(str(origin), []).append(selector)
     lines = [f"{', '.join(selectors)} {origin}" for origin, selectors in origins.items()]
-    return "\n".join([*lines, f"taught by {step.taught_by}"] if _is_taught_by_a_rung(step) else lines)
-
-
-def _is_taught_by_a_rung(step: Step) -> bool:
-    return step.taught_by not in (None, "teacher")
+    return "\n".join([*lines, f"taught by {own.teacher}"] if own.teacher not in (None, TEACHER) else lines)
 
 
 def _show_choice(choice: Choice, name: str) -> None:

@@ -5,29 +5,19 @@ digest of their files and results, so that the same state read twice, or restore
 same thing to MLflow. Folders of rungs that params.yaml no longer names are not part of it.
 """
 
-import math
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any
 
 from bitladder import files
 from pipeline import paths, record
-from pipeline.evaluation.results import check
+from pipeline.evaluation import results
+from pipeline.evaluation.results import ClaimResult, ModelResult, Results
 from pipeline.params import Params
+from pipeline.paths import WEIGHTS
 from pipeline.record import Record
-
-RESULTS = paths.RESULTS
-WEIGHTS = paths.WEIGHTS
-
-
-def experiment(task: str) -> str:
-    """MLflow's experiment for a task."""
-    return f"bitladder/{task}"
-
-
-def registered_model(task: str) -> str:
-    """MLflow's registered model for a task; slashes are not allowed there."""
-    return f"bitladder-{task}"
+from pipeline.rungs import PRETRAINED, TEACHER
 
 
 @dataclass(frozen=True)
@@ -44,7 +34,7 @@ class Model:
     folder: Path
     files: dict[str, str]
     packed: dict[str, str] | None
-    result: dict[str, Any] | None
+    result: ModelResult | None
 
     @property
     def name(self) -> str:
@@ -52,57 +42,27 @@ class Model:
 
     @property
     def key(self) -> str:
-        return files.digest([self.files, self.packed, self.result])
-
-    @property
-    def score(self) -> float | None:
-        """The packed model's score; None when there is none or it is not a finite number."""
-        return finite((self.result or {}).get("score"))
-
-    @property
-    def num_seeds(self) -> int:
-        """How many trainings, each from its own seed, `mean` is of."""
-        return int(self._seeds.get("num_seeds", 1))
-
-    @property
-    def mean(self) -> float | None:
-        """Of the scores of several seeds; None with one, or where the score of one is undefined."""
-        return finite(self._seeds.get("mean")) if self.num_seeds > 1 else None
-
-    @property
-    def collapsed(self) -> list[str]:
-        """The seeds from which it gives one answer to all rows."""
-        if not self.result:
-            return []
-        own = {str(self.result["seed"]): self.result["collapsed"]}
-        return [seed for seed, is_so in self._seeds.get("collapsed", own).items() if is_so]
-
-    @property
-    def _seeds(self) -> dict[str, Any]:
-        return (self.result or {}).get("seeds") or {}
-
-    @property
-    def mib(self) -> float | None:
-        """Size of the weights file that `evaluate` measured."""
-        return finite((self.result or {}).get("mib"))
+        return files.digest([self.files, self.packed, self.result.as_dict() if self.result else None])
 
 
 @dataclass(frozen=True)
 class Execution:
-    """Every model of the ladder, parents before children, what they were evaluated on, and what was claimed.
-
-    `claims`: as metrics/results.json has them.
-    """
+    """Every model of the ladder, parents before children; what they were evaluated on; what was claimed."""
 
     task: str
     models: tuple[Model, ...]
     evaluated_on: str | None
-    claims: tuple[dict[str, Any], ...] = ()
+    claims: Sequence[ClaimResult] = ()
 
     @property
     def key(self) -> str:
         models = sorted((model.name, model.key) for model in self.models)
-        return files.digest([self.task, *models, *self.claims])
+        return files.digest([self.task, *models, *(claim.as_dict() for claim in self.claims)])
+
+
+def registered_model(task: str) -> str:
+    """MLflow's registered model for a task; slashes are not allowed there."""
+    return f"bitladder-{task}"
 
 
 def read(params: Params) -> Execution:
@@ -110,35 +70,36 @@ def read(params: Params) -> Execution:
 
     Raises:
         IntegrityError: a folder, a packed copy, a result or a parent is not what the records say.
-        OtherFormatError: the results are those of another version.
+        OtherFormatError: a record or the results are those of another version.
     """
-    evaluated = results(params.task.name)
+    evaluated = read_results(params.task.name)
     found = [
         _model(name, params.deliver, evaluated) for name in names(params) if paths.model_dir(name).is_dir()
     ]
-    return Execution(params.task.name, _parents_first(found), evaluated_on(params), tuple(_claims(evaluated)))
+    claims = evaluated.claims if evaluated else []
+    return Execution(params.task.name, _parents_first(found), evaluated_on(params), claims)
 
 
-def results(task: str) -> dict[str, Any]:
-    """Entries of metrics/results.json by model; empty when nothing was evaluated yet.
+def read_results(task: str) -> Results | None:
+    """metrics/results.json; None when nothing was evaluated yet.
 
     Raises:
         IntegrityError: the results are those of another task.
+        OtherFormatError: they are those of another version.
     """
-    if not RESULTS.is_file():
-        return {}
-    found = files.read_json(RESULTS)
-    if found.get("task") != task:
+    if not paths.RESULTS.is_file():
+        return None
+    found = results.read()
+    if found.task != task:
         raise files.IntegrityError(
-            f"{RESULTS}: results of task {found.get('task')!r}, params.yaml says {task!r}; run dvc repro"
+            f"{paths.RESULTS}: results of task {found.task!r}, params.yaml says {task!r}; run dvc repro"
         )
-    models: dict[str, Any] = found["models"]
-    return models
+    return found
 
 
 def names(params: Params) -> list[str]:
     """Every model of the ladder, by name."""
-    return ["pretrained", "teacher", *params.rungs]
+    return [PRETRAINED, TEACHER, *params.rungs]
 
 
 def evaluated_on(params: Params) -> str | None:
@@ -157,39 +118,11 @@ def evaluated_on(params: Params) -> str | None:
 
 def digests(task: str) -> dict[str, str]:
     """sha256 of the weights, as its record gives it, of every model of the task that lies in `models/`."""
-    folders = [path.parent for path in paths.MODELS.glob(f"[!.]*/{record.RECORD}")]
-    found = [record.read(folder) for folder in sorted(folders)]
-    return {own.name: own.digest for own in found if own.task == task}
+    folders = sorted(path.parent for path in paths.MODELS.glob(f"[!.]*/{record.RECORD}"))
+    return {own.name: own.digest for own in map(record.read, folders) if own.task == task}
 
 
-def fingerprint(params: Params) -> str:
-    """Digest of the manifests and results alone: equal means nothing to publish. Reads no weights."""
-    folders = [paths.data_dir(params.task.name, "plain"), *map(paths.model_dir, names(params))]
-    folders += map(paths.packed_dir, params.deliver)
-    contents = [_content(folder / files.MANIFEST) for folder in folders]
-    return files.digest([params.task.model_dump(mode="json"), params.deliver, contents, _content(RESULTS)])
-
-
-def finite(value: Any) -> float | None:
-    """`value` as a float if it is a finite number, else None."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) else None
-
-
-def _claims(evaluated: dict[str, Any]) -> list[dict[str, Any]]:
-    if not evaluated:
-        return []
-    found = files.read_json(RESULTS)
-    check(found, RESULTS)
-    return list(found.get("claims", []))
-
-
-def _content(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.is_file() else None
-
-
-def _model(name: str, deliver: list[str], evaluated: dict[str, Any]) -> Model:
+def _model(name: str, deliver: list[str], evaluated: Results | None) -> Model:
     folder = paths.model_dir(name)
     verified = files.verify(folder)
     own = record.read(folder)
@@ -199,47 +132,37 @@ def _model(name: str, deliver: list[str], evaluated: dict[str, Any]) -> Model:
             f"found {name!r} with {verified.get(WEIGHTS)}"
         )
     packed = _packed(own) if name in deliver and paths.packed_dir(name).is_dir() else None
-    _check_result(own, packed, evaluated.get(name))
-    return Model(own, folder, verified, packed, evaluated.get(name))
+    result = evaluated.models.get(name) if evaluated else None
+    if result is not None and result.digest not in (own.digest, (packed or {}).get(WEIGHTS)):
+        raise files.IntegrityError(
+            f"{paths.RESULTS}: {name} was evaluated as {result.digest}, its files are {own.digest}; "
+            "run dvc repro"
+        )
+    return Model(own, folder, verified, packed, result)
 
 
 def _packed(own: Record) -> dict[str, str]:
     folder = paths.packed_dir(own.name)
     verified = files.verify(folder)
-    if asdict(record.read(folder)) != asdict(own):
+    if record.read(folder) != own:
         raise files.IntegrityError(
             f"{folder}: packed from another model than models/{own.name}; run dvc repro"
         )
     return verified
 
 
-def _check_result(own: Record, packed: dict[str, str] | None, result: dict[str, Any] | None) -> None:
-    stated = (result or {}).get("digest")
-    allowed = {own.digest, (packed or {}).get(WEIGHTS)}
-    if stated is not None and stated not in allowed:
-        raise files.IntegrityError(
-            f"{RESULTS}: {own.name} was evaluated as {stated}, its files are {own.digest}; run dvc repro"
-        )
-
-
 def _parents_first(models: list[Model]) -> tuple[Model, ...]:
     by_name = {model.name: model for model in models}
-    ordered: dict[str, Model] = {}
-
-    def place(model: Model, below: tuple[str, ...]) -> None:
-        if model.name in below:
-            raise files.IntegrityError(f"models: {' <- '.join((*below, model.name))} is a circle of parents")
-        if model.name not in ordered:
-            if model.record.parent is not None:
-                place(_parent(model.record, by_name), (*below, model.name))
-            ordered[model.name] = model
-
-    for model in models:
-        place(model, ())
-    return tuple(ordered.values())
+    parents = {
+        model.name: [_parent(model.record, by_name)] if model.record.parent else [] for model in models
+    }
+    try:
+        return tuple(by_name[name] for name in TopologicalSorter(parents).static_order())
+    except CycleError as error:
+        raise files.IntegrityError(f"models: {' <- '.join(error.args[1])} is a circle of parents") from None
 
 
-def _parent(child: Record, by_name: dict[str, Model]) -> Model:
+def _parent(child: Record, by_name: dict[str, Model]) -> str:
     parent = by_name.get(child.parent or "")
     if parent is None:
         raise files.IntegrityError(f"models/{child.name}: its parent models/{child.parent} is missing")
@@ -248,4 +171,4 @@ def _parent(child: Record, by_name: dict[str, Model]) -> Model:
             f"models/{child.name}: made from {child.parent} {child.parent_digest}, but models/{child.parent} "
             f"is now {parent.record.digest}; run dvc repro"
         )
-    return parent
+    return parent.name

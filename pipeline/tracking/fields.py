@@ -14,32 +14,32 @@ cut visibly here, and a number that is not finite never becomes a metric: its na
 """
 
 import csv
+import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline import paths
-from pipeline.claim_kinds import qualified
+from pipeline.evaluation.results import ModelResult
+from pipeline.paths import WEIGHTS
 from pipeline.record import Record, bits, origins, quantizers
 from pipeline.tasks.selection import is_optimistic
-from pipeline.tracking.execution import WEIGHTS, Model, finite
+from pipeline.tracking.execution import Model
 
-SCHEMA_VERSION = "1"
-CURVE = paths.CURVE
 MAX_KEY = 250
 MAX_VALUE = 5000
 
 
 @dataclass(frozen=True)
 class Point:
-    """One metric value; `final` ones belong to the model, the others to its training."""
+    """One metric value, None where not finite; `final` ones belong to the model, others to its training."""
 
     key: str
-    value: float
-    step: int
-    final: bool
+    value: float | None
+    step: int = 0
+    final: bool = True
 
 
 def params(record: Record) -> dict[str, str]:
@@ -59,19 +59,14 @@ def params(record: Record) -> dict[str, str]:
         "init": {selector: str(origin) for selector, origin in origins(record.init).items()},
         "settings": record.settings,
     }
-    return {legal_key(key): cut(value) for key, value in flatten(values) if value is not None}
+    return flat(values)
 
 
 def tags(model: Model, evaluated_on: str | None) -> dict[str, str]:
     """What identifies the model: the same on its run, its logged model and its registered version."""
-    own = model.record
+    own, result = model.record, model.result
     values: dict[str, Any] = {
         "name": own.name,
-        "score": model.score,
-        "num_seeds": model.num_seeds if model.num_seeds > 1 else None,
-        "mean": model.mean,
-        "collapsed": ", ".join(model.collapsed) or None,
-        "mib": model.mib,
         "weight_bits": own.precision.weights,
         "embedding_bits": own.precision.embeddings,
         "activation_bits": own.precision.activations,
@@ -79,8 +74,8 @@ def tags(model: Model, evaluated_on: str | None) -> dict[str, str]:
         "init_from": own.parent,
         "init_from_digest": own.parent_digest,
         "teacher_digest": own.teacher_digest,
-        "evaluated_on": evaluated_on if model.result else None,
-        "invalid": ", ".join(sorted(invalid(model))) or None,
+        "evaluated_on": evaluated_on if result else None,
+        "invalid": ", ".join(sorted({point.key for point in points(model) if point.value is None})) or None,
         "teacher": own.teacher,
         "task": own.task,
         "stage": own.stage,
@@ -91,53 +86,38 @@ def tags(model: Model, evaluated_on: str | None) -> dict[str, str]:
         "record_digest": model.files["record.json"],
         "packed_digest": (model.packed or {}).get(WEIGHTS),
         "key": model.key,
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": "1",
     }
-    return {f"bitladder.{key}": cut(value) for key, value in flatten(values) if value is not None}
-
-
-def verdicts(claims: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Of an execution's claims, by kind and pair: holds, does not hold, within noise, not judged; and
-    what else the rungs differ in.
-    """
-    return {
-        legal_key(f"claim/{_pair(claim)}"): qualified(claim["verdict"], claim["unequal"]) for claim in claims
-    }
-
-
-def margins(claims: Sequence[Mapping[str, Any]]) -> list[tuple[str, float]]:
-    """The difference of each claim, which its verdict may rest on, and half its 95 % interval."""
-    found = [
-        (legal_key(f"claim/{_pair(claim)}/{what}"), finite(claim[what]))
-        for claim in claims
-        for what in ("difference", "margin")
-    ]
-    return [(key, value) for key, value in found if value is not None]
+    if result is not None:
+        values |= {"score": result.score, "mib": result.mib}
+        values["collapsed"] = ", ".join(result.collapsed_seeds) or None
+        if result.num_seeds > 1:
+            values |= {"num_seeds": result.num_seeds, "mean": result.means.mean}
+    return {f"bitladder.{key}": value for key, value in flat(values).items()}
 
 
 def points(model: Model) -> list[Point]:
-    """Every finite number known about the model."""
-    found = [(key, finite(value), step, final) for key, value, step, final in _values(model)]
-    return [Point(key, value, step, final) for key, value, step, final in found if value is not None]
+    """Every number that there should be about the model."""
+    own = model.record
+    found = [
+        Point(f"training/{column}", _number(text), int(row["step"]), final=False)
+        for row in _rows(model.folder / paths.CURVE)
+        for column, text in row.items()
+        if column != "step" and text
+    ]
+    found += [Point(f"trained/{key}", score, own.best_step) for key, score in _by_split(own.scores)]
+    if shares := own.sign_flips:
+        found.append(Point("trained/sign_flips", sum(shares.values()) / len(shares), own.best_step))
+    found += [
+        Point(f"sign_flips/{row['tensor']}", _number(row["share"]), int(row["step"]), final=False)
+        for row in _rows(model.folder / paths.SIGN_FLIPS)
+    ]
+    return found + (_evaluated(model.result) if model.result else [])
 
 
-def invalid(model: Model) -> set[str]:
-    """Names of the metrics that have, at some step, no finite value where there should be one."""
-    return {key for key, value, _, _ in _values(model) if finite(value) is None}
-
-
-def short(digest: str | None) -> str:
-    """The first ten digits: enough to compare by eye."""
-    return (digest or "")[:10]
-
-
-def flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested mappings as dotted names."""
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+def flat(values: Mapping[str, Any]) -> dict[str, str]:
+    """Nested mappings as text by dotted names; None is left out."""
+    return {legal_key(key): cut(value) for key, value in _flatten(values) if value is not None}
 
 
 def legal_key(key: str) -> str:
@@ -151,62 +131,42 @@ def cut(value: Any) -> str:
     return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}... (cut, {len(text)} characters)"
 
 
-def _values(model: Model) -> Iterator[tuple[str, Any, int, bool]]:
-    """Every value that ought to be a number: key, value, step, whether it describes the finished model."""
-    for step, column, value in _curve(model.folder / CURVE):
-        yield legal_key(f"training/{column}"), value, step, False
-    for split, scores in model.record.scores.items():
-        for metric, score in scores.items():
-            yield legal_key(f"trained/{split}/{metric}"), score, model.record.best_step, True
-    if shares := model.record.sign_flips:
-        yield "trained/sign_flips", sum(shares.values()) / len(shares), model.record.best_step, True
-    yield from _sign_flips(model.folder / paths.SIGN_FLIPS)
-    if model.result is not None:
-        yield from _evaluation(model.result)
+def short(digest: str | None) -> str:
+    """The first ten digits: enough to compare by eye."""
+    return (digest or "")[:10]
 
 
-def _evaluation(result: dict[str, Any]) -> Iterator[tuple[str, Any, int, bool]]:
-    yield "eval/score", result.get("score"), 0, True
-    for split, scores in result.get("scores", {}).items():
-        for metric, score in scores.items():
-            yield legal_key(f"eval/{split}/{metric}"), score, 0, True
-    yield from _over_seeds(result.get("seeds") or {})
-    places = {"gap": "eval/gap", "mib": "size/mib", "bytes": "size/bytes", "ratio": "size/ratio"}
-    for name, key in places.items():
-        if result.get(name) is not None:
-            yield key, result[name], 0, True
+def _evaluated(result: ModelResult) -> list[Point]:
+    found = [Point("eval/score", result.score)]
+    found += [Point(f"eval/{key}", score) for key, score in _by_split(result.scores)]
+    if result.seeds is not None and result.num_seeds > 1:
+        names = ("mean", "std", "gap_mean", "gap_std", "num_seeds")
+        found += [Point(f"eval/seeds/{name}", getattr(result.seeds, name)) for name in names]
+    if result.gap is not None:
+        found.append(Point("eval/gap", result.gap))
+    return [*found, *(Point(f"size/{name}", getattr(result, name)) for name in ("mib", "bytes", "ratio"))]
 
 
-def _over_seeds(seeds: dict[str, Any]) -> Iterator[tuple[str, Any, int, bool]]:
-    if seeds.get("num_seeds", 1) > 1:
-        for name in ("mean", "std", "gap_mean", "gap_std", "num_seeds"):
-            yield f"eval/seeds/{name}", seeds[name], 0, True
+def _by_split(scores: Mapping[str, Mapping[str, float | None]]) -> Iterator[tuple[str, float | None]]:
+    for split, metrics in scores.items():
+        yield from ((f"{split}/{metric}", score) for metric, score in metrics.items())
 
 
-def _pair(claim: Mapping[str, Any]) -> str:
-    return f"{claim['claim']}/{'-over-'.join(claim['rungs'])}"
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
-def _curve(path: Path) -> Iterator[tuple[int, str, float | None]]:
+def _rows(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
-        return
+        return []
     with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            step = int(row.pop("step"))
-            yield from ((step, column, _number(text)) for column, text in row.items() if text)
-
-
-def _sign_flips(path: Path) -> Iterator[tuple[str, float | None, int, bool]]:
-    if not path.is_file():
-        return
-    with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            key = legal_key(f"sign_flips/{row['tensor']}")
-            yield key, _number(row["share"]), int(row["step"]), False
+        return list(csv.DictReader(file))
 
 
 def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+    value = float(text)
+    return value if math.isfinite(value) else None

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
 
-PACKED = "packed"
 # numba where there are kernels, torch and transformers where there are none.
 SERVED_WITH = ("numba", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "pydantic")
 
@@ -51,16 +50,15 @@ def upload(client: "MlflowClient", model: Model, logged: "LoggedModel", params: 
 def _missing(client: "MlflowClient", model: Model, logged: "LoggedModel") -> set[str]:
     """Names of files that MLflow does not hold in their full size."""
     if model.packed is None:
-        promised = {RECORD: (model.folder / RECORD).stat().st_size}
-        folder = None
+        folder, inside, names = model.folder, "", [RECORD]
     else:
-        folder = f"artifacts/{model.name}"  # MLflow keeps the folder's own name
+        folder, inside = (
+            paths.packed_dir(model.name),
+            f"artifacts/{model.name}/",
+        )  # MLflow keeps the folder's name
         names = [*model.packed, files.MANIFEST]
-        promised = {
-            f"{folder}/{name}": (paths.packed_dir(model.name) / name).stat().st_size for name in names
-        }
-    kept = dict(_sizes(client, logged.model_id, folder))
-    return {name for name, size in promised.items() if kept.get(name) != size}
+    kept = dict(_sizes(client, logged.model_id, inside.rstrip("/") or None))
+    return {name for name in names if kept.get(inside + name) != (folder / name).stat().st_size}
 
 
 def _sizes(client: "MlflowClient", model_id: str, path: str | None) -> Iterator[tuple[str, int | None]]:
@@ -76,6 +74,7 @@ def _lay_out(model: Model, logged: "LoggedModel", params: Params, folder: Path) 
     import mlflow.pyfunc
     from mlflow.models import Model as Description
 
+    task = params.task
     description = Description(
         artifact_path=logged.artifact_location,
         run_id=logged.source_run_id,
@@ -88,17 +87,12 @@ def _lay_out(model: Model, logged: "LoggedModel", params: Params, folder: Path) 
         mlflow.pyfunc.save_model(
             str(folder),
             python_model=str(Path(__file__).with_name("served_model.py")),
-            artifacts={PACKED: str(paths.packed_dir(model.name))},
+            artifacts={"packed": str(paths.packed_dir(model.name))},
             signature=_signature(params),
             mlflow_model=description,
-            model_config=_serving(params),
-            pip_requirements=_requirements(),
+            model_config={"sentence_columns": list(task.sentence_columns), "max_length": task.max_length},
+            pip_requirements=[f"{name}=={version(name)}" for name in SERVED_WITH if find_spec(name)],
         )
-
-
-def _requirements() -> list[str]:
-    """Those of SERVED_WITH that are installed here, as they are here."""
-    return [f"{name}=={version(name)}" for name in SERVED_WITH if find_spec(name) is not None]
 
 
 def _signature(params: Params) -> Any:
@@ -110,8 +104,3 @@ def _signature(params: Params) -> Any:
         outputs.insert(0, ColSpec("string", "label" if params.task.kind == "classification" else "answer"))
     inputs = [ColSpec("string", column) for column in params.task.sentence_columns]
     return ModelSignature(inputs=Schema([*inputs]), outputs=Schema([*outputs]))
-
-
-def _serving(params: Params) -> dict[str, Any]:
-    task = params.task
-    return {"sentence_columns": list(task.sentence_columns), "max_length": task.max_length}

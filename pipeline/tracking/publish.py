@@ -3,7 +3,7 @@
     experiment bitladder/<task>
       run "execution-...": settings, the score of every rung, the verdict on each claim, results.json
         a run per model: params, metrics by step, final scores, data digests; its parent as model input
-          its logged model (model_files.py), and a registered version if it is delivered (versions.py)
+          its logged model (model_files.py), and a registered version if it is delivered (registry.py)
 
 A model's run is found again by its key (execution.py), so a model that did not change keeps the run of the
 execution that first had it. A live run that showed its training (live_runs.py) becomes its run. Every step
@@ -12,15 +12,15 @@ here may be repeated: a publication that was killed is completed by the next one
 
 import logging
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bitladder import files
 from pipeline import paths
+from pipeline.claim_kinds import qualified
 from pipeline.params import Params
-from pipeline.tracking import execution, experiments, fields, live_runs, model_files, versions
+from pipeline.tracking import fields, live_runs, model_files, registry, store
 from pipeline.tracking.execution import Execution, Model
 from pipeline.tracking.store import Store
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Run
 
 KEY = "bitladder.key"
-BATCH = 100
 logger = logging.getLogger(__name__)
 
 
@@ -45,63 +44,38 @@ class Published:
     new_versions: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Target:
-    """Where in MLflow an execution goes, and what does not change from model to model."""
-
-    client: "MlflowClient"
-    experiment_id: str
-    execution_run: str
-    params: Params
-    evaluated_on: str | None
-    live: list["Run"]
-
-
-def publish(client: "MlflowClient", store: Store, found: Execution, params: Params) -> Published:
+def publish(client: "MlflowClient", place: Store, found: Execution, params: Params) -> Published:
     """Write what MLflow does not hold yet. The caller holds the publishing lock."""
-    experiment_id = experiments.ensure(client, store, found.task)
+    experiment_id = store.experiment(client, place, found.task)
     run = _execution_run(client, experiment_id, found, params)
-    live = live_runs.every(client, experiment_id)
-    target = Target(client, experiment_id, run.info.run_id, params, found.evaluated_on, live)
     published = Published(run.info.run_id)
     for model in found.models:
-        _publish_model(target, model, published)
-    _link_outputs(client, run.info.run_id, list(published.logged_models.values()))
+        parent = published.logged_models.get(model.record.parent or "")
+        tags = fields.tags(model, found.evaluated_on)
+        tags |= {"bitladder.init_from_model_id": parent} if parent else {}
+        own, logged = _model_run(client, experiment_id, model, tags, published)
+        if own.info.status != "FINISHED":
+            _describe_model(client, model, own, logged, parent)
+        model_files.upload(client, model, logged, params)
+        if model.packed is not None:
+            number, is_new = registry.ensure_version(client, model, logged, tags)
+            published.versions[model.name] = number
+            published.new_versions += [model.name] if is_new else []
+        _finish(client, own)
+        _take_over_live_runs(client, experiment_id, model, own)
+        published.runs[model.name] = own.info.run_id
+        published.logged_models[model.name] = logged.model_id
+        is_new = model.name in published.new_runs
+        logger.info("register: %s %s", model.name, "published" if is_new else "unchanged")
+    _link_outputs(client, run, list(published.logged_models.values()))
     _finish(client, run)
     return published
 
 
-def find_logged_models(
-    client: "MlflowClient", experiment_id: str, tag: str, value: str
-) -> list["LoggedModel"]:
+def logged_models(client: "MlflowClient", experiment_id: str, tag: str, value: str) -> list["LoggedModel"]:
     """Logged models of an experiment by one of our tags, in an order that does not depend on time."""
     query = {"experiment_ids": [experiment_id], "filter_string": f"tags.`bitladder.{tag}` = '{value}'"}
-    return sorted(versions.pages(client.search_logged_models, **query), key=lambda model: model.model_id)
-
-
-def _publish_model(target: Target, model: Model, published: Published) -> None:
-    client, parent = target.client, published.logged_models.get(model.record.parent or "")
-    tags = {**fields.tags(model, target.evaluated_on), **_parent_tag(parent)}
-    live = live_runs.of_model(client, target.live, model)
-    run = _find_run(client, target.experiment_id, model.key)
-    if run is None:
-        run = _adopt(target, live[0], tags) if live else _create_run(target, model, tags)
-        published.new_runs.append(model.name)
-    logged = _logged_model(target, model, run, tags)
-    if run.info.status != "FINISHED":
-        _describe_run(client, model, run, logged, parent)
-    model_files.upload(client, model, logged, target.params)
-    if model.packed is not None:
-        number, new = versions.ensure(client, model, logged, tags)
-        published.versions[model.name] = number
-        published.new_versions += [model.name] if new else []
-    _finish(client, run)
-    live_runs.replace(client, live, by=run)
-    published.runs[model.name] = run.info.run_id
-    published.logged_models[model.name] = logged.model_id
-    logger.info(
-        "register: %s %s", model.name, "published" if model.name in published.new_runs else "unchanged"
-    )
+    return sorted(store.pages(client.search_logged_models, **query), key=lambda model: model.model_id)
 
 
 def _execution_run(client: "MlflowClient", experiment_id: str, found: Execution, params: Params) -> "Run":
@@ -115,53 +89,42 @@ def _execution_run(client: "MlflowClient", experiment_id: str, found: Execution,
 
 
 def _describe_execution(client: "MlflowClient", run: "Run", found: Execution, params: Params) -> None:
-    from mlflow.entities import Metric
-
     settings = params.model_dump(
         mode="json", include={"task", "model", "budget", "seed", "seeds", "evaluation"}
     )
-    known = {key: fields.cut(value) for key, value in fields.flatten(settings) if value is not None}
-    known["models"] = " ".join(model.name for model in found.models)
-    _log_params(client, run, {**known, **fields.verdicts(found.claims)})
-    scores = [(f"score/{model.name}", model.score) for model in found.models]
-    numbers = [(key, value) for key, value in scores if value is not None] + fields.margins(found.claims)
-    at = run.info.start_time
-    for batch in _batches([Metric(key, value, at, 0) for key, value in numbers]):
-        client.log_batch(run.info.run_id, metrics=batch)
-    if execution.RESULTS.is_file():
-        client.log_artifact(run.info.run_id, str(execution.RESULTS))
+    values = {**fields.flat(settings), "models": " ".join(model.name for model in found.models)}
+    numbers = [(f"score/{model.name}", model.result.score) for model in found.models if model.result]
+    for claim in found.claims:
+        key = f"claim/{claim.claim}/{'-over-'.join(claim.rungs)}"
+        values[key] = qualified(claim.verdict, claim.unequal)
+        numbers += [(f"{key}/difference", claim.difference), (f"{key}/margin", claim.margin)]
+    _log(client, run, values, [fields.Point(key, value) for key, value in numbers])
+    if paths.RESULTS.is_file():
+        client.log_artifact(run.info.run_id, str(paths.RESULTS))
 
 
-def _find_run(client: "MlflowClient", experiment_id: str, key: str) -> "Run | None":
-    runs = client.search_runs([experiment_id], filter_string=f"tags.`{KEY}` = '{key}'")
-    return min(runs, key=lambda run: (run.info.status != "FINISHED", run.info.run_id), default=None)
-
-
-def _create_run(target: Target, model: Model, tags: dict[str, str]) -> "Run":
-    own = _run_tags(target, tags)
-    return target.client.create_run(target.experiment_id, run_name=model.name, tags=own)
-
-
-def _adopt(target: Target, live: "Run", tags: dict[str, str]) -> "Run":
-    """Make the live run the model's own, and RUNNING until everything else is there too."""
+def _model_run(
+    client: "MlflowClient", experiment_id: str, model: Model, tags: dict[str, str], published: Published
+) -> tuple["Run", "LoggedModel"]:
+    """The model's run and its logged model, found or made; a live run that showed its training becomes it."""
     from mlflow.entities import RunTag
 
-    run_id, own = live.info.run_id, _run_tags(target, tags)
-    target.client.update_run(run_id, status="RUNNING")
-    target.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in own.items()])
-    return target.client.get_run(run_id)
-
-
-def _run_tags(target: Target, tags: dict[str, str]) -> dict[str, str]:
-    return {**tags, **_source(), "mlflow.parentRunId": target.execution_run}
-
-
-def _logged_model(target: Target, model: Model, run: "Run", tags: dict[str, str]) -> "LoggedModel":
-    for found in find_logged_models(target.client, target.experiment_id, "key", model.key):
+    run = _find_run(client, experiment_id, model.key)
+    if run is None:
+        own = {**tags, **_source(), "mlflow.parentRunId": published.execution_run}
+        live = _live_runs(client, experiment_id, model)
+        if live:  # running until everything else is there too
+            client.update_run(live[0].info.run_id, status="RUNNING")
+            store.log(client, live[0], tags=[RunTag(key, value) for key, value in own.items()])
+            run = client.get_run(live[0].info.run_id)
+        else:
+            run = client.create_run(experiment_id, run_name=model.name, tags=own)
+        published.new_runs.append(model.name)
+    for found in logged_models(client, experiment_id, "key", model.key):
         if found.source_run_id == run.info.run_id:
-            return found
-    return target.client.create_logged_model(
-        target.experiment_id,
+            return run, found
+    return run, client.create_logged_model(
+        experiment_id,
         name=model.name,
         source_run_id=run.info.run_id,
         tags=tags,
@@ -170,35 +133,56 @@ def _logged_model(target: Target, model: Model, run: "Run", tags: dict[str, str]
     )
 
 
-def _describe_run(
+def _find_run(client: "MlflowClient", experiment_id: str, key: str) -> "Run | None":
+    runs = store.runs(client, experiment_id, {KEY: key})
+    return min(runs, key=lambda run: run.info.status != "FINISHED", default=None)
+
+
+def _live_runs(client: "MlflowClient", experiment_id: str, model: Model) -> list["Run"]:
+    """Those that show the model's training, the most complete first."""
+    curve = {(point.key, point.step): point.value for point in fields.points(model)}
+    live = live_runs.runs(client, experiment_id, live_runs.of_model(model.name))
+    return [run for run, held in live if held and held.items() <= curve.items()]
+
+
+def _take_over_live_runs(client: "MlflowClient", experiment_id: str, model: Model, own: "Run") -> None:
+    """The model is published: of the runs that showed its training, its own is live no more, others go."""
+    for run in _live_runs(client, experiment_id, model):
+        if run.info.run_id == own.info.run_id:
+            client.delete_tag(run.info.run_id, live_runs.LIVE)
+        else:
+            client.delete_run(run.info.run_id)
+
+
+def _describe_model(
     client: "MlflowClient", model: Model, run: "Run", logged: "LoggedModel", parent: str | None
 ) -> None:
-    _log_params(client, run, fields.params(model.record))
-    _log_metrics(client, model, run, logged)
-    client.log_inputs(run.info.run_id, datasets=_datasets(model))
-    _link_parent(client, run, parent)
-    _link_outputs(client, run.info.run_id, [logged.model_id])
+    from mlflow.entities import LoggedModelInput
+
+    _log(client, run, fields.params(model.record), fields.points(model), logged.model_id)
+    inputs = client.get_run(run.info.run_id).inputs
+    linked = [entry.model_id for entry in inputs.model_inputs] if inputs else []
+    models = [LoggedModelInput(parent)] if parent is not None and parent not in linked else None
+    client.log_inputs(run.info.run_id, models=models, datasets=_datasets(model))
+    _link_outputs(client, run, [logged.model_id])
 
 
-def _log_params(client: "MlflowClient", run: "Run", values: dict[str, str]) -> None:
-    from mlflow.entities import Param
+def _log(
+    client: "MlflowClient",
+    run: "Run",
+    params: dict[str, str],
+    points: list[fields.Point],
+    model_id: str | None = None,
+) -> None:
+    from mlflow.entities import Metric, Param
 
-    params = [Param(fields.legal_key(key), value) for key, value in values.items()]
-    for batch in _batches(params):
-        client.log_batch(run.info.run_id, params=batch)
-
-
-def _log_metrics(client: "MlflowClient", model: Model, run: "Run", logged: "LoggedModel") -> None:
-    from mlflow.entities import Metric
-
-    # One timestamp for all: MLflow keeps a value once that is logged again with the same step and time.
-    at = run.info.start_time
+    at = run.info.start_time  # one time for all: MLflow keeps once what is logged again with the same
     metrics = [
-        Metric(point.key, point.value, at, point.step, model_id=logged.model_id if point.final else None)
-        for point in fields.points(model)
+        Metric(fields.legal_key(one.key), one.value, at, one.step, model_id=model_id if one.final else None)
+        for one in points
+        if one.value is not None
     ]
-    for batch in _batches(metrics):
-        client.log_batch(run.info.run_id, metrics=batch)
+    store.log(client, run, metrics=metrics, params=[Param(fields.legal_key(k), v) for k, v in params.items()])
 
 
 def _datasets(model: Model) -> list[Any]:
@@ -217,24 +201,15 @@ def _datasets(model: Model) -> list[Any]:
     ]
 
 
-def _link_parent(client: "MlflowClient", run: "Run", parent: str | None) -> None:
-    from mlflow.entities import LoggedModelInput
-
-    inputs = client.get_run(run.info.run_id).inputs
-    linked = {entry.model_id for entry in inputs.model_inputs} if inputs else set()
-    if parent is not None and parent not in linked:
-        client.log_inputs(run.info.run_id, models=[LoggedModelInput(parent)])
-
-
-def _link_outputs(client: "MlflowClient", run_id: str, model_ids: list[str]) -> None:
+def _link_outputs(client: "MlflowClient", run: "Run", model_ids: list[str]) -> None:
     from mlflow.entities import LoggedModelOutput
 
     # MLflow refuses a link that is already there.
-    outputs = client.get_run(run_id).outputs
-    linked = {entry.model_id for entry in outputs.model_outputs} if outputs else set()
+    outputs = client.get_run(run.info.run_id).outputs
+    linked = [entry.model_id for entry in outputs.model_outputs] if outputs else []
     missing = [LoggedModelOutput(model_id, step=0) for model_id in model_ids if model_id not in linked]
     if missing:
-        client.log_outputs(run_id, missing)
+        client.log_outputs(run.info.run_id, missing)
 
 
 def _finish(client: "MlflowClient", run: "Run") -> None:
@@ -247,12 +222,8 @@ def _finish(client: "MlflowClient", run: "Run") -> None:
         client.set_terminated(run.info.run_id, "FINISHED", end_time=ended)
 
 
-def _parent_tag(parent: str | None) -> dict[str, str]:
-    return {"bitladder.init_from_model_id": parent} if parent else {}
-
-
 def _source() -> dict[str, str]:
-    return {"mlflow.source.name": "bitladder register", "mlflow.source.type": "JOB"}
+    return store.source("bitladder register")
 
 
 def _origin() -> dict[str, str]:
@@ -271,7 +242,3 @@ def _git_commit() -> str:
     except FileNotFoundError:  # no git here
         return ""
     return asked.stdout.strip() if asked.returncode == 0 else ""
-
-
-def _batches(entries: list[Any]) -> Iterator[list[Any]]:
-    return (entries[start : start + BATCH] for start in range(0, len(entries), BATCH))

@@ -8,24 +8,25 @@ minutes.
 MLflow's "active run" is never used: it belongs to a thread and is moved by the environment.
 """
 
-import fcntl
 import logging
 import os
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import urlopen
+
+from filelock import FileLock, Timeout
 
 from pipeline import paths
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 HOME = paths.WORK / "mlflow"
 PROBE_SECONDS = 5
@@ -100,7 +101,7 @@ def locate() -> Store:
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
     if not uri:
-        return _sqlite(HOME / "mlflow.db")
+        return own()
     if uri.startswith("sqlite:///") and uri != "sqlite:///":
         return _sqlite(Path(uri.removeprefix("sqlite:///")))
     if urlsplit(uri).scheme in {"http", "https"}:
@@ -109,6 +110,11 @@ def locate() -> Store:
         f"MLFLOW_TRACKING_URI: {Store(uri).shown!r} is not usable; allowed: sqlite:///<file>, "
         "http://<server>, https://<server> (other databases: behind an MLflow server)"
     )
+
+
+def own() -> Store:
+    """The project's own store."""
+    return _sqlite(HOME / "mlflow.db")
 
 
 @contextmanager
@@ -161,18 +167,90 @@ def locked(path: Path, wait_seconds: float = LOCK_SECONDS) -> Iterator[None]:
         StoreBusyError: another process still held it after `wait_seconds`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
-        deadline = time.monotonic() + wait_seconds
-        while not _acquired(file.fileno()):
-            if time.monotonic() > deadline:
-                raise StoreBusyError(f"{path}: another process has held the lock for {wait_seconds:.0f} s")
-            time.sleep(0.05)
+    lock = FileLock(path, timeout=wait_seconds)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise StoreBusyError(f"{path}: another process has held the lock for {wait_seconds:.0f} s") from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def publishing_lock(store: Store) -> Path:
     """The lock that one publication holds; with a server it keeps only this project's own processes apart."""
     return (store.database.parent if store.database else HOME) / "publish.lock"
+
+
+def experiment(client: "MlflowClient", store: Store, task: str) -> str:
+    """The id of a task's experiment, which is found, made, or brought back.
+
+    Raises:
+        StoreUnreachableError: it exists, and its artifacts cannot be had from here.
+    """
+    from mlflow.exceptions import MlflowException
+
+    name = f"bitladder/{task}"
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        location = store.artifacts.as_uri() if store.artifacts else None
+        try:
+            return str(client.create_experiment(name, artifact_location=location))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            return experiment(client, store, task)  # another process was faster
+    _require_artifacts(store, name, found.artifact_location)
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def pages(search: Any, **query: Any) -> Iterator[Any]:
+    """Every result of one of the client's searches."""
+    page = search(**query)
+    yield from page
+    while page.token:
+        page = search(**query, page_token=page.token)
+        yield from page
+
+
+def runs(client: "MlflowClient", experiment_id: str, tags: Mapping[str, str]) -> list["Run"]:
+    """The runs of an experiment that have all these tags, by id."""
+    wanted = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+    found: Iterator[Run] = pages(client.search_runs, experiment_ids=[experiment_id], filter_string=wanted)
+    return sorted(found, key=lambda run: run.info.run_id)
+
+
+def log(client: "MlflowClient", run: "Run", **entries: Sequence[Any]) -> None:
+    """Write `metrics`, `params` and `tags` to a run in as few requests as MLflow takes them."""
+    for kind, values in entries.items():
+        size = 1000 if kind == "metrics" else 100  # more at once are refused
+        for start in range(0, len(values), size):
+            batch: dict[str, Any] = {kind: values[start : start + size]}
+            client.log_batch(run.info.run_id, **batch)
+
+
+def source(name: str) -> dict[str, str]:
+    """Tags by which MLflow's pages say what made a run."""
+    return {"mlflow.source.name": name, "mlflow.source.type": "JOB"}
+
+
+def _require_artifacts(store: Store, experiment: str, location: str) -> None:
+    """MLflow keeps absolute places: of a server's own store, or of where the project lay before."""
+    if store.artifacts is None or location == store.artifacts.as_uri():
+        return
+    if location.startswith("mlflow-artifacts:"):
+        raise StoreUnreachableError(
+            f"{store.shown}: experiment {experiment} was made through an MLflow server, which keeps its "
+            "artifacts; set MLFLOW_TRACKING_URI to that server"
+        )
+    if location.startswith("file:") and not Path(unquote(urlsplit(location).path)).exists():
+        raise StoreUnreachableError(
+            f"{store.shown}: its artifacts were in {location}, which is gone; if the project was moved, "
+            f"remove {store.database} and everything is published again"
+        )
 
 
 def _sqlite(database: Path) -> Store:
@@ -192,13 +270,6 @@ def _client(uri: str) -> "MlflowClient":
     else:
         os.environ["MLFLOW_TRACKING_URI"] = before
     return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
-
-
-def _acquired(descriptor: int) -> bool:
-    with suppress(BlockingIOError):
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    return False
 
 
 def _probe(store: Store) -> None:

@@ -1,149 +1,102 @@
-"""A training curve while it grows: a JSON line per point, appended to a file. Nothing here can stop training.
+"""A training's curve while it grows, in a file that waits for MLflow. Nothing here can stop the training.
 
-    with live.open(name, fingerprint) as spool:     # or spool.end("FINISHED") by hand
-        spool.point(step, loss=loss, score=score)
+    with live.open(name, fingerprint) as curve:
+        curve.point(step, loss=loss, score=score)
 
-A line is a local append of a hundred bytes; no server is ever asked. Who shows the curve reads the file
-(pipeline/tracking/spool.py). It is written only where BITLADDER_SPOOL names a folder for it, which is where
-somebody watches; elsewhere every call does nothing. A full disk costs the live curve and one warning: the
-curve that counts is the one written beside the model.
-
-    {"start": <ms since 1970>, "name": "w1", "fingerprint": "..."}    again at every resumption
-    {"step": 100, "loss": 0.5, "score": 0.9}                          score where measured
-    {"end": "FINISHED", "at": <ms since 1970>}
-
-The lock on the file tells readers that its training lives: the kernel drops it when the process ends,
-however it ends. A run that was resumed goes on in the same file and may repeat steps; the last word counts.
+The file, `.bitladder/spool/<task>/<name>-<fingerprint>.json`, is replaced as a whole at every point, of which
+a training has some ten. It is written only where BITLADDER_SPOOL names a folder for it (flows/live_curves.py
+does where somebody can watch). The curve that counts is the one written beside the model.
 """
 
-import fcntl
-import io
-import json
 import logging
 import math
 import os
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal
+
+import psutil
+from pydantic import BaseModel, Field, ValidationError
+
+from bitladder import files
+from pipeline import paths
 
 SPOOL = "BITLADDER_SPOOL"
-DIGITS_IN_NAME = 16
-CLAIM_SECONDS = 1.0
-
-Status = Literal["FINISHED", "FAILED", "KILLED"]
+HOME = paths.WORK / "spool"
+Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 _log = logging.getLogger(__name__)
 
 
-def open(name: str, fingerprint: str) -> "Spool":
-    """The spool of one training, the same for every process that goes on with it. In one process only.
+class Curve(BaseModel):
+    """One training, as far as it has come.
 
-    Args:
-        name: `pretrained`, `teacher` or the rung's name.
-        fingerprint: hex digest of what determines the training; another one is another curve.
+    Attributes:
+        pid: of the process that trains.
+        started, ended: ms since 1970; `ended` is None while it runs.
+        points: MLflow's metric (`training/loss`, `training/score`), step, value; the last of a step counts.
     """
-    folder = os.environ.get(SPOOL)
-    if not folder:
-        return Spool(name, None)
-    try:
-        file = _claim(Path(folder) / f"{name}-{fingerprint[:DIGITS_IN_NAME]}.jsonl")
-    except OSError as error:
-        _warn(name, error)
-        return Spool(name, None)
-    spool = Spool(name, file)
-    spool._append({"start": _now(), "name": name, "fingerprint": fingerprint})
-    return spool
 
-
-class Spool:
-    """Takes the points of one training. `file` is unbuffered and locked; None swallows everything."""
-
-    def __init__(self, name: str, file: io.FileIO | None) -> None:
-        self.name = name
-        self._file = file
+    name: str
+    fingerprint: str
+    pid: int = 0
+    started: int = Field(default_factory=lambda: int(1000 * time.time()))
+    ended: int | None = None
+    status: Status = "RUNNING"
+    points: list[tuple[str, int, float]] = []
+    _path: Path | None = None
 
     def point(self, step: int, *, loss: float, score: float | None) -> None:
-        """Keep a point of the curve; numbers as curve.csv has them, so that both are one curve."""
-        values = {"loss": _rounded(loss), "score": _rounded(score)}
-        self._append({"step": step, **{key: value for key, value in values.items() if value is not None}})
+        """Add a point; numbers as curve.csv has them, so that both are one curve. NaN is left out."""
+        for metric, value in (("training/loss", loss), ("training/score", score)):
+            if value is not None and math.isfinite(value):
+                self.points.append((metric, step, float(f"{value:.6g}")))
+        self._write()
 
     def end(self, status: Status) -> None:
-        """Say how the training ended. A process that ends without a word was killed."""
-        self._append({"end": status, "at": _now()})
-        self._close()
+        """Say how the training ended. One whose process ends without a word was killed."""
+        self.status, self.ended = status, int(1000 * time.time())
+        self._write()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.end("FINISHED")
-        else:
-            self.end("FAILED" if issubclass(kind, Exception) else "KILLED")
-
-    def _append(self, value: dict[str, Any]) -> None:
-        if self._file is None:
-            return
-        line = (json.dumps(value, allow_nan=False) + "\n").encode()
+    def _write(self) -> None:
         try:
-            if self._file.write(line) != len(line):
-                raise OSError("only part of a line could be written")
+            if self._path is not None:
+                files.write_json(self._path, self.model_dump(mode="json"))
         except OSError as error:
-            _warn(self.name, error)
-            self._close()
-
-    def _close(self) -> None:
-        file, self._file = self._file, None
-        if file is not None:
-            with suppress(OSError):
-                file.close()
+            self._path = None
+            _log.warning("%s: its live curve ends here, the training goes on (%s)", self.name, error)
 
 
-def _claim(path: Path) -> io.FileIO:
-    """The file, opened to be appended to, locked, and still the one at `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + CLAIM_SECONDS
-    while True:
-        file = io.FileIO(path, "a+")
-        try:
-            # A reader that looks whether we live holds the lock for an instant.
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(path, file):
-                _begin_a_line(file)
-                return file
-        except BlockingIOError as error:
-            if time.monotonic() > deadline:
-                file.close()
-                raise BlockingIOError(f"{path}: another process writes it") from error
-        file.close()
-        time.sleep(0.05)
+@contextmanager
+def open(name: str, fingerprint: str | None) -> Iterator[Curve]:
+    """The curve of a training: `pretrained`, `teacher` or a rung's. One process of those that train opens it.
+
+    fingerprint: hex digest of what determines the training; who goes on with it goes on with its curve.
+        None: there is no file.
+    """
+    folder = os.environ.get(SPOOL)
+    path = Path(folder) / f"{name}-{fingerprint[:16]}.json" if folder and fingerprint else None
+    curve = (path and _read(path)) or Curve(name=name, fingerprint=fingerprint or "")
+    curve.pid, curve.status, curve.ended, curve._path = os.getpid(), "RUNNING", None, path
+    curve._write()
+    try:
+        yield curve
+    except BaseException as error:
+        curve.end("FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
+    curve.end("FINISHED")
 
 
-def _is_at(path: Path, file: io.FileIO) -> bool:
-    """False when it was delivered and removed between opening and locking."""
-    with suppress(FileNotFoundError):
-        return path.stat().st_ino == os.fstat(file.fileno()).st_ino
-    return False
+def curves() -> dict[Path, Curve]:
+    """Every curve that waits in `.bitladder/spool/<task>/`, by file."""
+    return {path: curve for path in sorted(HOME.glob("*/*.json")) if (curve := _read(path))}
 
 
-def _begin_a_line(file: io.FileIO) -> None:
-    """A process that was killed while the disk was full may have left half a line."""
-    if file.seek(0, os.SEEK_END) > 0:
-        file.seek(-1, os.SEEK_END)
-        if file.read(1) != b"\n":
-            file.write(b"\n")
-
-
-def _rounded(value: float | None) -> float | None:
-    return float(f"{value:.6g}") if value is not None and math.isfinite(value) else None
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def _warn(name: str, error: OSError) -> None:
-    _log.warning("%s: its curve is not shown live from here on, training goes on (%s)", name, error)
+def _read(path: Path) -> Curve | None:
+    with suppress(OSError, ValidationError):
+        curve = Curve.model_validate_json(path.read_bytes())
+        if curve.status == "RUNNING" and not psutil.pid_exists(curve.pid):
+            curve.status, curve.ended = "KILLED", path.stat().st_mtime_ns // 1_000_000
+        return curve
+    return None

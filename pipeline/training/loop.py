@@ -25,7 +25,6 @@ from pipeline.training import live, parallel, stopping
 from pipeline.training.device import copied
 from pipeline.training.divergence import Divergence
 from pipeline.training.optimizer import adamw, linear_schedule, set_learning_rate, show_second_moments
-from pipeline.training.parallel import World
 from pipeline.training.resume import States
 from pipeline.training.state import Point, Reached, Shares, capture, put_weights, restore
 
@@ -109,7 +108,8 @@ def fit(
         _log.warning("%s: stopped at step %d of %d; %s", name, reached.step, num_steps, how)
 
     model.train()
-    with _spool(name, states, world) as spool, stopping.between_steps(leave) as stop:
+    spool = live.open(name, states.fingerprint if states and world.leads else None)  # one process shows it
+    with spool as shown, stopping.between_steps(leave) as stop:
         while True:
             step = reached.step
             stop.leave_if(world.wants_to_stop(stop.asked is not None, step))
@@ -123,7 +123,7 @@ def fit(
                 mean_loss = float(torch.stack(reached.losses).mean())
                 point = reached.add_point(mean_loss, measured, sign_flips(model) if sign_flips else {})
                 progress.show(step, loss=point.loss, score=point.score)
-                spool.point(step, loss=point.loss, score=point.score)
+                shown.point(step, loss=point.loss, score=point.score)
             if step == num_steps:
                 break
             if step == last_steps[number]:
@@ -177,11 +177,6 @@ def _begin(
     optimizer = adamw(model, learning_rate=phase.learning_rate, weight_decay=optimization.weight_decay)
     schedule = linear_schedule(num_steps=phase.num_steps, warmup_fraction=optimization.warmup_fraction)
     return phase, optimizer, schedule, Divergence(name, optimizer, at_every_step=not is_on_gpu)
-
-
-def _spool(name: str, states: States | None, world: World) -> live.Spool:
-    """Where the curve is shown while it grows; one process shows it."""
-    return live.open(name, states.fingerprint) if states and world.leads else live.Spool(name, None)
 
 
 def _spread(num_evaluations: int, num_steps: int) -> set[int]:

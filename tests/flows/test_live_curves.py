@@ -18,6 +18,8 @@ from scratch_project import ROOT, Scratch, until
 
 from flows import instance, live_curves
 from pipeline import params
+from pipeline.tracking import store
+from pipeline.training import live
 
 ADDRESS = "weights@w8"
 STEP_S = 0.02
@@ -31,13 +33,13 @@ from pipeline.training import live
 
 def run(params, rung):
     seconds, curve = [], []
-    with live.open(rung, hashlib.sha256(rung.encode()).hexdigest()) as spool:
+    with live.open(rung, hashlib.sha256(rung.encode()).hexdigest()) as shown:
         for step in range(1, {NUM_STEPS} + 1):
             started = time.monotonic()
             time.sleep({STEP_S})
             if step % 5 == 0:
                 loss, score = 1 / (3 + step), step / 100 if step % 10 == 0 else None
-                spool.point(step, loss=loss, score=score)
+                shown.point(step, loss=loss, score=score)
                 curve.append(f"{{step}},{{loss:.6g}}," + ("" if score is None else f"{{score:.6g}}"))
             seconds.append(time.monotonic() - started)
             Path("reached").write_text(str(step))
@@ -89,7 +91,7 @@ class Training:
         return found
 
     def spooled(self) -> list[Path]:
-        return [*(self.root / ".bitladder" / "spool").glob("*/*.jsonl")]
+        return [*(self.root / ".bitladder" / "spool").glob("*/*.json")]
 
     def curve(self) -> dict[str, list[tuple[int, float]]]:
         """What the training wrote of itself, as MLflow should have it."""
@@ -105,7 +107,7 @@ class Training:
 
 def _delivers_in(process: psutil.Process, root: Path) -> bool:
     try:
-        return "pipeline.tracking.deliver" in process.cmdline() and Path(process.cwd()) == root.resolve()
+        return "flows.live_curves" in process.cmdline() and Path(process.cwd()) == root.resolve()
     except psutil.Error:
         return False
 
@@ -168,6 +170,19 @@ def test_only_a_stage_that_trains_is_shown(monkeypatch: pytest.MonkeyPatch) -> N
     for settings, stage in ((made, "pretrained"), (copied, "weights")):
         with live_curves.shown(settings, stage):
             assert shown.pop() == "demo"
+
+
+def test_what_cannot_be_delivered_is_told_without_the_password_and_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(live.SPOOL, str((live.HOME / "demo").absolute()))
+    with live.open("w1", "0" * 64) as curve:
+        curve.point(1, loss=0.5, score=None)
+    said = live_curves.deliver(store.Store("http://someone:secret@127.0.0.1:1"))
+    assert "127.0.0.1:1" in said
+    assert "secret" not in said
+    assert len(live.curves()) == 1
 
 
 @pytest.mark.slow

@@ -15,7 +15,8 @@ from safetensors.numpy import save_file
 from bitladder import files
 from bitladder.quantizers.precision import Precision
 from pipeline import params, paths, record
-from pipeline.evaluation.results import FORMAT
+from pipeline.evaluation import results
+from pipeline.evaluation.results import ModelResult, OverSeeds, Results
 from pipeline.parts import every_part
 from pipeline.record import Part, Record
 
@@ -86,45 +87,74 @@ class Project:
 
     def evaluate(self, **scores: float | None) -> None:
         """Write metrics/results.json; `scores` replaces those of LADDER."""
-        models = {}
+        models: dict[str, ModelResult] = {}
         for name, (parent, weights, activations, score, mib) in LADDER.items():
             if name == "pretrained":
                 continue
             score = scores.get(name, score)
-            models[name] = {
-                "score": score,
-                "seed": 0,
-                "collapsed": False,
-                "scores": {"validation": {"accuracy": score}},
-                "num_examples": 100,
-                "weight_bits": weights,
-                "embedding_bits": weights,
-                "activation_bits": activations,
-                "parent": parent,
-                "bytes": int(mib * 2**20),
-                "mib": mib,
-                "ratio": 4.0 / mib,
-                "gap": None if score is None else score - 0.96,
-                "digest": self.record(name).digest,
-            }
-        results = {"format": FORMAT, "task": "demo", "models": models}
-        files.write_json(self.root / paths.METRICS / "results.json", results)
+            models[name] = ModelResult(
+                stage=_stage(name, activations),
+                parent=parent,
+                weight_bits=weights,
+                embedding_bits=weights,
+                activation_bits=activations,
+                score=score,
+                scores={"validation": {"accuracy": score}},
+                accuracy=score,
+                collapsed=False,
+                no_answer_threshold=None,
+                num_examples=100,
+                bytes=int(mib * 2**20),
+                mib=mib,
+                digest=self.record(name).digest,
+                label_agreement=None,
+                seed=0,
+                selected_on="selection",
+                steps=2,
+                total_steps=2,
+                augmented_steps=0,
+                ancestors=[],
+                gap=None if score is None else score - 0.96,
+                ratio=4.0 / mib,
+            )
+        found = Results(
+            format=results.FORMAT,
+            task="demo",
+            kind="classification",
+            metrics=["accuracy"],
+            split="validation",
+            rows={"validation": 100},
+            checkpoint_selected_on="selection",
+            models=models,
+            rows_read={"validation": 100},
+            majority={"validation": 0.5},
+            majority_score=0.5,
+            num_seeds=1,
+            claims=[],
+        )
+        results.write(self.root / paths.RESULTS, found)
 
     def repeat(self, **means: float | None) -> None:
         """Write into metrics/results.json that these models had so much on average over three seeds."""
-        results = files.read_json(self.root / paths.METRICS / "results.json")
+        seeds = ("0", "1", "2")
+        rest: dict[str, Any] = dict.fromkeys(("std", "gap_mean", "gap_std"))
+        rest |= {"scores": dict.fromkeys(seeds), "accuracies": dict.fromkeys(seeds), "metrics": {}}
         for name, mean in means.items():
-            rest = dict.fromkeys(("std", "gap_mean", "gap_std"))
-            results["models"][name]["seeds"] = {"mean": mean, "num_seeds": 3, "collapsed": {}, **rest}
-        files.write_json(self.root / paths.METRICS / "results.json", results)
+            over = OverSeeds(mean=mean, num_seeds=3, collapsed=dict.fromkeys(seeds, False), **rest)
+            self.change_result(name, seeds=over)
 
     def collapse(self, name: str, *, seed: int = 0) -> None:
         """Write into metrics/results.json that this model gives one answer to all rows, from that seed."""
-        results = files.read_json(self.root / paths.METRICS / "results.json")
-        model = results["models"][name]
-        model.get("seeds", {}).get("collapsed", {})[str(seed)] = True
-        model["collapsed"] |= seed == 0
-        files.write_json(self.root / paths.METRICS / "results.json", results)
+        over = results.read(self.root / paths.RESULTS).models[name].seeds
+        if over is not None:
+            over = over.model_copy(update={"collapsed": {**over.collapsed, str(seed): True}})
+        self.change_result(name, collapsed=seed == 0, **({"seeds": over} if over else {}))
+
+    def change_result(self, name: str, **changes: Any) -> None:
+        """Write metrics/results.json with one model's entry changed."""
+        found = results.read(self.root / paths.RESULTS)
+        models = {**found.models, name: found.models[name].model_copy(update=changes)}
+        results.write(self.root / paths.RESULTS, found.model_copy(update={"models": models}))
 
     def record(self, name: str) -> Record:
         return record.read(self.root / paths.model_dir(name))

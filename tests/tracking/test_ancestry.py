@@ -43,16 +43,17 @@ def test_a_rung_is_walked_back_to_the_teacher(
 ) -> None:
     lineage = traced(rung)
     assert lineage.verified, lineage.disagreements
-    assert [step.name for step in lineage.chain] == chain
+    assert [step.record.name for step in lineage.chain] == chain
     for step in lineage.chain:
-        assert step.digest == registered_project.record(step.name).digest
+        assert step.record == registered_project.record(step.record.name)
 
 
 def test_a_step_tells_bits_score_size_and_first_weights(registered_project: Project) -> None:
     step = traced("w1a8").chain[0]
-    assert step.bits == {"weights": 1, "embeddings": 1, "activations": 8}
-    assert (step.score, step.mib, step.parent) == (0.93, 0.15, "w1")
-    assert {part["digest"] for part in step.init} == {registered_project.record("w1").digest}
+    shown = step.as_json()
+    assert shown["bits"] == {"weights": 1, "embeddings": 1, "activations": 8}
+    assert (shown["score"], shown["mib"], shown["parent"]) == (0.93, 0.15, "w1")
+    assert {part["digest"] for part in shown["init"]} == {registered_project.record("w1").digest}
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 from ladder_on_disk import Project, swap_packed
 
 from pipeline.stages import register
-from pipeline.tracking import commands, criteria, store
-from pipeline.tracking.criteria import Criteria, CriteriaError
+from pipeline.tracking import commands, registry, store
+from pipeline.tracking.choice import Criteria, CriteriaError
 
 AGAIN = "trained again since"
 
@@ -118,7 +118,7 @@ def test_a_choice_made_by_hand_outlives_register(
     register.run(registered_project.params)
     assert "champion = w1a8" in capsys.readouterr().out
     with store.opened(store.locate()) as client:
-        assert criteria.remembered(client, "bitladder-demo") == Criteria(activation_bits=8)
+        assert registry.remembered(client, "bitladder-demo") == Criteria(activation_bits=8)
 
 
 def test_a_choice_made_by_hand_outlives_the_store(
@@ -133,12 +133,12 @@ def test_a_choice_made_by_hand_outlives_the_store(
     register.run(moved.params)
     assert "6 runs new, 0 unchanged; 4 versions new, 0 unchanged; champion = w1a8 " in capsys.readouterr().out
     with store.opened(store.locate()) as client:
-        assert criteria.remembered(client, "bitladder-demo") == Criteria(activation_bits=8)
+        assert registry.remembered(client, "bitladder-demo") == Criteria(activation_bits=8)
 
 
 def test_criteria_that_were_damaged_are_told_and_not_replaced(registered_project: Project) -> None:
     shutil.rmtree(registered_project.root / store.HOME)
-    criteria.kept_in("bitladder-demo").write_text('{"max_mib": ')
+    registry.kept_in("bitladder-demo").write_text('{"max_mib": ')
     with pytest.raises(CriteriaError, match=r"champion-bitladder-demo\.json: not the criteria"):
         register.run(registered_project.params)
 

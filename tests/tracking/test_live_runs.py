@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import pytest
 from ladder_on_disk import LADDER, Project
 
 from pipeline.stages import register
-from pipeline.tracking import commands, live_runs, spool, store
+from pipeline.tracking import commands, live_runs, publish, store
 from pipeline.training import live
 
 FINGERPRINT = "0123456789abcdef" * 4
@@ -18,7 +18,7 @@ CURVE = [(1, 0.9, None), (2, 0.5, 0.8)]  # that of every model in ladder_on_disk
 
 @pytest.fixture(autouse=True)
 def _spooled(monkeypatch: pytest.MonkeyPatch, project: Project) -> None:
-    monkeypatch.setenv(live.SPOOL, str(project.root / spool.folder("demo")))
+    monkeypatch.setenv(live.SPOOL, str(project.root / live.HOME / "demo"))
 
 
 @contextmanager
@@ -31,16 +31,15 @@ def train(
     name: str = "w1",
     points: list[tuple[int, float, float | None]] = CURVE,
     *,
-    end: Any = "FINISHED",
+    ends_by: type[BaseException] | None = None,
     fingerprint: str = FINGERPRINT,
-) -> live.Spool:
-    """Spool a training; `end=None` leaves it running."""
-    training = live.open(name, fingerprint)
-    for step, loss, score in points:
-        training.point(step, loss=loss, score=score)
-    if end is not None:
-        training.end(end)
-    return training
+) -> None:
+    """Spool a training to its end."""
+    with suppress(SystemExit), live.open(name, fingerprint) as training:
+        for step, loss, score in points:
+            training.point(step, loss=loss, score=score)
+        if ends_by:
+            raise ends_by
 
 
 def deliver() -> list[live_runs.Delivery]:
@@ -57,10 +56,10 @@ def one_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     train("w8")
     real = live_runs.deliver
 
-    def deliver(client: Any, place: store.Store, curve: spool.Curve) -> live_runs.Delivery:
+    def deliver(client: Any, place: store.Store, task: str, curve: live.Curve) -> live_runs.Delivery:
         if curve.name == "w1":
             client.get_run("no such run")
-        return real(client, place, curve)
+        return real(client, place, task, curve)
 
     monkeypatch.setattr(live_runs, "deliver", deliver)
 
@@ -77,11 +76,11 @@ def history(run_id: str, metric: str = "training/loss") -> list[tuple[int, float
 
 
 def test_a_curve_is_shown_while_it_grows_and_only_what_is_new_is_sent() -> None:
-    training = train(end=None, points=CURVE[:1])
-    (first,) = deliver()
-    assert (first.status, first.delivered, first.already_there) == ("RUNNING", 1, 0)
-    training.point(2, loss=0.5, score=0.8)
-    training.end("FINISHED")
+    with live.open("w1", FINGERPRINT) as training:
+        training.point(1, loss=0.9, score=None)
+        (first,) = deliver()
+        assert (first.status, first.delivered, first.already_there) == ("RUNNING", 1, 0)
+        training.point(2, loss=0.5, score=0.8)
     (second,) = deliver()
     assert (second.status, second.delivered, second.already_there) == ("FINISHED", 1, 1)
     (run,) = runs()
@@ -92,26 +91,48 @@ def test_a_curve_is_shown_while_it_grows_and_only_what_is_new_is_sent() -> None:
 
 
 def test_what_is_delivered_is_removed_once_its_training_has_ended() -> None:
-    training = train(end=None)
+    with suppress(SystemExit), live.open("w1", FINGERPRINT):
+        deliver()
+        assert len(live.curves()) == 1
+        raise SystemExit
     deliver()
-    assert len(spool.waiting()) == 1
-    training.end("KILLED")
-    deliver()
-    assert spool.waiting() == []
+    assert live.curves() == {}
     assert deliver() == []
+
+
+def test_a_training_that_is_resumed_while_it_is_delivered_keeps_its_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train(points=CURVE[:1], ends_by=SystemExit)
+    real, resumed = live_runs.deliver, ExitStack()
+
+    def then_it_is_resumed(*arguments: Any) -> live_runs.Delivery:
+        done = real(*arguments)
+        resumed.enter_context(live.open("w1", FINGERPRINT)).point(2, loss=0.5, score=0.8)
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr(live_runs, "deliver", then_it_is_resumed)
+        deliver()
+    assert [curve.status for curve in live.curves().values()] == ["RUNNING"]
+    resumed.close()
+    deliver()
+    assert history(runs()[0].info.run_id) == [(1, 0.9), (2, 0.5)]
 
 
 def test_a_delivery_cut_short_is_repeated_without_doubles(monkeypatch: pytest.MonkeyPatch) -> None:
     train()
+    with client() as opened:
+        kind = type(opened)
 
-    def breaks(*_: Any) -> None:
+    def breaks(*_: Any, **__: Any) -> None:
         raise store.StoreUnreachableError("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(live_runs, "_set_status", breaks)
+        patch.setattr(kind, "set_terminated", breaks)
         with pytest.raises(store.StoreUnreachableError):
             deliver()
-    assert len(spool.waiting()) == 1
+    assert len(live.curves()) == 1
     (done,) = deliver()
     assert (done.delivered, done.already_there) == (0, 2)
     (run,) = runs()
@@ -120,19 +141,21 @@ def test_a_delivery_cut_short_is_repeated_without_doubles(monkeypatch: pytest.Mo
 
 def test_mlflow_itself_keeps_a_point_once_that_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer to a request may be lost after the request was carried out."""
-    training = train(end=None)
-    deliver()
-    training.end("FINISHED")
-    monkeypatch.setattr(live_runs, "_held", lambda *_: {})
+    with live.open("w1", FINGERPRINT) as training:
+        for step, loss, score in CURVE:
+            training.point(step, loss=loss, score=score)
+        deliver()
+    real = live_runs.runs
+    monkeypatch.setattr(live_runs, "runs", lambda *asked: [(run, {}) for run, _ in real(*asked)])
     (blind,) = deliver()
     assert blind.delivered == 2
     assert history(runs()[0].info.run_id) == [(1, 0.9), (2, 0.5)]
 
 
 def test_a_run_that_was_made_twice_is_one_afterwards() -> None:
-    training = train(end=None, points=CURVE[:1])
-    deliver()
-    training.end("FINISHED")
+    with live.open("w1", FINGERPRINT) as training:
+        training.point(1, loss=0.9, score=None)
+        deliver()
     with client() as opened:
         tags = runs()[0].data.tags
         opened.create_run("1", run_name="w1", tags=tags)
@@ -144,24 +167,25 @@ def test_a_run_that_was_made_twice_is_one_afterwards() -> None:
 
 @pytest.mark.parametrize("delivered_before", [True, False])
 def test_a_training_that_was_killed_and_resumed_goes_on_in_the_same_run(delivered_before: bool) -> None:
-    train(points=CURVE[:1], end="KILLED")
+    train(points=CURVE[:1], ends_by=SystemExit)
     if delivered_before:
         deliver()
         (killed,) = runs()
         assert killed.info.status == "KILLED"
-        assert spool.waiting() == []
-    resumed = train(end=None)  # it repeats the first point
-    deliver()
-    (run,) = runs()
-    assert run.info.status == "RUNNING"
-    resumed.end("FINISHED")
+        assert live.curves() == {}
+    with live.open("w1", FINGERPRINT) as resumed:
+        for step, loss, score in CURVE:  # it repeats the first point
+            resumed.point(step, loss=loss, score=score)
+        deliver()
+        (run,) = runs()
+        assert run.info.status == "RUNNING"
     deliver()
     (run,) = runs()
     assert (run.info.status, history(run.info.run_id)) == ("FINISHED", [(1, 0.9), (2, 0.5)])
 
 
 def test_steps_that_were_told_anew_and_differently_replace_the_run() -> None:
-    train(points=[(1, 0.9, None), (2, 0.7, None)], end="KILLED")
+    train(points=[(1, 0.9, None), (2, 0.7, None)], ends_by=SystemExit)
     deliver()
     train()
     deliver()
@@ -174,7 +198,7 @@ def test_the_same_training_in_another_copy_of_the_project_is_another_run(
 ) -> None:
     train()
     deliver()
-    monkeypatch.setattr(live_runs, "project", lambda: "elsewhere")
+    monkeypatch.setattr("platform.node", lambda: "elsewhere")
     train(points=[(1, 0.8, None)])
     deliver()
     assert sorted(len(history(run.info.run_id)) for run in runs()) == [1, 2]
@@ -210,7 +234,7 @@ def test_register_delivers_what_is_spooled_and_adds_what_was_lost(
     for name in LADDER:
         (run,) = runs(name)
         assert history(run.info.run_id) == [(1, 0.9), (2, 0.5)]
-    assert spool.waiting() == []
+    assert live.curves() == {}
     register.run(project.params)
     assert "0 runs new, 6 unchanged" in capsys.readouterr().out
 
@@ -223,9 +247,9 @@ def test_register_completes_an_adoption_that_was_cut_short(
     def breaks(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    for step in ("_describe_run", "_logged_model", "_finish"):
+    for module, step in ((publish, "_describe_model"), (publish, "logged_models"), (publish, "_finish")):
         with monkeypatch.context() as patch:
-            patch.setattr(f"pipeline.tracking.publish.{step}", breaks)
+            patch.setattr(module, step, breaks)
             with pytest.raises(KeyboardInterrupt):
                 register.run(project.params)
     register.run(project.params)
@@ -241,13 +265,13 @@ def test_a_training_repeated_after_register_leaves_no_second_curve(project: Proj
     train()
     deliver()
     assert len(runs()) == 2
-    train(end="FINISHED")
+    train()
     register.run(project.params)
     assert [run.info.run_id for run in runs()] == [own.info.run_id]
 
 
 def test_a_curve_that_is_not_the_models_is_left_as_it_is(project: Project) -> None:
-    train(points=[(1, 0.95, None)], end="KILLED", fingerprint="f" * 64)
+    train(points=[(1, 0.95, None)], ends_by=SystemExit, fingerprint="f" * 64)
     register.run(project.params)
     curves = {run.info.status: history(run.info.run_id) for run in runs()}
     assert curves == {"KILLED": [(1, 0.95)], "FINISHED": [(1, 0.9), (2, 0.5)]}
@@ -257,7 +281,7 @@ def test_sync_says_what_it_delivered_and_the_second_time_that_there_is_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     train()
-    train("w8", end="KILLED", points=CURVE[:1])
+    train("w8", ends_by=SystemExit, points=CURVE[:1])
     assert commands.sync(as_json=False) == 0
     *lines, where = capsys.readouterr().out.splitlines()
     assert lines == [
@@ -285,23 +309,24 @@ def test_sync_with_a_server_that_is_gone_keeps_the_spool(monkeypatch: pytest.Mon
     with pytest.raises(store.StoreUnreachableError) as failed:
         commands.sync(as_json=False)
     assert failed.value.exit_code == 3
-    assert len(spool.waiting()) == 1
+    assert len(live.curves()) == 1
 
 
-def test_sync_delivers_the_others_while_somebody_delivers_one(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    train("w1")
-    train("w8")
-    monkeypatch.setattr(live_runs, "LOCK_SECONDS", 0.1)
-    path, _ = spool.waiting()
-    with store.locked(spool.lock(path)):
-        assert commands.sync(as_json=False) == store.StoreBusyError.exit_code
-    shown = capsys.readouterr()
-    assert shown.out.startswith("w8 (demo, finished): 2 points delivered")
-    assert f"{path}: not delivered: " in shown.err
-    assert spool.waiting() == [path]
+def test_sync_says_so_when_another_process_keeps_delivering(monkeypatch: pytest.MonkeyPatch) -> None:
+    train()
+    real = store.locked
+    monkeypatch.setattr(store, "locked", lambda path: real(path, 0.1))
+    with real(live.HOME / "lock"), pytest.raises(store.StoreBusyError) as failed:
+        commands.sync(as_json=False)
+    assert failed.value.exit_code == 75
+    assert len(live.curves()) == 1
+
+
+def test_sync_says_what_becomes_of_curves_of_an_earlier_version(capsys: pytest.CaptureFixture[str]) -> None:
+    (live.HOME / "demo").mkdir(parents=True)
+    (live.HOME / "demo" / "w1-0123456789abcdef.jsonl").touch()
     assert commands.sync(as_json=False) == 0
+    assert "`dvc repro register` publishes the whole curve" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("one_refused")
@@ -312,7 +337,7 @@ def test_a_curve_that_mlflow_refuses_is_said_and_the_others_are_delivered(
     shown = capsys.readouterr()
     assert shown.out.startswith("w8 (demo, finished): 2 points delivered")
     assert shown.err.count("not delivered: ") == 1
-    assert len(spool.waiting()) == 1
+    assert len(live.curves()) == 1
     assert commands.sync(as_json=False) == 1
     assert "Nothing is spooled" not in capsys.readouterr().out
 

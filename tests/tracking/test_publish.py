@@ -10,8 +10,10 @@ import pytest
 from ladder_on_disk import DELIVERED, LADDER, Project
 
 from bitladder import files
-from pipeline import record
-from pipeline.tracking import execution, fields, publish, store, versions
+from pipeline import paths, record
+from pipeline.evaluation import results
+from pipeline.evaluation.results import ClaimResult, OverSeeds
+from pipeline.tracking import execution, fields, publish, registry, store
 
 
 @contextmanager
@@ -44,7 +46,7 @@ def test_every_model_becomes_a_run_under_the_execution(registered_project: Proje
         teacher_keeps = [e.path for e in opened.list_logged_model_artifacts(done.logged_models["teacher"])]
 
     assert set(done.runs) == set(LADDER)
-    assert list(done.versions) == list(DELIVERED)
+    assert set(done.versions) == set(DELIVERED)
     assert {run.data.tags.get("mlflow.parentRunId") for run in runs} == {None, done.execution_run}
     assert inputs == [done.logged_models["w8"]]
     assert [(point.step, point.value) for point in history] == [(1, 0.9), (2, 0.5)]
@@ -74,7 +76,7 @@ def test_publishing_twice_changes_nothing(registered_project: Project) -> None:
     second = published(registered_project)
     with client() as opened:
         after = [run.to_dictionary() for run in every_run(opened)]
-        count = len(versions.every(opened, "bitladder-demo"))
+        count = len(registry.versions(opened, "bitladder-demo"))
 
     assert second.new_runs == second.new_versions == []
     assert (second.runs, second.logged_models, second.versions) == (
@@ -113,7 +115,8 @@ def test_a_publication_cut_short_is_completed_on_the_same_runs(
     with client() as opened:
         (cut,) = [run for run in every_run(opened) if run.info.run_name == "w1"]
         assert cut.info.status == "RUNNING"
-        assert [v.tags["bitladder.name"] for v in versions.every(opened, "bitladder-demo")] == ["w8"]
+        registered = {v.tags["bitladder.name"] for v in registry.versions(opened, "bitladder-demo")}
+        assert registered.isdisjoint({"w1", "w1a8"})
     monkeypatch.setattr(publish.model_files, "upload", real)
     done = published(project)
 
@@ -140,7 +143,7 @@ def test_a_new_evaluation_of_the_same_weights_supersedes_the_older_one(registere
     registered_project.evaluate(w1=0.91)
     second = published(registered_project)
     with client() as opened:
-        found = {v.version: v for v in versions.every(opened, "bitladder-demo")}
+        found = {v.version: v for v in registry.versions(opened, "bitladder-demo")}
         old, new = (found[int(done.versions["w1"])] for done in (first, second))
 
     assert second.new_versions == ["w1"]
@@ -150,29 +153,48 @@ def test_a_new_evaluation_of_the_same_weights_supersedes_the_older_one(registere
     registered_project.evaluate()
     third = published(registered_project)
     with client() as opened:
-        found = {v.version: v for v in versions.every(opened, "bitladder-demo")}
+        found = {v.version: v for v in registry.versions(opened, "bitladder-demo")}
     assert third.versions == first.versions
     assert "bitladder.superseded_by" not in found[int(first.versions["w1"])].tags
     assert found[int(second.versions["w1"])].tags["bitladder.superseded_by"] == first.versions["w1"]
 
 
 def test_claims_and_seeds_are_published_and_a_new_verdict_is_a_new_execution(project: Project) -> None:
-    claim = {
-        "claim": "stepped",
-        "rungs": ["w1a8", "w1a8_direct"],
-        "difference": 0.05,
-        "margin": 0.02,
-        "unequal": ["data"],
-        "verdict": "holds",
-    }
+    claim = ClaimResult(
+        claim="stepped",
+        statement="",
+        rungs=["w1a8", "w1a8_direct"],
+        measure="score",
+        values=None,
+        difference=0.05,
+        standard_error=None,
+        margin=0.02,
+        differences={},
+        num_seeds=3,
+        verdict="holds",
+        rule="",
+        collapsed=[],
+        score_is=None,
+        num_examples=100,
+        total_steps={},
+        augmented_steps={},
+        equal_steps=True,
+        unequal=["data"],
+    )
     seeds = {"mean": 0.93, "std": 0.01, "gap_mean": -0.02, "gap_std": 0.005, "num_seeds": 3}
-    results = files.read_json(execution.RESULTS)
-    scores, same = {"0": 0.93, "1": 0.94, "2": 0.92}, {"0": False, "1": True, "2": True}
-    results["models"]["w1a8"]["seeds"] = {**seeds, "scores": scores, "collapsed": same}
-    files.write_json(execution.RESULTS, {**results, "claims": [claim]})
+    over = OverSeeds(
+        scores={"0": 0.93, "1": 0.94, "2": 0.92},
+        accuracies={},
+        collapsed={"0": False, "1": True, "2": True},
+        metrics={},
+        **seeds,  # type: ignore[arg-type]
+    )
+    project.change_result("w1a8", seeds=over)
+    found = results.read()
+    results.write(paths.RESULTS, found.model_copy(update={"claims": [claim]}))
     first = published(project)
-    undefined = {**claim, "difference": None, "margin": None, "unequal": [], "verdict": "not judged"}
-    files.write_json(execution.RESULTS, {**results, "claims": [undefined]})
+    changes = {"difference": None, "margin": None, "unequal": [], "verdict": "not judged"}
+    results.write(paths.RESULTS, found.model_copy(update={"claims": [claim.model_copy(update=changes)]}))
     second = published(project)
     with client() as opened:
         runs = [opened.get_run(done.execution_run).data for done in (first, second)]
@@ -186,11 +208,8 @@ def test_claims_and_seeds_are_published_and_a_new_verdict_is_a_new_execution(pro
     assert second.runs == first.runs
 
 
-def test_a_number_that_is_not_finite_is_a_tag_and_no_metric(project: Project) -> None:
-    results = project.root / "metrics/results.json"
-    results.write_text(results.read_text().replace("0.94", "NaN"))
-    with files.publish(project.root / "models/w1x") as made:
-        (made / "curve.csv").write_text("step,loss,score\n1,nan,\n2,inf,0.8\n")
+def test_a_score_that_is_undefined_is_a_tag_and_no_metric(project: Project) -> None:
+    project.evaluate(w1=None)
     done = published(project)
     with client() as opened:
         run = opened.get_run(done.runs["w1"])
@@ -206,8 +225,9 @@ def test_a_curve_that_diverged_keeps_its_finite_points(project: Project) -> None
     (project.root / w1.folder / "curve.csv").write_text("step,loss,score\n1,0.5,\n2,nan,\n3,inf,0.8\n")
 
     curve = [(p.key, p.step, p.value) for p in fields.points(w1) if p.key.startswith("training/")]
-    assert curve == [("training/loss", 1, 0.5), ("training/score", 3, 0.8)]
-    assert fields.invalid(w1) == {"training/loss"}
+    undefined = [("training/loss", step, None) for step in (2, 3)]
+    assert curve == [("training/loss", 1, 0.5), *undefined, ("training/score", 3, 0.8)]
+    assert fields.tags(w1, None)["bitladder.invalid"] == "training/loss"
 
 
 @pytest.mark.parametrize("folder", ["models/w1", "packed/w1"])

@@ -12,7 +12,7 @@ from mlflow_server import MlflowServer
 
 from pipeline.stages import register
 from pipeline.tracking import commands, store
-from pipeline.tracking.criteria import Criteria
+from pipeline.tracking.choice import Criteria
 
 pytestmark = pytest.mark.slow
 
