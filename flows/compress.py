@@ -18,8 +18,7 @@ from flows import environment, graph, prefect_server, processes, servers
 from flows.walk import Walk
 from pipeline import params, paths
 from pipeline.record import OtherFormatError
-from pipeline.reporting import cells, table
-from pipeline.tasks import selection
+from pipeline.reporting import table
 
 WHY_CACHED = {
     "untouched": "Neither the stage nor anything before it has changed",
@@ -35,6 +34,10 @@ def run_command(jobs: int | None = None, target: str | None = None) -> int:
     """Bring `target`, or everything, up to date with at most `jobs` stages at once; return the exit code.
 
     When Prefect's server was lost the process ends here, with that code.
+
+    Raises:
+        ParamsError, UsageError, UnknownStageError: nothing has been started.
+        BusyError: another `bitladder run` is at it.
     """
     environment.prepare()
     try:
@@ -44,14 +47,12 @@ def run_command(jobs: int | None = None, target: str | None = None) -> int:
         with processes.sole_writer(paths.WORK / "locks" / "run.lock"), _sigterm_raises():
             walk = Walk(graph.stages(target), jobs, changed=graph.changed())
             exit_code = run(walk, title)
-    except KeyboardInterrupt:
-        return _refuse("interrupted; the same command goes on from here", 130)
-    except SystemExit as stop:
-        return _refuse("terminated; the same command goes on from here", int(stop.code or 0))
-    except Exception as error:
-        if os.environ.get("BITLADDER_DEBUG") == "1":
-            raise
-        return _refuse(str(error), int(getattr(error, "exit_code", 1)))
+    except (KeyboardInterrupt, SystemExit) as stop:
+        how, code = (
+            ("terminated", int(stop.code or 0)) if isinstance(stop, SystemExit) else ("interrupted", 130)
+        )
+        sys.stderr.write(f"bitladder run: {how}; the same command goes on from here\n")
+        return code
     if not walk.watched:
         processes.exit_at_once(exit_code)
     return exit_code
@@ -133,26 +134,9 @@ def show_results() -> None:
         results = table.read_results()
     except (table.NoResultsError, OtherFormatError):
         return
-    rows = [
-        {
-            "model": cells.marked(name, model.collapsed_seeds),
-            "weight_bits": model.weight_bits,
-            "activation_bits": model.activation_bits,
-            "parent": model.parent,
-            "score": model.means.mean,
-            "mib": model.mib,
-            "gap": model.means.gap_mean,
-        }
-        for name, model in results.models.items()
-    ]
-    description = " ".join(
-        [
-            f"Packed models on {results.task}.",
-            f"Scores: {cells.of_seeds(results)}.",
-            f"Checkpoints were {selection.said(results.checkpoint_selected_on, results.split)}.",
-            *cells.mark_notes(results.models.values()),
-        ]
-    )
+    headings = table.headings(results)
+    rows = [dict(zip(headings, row, strict=True)) for row in table.rows(results, {})]
+    description = " ".join([table.title(results), *table.counted(results)])
     create_table_artifact(key="results", table=rows, description=description)
 
 
@@ -181,8 +165,3 @@ def _sigterm_raises() -> Iterator[None]:
 
 def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + number)
-
-
-def _refuse(reason: str, exit_code: int) -> int:
-    sys.stderr.write(f"bitladder run: {reason}\n")
-    return exit_code

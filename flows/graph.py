@@ -1,7 +1,11 @@
-"""DVC's own graph of stages, which is the ladder: which stage needs which, asked of DVC, never repeated."""
+"""DVC's own graph of stages, which is the ladder: what needs what, and what would run, asked of DVC."""
 
 import difflib
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from typing import Any, Literal
+
+from flows import timings
 
 Graph = dict[str, list[str]]  # stage -> the stages it needs; both in the order of dvc.yaml
 
@@ -11,22 +15,39 @@ class Definition:
     """A stage as dvc.yaml has it, its variables filled in.
 
     Attributes:
-        needs: the stages that write what it reads.
         inputs: files and folders that it reads, code included.
         params: dotted names in params.yaml.
         outputs: files and folders that it writes.
     """
 
-    needs: tuple[str, ...]
     inputs: tuple[str, ...]
     params: tuple[str, ...]
     outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StageState:
+    """Whether a stage would run. DVC tells what has changed now; a stage below a changed one runs only if its
+    inputs come out different: it "may run".
+
+    Attributes:
+        seconds: what it took the last time it ran here; None if it never did.
+    """
+
+    stage: str
+    state: Literal["runs", "may run", "skipped"]
+    why: str
+    seconds: float | None
 
 
 class UnknownStageError(ValueError):
     """No stage of dvc.yaml has this name."""
 
     exit_code = 2
+
+
+class NoAnswerError(RuntimeError):
+    """DVC could not tell; the message is its own."""
 
 
 def stages(target: str | None = None) -> Graph:
@@ -39,34 +60,37 @@ def stages(target: str | None = None) -> Graph:
         UnknownStageError: with the nearest names.
         dvc.exceptions.DvcException: dvc.yaml does not make a graph.
     """
-    whole = _whole_graph()
+    from dvc.repo import Repo
+
+    with Repo(".") as repo:
+        whole = _needs(repo)
     if target is None:
         return whole
-    wanted = _needed_by([name for name in whole if target in (name, name.partition("@")[0])], whole)
-    if not wanted:
+    waiting = [name for name in whole if target in (name, name.partition("@")[0])]
+    if not waiting:
         known = {*whole, *(name.partition("@")[0] for name in whole)}
         near = ", ".join(difflib.get_close_matches(target, sorted(known), n=3)) or "none"
         raise UnknownStageError(f"no stage {target!r} in dvc.yaml; near: {near}")
+    wanted: set[str] = set()
+    while waiting:
+        wanted.add(name := waiting.pop())
+        waiting += [needed for needed in whole[name] if needed not in wanted]
     return {name: needs for name, needs in whole.items() if name in wanted}
 
 
 def definitions() -> dict[str, Definition]:
     """Every stage with what it reads and writes, inputs first."""
-    from graphlib import TopologicalSorter
-
     from dvc.repo import Repo
 
-    needs = _whole_graph()
     with Repo(".") as repo:
         found = {stage.addressing: stage for stage in repo.index.stages if stage.cmd}
         return {
             name: Definition(
-                needs=tuple(needs[name]),
                 inputs=tuple(dep.def_path for dep in found[name].deps if not hasattr(dep, "params")),
                 params=tuple(key for dep in found[name].deps for key in getattr(dep, "params", ())),
                 outputs=tuple(out.def_path for out in found[name].outs),
             )
-            for name in TopologicalSorter(needs).static_order()
+            for name in TopologicalSorter(_needs(repo)).static_order()
         }
 
 
@@ -78,23 +102,52 @@ def changed() -> set[str]:
         return set(repo.status())
 
 
-def _whole_graph() -> Graph:
+def states() -> list[StageState]:
+    """Whether each stage would run, and why; inputs first.
+
+    Raises:
+        NoAnswerError: there is no DVC repository here, or DVC is busy or broken.
+    """
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    with Repo(".") as repo:
-        graph = repo.index.graph
-        order = [stage for stage in repo.index.stages if stage.cmd]
-        return {
-            stage.addressing: [at.addressing for at in order if graph.has_edge(stage, at)] for stage in order
-        }
+    try:
+        with Repo(".") as repo:
+            needs, changes = _needs(repo), repo.status()
+    except DvcException as error:
+        raise NoAnswerError(str(error)) from None
+    found: dict[str, StageState] = {}
+    for name in TopologicalSorter(needs).static_order():
+        causes = [needed for needed in needs[name] if found[needed].state != "skipped"]
+        last = timings.read(name)
+        seconds = None if last is None else last.seconds
+        if name in changes:
+            found[name] = StageState(name, "runs", why(changes[name]), seconds)
+        elif causes:
+            found[name] = StageState(name, "may run", f"after {', '.join(causes)}", seconds)
+        else:
+            found[name] = StageState(name, "skipped", "nothing changed", seconds)
+    return list(found.values())
 
 
-def _needed_by(names: list[str], graph: Graph) -> set[str]:
-    found: set[str] = set()
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += graph[name]
-    return found
+def why(changes: list[Any]) -> str:
+    """DVC's list of changes as a sentence: inputs and parameters first, lost outputs after."""
+    reasons = []
+    for change in changes:
+        if change == "always changed":
+            reasons.append("runs every time")
+        elif isinstance(change, str):
+            reasons.append(change)
+        elif change.get("changed deps", {}).get("params.yaml") == "new":
+            return "not run yet"
+        else:  # a file changed as a whole, or the parameters in it that changed
+            for path, how in (each for what in change.values() for each in what.items()):
+                whole = isinstance(how, str)
+                reasons += [f"{path} {how}"] if whole else [f"{name} {kind}" for name, kind in how.items()]
+    return "; ".join(reasons)
+
+
+def _needs(repo: Any) -> Graph:
+    graph = repo.index.graph
+    order = [stage for stage in repo.index.stages if stage.cmd]
+    return {stage.addressing: [at.addressing for at in order if graph.has_edge(stage, at)] for stage in order}

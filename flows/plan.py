@@ -14,9 +14,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from flows import processes, status
+from flows import graph, processes
 from flows.estimate import Cost, Estimate, estimate
-from flows.status import StageState
+from flows.graph import StageState
 from pipeline import paths
 from pipeline.ladder import layers
 from pipeline.ladder.plan import Plan, Row
@@ -91,8 +91,8 @@ def main(*, as_json: bool, ask_dvc: bool, measure: bool = True) -> str:
 def answer(params: Params, *, ask_dvc: bool, measure: bool) -> Answer:
     plan = plan_of(params)
     try:
-        stages, silence = (status.ask(), None) if ask_dvc else ([], None)
-    except status.NoAnswerError as error:
+        stages, silence = (graph.states(), None) if ask_dvc else ([], None)
+    except graph.NoAnswerError as error:
         stages, silence = [], str(error)
     expected = estimate(params, measure=measure, say=_say)
     repeats = _repeats(params, expected)

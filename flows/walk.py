@@ -2,19 +2,88 @@
 
 Who runs the stages (Prefect's task runner or plain threads) is given as a function; what a stage is, how it
 ended and where its output is shown is the same for both, so a walk that one began the other can finish.
+
+A stage is brought up to date by a child process, `dvc repro --single-item STAGE`: several plain `dvc repro`
+lock each other out of the ancestors they share. The child leads a process group of its own, so that stopping
+it stops the stage under it, and it is killed if this process is.
 """
 
+import os
 import queue
+import re
+import signal
+import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from graphlib import TopologicalSorter
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 from uuid import UUID
 
-from flows import graph, prefect_server, watched
-from flows.reproduce import Children, Outcome
+from flows import environment, graph, prefect_server, processes, watched
+
+GRACE_S = 12  # a stage gives itself 10 s to save its work
+OUR_CODES = (2, 3, 4, 5, 6, 75)
+CHATTER = (
+    "Data and pipelines are up to date",
+    "To track the changes",
+    "git add ",
+    "To enable auto staging",
+    "dvc config core.autostage",
+    "Use `dvc push`",
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a stage ended.
+
+    `cached`: DVC looked and ran nothing, its cache had the output. `untouched`: there was no reason to look.
+    """
+
+    stage: str
+    how: Literal["ran", "cached", "untouched", "failed"]
+    exit_code: int = 0
+
+
+class Children:
+    """The stages that are running now, so that all of them can be stopped."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, subprocess.Popen[str]] = {}
+        self._lock = threading.Lock()
+        self._stopping = False
+
+    def reproduce(self, stage: str, show: Callable[[str], None], variables: dict[str, str]) -> Outcome:
+        """Run the stage to its end, handing each line of its output to `show`."""
+        with self._lock:
+            if self._stopping:
+                return Outcome(stage, "failed", 130)
+            child = self._running[stage] = _start(stage, variables)
+        assert child.stdout is not None
+        lines = []
+        for line in child.stdout:
+            lines.append(line)
+            if line.strip() and not line.strip().startswith(CHATTER):
+                show(line.rstrip("\n"))
+        child.wait()
+        with self._lock:
+            del self._running[stage]
+        return judge(stage, child.returncode, "".join(lines))
+
+    def stop(self) -> None:
+        """Start nothing more; interrupt what runs and kill what does not end in time."""
+        with self._lock:
+            self._stopping = True
+            groups = [child.pid for child in self._running.values()]
+        # dvc ignores SIGINT while its stage runs and reports the stage's end
+        end = partial(processes.end_group, first=signal.SIGINT, grace_s=GRACE_S)
+        with ThreadPoolExecutor(max(1, len(groups))) as pool:
+            list(pool.map(end, groups))
 
 
 @dataclass
@@ -41,7 +110,7 @@ class Walk:
             while True:
                 for stage in order.get_ready():
                     futures[stage] = start(stage, {name: futures[name] for name in self.stages[stage]})
-                    futures[stage].add_done_callback(partial(_put, ended, stage))
+                    futures[stage].add_done_callback(lambda _, stage=stage: ended.put(stage))
                     running += 1
                 if not running:
                     return
@@ -49,10 +118,9 @@ class Walk:
                 running -= 1
                 if self.went_well(stage):
                     order.done(stage)
-        except Exception:
-            raise
-        except BaseException:  # Ctrl-C, SIGTERM
-            self.children.stop()
+        except BaseException as stop:
+            if not isinstance(stop, Exception):  # Ctrl-C, SIGTERM
+                self.children.stop()
             raise
 
     def do(self, stage: str, *, task_run: str = "", log: Callable[[str], None] | None = None) -> Outcome:
@@ -77,15 +145,14 @@ class Walk:
 
     def summary(self) -> str:
         """One line: how many stages ran or were up to date, which failed and which were not reached."""
-        ran, failed = self._ended("ran"), self._ended("failed")
+        ran, failed = (
+            [s for s, each in self.outcomes.items() if each.how == how] for how in ("ran", "failed")
+        )
         line = f"{len(ran)} ran, {len(self.outcomes) - len(ran) - len(failed)} up to date"
         if not failed:
             return line
         left = [stage for stage in self.stages if stage not in self.outcomes]
         return f"{line}; failed: {', '.join(failed)}; not run: {', '.join(left) or 'none'}"
-
-    def _ended(self, how: str) -> list[str]:
-        return [stage for stage, outcome in self.outcomes.items() if outcome.how == how]
 
     def _untouched(self, stage: str, show: Callable[[str], None]) -> Outcome | None:
         """An outcome without asking DVC again, a second each, if nothing up to this stage has changed."""
@@ -119,5 +186,25 @@ class Walk:
             log(line)
 
 
-def _put(ended: "queue.SimpleQueue[str]", stage: str, _future: Any) -> None:
-    ended.put(stage)
+def judge(stage: str, returncode: int, output: str) -> Outcome:
+    """DVC answers 255 to every failure; what the stage itself said is in its text."""
+    if returncode == 0:
+        return Outcome(stage, "ran" if f"Running stage '{stage}'" in output else "cached")
+    if "is being blocked by" in output:
+        return Outcome(stage, "failed", processes.BusyError.exit_code)
+    said = re.findall(r"exited with (\d+)", output)
+    return Outcome(stage, "failed", int(said[-1]) if said and int(said[-1]) in OUR_CODES else 1)
+
+
+def _start(stage: str, variables: dict[str, str]) -> subprocess.Popen[str]:
+    inherited = {**os.environ, "PYTHONUNBUFFERED": "1", **variables}
+    return subprocess.Popen(
+        [sys.executable, "-m", "flows.processes", "dvc", "--wait-for-lock", "repro", "--single-item", stage],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment.with_interpreter_first(inherited, Path(sys.executable)),
+        process_group=0,
+        text=True,
+        errors="replace",
+    )

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,14 @@ class Scratch:
     def _lines(self, name: str) -> list[str]:
         path = self.root / name
         return path.read_text().splitlines() if path.exists() else []
+
+
+def ask(url: str, body: dict[str, Any] | None = None) -> Any:
+    """What Prefect's API answers to GET, or to POST of `body`."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json"})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        return json.load(answer)
 
 
 def until(holds: Callable[[], bool], what: str, within_s: float = 60) -> float:

@@ -12,11 +12,10 @@ import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scratch_project import STAGES, Scratch, gone, mortal, until
+from scratch_project import Scratch, ask, gone, mortal, until
 
-from flows import compress, graph, prefect_server, reproduce
-from flows.reproduce import Children, Outcome
-from flows.walk import Walk
+from flows import compress, graph, prefect_server, walk
+from flows.walk import Children, Outcome, Walk
 
 RUN = ("bitladder.cli", "run")
 
@@ -68,38 +67,38 @@ def test_every_stage_runs_once_after_what_it_needs_and_none_after_a_failure(
 ) -> None:
     broken = set(data.draw(st.lists(st.sampled_from(sorted(stages)), unique=True, max_size=2)))
     children = Recorded(broken)
-    walk = Walk(stages, jobs, changed=set(stages), watched=False, children=children)
-    compress.without_prefect(walk)
+    going = Walk(stages, jobs, changed=set(stages), watched=False, children=children)
+    compress.without_prefect(going)
     assert sorted(children.began) == sorted(stages.keys() - after(stages, broken))
     for stage in children.began:
         assert all(children.ended.index(needed) < children.ended.index(stage) for needed in stages[stage])
     assert children.most_at_once <= jobs
-    assert walk.exit_code() == (5 if broken & set(children.began) else 0)
+    assert going.exit_code() == (5 if broken & set(children.began) else 0)
 
 
 def test_a_walk_that_prefect_began_is_finished_without_it_and_nothing_runs_twice() -> None:
     stages = {"a": [], "b": ["a"], "c": ["b"]}
     children = Recorded(set())
-    walk = Walk(stages, 1, changed=set(stages), watched=False, children=children)
+    going = Walk(stages, 1, changed=set(stages), watched=False, children=children)
 
     def lost_after_a(stage: str, needs: dict[str, Any]) -> Any:
         if needs:
             raise ConnectionError
-        return pool.submit(walk.do, stage)
+        return pool.submit(going.do, stage)
 
     with ThreadPoolExecutor(1) as pool, pytest.raises(ConnectionError):
-        walk.go(lost_after_a)
-    compress.without_prefect(walk)
+        going.go(lost_after_a)
+    compress.without_prefect(going)
     assert children.began == ["a", "b", "c"]
 
 
 def test_dvc_is_not_asked_about_stages_before_the_first_change() -> None:
     stages = {"a": [], "b": ["a"], "c": ["b"], "d": ["a"]}
     children = Recorded(set())
-    walk = Walk(stages, 1, changed={"b"}, watched=False, children=children)
-    compress.without_prefect(walk)
+    going = Walk(stages, 1, changed={"b"}, watched=False, children=children)
+    compress.without_prefect(going)
     assert children.began == ["b", "c"]
-    assert walk.summary() == "2 ran, 2 up to date"
+    assert going.summary() == "2 ran, 2 up to date"
 
 
 @pytest.mark.parametrize(
@@ -115,24 +114,7 @@ def test_dvc_is_not_asked_about_stages_before_the_first_change() -> None:
     ],
 )
 def test_what_dvc_says_tells_how_a_stage_ended(returncode: int, output: str, how: str, code: int) -> None:
-    assert reproduce._judge("w8", returncode, output) == Outcome("w8", how, code)  # type: ignore[arg-type]
-
-
-def test_the_graph_is_dvcs_own(scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(scratch.root)
-    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(scratch.root / "site"))
-    needs = {
-        "prepare": [],
-        "weights@w8": ["prepare"],
-        "weights@w4": ["weights@w8"],
-        "weights@w2": ["prepare"],
-    }
-    assert graph.stages() == needs
-    assert list(graph.stages("weights@w4")) == ["prepare", "weights@w8", "weights@w4"]
-    assert graph.stages("weights") == needs
-    assert graph.changed() == set(STAGES)
-    with pytest.raises(graph.UnknownStageError, match=r"'weights@w9'.*weights@w8"):
-        graph.stages("weights@w9")
+    assert walk.judge("w8", returncode, output) == Outcome("w8", how, code)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("jobs", ["0", "-1", "two", "1.5"])
@@ -153,7 +135,7 @@ def test_wrong_parameters_stop_everything_before_it_starts(scratch: Scratch) -> 
 
 
 def shown(api: str, kind: str, **chosen: Any) -> list[dict[str, Any]]:
-    return list(prefect_server.ask(f"{api}/{kind}/filter", {"sort": "START_TIME_ASC"} | chosen))
+    return list(ask(f"{api}/{kind}/filter", {"sort": "START_TIME_ASC"} | chosen))
 
 
 def last_flow(api: str) -> dict[str, Any]:
@@ -174,7 +156,7 @@ def tasks_of(api: str, flow_run: dict[str, Any], count: int) -> dict[str, str]:
 
 def picture(api: str, flow_run: dict[str, Any]) -> dict[str, set[str]]:
     """Which stages Prefect's picture of a flow run draws an edge from, by stage."""
-    nodes = dict(prefect_server.ask(f"{api}/flow_runs/{flow_run['id']}/graph-v2")["nodes"])
+    nodes = dict(ask(f"{api}/flow_runs/{flow_run['id']}/graph-v2")["nodes"])
     names = {key: node["label"].rpartition(" / ")[2] for key, node in nodes.items()}
     return {names[key]: {names[edge["id"]] for edge in node["parents"]} for key, node in nodes.items()}
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from flows import estimate, plan, processes, status, timings
-from flows.status import StageState
+from flows import estimate, graph, plan, processes, timings
+from flows.graph import StageState
 from flows.timings import Timing
 from pipeline.params import load
 
@@ -69,7 +69,7 @@ def test_the_whole_ladder_is_trainings_packings_and_what_else_is_known(project: 
 
 def test_skipped_stages_cost_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = stages(teacher="skipped", weights__w8="runs", weights__w4="may run", report="may run")
-    monkeypatch.setattr(status, "ask", lambda: found)
+    monkeypatch.setattr(graph, "states", lambda: found)
     answer = as_json(ask_dvc=True)
     assert answer["totals"]["minutes"] == pytest.approx(2 * 100 * 0.6 / 60)
     assert answer["totals"]["not_counted"] == ["report"]
@@ -81,7 +81,7 @@ def test_a_stage_that_trains_nothing_is_expected_to_take_what_it_took(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timings.write("register", Timing(30.0))
-    monkeypatch.setattr(status, "ask", lambda: [StageState("register", "runs", "", 30.0)])
+    monkeypatch.setattr(graph, "states", lambda: [StageState("register", "runs", "", 30.0)])
     totals = as_json(ask_dvc=True)["totals"]
     assert (totals["minutes"], totals["not_counted"]) == (pytest.approx(0.5), [])
 
@@ -156,7 +156,7 @@ def test_what_only_other_seeds_train_is_counted_too(project: Path, monkeypatch: 
     text = Path("params.yaml").read_text()
     Path("params.yaml").write_text(text.replace("seeds:\n- 0\n", "seeds:\n- 0\n- 1\n"))
     now = stages(prepare="skipped", teacher="skipped", repeat__0="runs", repeat__1="runs", evaluate="runs")
-    monkeypatch.setattr(status, "ask", lambda: now)
+    monkeypatch.setattr(graph, "states", lambda: now)
     totals = as_json(ask_dvc=True)["totals"]
     assert totals["minutes"] > 10
     assert totals["peak_memory_mib"] == 500.0

@@ -256,7 +256,7 @@ def _within(name: str, wholes: tuple[str, ...], separator: str) -> bool:
 
 
 def test_results_are_made_after_every_seed(definitions: dict[str, Definition]) -> None:
-    assert {"repeat@0", "repeat@1"} <= set(definitions["evaluate"].needs)
+    assert {"repeat@0", "repeat@1"} <= set(graph.stages()["evaluate"])
     assert {"seed", "seeds"} <= set(definitions["evaluate"].params)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from scratch_project import ROOT, Scratch, gone, mortal, until
+from scratch_project import ROOT, Scratch, ask, gone, mortal, until
 
-from flows import environment, prefect_server, stage
+from flows import environment, stage
 from pipeline import params
 
 ADDRESS = "weights@w8"
@@ -147,7 +147,7 @@ def test_a_server_that_does_not_answer_costs_one_line(scratch: Scratch) -> None:
 
 
 def last_flow_run(api: str, name: str) -> dict[str, Any]:
-    found = prefect_server.ask(f"{api}/flow_runs/filter", {"flow_runs": {"name": {"any_": [name]}}})
+    found = ask(f"{api}/flow_runs/filter", {"flow_runs": {"name": {"any_": [name]}}})
     return dict(max(found, key=lambda flow_run: str(flow_run["created"])))
 
 
@@ -159,7 +159,7 @@ def test_prefect_shows_a_stage_as_a_flow_run_with_its_task(scratch: Scratch, pre
     of_it = {"flow_runs": {"id": {"any_": [shown["id"]]}}}
 
     def tasks() -> list[tuple[str, str]]:
-        found = prefect_server.ask(f"{prefect_api}/task_runs/filter", of_it)
+        found = ask(f"{prefect_api}/task_runs/filter", of_it)
         return [(task["name"], task["state_name"]) for task in found]
 
     until(lambda: tasks() == [(ADDRESS, "Completed")], "the task is shown")

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from scratch_project import STAGES, Scratch
 
-from flows import status
+from flows import graph
 
 DVC_YAML = """
 stages:
@@ -40,13 +41,13 @@ def test_a_stage_runs_for_what_changed_and_what_is_below_may_run(
     Path("dvc.yaml").write_text(DVC_YAML)
     Path("params.yaml").write_text("x: 1\n")
     dvc("init", "--no-scm")
-    assert {state.stage: state.why for state in status.ask()}["first"] == "not run yet"
+    assert {state.stage: state.why for state in graph.states()}["first"] == "not run yet"
     dvc("repro")
     Path("params.yaml").write_text("x: 2\n")
     timings = Path(".bitladder/timings")
     timings.mkdir(parents=True)
     (timings / "first.json").write_text('{"seconds": 2.5}')
-    states = {state.stage: (state.state, state.why, state.seconds) for state in status.ask()}
+    states = {state.stage: (state.state, state.why, state.seconds) for state in graph.states()}
     assert states == {
         "first": ("runs", "x modified", 2.5),
         "second": ("may run", "after first", None),
@@ -58,8 +59,8 @@ def test_a_stage_runs_for_what_changed_and_what_is_below_may_run(
 @pytest.mark.slow
 def test_a_folder_without_dvc_gives_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(status.NoAnswerError, match="not inside of a DVC repository"):
-        status.ask()
+    with pytest.raises(graph.NoAnswerError, match="not inside of a DVC repository"):
+        graph.states()
 
 
 def test_dvcs_changes_become_a_sentence() -> None:
@@ -69,6 +70,23 @@ def test_dvcs_changes_become_a_sentence() -> None:
         "changed command",
     ]
     assert (
-        status.why(changes)
+        graph.why(changes)
         == "models/w4 modified; weights.w2.init_from modified; models/w2 deleted; changed command"
     )
+
+
+def test_the_graph_is_dvcs_own(scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(scratch.root)
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(scratch.root / "site"))
+    needs = {
+        "prepare": [],
+        "weights@w8": ["prepare"],
+        "weights@w4": ["weights@w8"],
+        "weights@w2": ["prepare"],
+    }
+    assert graph.stages() == needs
+    assert list(graph.stages("weights@w4")) == ["prepare", "weights@w8", "weights@w4"]
+    assert graph.stages("weights") == needs
+    assert graph.changed() == set(STAGES)
+    with pytest.raises(graph.UnknownStageError, match=r"'weights@w9'.*weights@w8"):
+        graph.stages("weights@w9")
