@@ -16,10 +16,20 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from pipeline.evaluation.results import Measure
 from pipeline.tasks import metrics
 from pipeline.tasks.metrics import Array
 
 Score = Callable[[Array], float | None]
+
+
+def measures(kind: str, metric_names: Sequence[str]) -> dict[Measure, Score]:
+    """How each measure of a kind of task comes from `Scored.rows_NK`."""
+    if kind == "question_answering":
+        return {"score": of_marks}
+    if kind == "regression":
+        return {"score": of_predictions(metric_names)}
+    return {"score": of_predictions(metric_names), "accuracy": of_predictions(["accuracy"])}
 
 
 def of_predictions(metric_names: Sequence[str]) -> Score:

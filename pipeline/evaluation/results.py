@@ -5,7 +5,6 @@ number grows when something that is read of them is added or means something els
 refused with what writes it anew, rather than read half.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bitladder import files
 from pipeline import paths
-from pipeline.record import OtherFormatError, Stage, read_as
+from pipeline.record import Stage, read_as
 
 FORMAT: Literal[3] = 3
 Measure = Literal["score", "accuracy"]
@@ -252,12 +251,3 @@ def read(path: Path = paths.RESULTS) -> Results:
 def read_seed(seed: int) -> SeedResults:
     """What `repeat` left of this seed; raises as `read` does."""
     return read_as(SeedResults, paths.seed_results(seed), remedy=f"dvc repro repeat@{seed}")
-
-
-def check(found: Mapping[str, Any], path: Path) -> None:
-    """Until pipeline.tracking reads results as `read` does."""
-    if found.get("format") != FORMAT:
-        raise OtherFormatError(
-            f"{path}: not as this version of bitladder writes it (format: {found.get('format')}, "
-            f"expected {FORMAT}); `dvc repro evaluate` writes it anew"
-        )

@@ -192,7 +192,7 @@ def _recipe(rung: str, contents: Contents) -> str:
         f"- {own.steps} steps (kept: step {own.best_step}, the best on {own.selected_on}), seed {own.seed}; "
         f"{total} steps from the teacher on",
         f"- data: {own.data.get('kind')}",
-        *(f"- quantizer of {part}: {name}" for part, name in quantizers(own.precision).items()),
+        f"- quantizers: {', '.join(f'{part} {n}' for part, n in quantizers(own.precision).items())}",
         *(f"- {name}: {plain(value)}" for name, value in settings.items()),
     ]
     return "\n".join([*lines, "", PAPERS])

@@ -15,9 +15,9 @@ from markupsafe import Markup
 from bitladder.packed.inspect import summary
 from bitladder.packed.size import MIB, Sizes
 from pipeline.evaluation.agreement import Agreement, ByKernels, OnSplit
-from pipeline.evaluation.results import Results
-from pipeline.record import origins
-from pipeline.reporting import claims, figures, lineage, table
+from pipeline.evaluation.results import ModelResult, Results
+from pipeline.record import Record, origins
+from pipeline.reporting import cells, claims, figures, table
 from pipeline.reporting.contents import Contents
 from pipeline.rungs import TEACHER
 from pipeline.tasks import selection
@@ -45,6 +45,7 @@ def page(contents: Contents) -> str:
         chosen=selection.said(results.checkpoint_selected_on, results.split),
         score_name=table.score_name(results),
         say=claims,
+        lineage=lineage(results.models, contents.records),
         rules=list(dict.fromkeys(claim.rule for claim in results.claims if claim.measure)),
         agreements=agreement_rows(contents.agreements),
         parts=sizes_table(contents.sizes),
@@ -61,7 +62,6 @@ def plots(contents: Contents) -> dict[str, str]:
     score = f"{table.score_name(results)} on {results.split}"
     return {
         "size_plot": figures.score_against_size(results.models, score=score, constant=results.majority_score),
-        "lineage": lineage.svg(results.models, contents.records),
         "curves": figures.training_curves(curves) if len(curves) else "",
         "sign_flips": figures.sign_flips(flips) if len(flips) else "",
     }
@@ -89,6 +89,24 @@ def headline(results: Results) -> str:
     )
     of_teacher = f"{teacher.means.mean:.4f} in {teacher.mib:.3f} MiB, {model.ratio:.1f} times as much"
     return f"{own}; the teacher's is {of_teacher}."
+
+
+def lineage(
+    models: Mapping[str, ModelResult], records: Mapping[str, Record]
+) -> list[tuple[int, str, list[str]]]:
+    """Each model after the one it starts from: at which depth, its name, and what it is in words."""
+    depths: dict[str | None, int] = {}
+    found = []
+    for name, model in table.in_order(models).items():
+        depths[name] = depths.get(model.parent, -1) + 1
+        bits = " ".join(f"{part}{bits}" for part, bits in zip("WEA", model.bits, strict=True))
+        words = [bits, cells.score(model), f"{model.mib:.3g} MiB"]
+        if own := records.get(name):
+            drawn = [part for part, origin in origins(own.init).items() if origin.source == "drawn"]
+            words += [f"drawn at random: {', '.join(drawn)}"] * bool(drawn)
+            words += [f"taught by {own.teacher}"] * (own.teacher not in (TEACHER, None))
+        found.append((depths[name], name, words))
+    return found
 
 
 def sizes_table(sizes: Mapping[str, Sizes]) -> dict[str, Any]:

@@ -8,13 +8,13 @@ gets is one archive of the files of all tasks.
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bitladder import files
 from pipeline import params, paths
 from pipeline.params import Params, Task
+from pipeline.reporting.columns import NAMES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,34 +24,18 @@ if TYPE_CHECKING:
 LOWEST, HIGHEST = 0.0, 5.0
 
 
-@dataclass(frozen=True)
-class Sheet:
-    """A file for the server: its name, and the data set and split that it answers.
-
-    `optional` ones are left out where their split is not there.
-    """
+class Sheet(NamedTuple):
+    """A file for the server: its name, and the data set and split that it answers."""
 
     name: str
     dataset: str
-    split: str = "test"
-    optional: bool = False
+    split: str
 
 
-SHEETS = {
-    "cola": [Sheet("CoLA.tsv", "cola")],
-    "sst2": [Sheet("SST-2.tsv", "sst2")],
-    "mrpc": [Sheet("MRPC.tsv", "mrpc")],
-    "stsb": [Sheet("STS-B.tsv", "stsb")],
-    "qqp": [Sheet("QQP.tsv", "qqp")],
-    "mnli": [
-        Sheet("MNLI-m.tsv", "mnli", "test_matched"),
-        Sheet("MNLI-mm.tsv", "mnli", "test_mismatched"),
-        Sheet("AX.tsv", "ax", optional=True),
-    ],
-    "qnli": [Sheet("QNLI.tsv", "qnli")],
-    "rte": [Sheet("RTE.tsv", "rte")],
-    "wnli": [Sheet("WNLI.tsv", "wnli")],
-}
+MNLI = [Sheet("MNLI-m.tsv", "mnli", "test_matched"), Sheet("MNLI-mm.tsv", "mnli", "test_mismatched")]
+DIAGNOSTIC = Sheet("AX.tsv", "ax", "test")  # left out where its split is not there
+SHEETS = {task: [Sheet(f"{name}.tsv", task, "test")] for task, name in NAMES.items() if "mnli" not in task}
+SHEETS["mnli"] = [*MNLI, DIAGNOSTIC]
 IN_WORDS = ("mnli", "qnli", "rte")  # the others in numbers
 
 
@@ -109,7 +93,7 @@ def _splits(settings: Params, root: Path | None) -> Iterator[tuple[Sheet, "pd.Da
     if root is not None:
         data = data.model_copy(update={"source": "path", "root": str(root)})
     for sheet in SHEETS[task.name]:
-        may_be_missing = sheet.optional and data.source == "path"
+        may_be_missing = sheet == DIAGNOSTIC and data.source == "path"
         if may_be_missing and not sources.path_of(task, data, sheet.split, dataset=sheet.dataset).is_file():
             continue
         yield sheet, sources.unlabelled(task, data, sheet.split, dataset=sheet.dataset)

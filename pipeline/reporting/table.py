@@ -187,20 +187,18 @@ def _of_agreement(results: Results) -> list[str]:
     found = {name: model.label_agreement for name, model in results.models.items() if model.label_agreement}
     said = [
         _at_least("Packed rungs give the trained ones' labels on", {n: own.file for n, own in found.items()}),
-        _at_least("run by our kernels, on", {name: own.kernels for name, own in found.items()}),
+        _at_least("run by our kernels, on", {n: own.kernels for n, own in found.items()}),
     ]
-    return ["; ".join(part for part in said if part) + "."] if any(said) else []
+    return ["; ".join(filter(None, said)) + "."] if any(said) else []
 
 
 def _at_least(what: str, shares: Mapping[str, float | None]) -> str:
     """The least of the shares and whose it is; "" where there is none."""
-    known = {name: share for name, share in shares.items() if share is not None}
+    known = [(share, name) for name, share in shares.items() if share is not None]
     if not known:
         return ""
-    least = min(known, key=lambda name: known[name])
-    return (
-        f"{what} all rows" if known[least] == 1 else f"{what} at least {known[least]:.2%} of rows ({least})"
-    )
+    least, name = min(known)
+    return f"{what} all rows" if least == 1 else f"{what} at least {least:.2%} of rows ({name})"
 
 
 def _of_seeds(results: Results) -> list[str]:

@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bitladder import files
 from pipeline import paths, record
 from pipeline.evaluation import agreement, results
-from pipeline.evaluation.results import LabelAgreement, Measure, ModelResult, Results, Value, difference
+from pipeline.evaluation.results import LabelAgreement, ModelResult, Results, Value, difference
 from pipeline.evaluation.seeds import over_seeds
 from pipeline.ladder.words import unusual
 from pipeline.params import Params, Task
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pipeline.evaluation.claims import Without
-    from pipeline.evaluation.left_out import Score
     from pipeline.tasks.scoring import Scored
 
 RESULTS = paths.RESULTS
@@ -57,14 +58,19 @@ def run(params: Params, rung: str | None = None) -> None:
     files.write_text(CURVES, curves_csv(params.deliver))
 
 
-def other_seeds(params: Params) -> dict[int, dict[str, ModelResult]]:
-    """Models of every seed but the graph's own, as `repeat` left them.
+def other_seed(task: Task, seed: int) -> dict[str, ModelResult]:
+    """Models of another seed than the graph's own, as `repeat` left them.
 
     Raises:
-        IntegrityError: a seed's are not there or of another task.
+        IntegrityError: they are not there or of another task.
         OtherFormatError: another version wrote them.
     """
-    return {seed: _models_of(params, seed) for seed in params.seeds if seed != params.seed}
+    path = paths.seed_results(seed)
+    found = results.read_seed(seed) if path.is_file() else None
+    if found is None or found.task != task.name:
+        what = "not there" if found is None else f"of task {found.task!r}"
+        raise files.IntegrityError(f"{path}: {what}; `dvc repro repeat@{seed}` makes it")
+    return found.models
 
 
 def folder_of(name: str) -> Path:
@@ -90,32 +96,22 @@ def curves_csv(rungs: Sequence[str]) -> str:
     return files.csv_text(["rung", "step", "loss", "score"], rows)
 
 
-def most_frequent(frame: "pd.DataFrame", task: Task) -> tuple[Value, Value]:
-    """(share right, score) of always saying the same: the most frequent label, or that there is no answer."""
+def constant(frame: "pd.DataFrame", task: Task) -> tuple[Value, Value]:
+    """(share right, score) of always saying the same: the most frequent label, or that there is no answer.
+
+    None where there is no such answer; a score may be undefined too, as Matthews correlation is.
+    """
+    from pipeline.tasks import metrics
+
     if task.kind == "classification":
-        labels = frame["label"].tolist()
-        return majority(labels), majority_score(labels, task)
+        labels_N = frame["label"].to_numpy()
+        same_N = np.full_like(labels_N, frame["label"].mode()[0])
+        scores = metrics.compute(list(task.metrics), same_N, labels_N)
+        return float((same_N == labels_N).mean()), metrics.mean_score(scores)
     if task.answering is not None and task.answering.unanswerable:
         share = float((frame["answer_texts"].map(len) == 0).mean())
         return share, share
     return None, None
-
-
-def majority(labels: Sequence[int]) -> float:
-    """The share of the most frequent label: what a model that ignores its input gets."""
-    return max(labels.count(label) for label in set(labels)) / len(labels)
-
-
-def majority_score(labels: Sequence[int], task: Task) -> Value:
-    """A classification's score of always answering the most frequent label; None where it is undefined."""
-    import numpy as np
-
-    from pipeline.tasks import metrics
-
-    answer = max(sorted(set(labels)), key=labels.count)
-    return metrics.mean_score(
-        metrics.compute(list(task.metrics), np.full(len(labels), answer), np.array(labels))
-    )
 
 
 def ladder_to(name: str) -> list[Record]:
@@ -131,7 +127,8 @@ def ladder_to(name: str) -> list[Record]:
 
 def _with_seeds(params: Params, models: Mapping[str, ModelResult]) -> dict[str, ModelResult]:
     """The same with means over seeds, and with what is unusual of each."""
-    means = over_seeds({params.seed: models, **other_seeds(params)})
+    others = {seed: other_seed(params.task, seed) for seed in params.seeds if seed != params.seed}
+    means = over_seeds({params.seed: models, **others})
     words = {TEACHER: [], **{name: unusual(params.rungs[name]) for name in params.deliver}}
     return {
         name: model.model_copy(
@@ -139,15 +136,6 @@ def _with_seeds(params: Params, models: Mapping[str, ModelResult]) -> dict[str, 
         )
         for name, model in models.items()
     }
-
-
-def _models_of(params: Params, seed: int) -> dict[str, ModelResult]:
-    path = paths.seed_results(seed)
-    found = results.read_seed(seed) if path.is_file() else None
-    if found is None or found.task != params.task.name:
-        what = "not there" if found is None else f"of task {found.task!r}"
-        raise files.IntegrityError(f"{path}: {what}; `dvc repro repeat@{seed}` makes it")
-    return found.models
 
 
 def _read_splits(task: Task) -> Splits:
@@ -224,31 +212,17 @@ def _without_each(params: Params, scored: Mapping[str, "Scored"]) -> "Without":
     from pipeline.evaluation import claims, left_out
 
     rows = {name: scored[name].rows_NK for name in claims.named(params.claims) if name in scored}
+    measures = left_out.measures(params.task.kind, params.task.metrics)
     return {
-        name: {
-            measure: left_out.scores_without_each(rows_NK, score)
-            for measure, score in _measures(params.task).items()
-        }
+        name: {measure: left_out.scores_without_each(rows_NK, score) for measure, score in measures.items()}
         for name, rows_NK in rows.items()
         if rows_NK is not None
     }
 
 
-def _measures(task: Task) -> dict[Measure, "Score"]:
-    """How each measure comes from `rows_NK`."""
-    from pipeline.evaluation import left_out
-
-    if task.kind == "question_answering":
-        return {"score": left_out.of_marks}
-    score = left_out.of_predictions(task.metrics)
-    if task.kind == "regression":
-        return {"score": score}
-    return {"score": score, "accuracy": left_out.of_predictions(["accuracy"])}
-
-
 def _setting(task: Task, splits: Splits) -> dict[str, Any]:
     """The fields of Results that say what is scored on what."""
-    constant = {name: most_frequent(frame, task) for name, frame in splits.items()}
+    constants = {name: constant(frame, task) for name, frame in splits.items()}
     scored = {name: len(frame) for name, frame in splits.items()}
     summary = files.read_json(paths.data_dir(task.name, "plain") / "summary.json")
     return {
@@ -259,8 +233,8 @@ def _setting(task: Task, splits: Splits) -> dict[str, Any]:
         "split": task.validation_splits[0],
         "rows": scored,
         "rows_read": scored | summary.get("validation_rows_read", {}),
-        "majority": {name: share for name, (share, _) in constant.items()},
-        "majority_score": constant[task.validation_splits[0]][1],
+        "majority": {name: share for name, (share, _) in constants.items()},
+        "majority_score": constants[task.validation_splits[0]][1],
     }
 
 

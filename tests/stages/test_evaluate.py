@@ -6,6 +6,7 @@ from typing import Any
 
 import made_up
 import numpy as np
+import pandas as pd
 import pytest
 import some_results
 import tiny_project
@@ -147,7 +148,7 @@ def test_what_another_version_left_of_a_seed_is_refused_with_what_makes_it_anew(
     found = tiny_project.make().model_copy(update={"seeds": [0, 1]})
     files.write_json(paths.seed_results(1), {"task": found.task.name, "models": {}})
     with pytest.raises(OtherFormatError, match="`dvc repro repeat@1` writes it anew"):
-        evaluate.other_seeds(found)
+        evaluate.other_seed(found.task, 1)
 
 
 def test_what_is_unusual_of_a_rung_is_said_and_of_the_teacher_nothing(
@@ -229,17 +230,20 @@ def test_a_changed_packed_file_is_not_scored(tmp_path: Path, monkeypatch: Any) -
     assert not evaluate.RESULTS.exists()
 
 
+def constant(task: str, labels: list[int], tmp_path: Path) -> tuple[float | None, float | None]:
+    found = made_up.params(tmp_path, f"task={task}", "model=minilm").task
+    return evaluate.constant(pd.DataFrame({"label": labels}), found)
+
+
 @pytest.mark.parametrize(("labels", "share"), [([1, 1, 0], 2 / 3), ([0], 1.0), ([2, 1, 0, 1], 0.5)])
-def test_the_majority_is_the_most_frequent_label(labels: list[int], share: float) -> None:
-    assert evaluate.majority(labels) == pytest.approx(share)
+def test_the_majority_is_the_most_frequent_label(tmp_path: Path, labels: list[int], share: float) -> None:
+    assert constant("mnli", labels, tmp_path) == (pytest.approx(share), pytest.approx(share))
 
 
 def test_the_majoritys_score_is_in_the_tasks_own_metrics(tmp_path: Path) -> None:
-    mrpc = made_up.params(tmp_path, "task=mrpc", "model=minilm").task
     # Accuracy 2/3; F1 of answering 1 throughout: precision 2/3, recall 1.
-    assert evaluate.majority_score([1, 1, 0], mrpc) == pytest.approx((2 / 3 + 0.8) / 2)
+    assert constant("mrpc", [1, 1, 0], tmp_path)[1] == pytest.approx((2 / 3 + 0.8) / 2)
 
 
 def test_a_constant_answer_has_no_matthews_correlation(tmp_path: Path) -> None:
-    cola = made_up.params(tmp_path, "task=cola", "model=minilm").task
-    assert evaluate.majority_score([1, 1, 0], cola) is None
+    assert constant("cola", [1, 1, 0], tmp_path) == (pytest.approx(2 / 3), None)

@@ -17,8 +17,10 @@ from pipeline.evaluation import results
 from pipeline.evaluation.agreement import Agreement, ByKernels, OnSplit
 from pipeline.evaluation.results import ModelResult
 from pipeline.params import Params
+from pipeline.parts import every_part
+from pipeline.record import Part, Record
 from pipeline.reporting import card, cells, contents
-from pipeline.reporting.report import agreement_rows, headline, page
+from pipeline.reporting.report import agreement_rows, headline, lineage, page
 from pipeline.stages import evaluate, pack, report
 
 DELIVER = ["w8", "w1", "w1a8", "w1a8_direct"]
@@ -247,3 +249,33 @@ def test_the_headline_names_the_smallest_rung_near_the_teacher(
 ) -> None:
     found = some_results.results({"teacher": some_results.teacher(mib=10.0), **rungs})
     assert headline(found).startswith(named)
+
+
+LADDER = {
+    "teacher": some_results.teacher(),
+    "w8": some_results.model(0.8, "teacher", (8, 32)),
+    "w1": some_results.model(0.8, "w8"),
+    "w2": some_results.model(0.8, "w8", (2, 32)),
+    "w1a8": some_results.model(0.8, "w1", (1, 8)),
+    "w4a8": some_results.model(0.8, "w4", (4, 8)),
+}
+
+
+def test_in_the_lineage_each_model_stands_below_and_right_of_the_one_it_starts_from() -> None:
+    places = [(name, depth) for depth, name, _ in lineage(LADDER, {})]
+    assert places == [("teacher", 0), ("w8", 1), ("w2", 2), ("w1", 2), ("w1a8", 3), ("w4a8", 0)], (
+        "w4, which w4a8 starts from, is not delivered"
+    )
+
+
+def test_the_lineage_says_what_was_drawn_at_random_and_which_rung_taught() -> None:
+    drawn = [
+        Part(part, "drawn", distribution="normal", seed=3) for part in every_part(2) if "encoder" in part
+    ]
+    records = {
+        "w1": Record("w1", "weights", "demo", "0" * 64, teacher="w2", init=drawn),
+        "w2": Record("w2", "weights", "demo", "0" * 64, teacher="teacher"),
+    }
+    words = {name: said for _, name, said in lineage(LADDER, records)}
+    assert words["w1"] == ["W1 E1 A32", "0.8000", "1 MiB", "drawn at random: encoder", "taught by w2"]
+    assert words["w2"] == ["W2 E2 A32", "0.8000", "2 MiB"]
