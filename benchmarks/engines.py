@@ -55,7 +55,6 @@ _LISTED = [
     Engine("openvino-int8", _OPENVINO, "openvino-int8", _FILES),
 ]
 ENGINES = {engine.name: engine for engine in _LISTED}
-INT8 = ("torch-int8", "onnxruntime-int8", "openvino-int8")
 
 
 def missing(engine: Engine) -> list[str]:

@@ -5,7 +5,7 @@
 The weights are random: the size depends on the shape alone. Packed are all tables, the encoder and the
 pooler; scales, biases and norms are half-precision numbers, the head is in 32 bits. A rung's `granularity`
 says what shares a scale: a row, or a matrix as in ladder=bit. Ternary codes, of 2 bits, are written five to
-a byte. The bars that were set are for BERT-base; that of 1 bit is met with a scale per matrix, not per row.
+a byte.
 """
 
 import argparse
@@ -25,7 +25,6 @@ from bitladder.packed import size
 from bitladder.quantizers.precision import Precision
 
 ACTIVATIONS = 8  # bits; nothing is stored for them
-BARS = {("bert-base", 1): (31.0, 31.5), ("bert-base", 2): (15.5, 19.0)}  # and stretch
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,6 @@ class Row:
     Attributes:
         bits_per_weight: of codes in tables, encoder and pooler, what fills a row's last byte included.
         all_tables, without_position_and_segment: ratios as papers count; see bitladder/packed/size.py.
-        bar, stretch: of the ratio; None where none was set.
     """
 
     model: str
@@ -46,18 +44,10 @@ class Row:
     bits_per_weight: float
     all_tables: float
     without_position_and_segment: float
-    bar: float | None
-    stretch: float | None
 
     @property
     def ratio(self) -> float:
         return self.fp32_bytes / self.packed_bytes
-
-    @property
-    def word(self) -> str:
-        if self.bar is None or self.stretch is None:
-            return "-"
-        return "stretch" if self.ratio >= self.stretch else "met" if self.ratio >= self.bar else "missed"
 
 
 def measure(name: str, shape: Shape, bits: Sequence[int], granularities: Sequence[str]) -> list[Row]:
@@ -66,24 +56,14 @@ def measure(name: str, shape: Shape, bits: Sequence[int], granularities: Sequenc
         root = Path(folder)
         save(root, build(shape))
         full = (root / files.WEIGHTS).stat().st_size
-        return [
-            _row(
-                name,
-                shape,
-                Precision(width, width, ACTIVATIONS, granularity),
-                full,
-                root / f"{width}{granularity}",
-            )
-            for width in bits
-            for granularity in granularities
-        ]
+        precisions = [Precision(n, n, ACTIVATIONS, kind) for n in bits for kind in granularities]
+        return [_row(name, shape, own, full, root / f"{own.weights}{own.granularity}") for own in precisions]
 
 
 def _row(name: str, shape: Shape, precision: Precision, full: int, folder: Path) -> Row:
     save_packed(folder, shape, precision)
     counted = size.account(folder)
     codes = [part for part in counted.parts if part.part in size.MATRICES]
-    bar, stretch = BARS.get((name, precision.weights), (None, None))
     return Row(
         model=name,
         bits=precision.weights,
@@ -93,29 +73,26 @@ def _row(name: str, shape: Shape, precision: Precision, full: int, folder: Path)
         bits_per_weight=8 * sum(part.stored_bytes for part in codes) / sum(part.parameters for part in codes),
         all_tables=counted.all_tables.ratio,
         without_position_and_segment=counted.without_position_and_segment.ratio,
-        bar=bar,
-        stretch=stretch,
     )
 
 
 def as_dict(row: Row) -> dict[str, Any]:
-    return {**asdict(row), "ratio": row.ratio, "verdict": row.word}
+    return {**asdict(row), "ratio": row.ratio}
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    head = ["model", "bits", "a scale per", "fp32 bytes", "packed bytes", "ratio", "bar", "stretch", ""]
+    head = ["model", "bits", "a scale per", "fp32 bytes", "packed bytes", "ratio"]
     head += ["bits/weight", "as papers count", "without position, segment"]
-    lines = [head, ["---"] * 3 + ["---:"] * 5 + ["---"] + ["---:"] * 3, *map(_cells, rows)]
+    lines = [head, ["---"] * 3 + ["---:"] * 6, *map(_cells, rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _cells(row: Row) -> list[str]:
-    bars = ["-" if bar is None else f"{bar:.1f}" for bar in (row.bar, row.stretch)]
-    files = [f"{row.fp32_bytes:,}", f"{row.packed_bytes:,}", f"{row.ratio:.2f}"]
+    sizes = [f"{row.fp32_bytes:,}", f"{row.packed_bytes:,}", f"{row.ratio:.2f}"]
     counted = [
         f"{value:.2f}" for value in (row.bits_per_weight, row.all_tables, row.without_position_and_segment)
     ]
-    return [row.model, str(row.bits), row.granularity, *files, *bars, row.word, *counted]
+    return [row.model, str(row.bits), row.granularity, *sizes, *counted]
 
 
 def _arguments() -> argparse.Namespace:

@@ -13,7 +13,8 @@ number of threads can as well be asked for alone, and engines compared are those
 A first answer is a fresh process's, from its start to the logits of 16 tokens, imports and loading included,
 what engines keep on disk (files' cache, compiled kernels) being there already; it is told of 1 thread.
 Memory is all that a process has, libraries included, after the calls of a shape; shapes are taken in the
-order of their size.
+order of their size. A ratio is taken within each round, between two medians of calls that ran next to each
+other; its median over the rounds is what is reported.
 """
 
 import argparse
@@ -29,11 +30,11 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from statistics import median, quantiles
+from typing import Any, NamedTuple
 
 import root
 from engines import ENGINES, Engine, file_bytes, is_made, missing
-from figures import Cell, Cells, Middle, Verdict, judge, middle, ratio
 from interleaved import Answer, Worker, started, worker_environment
 
 HERE = Path(__file__).resolve().parent
@@ -48,11 +49,50 @@ Say = Callable[[str], None]
 Shape = tuple[int, int]
 
 
+class Middle(NamedTuple):
+    """A median between its quartiles."""
+
+    median: float
+    low: float
+    high: float
+
+
+def middle(values: Sequence[float]) -> Middle:
+    if len(values) == 1:
+        return Middle(values[0], values[0], values[0])
+    low, half, high = quantiles(values, n=4, method="inclusive")
+    return Middle(half, low, high)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One engine on one shape.
+
+    Attributes:
+        rounds: seconds of each call, round by round.
+        resident_mib: after the last call.
+    """
+
+    rounds: list[list[float]]
+    resident_mib: float
+
+    @property
+    def milliseconds(self) -> Middle:
+        return middle([1000 * seconds for calls in self.rounds for seconds in calls])
+
+
+def ratio(own: Cell, rival: Cell) -> Middle:
+    """Own time over the rival's."""
+    pairs = zip(own.rounds, rival.rounds, strict=True)
+    return middle([median(calls) / median(others) for calls, others in pairs])
+
+
 @dataclass(frozen=True)
 class Measured:
     """One model, one number of threads.
 
     Attributes:
+        cells: by shape, by engine.
         first_answers, first_cpu: seconds of fresh processes, by engine.
         logits: of the first row at 1x16, to see that engines compute the same model.
         left_out: engines that were not measured, and why.
@@ -60,16 +100,12 @@ class Measured:
 
     model: str
     threads: int
-    cells: Cells
+    cells: dict[str, dict[str, Cell]]
     first_answers: dict[str, Middle]
     first_cpu: dict[str, Middle]
     logits: dict[str, list[float]]
     files: dict[str, int]
     left_out: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def verdicts(self) -> list[Verdict]:
-        return judge(self.model, self.cells, self.first_answers) if self.threads == 1 else []
 
 
 def prepare(engines: Sequence[Engine], model: str, say: Say) -> tuple[list[Engine], dict[str, str]]:
@@ -176,8 +212,6 @@ def as_markdown(measured: Measured) -> str:
     threads = "1 thread" if measured.threads == 1 else f"{measured.threads} threads"
     parts = [f"{measured.model}, {threads}, {clock}, ms: median [quartiles]", "", *_times(measured), ""]
     parts += ["ratios of time, ours / rival: median [quartiles] over rounds", "", *_ratios(measured), ""]
-    if measured.verdicts:
-        parts += [*_bars(measured.verdicts), ""]
     return "\n".join(parts)
 
 
@@ -204,16 +238,6 @@ def _ratios(measured: Measured) -> list[str]:
                 [name, shape, *[_middle(ratio(cells[name], cells[rival]), 3) for rival in rivals]]
                 for shape, cells in measured.cells.items()
             ]
-    return [_row(line) for line in lines]
-
-
-def _bars(verdicts: Sequence[Verdict]) -> list[str]:
-    lines = [["asked for", "bar", "stretch", "measured", ""], ["---", *["---:"] * 3, "---"]]
-    for verdict in verdicts:
-        bar, found = verdict.bar, verdict.found
-        named = str(bar) if verdict.rival in (None, bar.rival) else f"{bar} ({verdict.rival})"
-        cell = "-" if found is None else _middle(found, 3)
-        lines.append([named, f"{bar.at_most:.3f}", f"{bar.stretch:.3f}", cell, verdict.word])
     return [_row(line) for line in lines]
 
 
@@ -250,7 +274,6 @@ def as_dict(measured: Measured) -> dict[str, Any]:
             for name in own
             for rival in rivals
         ],
-        "bars": [_verdict(verdict) for verdict in measured.verdicts],
     }
 
 
@@ -262,17 +285,6 @@ def _cell(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _verdict(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "what": str(verdict.bar),
-        "rival": verdict.rival,
-        "bar": verdict.bar.at_most,
-        "stretch": verdict.bar.stretch,
-        "measured": None if verdict.found is None else verdict.found._asdict(),
-        "verdict": verdict.word,
-    }
-
-
 def _last_line(text: str) -> str:
     lines = text.strip().splitlines()
     return lines[-1] if lines else "ended without a word"
@@ -280,29 +292,19 @@ def _last_line(text: str) -> str:
 
 def shapes_of(text: str) -> list[Shape]:
     """ROWSxTOKENS, several with commas between them. Raises ArgumentTypeError."""
-    return [_shape(one) for one in text.split(",")]
+    shapes = []
+    for shape in text.split(","):
+        rows, _, tokens = shape.partition("x")
+        if not (rows.isdigit() and tokens.isdigit() and int(rows) and 0 < int(tokens) <= 512):
+            raise argparse.ArgumentTypeError(f"{shape!r} is not ROWSxTOKENS with at most 512 tokens: 1x128")
+        shapes.append((int(rows), int(tokens)))
+    return shapes
 
 
-def _shape(text: str) -> Shape:
-    rows, _, tokens = text.partition("x")
-    if not (rows.isdigit() and tokens.isdigit() and int(rows) and 0 < int(tokens) <= 512):
-        raise argparse.ArgumentTypeError(f"{text!r} is not ROWSxTOKENS with at most 512 tokens, as 1x128")
-    return int(rows), int(tokens)
-
-
-def number_from_0(text: str) -> int:
-    """Raises ArgumentTypeError."""
-    return _number(text, least=0)
-
-
-def number_from_1(text: str) -> int:
-    """Raises ArgumentTypeError."""
-    return _number(text, least=1)
-
-
-def _number(text: str, *, least: int) -> int:
-    if not (text.isdecimal() and int(text) >= least):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
+def number(text: str) -> int:
+    """From 1 on. Raises ArgumentTypeError."""
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
     return int(text)
 
 
@@ -321,11 +323,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--shapes", type=shapes_of, default="1x16,1x128,32x128")
     parser.add_argument("--engines", type=engines_of, default=",".join(ENGINES))
-    parser.add_argument("--threads", nargs="+", type=number_from_1, default=[1, 2])
-    parser.add_argument("--rounds", type=number_from_1, default=9)
-    parser.add_argument(
-        "--starts", type=number_from_0, default=2, help="more processes, for first answers of 1 thread"
-    )
+    parser.add_argument("--threads", nargs="+", type=number, default=[1, 2])
+    parser.add_argument("--rounds", type=number, default=9)
+    parser.add_argument("--starts", type=number, default=2, help="more processes, for first answers")
     parser.add_argument("--remake", action="store_true", help="make the models' files again")
     parser.add_argument("--json", action="store_true", help="one JSON document, for programs")
     return parser.parse_args()

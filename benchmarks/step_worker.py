@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 import torch
-from steps import SHAPES, VARIANTS, Shape, Variant
 from torch import Tensor, nn
+from training_step import SHAPES, VARIANTS, Shape, Variant
 from transformers.models.bert.configuration_bert import BertConfig
 from transformers.models.bert.modeling_bert import BertForSequenceClassification
 

@@ -30,7 +30,6 @@ def test_a_row_is_what_was_written(
         assert row["ratio"] == row["fp32_bytes"] / row["packed_bytes"]
         # 64 ternary codes are 13 bytes, 128 are 26.
         assert row["bits_per_weight"] == (1 if row["bits"] == 1 else pytest.approx(1.625, abs=0.001))
-        assert row["bar"] is None
     scales = 200 + 40 + 2 + 2 * (5 * 64 + 128) + 64
     matrices = 3 + 2 * 6 + 1
     by_matrix, by_row = rows[0]["packed_bytes"], rows[1]["packed_bytes"]
@@ -40,12 +39,6 @@ def test_a_row_is_what_was_written(
 def test_the_packed_model_can_be_loaded(tmp_path: Path) -> None:
     save_packed(tmp_path / "packed", TINY, Precision(1, 1, 4))
     assert load(tmp_path / "packed").config.hidden_size == 64
-
-
-def test_bars_are_for_the_shape_they_were_set_for() -> None:
-    row = file_size.Row("bert-base", 1, "row", 310, 10, 1.0, 30, 31, *file_size.BARS["bert-base", 1])
-    assert (row.ratio, row.bar, row.stretch) == (31.0, 31.0, 31.5)
-    assert "| 31.00 | 31.0 | 31.5 |" in file_size.as_markdown([row])
 
 
 def test_the_same_shape_has_the_same_weights() -> None:

@@ -6,13 +6,12 @@ import os
 from pathlib import Path
 
 import engines
-import figures
 import inference
 import pytest
 from engines import ENGINES, Engine
-from figures import BARS, BEST_INT8, FIRST_ANSWER, MEMORY, Cell, judge, middle, ratio
 from hypothesis import given
 from hypothesis import strategies as st
+from inference import Cell, middle, ratio
 from interleaved import started, worker_environment
 
 ROOT = Path(__file__).parents[2]
@@ -32,8 +31,8 @@ inference_worker.main()
 """
 
 
-def cell(*milliseconds: float, resident_mib: float = 100) -> Cell:
-    return Cell([[ms / 1000] for ms in milliseconds], resident_mib)
+def cell(*milliseconds: float) -> Cell:
+    return Cell([[ms / 1000] for ms in milliseconds], resident_mib=100)
 
 
 def test_quartiles_by_hand() -> None:
@@ -54,35 +53,6 @@ def test_what_slows_a_whole_round_changes_no_ratio(rounds: list[tuple[float, ...
 def test_nobody_is_faster_than_itself(rounds: list[tuple[float, ...]]) -> None:
     own = Cell([list(calls[:3]) for calls in rounds], 1)
     assert ratio(own, own) == (1, 1, 1)
-
-
-def test_bars_are_judged_by_the_median() -> None:
-    cells = {"1x128": {"w1a8": cell(20, 21, 90), "openvino-int8": cell(40, 40, 40, resident_mib=500)}}
-    verdicts = {str(one.bar): one for one in judge("base", cells, {"w1a8": middle([0.6])})}
-    against = verdicts["w1a8 base 1x128 / openvino-int8, time"]
-    assert (against.found.median, against.word) == (pytest.approx(21 / 40), "met")
-    assert verdicts["w1a8 base 1x128 / openvino-int8, memory"].found.median == 0.2
-    assert verdicts["w1a8 base 1x128 / openvino-int8, memory"].word == "stretch"
-    assert verdicts["w1a8 base 1x16, first answer, s"].word == "stretch"
-    assert verdicts["w1a8 base 1x128 / torch-fp32, time"].word == "not measured"
-    assert verdicts["w1a1 base 1x128 / openvino-int8, time"].word == "not measured"
-
-
-def test_the_best_int8_is_the_fastest_that_was_measured() -> None:
-    cells = {
-        "1x16": {"w1a8": cell(3), "torch-int8": cell(12), "onnxruntime-int8": cell(6), "torch-fp32": cell(1)}
-    }
-    [verdict] = [one for one in judge("base", cells, {}) if one.bar.rival == BEST_INT8]
-    assert (verdict.rival, verdict.found.median, verdict.word) == ("onnxruntime-int8", 0.5, "missed")
-
-
-def test_every_bar_names_engines_that_there_are_and_asks_more_of_the_stretch() -> None:
-    for bar in BARS:
-        assert ENGINES[bar.engine].is_ours
-        assert bar.rival in (*ENGINES, BEST_INT8, None)
-        assert bar.stretch < bar.at_most
-        assert bar.what in ("time", MEMORY, FIRST_ANSWER)
-    assert set(figures.INT8) < set(ENGINES)
 
 
 def test_a_worker_answers_a_line_with_a_line_whatever_its_library_prints() -> None:

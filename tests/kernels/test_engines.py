@@ -18,7 +18,7 @@ ALL = {"avx512bw": True, "avx512vnni": True}
     ("found", "engine", "why"),
     [
         (ALL, LOOKUP, "fastest"),
-        ({"avx512bw": True, "avx512vnni": False}, TORCH, "avx512vnni, which this processor has not"),
+        ({"avx512bw": True, "avx512vnni": False}, TORCH, "avx512vnni, which this processor does not have"),
         ({"avx2": True}, TORCH, "avx512bw and avx512vnni"),
         ({}, TORCH, "avx512bw and avx512vnni"),
         (None, TORCH, "numba, which is not installed"),

@@ -87,4 +87,4 @@ def _lacking(engine: str, found: Mapping[str, bool] | None) -> str:
         oldest = ".".join(map(str, _NUMBA))
         return f"numba, which is not installed, or older than {oldest} (pip install 'bitladder[runtime]')"
     missing = [name for name in NEEDED[engine] if not found.get(name)]
-    return f"{' and '.join(missing)}, which this processor has not" if missing else ""
+    return f"{' and '.join(missing)}, which this processor does not have" if missing else ""
