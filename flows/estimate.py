@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from bitladder import files
-from bitladder.quantizers.names import WEIGHTS
 from flows import processes, timings
 from flows.timings import Timing
 from pipeline import paths
@@ -20,7 +19,6 @@ from pipeline.ladder import sizes
 from pipeline.ladder.sizes import MIB, Shape
 from pipeline.params import Params
 from pipeline.rungs import PRETRAINED, TEACHER
-from pipeline.tasks.selection import HELD_OUT, chosen_on
 
 FLOAT_BYTES = 4
 WEIGHTS_IN_MEMORY = (
@@ -75,11 +73,17 @@ def estimate(params: Params, *, measure: bool, say: Callable[[str], None]) -> Es
     costs = {name: Cost(num_steps(params, name, rows)) for name in names}
     last = {name: found for name in names if (found := _last(params, name)) is not None}
     costs |= {name: _as_last_time(costs[name], found) for name, found in last.items()}
-    notes = _assumed(params, costs)
+    notes = []
+    if any(cost.steps is None for cost in costs.values()):
+        notes.append("Epochs become steps once the rows are counted: after `dvc repro prepare augment`.")
     missing = [name for name in names if name not in last and costs[name].steps != 0]
     if measure and missing and shape is None:
         notes.append("No time: the pre-trained model's sizes are not known here yet. Its stage fetches it.")
     elif measure and missing and shape is not None:
+        if params.training.processes > 1:
+            notes.append(
+                "Timed is one process that makes whole batches; several on devices of their own are faster."
+            )
         say("plan: timing a few real training steps; without: --no-measure")
         selection = rows["selection"] or 0
         costs |= _timed(params, shape, selection, {name: costs[name] for name in missing}, notes)
@@ -94,18 +98,11 @@ def stage_of(params: Params, name: str) -> str:
 
 
 def count_rows(params: Params) -> dict[str, int | None]:
-    """Rows to learn from, `plain` and `augmented`, and `selection`: counted by the stages that made them,
-    else as the demo's generator will make them; None where nobody has counted them yet."""
-    task, generator, wanted = params.task, params.task.generator, params.augmentation
-    splits = _summary(task.name, "plain").get("splits", {})
+    """Rows to learn from, `plain` and `augmented`, and `selection`, as the stages that made them have counted
+    them; None before that."""
+    splits = _summary(params.task.name, "plain").get("splits", {})
     plain, selection = (splits.get(name, {}).get("rows") for name in ("train", "selection"))
-    if plain is None and generator is not None:
-        held_out = round(task.selection_fraction * generator.train_rows) * (chosen_on(params) == HELD_OUT)
-        plain, selection = generator.train_rows - held_out, held_out or generator.validation_rows
-    augmented = sum(_summary(task.name, "augmented").get("rows", {}).values()) or None
-    if augmented is None and plain is not None:
-        new = plain * sum(wanted.model_dump(exclude={"word_fraction", "max_rows"}).values())
-        augmented = plain + (new if wanted.max_rows is None else min(new, wanted.max_rows))
+    augmented = sum(_summary(params.task.name, "augmented").get("rows", {}).values()) or None
     return {"plain": plain, "augmented": augmented, "selection": selection}
 
 
@@ -159,18 +156,6 @@ def _as_last_time(cost: Cost, last: Timing) -> Cost:
     return replace(cost, seconds_per_step=pace, seconds=seconds, peak_memory_mib=last.peak_memory_mib)
 
 
-def _assumed(params: Params, costs: Mapping[str, Cost]) -> list[str]:
-    notes = []
-    if any(cost.steps is None for cost in costs.values()):
-        notes.append("Epochs become steps once the rows are counted: after `dvc repro prepare augment`.")
-    if params.training.processes > 1:
-        notes.append(
-            f"training.processes is {params.training.processes}; one process that makes whole batches is "
-            "timed. On devices of their own, several are faster; on the same cores they are not."
-        )
-    return notes
-
-
 def _timed(
     params: Params, shape: Shape, selection: int, costs: Mapping[str, Cost], notes: list[str]
 ) -> dict[str, Cost]:
@@ -200,38 +185,30 @@ def _timed(
 
 
 def _training_mib(params: Params, name: str, shape: Shape, batch_size: int) -> float:
-    """Weights and what they need, a teacher's, and activations (Korthikanti et al., arXiv:2205.05198, eq. 1).
+    """Weights and what they need, and activations (Korthikanti et al., arXiv:2205.05198, equation 1).
 
     A quantized layer keeps its inputs before and after they are rounded.
     """
-    is_rung, length = name in params.rungs, params.task.max_length
-    taught = sizes.full_bytes(shape, num_labels=params.task.num_labels) if is_rung else 0
+    rung, length = params.rungs.get(name), params.task.max_length
+    weights = WEIGHTS_IN_MEMORY * sizes.full_bytes(shape, rung, num_labels=params.task.num_labels)
     per_token = 17 * shape.hidden_size + 2.5 * shape.num_attention_heads * length
-    activations = FLOAT_BYTES * shape.num_hidden_layers * batch_size * length * per_token * (1 + is_rung)
-    return (WEIGHTS_IN_MEMORY * _full_bytes(params, name, shape) + taught + activations) / MIB
+    kept = (2 if rung else 1) * shape.num_hidden_layers * batch_size * length * per_token
+    return (weights + FLOAT_BYTES * kept) / MIB
 
 
 def _with_disk(params: Params, name: str, shape: Shape, cost: Cost) -> Cost:
-    copies, extra = copies_of_outputs(), sizes.tokenizer_bytes(params) + SMALL_FILES_BYTES
-    trained, packed, state = _full_bytes(params, name, shape) + extra, 0, 0
-    if cost.steps != 0:
-        state = WEIGHTS_IN_STATES * _full_bytes(params, name, shape)
-    if name in params.deliver:  # MLflow has the packed folder too
-        packed = sizes.packed_bytes(shape, params.rungs[name], num_labels=params.task.num_labels) + extra
+    rung, labels, copies = params.rungs.get(name), params.task.num_labels, copies_of_outputs()
+    beside = sizes.tokenizer_bytes(params) + SMALL_FILES_BYTES
+    weights = sizes.full_bytes(shape, rung, num_labels=labels)
+    trained, packed = weights + beside, 0
+    if rung and name in params.deliver:
+        packed = sizes.packed_bytes(shape, rung, num_labels=labels) + beside
     return replace(
         cost,
-        disk_mib=(trained * copies + packed * (copies + 1)) / MIB,
+        disk_mib=(trained * copies + packed * (copies + 1)) / MIB,  # MLflow has the packed folder too
         one_copy_mib=(trained + packed) / MIB,
-        state_mib=state / MIB,
+        state_mib=WEIGHTS_IN_STATES * weights * (cost.steps != 0) / MIB,
     )
-
-
-def _full_bytes(params: Params, name: str, shape: Shape) -> int:
-    """Of one set of a model's weights, as they are trained."""
-    labels, rung = params.task.num_labels, params.rungs.get(name)
-    width, split = (rung.width, rung.split) if rung else (1.0, False)
-    keeps = WEIGHTS[rung.weight_quantizer].keeps if rung and rung.weight_quantizer else 0
-    return sizes.full_bytes(shape, num_labels=labels, width=width, split=split, keeps=keeps)
 
 
 def _stages(params: Params, costs: Mapping[str, Cost]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Real training steps, timed in this process: those of the training loop, on random weights and made-up rows.
 
-Of a deep model two layers are timed, and of a large batch a part; the whole is computed from those. Imports
-torch; `flows.estimate` imports this when it measures.
+Of a deep model two layers are timed, and of a large batch a part: the whole takes as many times as long.
+Imports torch; `flows.estimate` imports this when it measures.
 """
 
 import statistics
@@ -24,7 +24,7 @@ from pipeline.distillation.objective import Portion, label_loss
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.ladder.sizes import Shape
 from pipeline.params import Params
-from pipeline.rungs import Distillation, Rung
+from pipeline.rungs import Rung
 from pipeline.tasks.batches import Batch, inputs_of
 from pipeline.training.device import choose_threads, copied, device, move, seed_everything
 from pipeline.training.loop import LossTerms, Phase, fit
@@ -34,9 +34,7 @@ SECONDS_FOR_ALL = 20.0  # models that come later are taken to be as slow as the 
 SECONDS_FOR_ONE = 1.0  # after a first step that warms up; at least one more is timed
 MOST_STEPS = 5
 WAITING = 1.1  # clock over processors on a machine that does nothing else: a step waits now and then
-MOST_LAYERS, MOST_TOKENS = 2, 1024  # that are timed
-
-Moment = tuple[float, float]  # seconds on the clock, seconds of this process's processors
+MOST_LAYERS, MOST_TOKENS = 2, 2048  # that are timed
 
 
 def seconds_per_step(
@@ -60,10 +58,9 @@ def seconds_per_step(
                 found[name] = _of_one(params, shape, params.rungs.get(name), size, tokens)
         except Exception as error:
             notes.append(f"{name}: not timed: {type(error).__name__}: {error}")
-    threads = torch.get_num_threads()
     notes.append(
-        f"Time: from a few real steps on rows of {tokens} tokens (shorter ones take less), by {threads} "
-        f"thread{'s' * (threads != 1)}, for a machine that does nothing else."
+        f"Time: from a few real steps on rows of {tokens} tokens (shorter ones take less), with "
+        f"{torch.get_num_threads()} threads, for a machine that does nothing else."
     )
     if late:
         notes.append(f"Not timed, and taken to be as slow as the slowest: {', '.join(reversed(late))}.")
@@ -75,14 +72,8 @@ def _of_one(params: Params, shape: Shape, rung: Rung | None, batch_size: int, to
     rows = min(batch_size, max(1, MOST_TOKENS // tokens))
     small = replace(shape, num_hidden_layers=min(shape.num_hidden_layers, MOST_LAYERS))
     batch = _made_up(params, shape, rows, tokens)
-    model, loss_terms = _model_and_loss(params, small, rung, batch)
-    seconds = _step(params, model, loss_terms, batch)
-    if rows < batch_size:
-        half = rows // 2
-        less = {name: tensor[:half] for name, tensor in batch.items()}
-        per_row = (seconds - (_step(params, model, loss_terms, less) if half else 0.0)) / (rows - half)
-        seconds += max(0.0, per_row) * (batch_size - rows)
-    return seconds * shape.num_hidden_layers / small.num_hidden_layers
+    seconds = _step(params, *_model_and_loss(params, small, rung, batch), batch)
+    return seconds * batch_size / rows * shape.num_hidden_layers / small.num_hidden_layers
 
 
 def _made_up(params: Params, shape: Shape, rows: int, tokens: int) -> Batch:
@@ -120,10 +111,8 @@ def _model_and_loss(
     teacher.eval()  # type: ignore[no-untyped-call]
     move(teacher)
     frozen.convert(teacher, chosen)
-    losses = [phase.distillation for phase in rung.phases] or [rung.distillation or params.distillation]
-    weights = [loss.model_dump() for loss in losses]
-    most = Distillation(**{term: max(weight[term] for weight in weights) for term in weights[0]})
-    return student, against_teacher(teacher, objective(most, regression=regression))
+    loss = rung.phases[0].distillation if rung.phases else rung.distillation or params.distillation
+    return student, against_teacher(teacher, objective(loss, regression=regression))
 
 
 def _config(params: Params, shape: Shape, dropout: float) -> BertConfig:
@@ -135,26 +124,11 @@ def _config(params: Params, shape: Shape, dropout: float) -> BertConfig:
 
 
 def _against_labels(regression: bool) -> LossTerms:
-    def terms(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, Tensor]:
+    def terms(model: nn.Module, batch: Batch, _: Portion) -> dict[str, Tensor]:
         logits = logits_of(model(**inputs_of(batch)), batch["attention_mask"])
         return {"labels": label_loss(logits, batch["labels"], regression)}
 
     return terms
-
-
-def now() -> Moment:
-    return time.perf_counter(), time.process_time()
-
-
-def undisturbed(start: Moment, end: Moment, threads: int = 1) -> float:
-    """Seconds between two moments, as on a machine that does nothing else.
-
-    Other work takes time on the clock and none of this process's processors; a GPU's work does too.
-    """
-    seconds, processor_seconds = end[0] - start[0], end[1] - start[1]
-    if torch.cuda.is_available():
-        return seconds
-    return min(seconds, WAITING * processor_seconds / threads)
 
 
 class _EnoughError(Exception):
@@ -163,12 +137,12 @@ class _EnoughError(Exception):
 
 def _step(params: Params, model: nn.Module, loss_terms: LossTerms, batch: Batch) -> float:
     """Seconds of a step of the training loop, from one batch that it asks for to the next."""
-    moments: list[Moment] = []
+    moments: list[tuple[float, float]] = []  # on the clock, and of this process's processors
 
     def batches(step: int) -> Batch:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        moments.append(now())
+        moments.append((time.perf_counter(), time.process_time()))
         if step > 2 and (step > MOST_STEPS or moments[-1][0] - moments[1][0] > SECONDS_FOR_ONE):
             raise _EnoughError
         return batch
@@ -184,4 +158,9 @@ def _step(params: Params, model: nn.Module, loss_terms: LossTerms, batch: Batch)
             num_evaluations=1,
             optimization=how,
         )
-    return statistics.median(undisturbed(*pair, torch.get_num_threads()) for pair in pairwise(moments[1:]))
+    took = [(end[0] - start[0], end[1] - start[1]) for start, end in pairwise(moments[1:])]
+    if torch.cuda.is_available():
+        return statistics.median(seconds for seconds, _ in took)
+    # Other work on the machine takes time on the clock, and none of this process's processors.
+    threads = torch.get_num_threads()
+    return statistics.median(min(seconds, WAITING * own / threads) for seconds, own in took)

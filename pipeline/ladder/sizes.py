@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from bitladder.quantizers.names import WEIGHTS
 from pipeline import paths
 from pipeline.params import Params
 from pipeline.rungs import PRETRAINED, Rung
@@ -92,17 +93,17 @@ def _shifts(shape: Shape, rung: Rung) -> int:
     return shape.shifts(rung.width, shifted_heads=heads, after_relu=after_relu)
 
 
-def full_bytes(
-    shape: Shape, *, num_labels: int, width: float = 1.0, split: bool = False, keeps: int = 0
-) -> int:
+def full_bytes(shape: Shape, rung: Rung | None = None, *, num_labels: int) -> int:
     """Expected bytes of `models/<name>/model.safetensors`: every latent parameter in full precision.
 
-    A split model has every table and matrix twice, its biases once. `keeps`: numbers that a quantizer keeps
-    of each weight.
+    A split model has every table and matrix twice, its biases once; some quantizers keep numbers of their own
+    for each weight. Without a rung: of the teacher.
     """
+    width, copies = (rung.width, 1 + rung.split) if rung else (1.0, 1)
+    keeps = WEIGHTS[rung.weight_quantizer].keeps if rung and rung.weight_quantizer else 0
     tensors = sum(rows * columns for rows, columns in shape.tables() + shape.matrices(width))
     side = shape.side_parameters(width) + shape.head_parameters(num_labels)
-    return (tensors * (2 if split else 1) * (1 + keeps) + side) * _FULL_BYTES
+    return (tensors * copies * (1 + keeps) + side) * _FULL_BYTES
 
 
 def shape_of(params: Params) -> Shape | None:

@@ -130,12 +130,6 @@ def test_the_caches_own_type_counts_and_the_local_file_goes_first(
     assert estimate.copies_of_outputs() == copies
 
 
-def test_several_processes_are_said_not_to_be_timed(project: Path) -> None:
-    text = Path("params.yaml").read_text().replace("processes: 1", "processes: 2")
-    Path("params.yaml").write_text(text)
-    assert "one process that makes whole batches" in plan.main(as_json=False, ask_dvc=False)
-
-
 def test_other_seeds_take_their_share_and_are_said_in_one_sentence(project: Path) -> None:
     once = as_json()
     text = Path("params.yaml").read_text()

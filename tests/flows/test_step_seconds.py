@@ -8,8 +8,10 @@ from pathlib import Path
 import made_up
 import pytest
 
+from bitladder import files
 from flows import estimate, step_seconds, timings
 from flows.timings import Timing
+from pipeline import paths
 from pipeline.params import Params
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +64,7 @@ def test_minutes_memory_and_disk_of_every_model_come_from_steps_taken_now(tmp_pa
         assert cost.seconds_per_step
         assert cost.seconds
         assert cost.steps
-        assert cost.seconds > cost.steps * cost.seconds_per_step  # scoring comes on top
+        assert cost.seconds >= cost.steps * cost.seconds_per_step  # the start comes on top
         assert cost.peak_memory_mib
         assert cost.disk_mib
     assert set(found.seconds) == {"pretrained", "teacher", "weights@w1", "weights_activations@w1a8"}
@@ -109,6 +111,12 @@ def test_when_the_time_for_it_is_over_the_rest_is_taken_to_be_as_slow_as_the_slo
     assert any(note.endswith("as slow as the slowest: pretrained, teacher, w1.") for note in found.notes)
 
 
+def test_several_processes_are_said_not_to_be_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step_seconds, "_of_one", lambda *_: 0.8)
+    found = estimated(made_up.params(tmp_path, *LADDER, "training.processes=2"))
+    assert any("one process that makes whole batches" in note for note in found.notes)
+
+
 def test_a_model_whose_sizes_are_not_known_yet_has_no_time_and_a_reason(tmp_path: Path) -> None:
     settings = made_up.params(tmp_path, *LADDER)
     model = settings.model.model_copy(
@@ -124,11 +132,14 @@ def test_a_model_whose_sizes_are_not_known_yet_has_no_time_and_a_reason(tmp_path
 
 def test_epochs_of_rows_that_nobody_has_counted_are_left_blank(tmp_path: Path) -> None:
     settings = made_up.params(tmp_path, *LADDER, "~budget.teacher.steps", "+budget.teacher.epochs=3")
-    assert estimate.num_steps(settings, "teacher", estimate.count_rows(settings)) == 3 * 34  # 1080 rows by 32
-    uncounted = settings.model_copy(update={"task": settings.task.model_copy(update={"generator": None})})
-    found = estimate.estimate(uncounted, measure=False, say=print)
+    found = estimate.estimate(settings, measure=False, say=print)
     assert (found.costs["teacher"].steps, found.costs["w1"].steps) == (None, 100)
     assert any("Epochs become steps once the rows are counted" in note for note in found.notes)
+    made = {"splits": {"train": {"rows": 1080}, "selection": {"rows": 120}}}
+    files.write_json(paths.data_dir("demo", "plain") / "summary.json", made)
+    assert (
+        estimate.estimate(settings, measure=False, say=print).costs["teacher"].steps == 3 * 34
+    )  # of 32 rows
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,8 @@ def test_full_bytes_are_those_of_a_real_models_parameters(width: float, split: b
     setattr(config, WIDTH_KEY, width)
     real = build_bert(config, Precision(1, 1, split=split))
     shape = Shape(**{field.name: getattr(config, field.name) for field in fields(Shape)[:-1]})
-    expected = full_bytes(shape, num_labels=3, width=width, split=split)
+    rung = RUNGS["w1"].model_copy(update={"width": width, "split": split})
+    expected = full_bytes(shape, rung, num_labels=3)
     assert expected == 4 * sum(parameter.numel() for parameter in real.parameters())
 
 
@@ -74,7 +75,8 @@ def test_groups_add_a_scale_for_every_64_weights() -> None:
 
 def test_a_quantizer_that_keeps_a_number_of_each_weight_doubles_tables_and_matrices() -> None:
     bare = sum(rows * columns for rows, columns in BERT_BASE.tables() + BERT_BASE.matrices())
-    assert full_bytes(BERT_BASE, num_labels=2, keeps=1) - full_bytes(BERT_BASE, num_labels=2) == 4 * bare
+    rung = RUNGS["w1"].model_copy(update={"weight_quantizer": "lat"})
+    assert full_bytes(BERT_BASE, rung, num_labels=2) - full_bytes(BERT_BASE, num_labels=2) == 4 * bare
 
 
 def test_bert_base_by_ternary_weight_splitting_has_a_second_word_table_and_pooler() -> None:
