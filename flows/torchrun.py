@@ -29,7 +29,6 @@ from flows import processes
 from pipeline import paths
 from pipeline.params import Params
 from pipeline.rungs import PRETRAINED
-from pipeline.training import state_folders
 
 TRAINING = ("pretrained", "teacher", "weights", "weights_activations")
 MOST_RESTARTS = 3
@@ -118,9 +117,7 @@ class Restarts:
 
 def newest_steps(model: str) -> dict[Path, int]:
     """The step of the newest state of each training of this model, by its folder."""
-    return {
-        folder: state_folders.steps(folder)[-1] for folder in state_folders.trainings(paths.states_dir(model))
-    }
+    return {folder: paths.state_steps(folder)[-1] for folder in paths.trainings(model)}
 
 
 def cause(failures: Mapping[int, Any]) -> Ended:

@@ -1,5 +1,6 @@
 """Where each thing lies, relative to the project's root. The names are public: dvc.yaml repeats them."""
 
+import re
 from pathlib import Path
 
 from bitladder.files import WEIGHTS as WEIGHTS
@@ -22,6 +23,7 @@ SEEDS = METRICS / "seeds"
 
 # Never versioned: resume state, servers, the default tracking store, timings.
 WORK = Path(".bitladder")
+DIGITS = 16  # of a training's fingerprint, in the names of its folders
 
 
 def data_dir(task: str, kind: str) -> Path:
@@ -52,3 +54,15 @@ def seed_dir(seed: int) -> Path:
 def states_dir(name: str) -> Path:
     """`.bitladder/work/<name>/`: what a stopped training of this model goes on from."""
     return WORK / "work" / name
+
+
+def trainings(name: str) -> list[Path]:
+    """The folders below `states_dir` of trainings that hold a state; set-aside ones have a suffix."""
+    is_one = re.compile(f"[0-9a-f]{{{DIGITS}}}").fullmatch
+    return sorted(path for path in states_dir(name).glob("*") if is_one(path.name) and state_steps(path))
+
+
+def state_steps(training: Path) -> list[int]:
+    """The steps of a training's states, oldest first."""
+    names = (re.fullmatch(r"step-(\d{9,})", path.name) for path in training.glob("step-*"))
+    return sorted(int(name[1]) for name in names if name)

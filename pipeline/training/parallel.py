@@ -173,13 +173,15 @@ def _require(processes: int) -> None:
     started = int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
     if started != processes:
         raise WorldError(
-            f"training.processes: {processes}, but this is 1 process of {started}; start as many: "
-            f"`python -m flows.stage` does, or `torchrun --nproc_per_node={processes} -m flows.stage`"
+            f"training.processes: {processes}, but {started} {'was' if started == 1 else 'were'} started; "
+            f"run `python -m flows.stage`, or `torchrun --nproc_per_node={processes} -m flows.stage`"
         )
     if processes > 1 and torch.cuda.is_available():
         local, available = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
         if local > available:
-            raise WorldError(f"training.processes: {local} on this machine, which has {available} GPUs")
+            raise WorldError(
+                f"training.processes: {local} on this machine need a GPU each; it has {available}"
+            )
 
 
 def _initialize() -> None:

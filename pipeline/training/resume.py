@@ -22,10 +22,10 @@ from safetensors.torch import load_file, save_file
 
 from bitladder import files
 from pipeline import paths
+from pipeline.paths import state_steps
 from pipeline.training.fingerprint import Facts, differences
 from pipeline.training.parallel import World
 from pipeline.training.state import State
-from pipeline.training.state_folders import DIGITS, steps, trainings
 
 FRESH = "BITLADDER_FRESH"  # environment variable: 1 sets the model's states under other facts aside
 TENSORS, VALUES = "state.safetensors", "state.json"
@@ -55,7 +55,7 @@ class States:
     def __init__(self, name: str, facts: Facts, *, every: int, world: World) -> None:
         self.name, self.facts, self.every, self.world = name, facts, every, world
         self.fingerprint = files.digest(facts)
-        self.folder = paths.states_dir(name) / self.fingerprint[:DIGITS]
+        self.folder = paths.states_dir(name) / self.fingerprint[: paths.DIGITS]
         self._written: int | None = None  # the step of the newest whole state, where it is known
 
     def is_due(self, step: int, num_steps: int) -> bool:
@@ -91,7 +91,7 @@ class States:
                     files.write_json(folder / VALUES, values)
             except (OSError, SafetensorError) as error:
                 raise UnwrittenError(self._unwritten(state, error)) from error
-            for old in steps(self.folder)[:-KEPT]:
+            for old in state_steps(self.folder)[:-KEPT]:
                 shutil.rmtree(self._folder(old))
         self._written = step
 
@@ -111,7 +111,7 @@ class States:
     def _check_newest(self) -> int:
         """The step of the newest whole state, 0 if there is none."""
         damaged = []
-        for step in reversed(steps(self.folder)):
+        for step in reversed(state_steps(self.folder)):
             try:
                 _verify(self._folder(step))
             except files.IntegrityError as error:
@@ -146,7 +146,7 @@ def open_states(name: str, facts: Facts, *, every: int, world: World) -> States:
             lists each fact that differs. Not when BITLADDER_FRESH=1.
     """
     states = States(name, facts, every=every, world=world)
-    found = trainings(states.folder.parent)
+    found = paths.trainings(name)
     others = [folder for folder in found if folder != states.folder]
     if os.environ.get(FRESH) == "1":
         for folder in others if world.leads else ():
@@ -177,9 +177,10 @@ def _set_aside(folder: Path, wanted: Path) -> Path:
 
 
 def _refusal(states: States, others: list[Path]) -> str:
-    other = max(others, key=lambda folder: steps(folder)[-1])
+    other = max(others, key=lambda folder: state_steps(folder)[-1])
     lines = differences(_facts_of(other), states.facts)
-    step, found = steps(other)[-1], f"{len(lines)} {'fact differs' if len(lines) == 1 else 'facts differ'}"
+    step, number = state_steps(other)[-1], len(lines)
+    found = "1 fact differs" if number == 1 else f"{number} facts differ"
     return "\n".join(
         (
             f"{states.name}: a training stopped at step {step} cannot go on as things are now; {found}:",
@@ -192,7 +193,7 @@ def _refusal(states: States, others: list[Path]) -> str:
 
 def _facts_of(folder: Path) -> Facts:
     """Of a training's newest state whose facts can be read; nothing if none can."""
-    for step in reversed(steps(folder)):
+    for step in reversed(state_steps(folder)):
         try:
             found: dict[str, Any] = files.read_json(folder / f"step-{step:09d}" / VALUES)["facts"]
             return {str(name): str(value) for name, value in found.items()}

@@ -175,8 +175,8 @@ def test_weights_that_differ_between_processes_are_refused(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("started", "processes", "said"),
     [
-        (None, 2, "training.processes: 2, but this is 1 process of 1"),
-        ("2", 1, "1, but this is 1 process of 2"),
+        (None, 2, "training.processes: 2, but 1 was started"),
+        ("2", 1, "training.processes: 1, but 2 were started"),
     ],
 )
 def test_another_number_of_processes_than_the_parameters_say_is_refused(
