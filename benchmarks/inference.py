@@ -264,7 +264,14 @@ def as_dict(measured: Measured) -> dict[str, Any]:
                 "first_answer_seconds": measured.first_answers[name]._asdict(),
                 "first_answer_cpu_seconds": measured.first_cpu[name]._asdict(),
                 "logits": measured.logits[name],
-                "shapes": {shape: _cell(cells[name]) for shape, cells in measured.cells.items()},
+                "shapes": {
+                    shape: {
+                        "milliseconds": cells[name].milliseconds._asdict(),
+                        "seconds_of_rounds": cells[name].rounds,
+                        "resident_mib": cells[name].resident_mib,
+                    }
+                    for shape, cells in measured.cells.items()
+                },
             }
             for name, size in measured.files.items()
         },
@@ -274,14 +281,6 @@ def as_dict(measured: Measured) -> dict[str, Any]:
             for name in own
             for rival in rivals
         ],
-    }
-
-
-def _cell(cell: Cell) -> dict[str, Any]:
-    return {
-        "milliseconds": cell.milliseconds._asdict(),
-        "seconds_of_rounds": cell.rounds,
-        "resident_mib": cell.resident_mib,
     }
 
 

@@ -13,6 +13,7 @@ is zero on every machine. Dropout takes attended tokens away and does not scale 
 Shapes: q, k, v are [B, H, S, D]; scores are [B, H, S, S], before the mask and the softmax.
 """
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 import torch
@@ -44,16 +45,25 @@ class AttentionQuantizers(nn.Module):
         self, bits: int, *, num_heads: int, head_size: int, name: str | None = None, bi: bool = False
     ) -> None:
         super().__init__()
-        shape = (num_heads, 1, head_size)
         self.bi = bi
-        self.query = Sign(signed=True) if bi else _centred(bits, shape, name)
-        self.key = Sign(signed=True) if bi else _centred(bits, shape, name)
-        self.value = _centred(bits, shape, name)
-        self.probabilities = (
-            Sign(signed=False)
-            if bi
-            else activation_quantizer(bits, signed=False, shift_shape=None, name=name)
-        )
+
+        def centred() -> ActivationQuantizer:
+            return activation_quantizer(bits, signed=True, shift_shape=(num_heads, 1, head_size), name=name)
+
+        self.query = Sign(signed=True) if bi else centred()
+        self.key = Sign(signed=True) if bi else centred()
+        self.value = centred()
+        if bi:
+            self.probabilities: ActivationQuantizer = Sign(signed=False)
+        else:
+            self.probabilities = activation_quantizer(bits, signed=False, shift_shape=None, name=name)
+
+    def show(self, heads: Iterable[Tensor]) -> list[ActivationQuantizer]:
+        """Show query, key and value to their quantizers, and return these."""
+        quantizers = [self.query, self.key, self.value]
+        for quantizer, x in zip(quantizers, heads, strict=True):
+            quantizer.show(x)
+        return quantizers
 
 
 class QuantizedSelfAttention(BertSelfAttention):
@@ -95,9 +105,7 @@ class QuantizedSelfAttention(BertSelfAttention):
         shape = (*hidden_states.shape[:2], 3, self.num_attention_heads, self.attention_head_size)
         heads_3BHSD = joined(layers, hidden_states).view(shape).permute(2, 0, 3, 1, 4).contiguous()
         show_heads(heads_3BHSD)
-        quantizers = (self.products.query, self.products.key, self.products.value)
-        for quantizer, x in zip(quantizers, heads_3BHSD, strict=True):
-            quantizer.show(x)
+        self.products.show(heads_3BHSD)
         context, scores = attend(
             rounded(heads_3BHSD, self.products.query),  # nothing is learned here: all three do the same
             attention_mask,
@@ -128,9 +136,7 @@ def attention(
     if routines.fused and not (dropout and module.training):
         heads = [query, key, value]
         if products is not None:
-            quantizers = (products.query, products.key, products.value)
-            for quantizer, x in zip(quantizers, heads, strict=True):
-                quantizer.show(x)
+            quantizers = products.show(heads)
             heads = [rounded(x, quantizer) for quantizer, x in zip(quantizers, heads, strict=True)]
         last = None if products is None else products.probabilities
         return attend(
@@ -156,10 +162,6 @@ def attention(
         kept = functional.dropout(torch.ones_like(masked), dropout, training=module.training)
         probabilities = probabilities * (kept > 0)
     return torch.matmul(probabilities, value).transpose(1, 2).contiguous(), scores
-
-
-def _centred(bits: int, shape: tuple[int, ...], name: str | None) -> ActivationQuantizer:
-    return activation_quantizer(bits, signed=True, shift_shape=shape, name=name)
 
 
 def activation_quantizers(model: nn.Module) -> dict[str, ActivationQuantizer]:

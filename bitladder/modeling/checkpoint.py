@@ -26,18 +26,18 @@ _REBUILT = ("bert.embeddings.position_ids", "embeddings.position_ids")
 
 def save(folder: Path, model: nn.Module, config: BertConfig, *, tokenizer_from: Path) -> None:
     """Write a model into an existing folder, its tokenizer copied from another model's folder."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
-    save_config(folder, config)
+    _save(folder, model, config)
     copy_tokenizer(tokenizer_from, folder)
 
 
 def save_tied(folder: Path, model: nn.Module, config: BertConfig) -> None:
     """Write a masked-LM model into an existing folder; the decoder shares the word table and is left out."""
-    tied = ("cls.predictions.decoder.weight", "cls.predictions.decoder.bias")
-    state = {
-        name: t.detach().cpu().contiguous() for name, t in model.state_dict().items() if name not in tied
-    }
+    _save(folder, model, config, without=("cls.predictions.decoder.weight", "cls.predictions.decoder.bias"))
+
+
+def _save(folder: Path, model: nn.Module, config: BertConfig, *, without: tuple[str, ...] = ()) -> None:
+    kept = {name: tensor for name, tensor in model.state_dict().items() if name not in without}
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
     save_config(folder, config)
 

@@ -62,10 +62,11 @@ def best_spans(logits_N2S: Iterable[Array], windows: Cut, *, max_answer_length: 
     for question, logits_2S, offsets in zip(windows.question_of, logits_N2S, windows.offsets, strict=True):
         found[question].append(_best(logits_2S, offsets, max_answer_length))
         no_answer[question] = min(no_answer[question], float(logits_2S[0, 0]) + float(logits_2S[1, 0]))
-    return [
-        _span(context, max(pieces, key=lambda piece: piece[0]), null)
-        for context, pieces, null in zip(windows.contexts, found, no_answer, strict=True)
-    ]
+    spans = []
+    for context, pieces, null in zip(windows.contexts, found, no_answer, strict=True):
+        score, start, end = max(pieces, key=lambda piece: piece[0])
+        spans.append(Span(context[start:end], start, end, score, null))
+    return spans
 
 
 def answers(spans: Sequence[Span], threshold: float | None) -> list[str]:
@@ -87,8 +88,3 @@ def _best(logits_2S: Array, offsets_S2: Offsets, max_answer_length: int) -> tupl
     last = first + int(lengths_P[first])
     start, end = offsets_S2[context_P[first], 0], offsets_S2[context_P[last], 1]
     return float(score_P[first]), int(start), int(end)
-
-
-def _span(context: str, piece: tuple[float, int, int], no_answer: float) -> Span:
-    score, start, end = piece
-    return Span(context[start:end], start, end, score, no_answer)

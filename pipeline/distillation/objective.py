@@ -54,7 +54,13 @@ class Objective:
         mask_BS = batch["attention_mask"]
         terms: dict[str, Tensor] = {}
         if self.logits:
-            terms["logits"] = self.logits * portion.rows * self._between_logits(student, teacher)
+            if self.regression:
+                distance_logits = losses.logits_squared_error(student.logits_BL, teacher.logits_BL)
+            else:
+                distance_logits = losses.logits_cross_entropy(
+                    student.logits_BL, teacher.logits_BL, self.temperature
+                )
+            terms["logits"] = self.logits * portion.rows * distance_logits
         if self.hidden_states:
             distance_hidden = losses.hidden_states(student.hidden_states, teacher.hidden_states, mask_BS)
             terms["hidden_states"] = self.hidden_states * portion.tokens * distance_hidden
@@ -78,11 +84,6 @@ class Objective:
     def compares_attention(self) -> bool:
         """Whether a term is between the heads of both."""
         return self.compares_heads or self.attention_scores != 0
-
-    def _between_logits(self, student: Trace, teacher: Trace) -> Tensor:
-        if self.regression:
-            return losses.logits_squared_error(student.logits_BL, teacher.logits_BL)
-        return losses.logits_cross_entropy(student.logits_BL, teacher.logits_BL, self.temperature)
 
 
 def label_loss(logits_BL: Tensor, labels_B: Tensor, regression: bool) -> Tensor:
