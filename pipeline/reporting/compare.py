@@ -11,7 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +18,7 @@ from pipeline.evaluation import results
 from pipeline.reporting import cells, claims
 from pipeline.reporting.cells import marked, points
 from pipeline.reporting.columns import SQUAD, Average, Cell, Column, Comparison, Row, Source, compare
-from pipeline.reporting.table import print_table
+from pipeline.reporting.table import print_lines, print_table
 
 MIB = 2**20
 BITS = "W-E-A"
@@ -127,7 +126,6 @@ def data(found: Comparison) -> dict[str, Any]:
 
 
 def _print(found: Comparison) -> None:
-    console = Console(highlight=False)
     for title, (headings, rows) in grids(found):
         table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
         for number, heading in enumerate(headings):
@@ -136,9 +134,8 @@ def _print(found: Comparison) -> None:
         for row in rows:
             table.add_row(*map(Text, row))
         print_table(table)
-        console.print()
-    for line in notes(found):
-        console.print(Text(line))
+        print_lines([""])
+    print_lines(notes(found))
 
 
 def _scores(found: Comparison, columns: Sequence[Column]) -> Grid:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -41,13 +41,18 @@ def main(as_json: bool) -> int:
         sys.stdout.write(json.dumps(found, indent=2, sort_keys=True, allow_nan=False) + "\n")
         return 0
     print_table(results_table(results, read_seconds(results)))
-    console = Console(highlight=False)
-    for line in [*counted(results), "Seconds: training, where it was timed here."]:
-        console.print(Text(line))
     said = claims.lines(results.claims, score_name(results))
-    for line in ["", *said] if said else []:
-        console.print(Text(line))
+    print_lines(
+        [*counted(results), "Seconds: training, where it was timed here.", *([""] if said else []), *said]
+    )
     return 0
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Cut between words where a terminal ends; whole elsewhere."""
+    console = Console(highlight=False)
+    for line in lines:
+        console.print(Text(line), soft_wrap=not console.is_terminal)
 
 
 def print_table(table: Table) -> None:
