@@ -54,39 +54,38 @@ class Arrays:
         Raises:
             FormatError: naming tensors that are missing, left over, or of another shape or dtype.
         """
-        self.config, self._read, self._matrices = config, read, schema.matrices(config)
-        wanted = {name: stored.entry for name, stored in schema.tensors(config).items()}
+        self.config, self._read, self._schema = config, read, schema.tensors(config)
+        wanted = {name: stored.entry for name, stored in self._schema.items()}
         if widened:
             wanted = {
                 name: Entry("F32" if e.dtype == "F16" else e.dtype, e.shape) for name, e in wanted.items()
             }
-        self._names = wanted.keys()
         check_entries(entries, wanted, source=source)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._names
+        return name in self._schema
 
     def check(self) -> None:
         """Raises FormatError when a tensor holds what packing cannot write."""
-        for name in self._matrices:
-            self.bytes(name)
-        for name in self._names:
-            if not name.endswith(schema.CODES):
+        for name in self._schema:
+            if name.endswith(schema.CODES):
+                self.bytes(name.removesuffix(schema.CODES))
+            else:
                 self.floats(name)
 
     def bytes(self, name: str) -> Bytes:
         """A matrix's or table's codes as the file has them, [O, B]. Raises FormatError as `check`."""
-        found, matrix = self._read(f"{name}{schema.CODES}"), self._matrices[name]
+        found, stored = self._read(f"{name}{schema.CODES}"), self._schema[f"{name}{schema.CODES}"]
         try:
-            codes.check(found, matrix.bits, matrix.columns)
+            codes.check(found, stored.bits, stored.columns)
         except ValueError as error:
-            raise FormatError(f"{name}{schema.CODES}: {error}") from None
+            raise FormatError(f"{stored.name}: {error}") from None
         return found
 
     def codes(self, name: str) -> Codes:
         """A matrix's or table's codes, [O, I]. Raises FormatError as `check`."""
-        matrix = self._matrices[name]
-        return codes.unpack(self.bytes(name), matrix.bits, matrix.columns)
+        stored = self._schema[f"{name}{schema.CODES}"]
+        return codes.unpack(self.bytes(name), stored.bits, stored.columns)
 
     def floats(self, name: str) -> Floats:
         """Everything that is no code. Raises FormatError as `check`."""

@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Literal
 
 from bitladder.modeling.share import TABLES
 from bitladder.packed.codes import num_bytes
@@ -35,6 +34,7 @@ class Stored:
         bits: of one stored number.
         parameters: weights of the model that are stored here; scales and steps are none.
         whole_parameters: weights of the whole model, of full width and not split, that these stand for.
+        columns: of codes, how many are in a row: bytes alone do not tell it.
     """
 
     name: str
@@ -43,80 +43,64 @@ class Stored:
     bits: float
     parameters: int = 0
     whole_parameters: int = 0
+    columns: int = 0
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """A matrix or table that is stored as codes and scales.
+    """A table, or the weight of a linear layer, of encoder or pooler: rows are entries, or outputs.
 
     Attributes:
-        bits: of a code in the file.
-        whole: its weights in the whole model; 0 of the second of two whose sum stands for one.
+        whole_rows, whole_columns: of the whole model's.
+        signed: what a layer reads is centred on zero; else it is what the activation function gave.
     """
 
     name: str
     rows: int
     columns: int
-    bits: float
-    part: str
-    whole: int
-
-
-@dataclass(frozen=True)
-class Linear:
-    """A linear layer of encoder or pooler.
-
-    Attributes:
-        whole_outputs, whole_inputs: of the whole model's.
-        signed: what it reads is centred on zero; else it is what the activation function gave.
-    """
-
-    name: str
-    num_outputs: int
-    num_inputs: int
-    whole_outputs: int
-    whole_inputs: int
+    whole_rows: int
+    whole_columns: int
+    part: str = ENCODER
     signed: bool = True
 
 
 def tensors(config: PackedConfig) -> dict[str, Stored]:
     """Every tensor of the file, by name."""
-    layers = (_layer(config, number) for number in range(config.num_hidden_layers))
-    pooled = (_linear(config, one) for one in pooler(config))
-    found = chain(_tables(config), *layers, *pooled, _head(config))
+    found = chain(
+        *(_matrix(config, table) for table in tables(config)),
+        _norm(config, f"{EMBEDDINGS}.LayerNorm"),
+        *(_layer(config, number) for number in range(config.num_hidden_layers)),
+        *(_linear(config, linear) for linear in pooler(config)),
+        _head(config),
+    )
     return {stored.name: stored for stored in found}
 
 
-def matrices(config: PackedConfig) -> dict[str, Matrix]:
-    """Everything that has codes, by name; with weight splitting both halves."""
-    tables = [] if config.precision.embeddings == FULL else _table_matrices(config)
-    layers = chain(*(linears(config, number) for number in range(config.num_hidden_layers)), pooler(config))
-    found = chain(tables, *(_linear_matrices(config, one) for one in layers))
-    return {matrix.name: matrix for matrix in found}
+def tables(config: PackedConfig) -> list[Matrix]:
+    """The word, position and segment tables."""
+    size, found = config.hidden_size, []
+    for name, key in TABLES.items():
+        rows = int(getattr(config, key))
+        found.append(Matrix(f"{EMBEDDINGS}.{name}", rows, size, rows, size, TABLE_PARTS[name]))
+    return found
 
 
-def table_rows(config: PackedConfig) -> dict[str, int]:
-    """How many entries the word, position and segment tables have, by name."""
-    return {f"{EMBEDDINGS}.{name}": int(getattr(config, key)) for name, key in TABLES.items()}
-
-
-def linears(config: PackedConfig, layer: int) -> list[Linear]:
+def linears(config: PackedConfig, layer: int) -> list[Matrix]:
     """Query, key, value, what follows attention, and both of the feed-forward network, in this order."""
-    name, hidden = f"bert.encoder.layer.{layer}", config.hidden_size
+    name, hidden, whole = f"bert.encoder.layer.{layer}", config.hidden_size, config.intermediate_size
     heads, neurons = config.kept_heads * config.head_size, config.kept_neurons
-    whole = config.intermediate_size
     return [
-        *(Linear(f"{name}.attention.self.{one}", heads, hidden, hidden, hidden) for one in ATTENTION),
-        Linear(f"{name}.attention.output.dense", hidden, heads, hidden, hidden),
-        Linear(f"{name}.intermediate.dense", neurons, hidden, whole, hidden),
-        Linear(f"{name}.output.dense", hidden, neurons, hidden, whole, signed=False),
+        *(Matrix(f"{name}.attention.self.{one}", heads, hidden, hidden, hidden) for one in ATTENTION),
+        Matrix(f"{name}.attention.output.dense", hidden, heads, hidden, hidden),
+        Matrix(f"{name}.intermediate.dense", neurons, hidden, whole, hidden),
+        Matrix(f"{name}.output.dense", hidden, neurons, hidden, whole, signed=False),
     ]
 
 
-def pooler(config: PackedConfig) -> list[Linear]:
+def pooler(config: PackedConfig) -> list[Matrix]:
     """One; of question answering none."""
     size = config.hidden_size
-    return [] if answers_questions(config) else [Linear(POOLER, size, size, size, size)]
+    return [] if answers_questions(config) else [Matrix(POOLER, size, size, size, size, POOLER_PART)]
 
 
 def norms(layer: int) -> list[str]:
@@ -137,77 +121,53 @@ def answers_questions(config: PackedConfig) -> bool:
     return config.architectures == [ANSWERER]
 
 
-_Tensors = Iterator[Stored]
-
-
-def _tables(config: PackedConfig) -> _Tensors:
-    if config.precision.embeddings == FULL:
-        for name, rows in table_rows(config).items():
-            entry, part = Entry("F32", (rows, config.hidden_size)), TABLE_PARTS[name.rpartition(".")[2]]
-            yield Stored(f"{name}.weight", entry, part, FULL, *_twice(rows * config.hidden_size))
-    else:
-        for matrix in _table_matrices(config):
-            yield from _matrix(config, matrix)
-    yield from _norm(config, f"{EMBEDDINGS}.LayerNorm")
-
-
-def _table_matrices(config: PackedConfig) -> Iterator[Matrix]:
-    bits, columns = config.stored_bits(config.precision.embeddings), config.hidden_size
-    for name, rows in table_rows(config).items():
-        part = TABLE_PARTS[name.rpartition(".")[2]]
-        for half, whole in _halves(config, name, rows * columns):
-            yield Matrix(half, rows, columns, bits, part, whole)
-
-
-def _linear_matrices(config: PackedConfig, linear: Linear) -> Iterator[Matrix]:
-    bits = config.stored_bits(config.precision.weights)
-    part = POOLER_PART if linear.name == POOLER else ENCODER
-    for half, whole in _halves(config, linear.name, linear.whole_outputs * linear.whole_inputs):
-        yield Matrix(half, linear.num_outputs, linear.num_inputs, bits, part, whole)
-
-
-def _halves(config: PackedConfig, name: str, whole: int) -> list[tuple[str, int]]:
-    """The names of the matrices that are stored for this one, and for how many whole weights each stands."""
-    return [(f"{name}.first", whole), (f"{name}.second", 0)] if config.precision.split else [(name, whole)]
-
-
-def _layer(config: PackedConfig, number: int) -> _Tensors:
+def _layer(config: PackedConfig, number: int) -> Iterator[Stored]:
     for linear in linears(config, number):
         yield from _linear(config, linear)
     for norm in norms(number):
         yield from _norm(config, norm)
-    kind, is_bi = config.precision.quantizer_of_activations(), config.precision.attention == "bi"
+    # Bi-Attention takes signs of query and key, and nothing of probabilities.
+    quantized = ("value",) if config.precision.attention == "bi" else PRODUCTS
     shift = (config.kept_heads, 1, config.head_size)
-    for part in PRODUCTS:
-        if is_bi and part != "value":
-            continue  # signs of query and key, and nothing of probabilities
-        place: _Place = "from zero" if part == "probabilities" else "centred"
-        yield from _activation(f"{products(number)}.{part}", kind, place, shift)
+    for part in quantized:
+        from_zero = part == "probabilities"
+        yield from _activation(config, f"{products(number)}.{part}", shift, from_zero=from_zero)
 
 
-def _linear(config: PackedConfig, linear: Linear) -> _Tensors:
-    halves = list(_linear_matrices(config, linear))
-    for matrix in halves:
-        yield from _matrix(config, matrix)
-    yield _side(f"{halves[0].name}.bias", linear.num_outputs, linear.whole_outputs)
-    place: _Place = "centred"
-    if not linear.signed:
-        place = "from zero" if config.hidden_act == "relu" else "after GELU"
-    kind = config.precision.quantizer_of_activations()
-    yield from _activation(f"{linear.name}.activation", kind, place, (linear.num_inputs,))
+def _linear(config: PackedConfig, linear: Matrix) -> Iterator[Stored]:
+    weights = list(_matrix(config, linear))
+    yield from weights
+    yield _side(f"{weights[0].name.removesuffix(CODES)}.bias", linear.rows, linear.whole_rows)
+    is_relu = config.hidden_act == "relu"
+    yield from _activation(
+        config,
+        f"{linear.name}.activation",
+        (linear.columns,),
+        from_zero=is_relu and not linear.signed,
+        after_gelu=not is_relu and not linear.signed,
+    )
 
 
-def _matrix(config: PackedConfig, matrix: Matrix) -> _Tensors:
-    codes = Entry("U8", (matrix.rows, num_bytes(matrix.columns, matrix.bits)))
-    parameters = matrix.rows * matrix.columns
-    yield Stored(f"{matrix.name}{CODES}", codes, matrix.part, matrix.bits, parameters, matrix.whole)
-    size = config.precision.group_size
-    groups = {"row": (matrix.rows,), "matrix": (1,), "group": (matrix.rows, matrix.columns // (size or 1))}
-    scale = Entry("F16", groups[config.precision.granularity])
-    yield Stored(f"{matrix.name}{SCALE}", scale, SCALES, 16)
+def _matrix(config: PackedConfig, matrix: Matrix) -> Iterator[Stored]:
+    """Codes and scales; with weight splitting those of two, of which the first stands for the whole."""
+    precision, (rows, columns) = config.precision, (matrix.rows, matrix.columns)
+    bits = precision.embeddings if matrix.part in TABLE_PARTS.values() else precision.weights
+    whole = matrix.whole_rows * matrix.whole_columns
+    if bits == FULL:
+        entry = Entry("F32", (rows, columns))
+        yield Stored(f"{matrix.name}.weight", entry, matrix.part, FULL, rows * columns, whole)
+        return
+    stored_bits = config.stored_bits(bits)
+    codes = Entry("U8", (rows, num_bytes(columns, stored_bits)))
+    groups = {"row": (rows,), "matrix": (1,), "group": (rows, columns // (precision.group_size or 1))}
+    for half, stands_for in ((".first", whole), (".second", 0)) if precision.split else (("", whole),):
+        name = f"{matrix.name}{half}"
+        count = rows * columns
+        yield Stored(f"{name}{CODES}", codes, matrix.part, stored_bits, count, stands_for, columns)
+        yield Stored(f"{name}{SCALE}", Entry("F16", groups[precision.granularity]), SCALES, 16)
 
 
-def _norm(config: PackedConfig, name: str) -> _Tensors:
+def _norm(config: PackedConfig, name: str) -> Iterator[Stored]:
     for part in ("weight", "bias"):
         yield _side(f"{name}.{part}", config.hidden_size, config.hidden_size)
 
@@ -216,29 +176,25 @@ def _side(name: str, size: int, whole: int) -> Stored:
     return Stored(name, Entry("F16", (size,)), SIDE, 16, size, whole)
 
 
-_Place = Literal["centred", "after GELU", "from zero"]
-
-
-def _activation(name: str, kind: str, place: _Place, shift: tuple[int, ...]) -> _Tensors:
-    """What an activation quantizer of this kind keeps at this place."""
-    shapes: dict[str, tuple[int, ...]] = {}
+def _activation(
+    config: PackedConfig, name: str, shift: tuple[int, ...], *, from_zero: bool, after_gelu: bool = False
+) -> Iterator[Stored]:
+    """What the activation quantizer at this place keeps; where it is neither, values are centred on zero."""
+    kind, shapes = config.precision.quantizer_of_activations(), dict[str, tuple[int, ...]]()
     if kind == "min_max_ema":
         shapes["magnitude"] = ()
     if kind in ("lsq", "elastic"):
         shapes["log_step"] = ()
-    if kind == "lsq" and place == "after GELU":
+    if kind == "lsq" and after_gelu:
         shapes["offset"] = ()
-    if kind == "elastic" and place != "from zero":
+    if kind == "elastic" and not from_zero:
         shapes["shift"] = shift
     for part, shape in shapes.items():
         yield Stored(f"{name}.{part}", Entry("F16", shape), ACTIVATION_STEPS, 16)
 
 
-def _head(config: PackedConfig) -> _Tensors:
+def _head(config: PackedConfig) -> Iterator[Stored]:
     labels = len(config.id2label)
     for part, shape in (("weight", (labels, config.hidden_size)), ("bias", (labels,))):
-        yield Stored(f"{head(config)}.{part}", Entry("F32", shape), HEAD, FULL, *_twice(math.prod(shape)))
-
-
-def _twice(count: int) -> tuple[int, int]:
-    return count, count
+        count = math.prod(shape)
+        yield Stored(f"{head(config)}.{part}", Entry("F32", shape), HEAD, FULL, count, count)

@@ -87,18 +87,13 @@ def account(folder: Path) -> Sizes:
     if (folder / files.MANIFEST).is_file():
         files.verify(folder)
     path = folder / format.WEIGHTS
-    if is_packed(folder):
+    if _json(folder).get("model_type") == format.MODEL_TYPE:
         config = format.read_config(folder)
         reading.open_weights(folder, config)
         found = list(schema.tensors(config).values())
     else:
         found = [_trained(name, entry) for name, entry in tensors.read_contents(path).entries.items()]
     return count(found, file_bytes=path.stat().st_size)
-
-
-def is_packed(folder: Path) -> bool:
-    """Whether config.json is of a packed model."""
-    return _json(folder).get("model_type") == format.MODEL_TYPE
 
 
 def holds_latent_weights(folder: Path) -> bool:

@@ -18,8 +18,8 @@ TELLING = ("avx2", "avx512bw", "avx512vnni", "avx512vbmi", "avx512vpopcntdq", "a
 
 
 # What linears that read quantized activations hold in memory: int8_products.py, kernels/memory_order.py.
-_UNPACKED = "one byte each once used, beside their bits"
-_PACKED = "their bits, in the order that kernels read"
+_UNPACKED = "one byte each once they were used, beside their bits"
+_PACKED = "their bits alone, in the order that the kernels read them"
 
 
 def main(as_json: bool) -> int:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bitladder.packed import schema
 from bitladder.packed.codes import FIVE_TRITS, as_two_bits
 from bitladder.packed.reading import Arrays
-from bitladder.packed.schema import Linear
+from bitladder.packed.schema import Matrix
 from bitladder.quantizers.precision import FULL
 from bitladder.runtime import quantizers
 from bitladder.runtime.kernels import engines, memory_order, structs
@@ -87,7 +87,7 @@ class ModelStructs:
     def _fill_tables(self) -> None:
         bits = self._config.precision.embeddings
         numbers = (structs.WORD, structs.POSITION, structs.SEGMENT)
-        for number, name in zip(numbers, schema.table_rows(self._config), strict=True):
+        for number, name in zip(numbers, (table.name for table in schema.tables(self._config)), strict=True):
             own = self.lookups[number]
             rows = self._arrays.floats(f"{name}.weight") if bits == FULL else self._table(name)
             own["bits"], own["row_bytes"] = bits, rows.shape[1] * rows.itemsize
@@ -117,22 +117,22 @@ class ModelStructs:
             for part in ("weight", "bias"):
                 self.norms[layer, number][f"{part}_at"] = self._at(self._arrays.floats(f"{norm}.{part}"))
 
-    def _can_be_joined(self, group: list[Linear]) -> bool:
+    def _can_be_joined(self, group: list[Matrix]) -> bool:
         """Whether layers that read the same input make the same codes of it, and fit together."""
-        outputs = sum(one.num_outputs for one in group)
+        outputs = sum(one.rows for one in group)
         return outputs <= structs.LARGEST and all(
             self._rounding(f"{one.name}.activation").is_alike for one in group
         )
 
-    def _fill_place(self, own: Any, group: list[Linear]) -> None:
+    def _fill_place(self, own: Any, group: list[Matrix]) -> None:
         """One place of layers that are computed side by side."""
         arrays, first = self._arrays, group[0]
         scale_O = np.concatenate(
-            [np.broadcast_to(arrays.floats(f"{one.name}{schema.SCALE}"), one.num_outputs) for one in group]
+            [np.broadcast_to(arrays.floats(f"{one.name}{schema.SCALE}"), one.rows) for one in group]
         )
         rounding = self._rounding(f"{first.name}.activation", signed=first.signed)
         rounding.fill(own)
-        own["num_outputs"], own["num_inputs"] = len(scale_O), first.num_inputs
+        own["num_outputs"], own["num_inputs"] = len(scale_O), first.columns
         own["offset"] = rounding.offset
         own["threshold"], own["unit"] = (0, 1) if rounding.signed else (0.5, rounding.step)
         own["product"], laid = self._laid(group, rounding)
@@ -140,12 +140,12 @@ class ModelStructs:
         own["shifted_at"] = self._at(self._shifted(group, scale_O, rounding))
         own["scale_at"] = self._at(scale_O * rounding.step)
         own["bias_at"] = self._at(np.concatenate([arrays.floats(f"{one.name}.bias") for one in group]))
-        own["shift_at"] = self._at(rounding.shift_of(first.num_inputs))
+        own["shift_at"] = self._at(rounding.shift_of(first.columns))
 
     def _rounding(self, name: str, *, signed: bool = True) -> Rounding:
         return quantizers.read(self._arrays, name, self._config.precision.activations, signed=signed)
 
-    def _laid(self, group: list[Linear], rounding: Rounding) -> tuple[int, Laid]:
+    def _laid(self, group: list[Matrix], rounding: Rounding) -> tuple[int, Laid]:
         """The way to multiply, and the weights in its order."""
         bits = self._config.precision.weights
         if rounding.kind == structs.BITS:
@@ -155,14 +155,14 @@ class ModelStructs:
             return structs.LOOKUP, memory_order.stored_for_lookup(self._bytes(group))
         return _DOTS[bits], memory_order.for_dot_products(self._codes(group), bits)
 
-    def _bytes(self, group: list[Linear]) -> NDArray[np.uint8]:
+    def _bytes(self, group: list[Matrix]) -> NDArray[np.uint8]:
         return np.concatenate([self._arrays.bytes(one.name) for one in group])
 
-    def _codes(self, group: list[Linear]) -> NDArray[np.int8]:
+    def _codes(self, group: list[Matrix]) -> NDArray[np.int8]:
         return np.concatenate([self._arrays.codes(one.name) for one in group])
 
     def _shifted(
-        self, group: list[Linear], scale_O: NDArray[np.float32], rounding: Rounding
+        self, group: list[Matrix], scale_O: NDArray[np.float32], rounding: Rounding
     ) -> NDArray[np.float32]:
         """What the offset of the activations adds to each output."""
         if not rounding.offset:
