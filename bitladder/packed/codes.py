@@ -51,7 +51,7 @@ def pack(codes_OI: Codes, bits: float) -> Bytes:
         legal &= codes_OI != 0
     if not legal.all():
         known = "-1 and 1" if bits == 1 else f"{-top} to {top}"
-        raise ValueError(f"codes: {codes_OI[~legal][0]} is no code of {bits} bit; known: {known}")
+        raise ValueError(f"codes: {codes_OI[~legal][0]} is not a code of {bits} bits; codes are {known}")
     if bits == FIVE_TRITS:
         fields, places = (codes_OI + 1).astype(np.uint8), 3 ** np.arange(5)
     else:
@@ -89,7 +89,7 @@ def check(bytes_OB: Bytes, bits: float, num_codes: int) -> None:
         ValueError: saying which of it is wrong.
     """
     if bytes_OB.dtype != np.uint8 or bytes_OB.shape[-1] != num_bytes(num_codes, bits):
-        wanted = f"{num_codes} codes of {bits} bit are uint8 with {num_bytes(num_codes, bits)}"
+        wanted = f"{num_codes} codes of {bits} bits are uint8 with {num_bytes(num_codes, bits)}"
         raise ValueError(f"{bytes_OB.dtype} with {bytes_OB.shape[-1]} bytes a row; {wanted}")
     if bits == FIVE_TRITS:
         _check_digits(bytes_OB, num_codes)
@@ -99,7 +99,7 @@ def check(bytes_OB: Bytes, bits: float, num_codes: int) -> None:
     if used_bits < 8 and bytes_OB.size and bool((bytes_OB[..., -1] >> used_bits).any()):
         raise ValueError("padding bits are set")
     if bits > 1 and _holds_lowest(bytes_OB, bits):
-        raise ValueError(f"the code {-(2 ** (bits - 1))} is there, which {bits} bit do not use")
+        raise ValueError(f"the code {-(2 ** (bits - 1))} occurs, which {bits} bits do not use")
 
 
 @cache
@@ -121,9 +121,7 @@ def _largest(bits: float) -> int:
 
 def _check_digits(bytes_OB: Bytes, num_codes: int) -> None:
     if bytes_OB.size and int(bytes_OB.max()) > _LARGEST:
-        raise ValueError(
-            f"the byte {bytes_OB.max()} is there, and five ternary digits are at most {_LARGEST}"
-        )
+        raise ValueError(f"the byte {bytes_OB.max()} occurs; five ternary digits are at most {_LARGEST}")
     used = num_codes - 5 * (bytes_OB.shape[-1] - 1)
     if bytes_OB.size and bool((bytes_OB[..., -1] >= 3**used).any()):
         raise ValueError("padding digits are set")

@@ -48,11 +48,12 @@ class AnsweringFields(_Fields):
     @model_validator(mode="after")
     def _fits_together(self) -> "AnsweringFields":
         if self.unanswerable != (self.no_answer_threshold is not None):
-            raise ValueError(
-                "no_answer_threshold is there where questions may be unanswerable, and only there"
-            )
+            raise ValueError("no_answer_threshold: needed where unanswerable is true, and only there")
         if self.max_question_length + 3 + self.doc_stride >= self.max_length:
-            raise ValueError(f"max_length {self.max_length} holds no window")
+            raise ValueError(
+                f"max_length {self.max_length} leaves no room for a context: it has to be more than "
+                f"max_question_length {self.max_question_length} + doc_stride {self.doc_stride} + 3"
+            )
         return self
 
 
@@ -128,45 +129,48 @@ class PackedConfig(_Fields):
     def _is_packed(self) -> "PackedConfig":
         if self.precision.weights == FULL or self.precision.weight_quantizer is not None:
             raise ValueError(
-                "bitladder_precision: packed weights are codes of 1, 2, 4 or 8 bits, and name no quantizer"
+                "bitladder_precision: packed weights have 1, 2, 4 or 8 bits, and no weight_quantizer"
             )
         return self
 
     @model_validator(mode="after")
     def _fits_together(self) -> "PackedConfig":
-        if self.hidden_size % self.num_attention_heads:
+        heads = self.num_attention_heads
+        if self.hidden_size % heads:
             raise ValueError(
-                f"hidden_size {self.hidden_size} is no multiple of {self.num_attention_heads} heads"
+                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {heads}"
             )
         precision, group_size = self.precision, self.precision.group_size or 1
         for inputs in (self.hidden_size, self.kept_heads * self.head_size, self.kept_neurons):
             if inputs % group_size:
                 raise ValueError(f"group_size {group_size} does not divide {inputs} inputs")
         if precision.activation_quantizer == "sign" and self.hidden_act == "relu":
-            raise ValueError("activation_quantizer sign needs values below zero, and relu gives none")
+            raise ValueError(
+                "activation_quantizer sign needs values below zero, and hidden_act relu gives none"
+            )
         if self.trits_per_byte and 2 not in (precision.weights, precision.embeddings):
-            raise ValueError("bitladder_trits_per_byte is there, and nothing has 2 bits")
+            raise ValueError("bitladder_trits_per_byte: only where weights or embeddings have 2 bits")
         if set(self.id2label) != {str(number) for number in range(len(self.id2label))}:
-            raise ValueError("id2label does not number its names from 0 on")
+            raise ValueError("id2label: its keys have to be 0, 1, 2 and so on")
         self._check_answering()
         return self
 
     def _check_answering(self) -> None:
         if (self.architectures == [ANSWERER]) != (self.answering is not None):
-            raise ValueError(f"bitladder_answering belongs to {ANSWERER}, and that needs it")
+            raise ValueError(f"bitladder_answering: needed by {ANSWERER}, and only there")
         if self.answering is None:
             return
         if self.id2label != {"0": "start", "1": "end"}:
-            raise ValueError("id2label of a question-answering model is 0 start, 1 end")
+            raise ValueError("id2label: of a question-answering model 0 is start and 1 is end")
         if self.answering.max_length > self.max_position_embeddings:
-            raise ValueError(f"max_length {self.answering.max_length} is more than the model has positions")
+            raise ValueError(f"max_length {self.answering.max_length} is more than max_position_embeddings")
 
 
 def read_config(folder: Path) -> PackedConfig:
     """The checked config.json of a packed folder. Raises FormatError naming each key that is wrong."""
     path = folder / CONFIG
     if not path.is_file() or path.stat().st_size > _MAX_CONFIG:
-        raise FormatError(f"{path}: no such file, or more than {_MAX_CONFIG} bytes")
+        raise FormatError(f"{path}: missing, or larger than {_MAX_CONFIG} bytes")
     return parse_config(parse_json(path.read_bytes(), str(path)), source=str(path))
 
 
@@ -175,5 +179,8 @@ def parse_config(values: Any, *, source: str) -> PackedConfig:
     try:
         return PackedConfig.model_validate(values)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']}" for e in error.errors()]
+        problems = [
+            f"{'.'.join(map(str, e['loc'])) or 'config'}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors()
+        ]
         raise FormatError(f"{source}: {'; '.join(problems)}") from None

@@ -79,7 +79,7 @@ def read_contents(path: Path) -> Contents:
         FormatError: there is no such file, its header is not safetensors', or its length is another.
     """
     if not path.is_file():
-        raise FormatError(f"{path}: no such file")
+        raise FormatError(f"{path}: missing")
     try:
         file: Any = safe_open(path, framework="numpy")
     except (SafetensorError, OSError) as error:
@@ -96,15 +96,15 @@ def parse_json(text: bytes, source: str) -> Any:
     try:
         return json.loads(text.decode("utf-8"), object_pairs_hook=_without_duplicates, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{source}: no JSON: {error or type(error).__name__}") from None
+        raise FormatError(f"{source}: not JSON: {error or type(error).__name__}") from None
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(dict(pairs)) != len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice")
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} occurs twice")
     return dict(pairs)
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number of JSON")
+    raise ValueError(f"{constant} is not a JSON number")

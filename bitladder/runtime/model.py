@@ -31,7 +31,7 @@ Whole = NDArray[np.int64]
 
 
 class ThreadsError(ValueError):
-    """BITLADDER_THREADS asks for what there is not."""
+    """BITLADDER_THREADS is not a whole number of at least 1."""
 
     exit_code = 2
 
@@ -43,8 +43,8 @@ def load(folder: Path | str, *, threads: int | None = None) -> "Model":
         IntegrityError: a file is not what the manifest promises.
         FormatError: a tensor is missing, left over, misshapen, or holds what packing cannot write.
         UnsupportedError: the kernels do not run this model, or not on this computer.
-        EngineError: BITLADDER_ENGINE names an engine that there is not.
-        ThreadsError: BITLADDER_THREADS is no number from 1 on.
+        EngineError: BITLADDER_ENGINE names an engine that does not exist.
+        ThreadsError: BITLADDER_THREADS is not a whole number of at least 1.
     """
     folder = Path(folder)
     files.verify(folder)
@@ -59,11 +59,11 @@ def num_threads(environment: Mapping[str, str] = os.environ, *, otherwise: int |
     else one for each core.
 
     Raises:
-        ThreadsError: BITLADDER_THREADS is no number from 1 on.
+        ThreadsError: BITLADDER_THREADS is not a whole number of at least 1.
     """
     asked = environment.get(THREADS, "").strip()
     if asked and not (asked.isdecimal() and int(asked) > 0):
-        raise ThreadsError(f"{THREADS}: {asked!r}; a number from 1 on is right")
+        raise ThreadsError(f"{THREADS}: {asked!r} is not a whole number of at least 1")
     if asked or otherwise:
         return int(asked or otherwise or 1)
     # Behind a comma are the numbers for threads that threads start.

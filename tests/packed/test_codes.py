@@ -113,7 +113,7 @@ def test_leading_dimensions_are_kept(bits: int) -> None:
     [(1, 0), (1, 2), (2, -2), (1.6, 2), (4, 8), (4, -8), (8, -128)],
 )
 def test_a_number_that_is_no_code_is_refused_by_value(bits: float, wrong: int) -> None:
-    with pytest.raises(ValueError, match=f"{wrong} is no code of {bits} bit"):
+    with pytest.raises(ValueError, match=f"{wrong} is not a code of {bits} bits"):
         packing.pack(np.array([[1, wrong]], np.int8), bits)
 
 

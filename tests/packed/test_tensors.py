@@ -69,7 +69,7 @@ def test_a_pickle_of_that_name_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="no such file"):
+    with pytest.raises(FormatError, match="missing"):
         read_contents(tmp_path / "m")
 
 
@@ -103,7 +103,7 @@ def test_a_header_that_lies_is_refused(tmp_path: Path, header: object, said: str
     "text", [b'{"a": NaN}', b'{"a": 1, "a": 2}', b"[" * 100_000, b"\xff\xfe", b"{", b"[Infinity]"]
 )
 def test_what_is_no_plain_json_is_refused(text: bytes) -> None:
-    with pytest.raises(FormatError, match="no JSON"):
+    with pytest.raises(FormatError, match="not JSON"):
         parse_json(text, "here")
 
 
