@@ -287,7 +287,7 @@ def test_transformers_without_our_package_refuses_the_folder(packed: Path, name:
         ({"bitladder_answering": {**ANSWERING, "max_length": 13}}, "max_length 13 leaves no room"),
         ({"bitladder_answering": {**ANSWERING, "max_length": 99}}, "more than max_position_embeddings"),
         ({"bitladder_answering": {**ANSWERING, "more": 1}}, "more"),
-        ({"id2label": {"0": "end", "1": "start"}}, "0 start, 1 end"),
+        ({"id2label": {"0": "end", "1": "start"}}, "0 is start and 1 is end"),
     ],
 )
 def test_what_a_question_answering_models_config_says_fits_together(
