@@ -22,10 +22,11 @@ MISSED = (-2.998046875, -2.505859375)
 class Stored:
     """What a packed file has of one quantizer."""
 
-    names = frozenset({"activation.log_step"})
-
     def __init__(self, log_step: float) -> None:
         self.log_step = np.array(log_step, np.float32)
+
+    def __contains__(self, name: str) -> bool:
+        return name == "activation.log_step"
 
     def floats(self, _: str) -> Any:
         return self.log_step

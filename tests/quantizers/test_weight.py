@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from drawn import ANY, EXACT, is_float16, matrices
+from drawn import ANY, EXACT, GRANULARITIES, is_float16, matrices
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -171,3 +171,68 @@ def test_a_latent_weight_gets_the_gradient_of_the_quantized_one(latent_OI: Tenso
     output_OI.backward(gradient_OI)
     assert torch.equal(output_OI, quantize_weight(latent_OI.detach(), bits, "row").values_OI)
     assert torch.equal(latent_OI.grad, gradient_OI)
+
+
+# What is usual at each width keeps nothing, and promises more.
+BITS = st.sampled_from([1, 2, 4, 8])
+
+
+@given(matrices(st.floats(-(2**-17), 2**-17, width=32)), BITS)
+def test_codes_fit_even_where_float16_has_no_such_small_scale(weight_OI: Tensor, bits: int) -> None:
+    assert quantize_weight(weight_OI, bits, "row").codes_OI.abs().max() <= max(1, 2 ** (bits - 1) - 1)
+
+
+@given(matrices(), BITS, GRANULARITIES)
+def test_signs_agree_where_the_code_is_not_zero(
+    weight_OI: Tensor, bits: int, granularity: Granularity
+) -> None:
+    codes_OI = quantize_weight(weight_OI, bits, granularity).codes_OI
+    kept = (codes_OI != 0) & (weight_OI != 0)
+    assert torch.equal(codes_OI[kept].sign(), weight_OI[kept].sign())
+
+
+@given(matrices(ANY), BITS, GRANULARITIES)
+def test_the_weights_stay_as_they_were_and_the_result_is_finite(
+    weight_OI: Tensor, bits: int, granularity: Granularity
+) -> None:
+    before = weight_OI.clone()
+    assert quantize_weight(weight_OI, bits, granularity).values_OI.isfinite().all()
+    assert torch.equal(weight_OI, before)
+
+
+@given(matrices(), BITS)
+def test_a_matrix_is_one_long_row(weight_OI: Tensor, bits: int) -> None:
+    whole = quantize_weight(weight_OI, bits, "matrix").values_OI
+    assert torch.equal(whole.reshape(1, -1), quantize_weight(weight_OI.reshape(1, -1), bits, "row").values_OI)
+
+
+@given(matrices(ANY), BITS)
+def test_a_row_does_not_depend_on_the_others(weight_OI: Tensor, bits: int) -> None:
+    """So quantizing only the rows that a batch looks up gives what the whole table's file will hold."""
+    together = quantize_weight(weight_OI, bits, "row").values_OI
+    apart = [quantize_weight(row.unsqueeze(0), bits, "row").values_OI for row in weight_OI]
+    assert torch.equal(together, torch.cat(apart))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("granularity", ["row", "matrix"])
+def test_zeros_stay_zeros(bits: int, granularity: Granularity) -> None:
+    quantized = quantize_weight(torch.zeros(3, 5), bits, granularity)
+    assert torch.equal(quantized.values_OI, torch.zeros(3, 5))
+    assert torch.equal(quantized.scale_OG, torch.zeros_like(quantized.scale_OG))
+
+
+@given(matrices(), st.sampled_from([2, 4, 8]), st.sampled_from([0.25, 0.5, 2.0, 4.0]))
+def test_scaling_the_weights_scales_the_result(weight_OI: Tensor, bits: int, factor: float) -> None:
+    scaled = quantize_weight(weight_OI * factor, bits, "row")
+    plain = quantize_weight(weight_OI, bits, "row")
+    normal = (plain.scale_OG * factor >= 2**-14) & (plain.scale_OG >= 2**-14)  # else a float16 loses digits
+    expected = torch.where(normal, plain.values_OI * factor, scaled.values_OI)
+    assert torch.equal(scaled.values_OI, expected)
+
+
+@given(matrices(EXACT), BITS, GRANULARITIES)
+def test_quantizing_twice_changes_nothing(weight_OI: Tensor, bits: int, granularity: Granularity) -> None:
+    """What a rung's child starts from, when it keeps the width, is already on the levels."""
+    once = quantize_weight(weight_OI, bits, granularity).values_OI
+    assert torch.allclose(quantize_weight(once, bits, granularity).values_OI, once, rtol=2**-10, atol=0)
