@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bitladder import files
 from pipeline import paths
-from pipeline.params import ParamsError, load
+from pipeline.params_file import ParamsError, load
 
 CONF = Path("conf")
 

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from flows import environment, graph, prefect_server, processes, servers
 from flows.walk import Walk
-from pipeline import params, paths
+from pipeline import params_file, paths
 from pipeline.record import OtherFormatError
 from pipeline.reporting import table
 
@@ -42,7 +42,7 @@ def run_command(jobs: int | None = None, target: str | None = None) -> int:
     environment.prepare()
     try:
         jobs = jobs or default_jobs()
-        settings = params.load(paths.PARAMS)
+        settings = params_file.load(paths.PARAMS)
         title = f"{settings.task.name}, {settings.model.name}, {settings.budget.name} budget"
         with processes.sole_writer(paths.WORK / "locks" / "run.lock"), _sigterm_raises():
             walk = Walk(graph.stages(target), jobs, changed=graph.changed())

@@ -37,13 +37,12 @@ from flows import (
     watched,
 )
 from flows.timings import Timing
-from pipeline import params, paths
-from pipeline.ladder import layers
+from pipeline import params_file, paths
+from pipeline.params import Params
 from pipeline.rungs import PRETRAINED, TEACHER
 
 STAGES = (
     "prepare",
-    "durations",
     "pretrained",
     "augment",
     "teacher",
@@ -85,8 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(name: str, rung: str | None, address: str) -> None:
     """The stage's own work, from checked parameters to the note of how long it took."""
-    settings = params.load(paths.PARAMS)
-    layers.check(settings)
+    settings = params_file.load(paths.PARAMS)
     environment.stay_offline_unless(settings)
     if name == repeat.STAGE:
         work = partial(repeat.run, settings, rung)
@@ -112,7 +110,7 @@ def perform(name: str, address: str, work: Callable[[], None]) -> None:
         work()
 
 
-def _note(settings: params.Params, stage: str, model: str, seconds: float) -> None:
+def _note(settings: Params, stage: str, model: str, seconds: float) -> None:
     """What the stage took, for the plan's estimates and the results table."""
     rows = estimate.count_rows(settings)
     is_model = model in (PRETRAINED, TEACHER, *settings.rungs) and not stage.startswith("pack@")

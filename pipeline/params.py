@@ -1,30 +1,13 @@
-"""params.yaml as frozen, validated objects. Every error at once, with the field, the value and what would do.
+"""The whole of params.yaml as frozen objects, every field of its own type; nothing here imports torch.
 
-Read with the parser DVC itself uses (YAML 1.2), so that `1e-5` means the same to both. Nothing here imports
-torch: a wrong file is refused in a blink. What the refusals say is in `pipeline.problems`.
+`pipeline.params_file` reads the file and refuses what is wrong in it, `pipeline.rungs` has the rungs.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.equal_steps import STEPS, Length, epochs, left
-from pipeline.problems.activations import activation_problems
-from pipeline.problems.claims import claim_problems
-from pipeline.problems.contradictions import contradictions
-from pipeline.problems.distillation import distillation_problems
-from pipeline.problems.durations import duration_problems
-from pipeline.problems.fields import field_problems
-from pipeline.problems.initialization import initialization_problems
-from pipeline.problems.ladder import ladder_problems
-from pipeline.problems.problem import Problem
-from pipeline.problems.quantizers import quantizer_problems
-from pipeline.problems.reading import UnreadableError, read_mapping
-from pipeline.problems.seeds import seed_problems
-from pipeline.problems.values import Values
-from pipeline.problems.width import width_problems
+from pipeline.durations import Length, equal
 from pipeline.rungs import ActivationRung, Distillation, Duration, Rung
 from pipeline.sections import (
     Copies,
@@ -186,7 +169,7 @@ class Evaluation(Section):
 
 
 class Claim(Section):
-    """Two delivered rungs, one of which should win; what that would show is in `pipeline.claim_kinds`."""
+    """Two delivered rungs, one of which should win; what that would show is in `pipeline.ladder.claims`."""
 
     claim: str
     better: str
@@ -227,60 +210,22 @@ class Params(Section):
         return self.training.binary_activations if one_bit else self.training.rung
 
     def duration_of(self, rung: Rung) -> Duration:
-        """How long a rung is trained: what it says itself, else what the budget says; in steps or epochs."""
+        """How long a rung is trained, in steps or epochs: what it says itself, else what the budget says.
+
+        Raises:
+            UnequalError: it follows another rung (`equal_to`), and there is no such length.
+        """
         own = self._written_duration(rung)
-        if own.equal_to is None:
-            return own
-        ladder = {name: self._length(each) for name, each in self.rungs.items()}
-        amount = left(own.equal_to, rung.init_from, ladder)
-        in_steps = amount.unit == STEPS
-        return Duration(steps=int(amount.count)) if in_steps else Duration(epochs=float(amount.count))
+        return own if own.equal_to is None else equal(own.equal_to, rung.init_from, self.lengths)
+
+    @property
+    def lengths(self) -> dict[str, Length]:
+        """How long each rung trains, as written, by name."""
+        return {
+            name: Length(rung.init_from, self._written_duration(rung), self.optimization_of(rung).batch_size)
+            for name, rung in self.rungs.items()
+        }
 
     def _written_duration(self, rung: Rung) -> Duration:
         one_bit = isinstance(rung, ActivationRung) and rung.activation_bits == 1
         return rung.duration or (self.budget.binary_activations if one_bit else self.budget.rung)
-
-    def _length(self, rung: Rung) -> Length:
-        own = self._written_duration(rung)
-        unit = STEPS if own.epochs is None else epochs(self.optimization_of(rung).batch_size)
-        count = own.steps if own.epochs is None else own.epochs
-        return Length(rung.init_from, count, unit, own.equal_to)
-
-
-class ParamsError(ValueError):
-    """params.yaml cannot be used; `problems` holds every reason, one line each, and `str()` all of them."""
-
-    exit_code = 2
-
-    def __init__(self, problems: Sequence[str], source: str = "params.yaml") -> None:
-        self.problems = list(problems)
-        count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}"
-        super().__init__("\n".join((f"{source}: {count}", *(f"  {problem}" for problem in self.problems))))
-
-
-def load(path: Path) -> Params:
-    """Read and check params.yaml: the one entry for every stage and every command.
-
-    Raises:
-        ParamsError: with every problem found, in fields, between fields and in the ladder.
-    """
-    try:
-        values = read_mapping(path)
-    except UnreadableError as error:
-        raise ParamsError([str(error)], str(path)) from None
-    problems = _problems(values)
-    if problems:
-        raise ParamsError([str(problem) for problem in problems], str(path))
-    return Params.model_validate(values)
-
-
-def _problems(values: dict[object, object]) -> list[Problem]:
-    """What contradicts others is said only of fields that are right by themselves."""
-    lookup = Values(values)
-    fields = field_problems(Params, values)
-    wrong = {problem.field for problem in fields}
-    of_rungs = [*ladder_problems(lookup), *initialization_problems(lookup), *width_problems(lookup)]
-    between = [*contradictions(lookup), *duration_problems(lookup), *seed_problems(lookup)]
-    of_rungs += distillation_problems(lookup)
-    between += [*of_rungs, *quantizer_problems(lookup), *activation_problems(lookup), *claim_problems(lookup)]
-    return fields + [problem for problem in between if problem.field not in wrong]

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from bitladder.quantizers.precision import FULL, Precision
@@ -19,6 +19,7 @@ from pipeline.sections import (
     Section,
     Seed,
     Weight,
+    wrong,
 )
 
 TEACHER: Final = "teacher"  # the fine-tuned model that every ladder starts from
@@ -28,16 +29,23 @@ Stage = Literal["weights", "weights_activations"]
 
 
 class Duration(Section):
-    """How long to train: exactly one of `steps`, `epochs` and `equal_to`.
+    """How long to train: exactly one of the three.
 
     Attributes:
-        equal_to: a rung; from the teacher to the end of this rung it takes as many steps as to that one's;
-            as many epochs, each of its rung's own rows, where both ways are in epochs.
+        equal_to: a rung; the training ends when this one has had as much of it as that one, both counted from
+            the teacher (`pipeline.durations`). For a rung's own duration only.
     """
 
     steps: Count | None = None
     epochs: Positive | None = None
     equal_to: str | None = None
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        given = [name for name, value in self if value is not None]
+        if len(given) != 1:
+            raise wrong(f"give exactly one of steps, epochs, equal_to; given: {', '.join(given) or 'none'}")
+        return self
 
     def count_steps(self, *, num_rows: int, batch_size: int) -> int:
         """How many steps that is. `num_rows`: of one epoch; any where the duration is given in steps."""
@@ -53,7 +61,8 @@ class Distillation(Section):
     Attributes:
         directions: of the similarities of queries, keys and values within a sequence (BiBERT).
         labels: of the loss against the labels, without a teacher.
-        temperature: both logits are divided by it before their softmax.
+        temperature: both logits are divided by it before their softmax. Beyond these bounds padding would be
+            among the answers to a question.
     """
 
     logits: Weight
@@ -61,7 +70,7 @@ class Distillation(Section):
     attention_scores: Weight
     labels: Weight
     directions: Weight = 0.0
-    temperature: Positive = 1.0
+    temperature: Annotated[float, Field(ge=0.01, le=100)] = 1.0
 
 
 class Phase(Section):
@@ -80,8 +89,6 @@ class Phase(Section):
 class Origin(Section):
     """Where a part's first weights come from: copied, unless a field of the second kind says they are drawn.
 
-    `copy` is short for the parent, `random` for BERT's own initialization.
-
     Attributes:
         copy_from: instead of the parent.
         distribution: that weights are drawn from; normal unless said.
@@ -94,22 +101,31 @@ class Origin(Section):
     std: Positive | None = None
     seed: Seed | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _spelled_out(cls, value: object) -> object:
-        if value == "copy":
-            return {}
-        if value == "random":
-            return {"distribution": "normal"}
-        if isinstance(value, str):
-            raise PydanticCustomError(
-                "literal_error", "expected copy or random", {"expected": "copy, random"}
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        drawn = [name for name, value in self if name != "copy_from" and value is not None]
+        if self.copy_from and drawn:
+            raise wrong(
+                f"copy_from copies weights, and {', '.join(drawn)} is for drawn ones; write one of them"
             )
-        return value
+        return self
 
     @property
     def is_drawn(self) -> bool:
         return (self.distribution, self.std, self.seed) != (None, None, None)
+
+
+def _spelled_out(value: object) -> object:
+    """`copy` is short for the parent's weights, `random` for BERT's own initialization."""
+    if value == "copy":
+        return {}
+    if value == "random":
+        return {"distribution": "normal"}
+    if isinstance(value, str):
+        raise PydanticCustomError("literal_error", "expected copy or random", {"expected": "copy, random"})
+    if value == {}:
+        raise wrong(f"empty; write copy, random, or some of {', '.join(Origin.model_fields)}")
+    return value
 
 
 class Rung(Section):
@@ -138,7 +154,7 @@ class Rung(Section):
     hidden_act: Literal["gelu", "relu"] | None = None
     width: Annotated[float, Field(gt=0, le=1)] = 1.0
     split: bool = False
-    init: dict[str, Origin] = Field(default_factory=dict)
+    init: dict[str, Annotated[Origin, BeforeValidator(_spelled_out)]] = Field(default_factory=dict)
     learning_rate: LearningRate | None = None
     duration: Duration | None = None
     distillation: Distillation | None = None
@@ -155,11 +171,21 @@ class Rung(Section):
         return "weights"
 
     @property
+    def embeddings(self) -> Bits:
+        """Bits of the word, position and segment tables."""
+        return self.embedding_bits or self.bits
+
+    @property
+    def activations(self) -> int:
+        """Bits of what matrices read; FULL where they are untouched."""
+        return FULL
+
+    @property
     def precision(self) -> Precision:
         """Its bits and quantizers. Raises ValueError where they contradict each other."""
         return Precision(
             self.bits,
-            self.embedding_bits or self.bits,
+            self.embeddings,
             FULL,
             granularity=self.granularity,
             split=self.split,
@@ -183,6 +209,10 @@ class ActivationRung(Rung):
     @property
     def stage(self) -> Stage:
         return "weights_activations"
+
+    @property
+    def activations(self) -> int:
+        return self.activation_bits
 
     @property
     def precision(self) -> Precision:
@@ -214,9 +244,12 @@ def ancestry(rungs: Mapping[str, Rung], name: str) -> tuple[str, ...]:
     """The rung, its parent, and so on to the teacher: `("w2", "w4", "w8", "teacher")`.
 
     Raises:
-        KeyError: no rung has this name.
+        KeyError: a rung of the way is not there.
+        ValueError: it does not lead to the teacher.
     """
     way = [name]
     while way[-1] != TEACHER:
         way.append(rungs[way[-1]].init_from)
+        if way[-1] in way[:-1]:
+            raise ValueError(f"a circle: {', '.join(way)}")
     return tuple(way)

@@ -32,3 +32,8 @@ class Section(BaseModel):
     """A mapping of params.yaml: unknown keys, wrong types, NaN and infinity are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def wrong(sentence: str) -> PydanticCustomError:
+    """For a validator to raise: the sentence stands in the refusal as it is."""
+    return PydanticCustomError("wrong", "{sentence}", {"sentence": sentence})

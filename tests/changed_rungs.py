@@ -7,7 +7,7 @@ from made_up import CONF
 from ruamel.yaml import YAML
 
 from flows.compose import compose
-from pipeline.params import ParamsError, load
+from pipeline.params_file import ParamsError, load
 
 
 def problems(folder: Path, *overrides: str, **changes: dict[str, Any]) -> list[str]:

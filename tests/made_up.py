@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 
 from bitladder import files
 from flows.compose import compose
-from pipeline.params import Params, load
+from pipeline.params import Params
+from pipeline.params_file import load
 
 CONF = Path(__file__).parents[1] / "conf"
 # Columns, number of classes (None: a score) and validation splits, as on the Hub's nyu-mll/glue.

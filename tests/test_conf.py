@@ -9,8 +9,8 @@ from made_up import params as composed
 from ruamel.yaml import YAML
 
 from flows.compose import compose, main
-from pipeline.claim_kinds import KINDS
-from pipeline.params import ParamsError
+from pipeline.ladder.claims import KINDS
+from pipeline.params_file import ParamsError
 from pipeline.rungs import ancestry
 
 ROOTS = ("init_from", "taught_by")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import params, paths
+from pipeline import params_file, paths
 from pipeline.tracking import execution, store
 
 README = Path(__file__).parents[1] / "README.md"
@@ -29,7 +29,7 @@ def bitladder(*arguments: str) -> Any:
 
 def tags_of_the_champion() -> dict[str, str]:
     """Only read: `bitladder best` would appoint one, and could not miss it."""
-    name = execution.registered_model(params.load(paths.PARAMS).task.name)
+    name = execution.registered_model(params_file.load(paths.PARAMS).task.name)
     with store.opened(store.locate()) as client:
         version = client.get_model_version_by_alias(name, "champion")
     return {key.removeprefix("bitladder."): value for key, value in version.tags.items()}

@@ -16,7 +16,9 @@ from pipeline.training.fingerprint import CODE
 
 ROOT = Path(__file__).parents[1]
 # They carry parameters, names, bytes and rows from one place to another, and words to who watches.
-CARRIERS = {f"pipeline.{name}" for name in ("params", "paths", "progress", "record", "rungs", "sections")}
+CARRIERS = {
+    f"pipeline.{name}" for name in ("durations", "params", "paths", "progress", "record", "rungs", "sections")
+}
 CARRIERS |= {
     "pipeline",
     "pipeline.evaluation",
@@ -29,9 +31,9 @@ CARRIERS |= {
 # In full precision nothing is rounded and nothing compared with a teacher.
 OF_RUNGS = ("pipeline/distillation", "bitladder/quantizers")
 # What `evaluate` does with the scores of all seeds; of another seed only the scores are kept.
-OF_ALL_SEEDS = {"pipeline/claim_kinds.py", "pipeline/ladder/words.py"}
+OF_ALL_SEEDS = {"pipeline/ladder/claims.py", "pipeline/ladder/words.py"}
 TRAINED = ("weights", "weights_activations")
-CLOSED = ("prepare", "durations", "augment", *TRAINED, "pack", "evaluate", "report")
+CLOSED = ("prepare", "augment", *TRAINED, "pack", "evaluate", "report")
 MADE_AGAIN = ("teacher", *TRAINED, "pack", "evaluate")
 
 

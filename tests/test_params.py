@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.params import Params, load
+from pipeline.params import Params
+from pipeline.params_file import load
 from pipeline.rungs import Duration
 
 ROOT = Path(__file__).parent.parent
@@ -38,7 +39,7 @@ def test_a_duration_in_steps_or_epochs(duration: Duration, num_rows: int, expect
 
 def test_checking_a_file_imports_no_torch() -> None:
     code = (
-        "import sys, pathlib; from pipeline.params import load; load(pathlib.Path('params.yaml')); "
+        "import sys, pathlib; from pipeline.params_file import load; load(pathlib.Path('params.yaml')); "
         "print(sorted({'torch', 'transformers', 'mlflow', 'prefect', 'datasets'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

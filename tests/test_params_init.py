@@ -10,8 +10,8 @@ from made_up import CONF
 from ruamel.yaml import YAML
 
 from flows.compose import compose
-from pipeline.ladder import layers
-from pipeline.params import Params, ParamsError, load
+from pipeline.params import Params
+from pipeline.params_file import ParamsError, load
 from pipeline.rungs import Origin
 
 RUNG = {"bits": 1, "activation_bits": 1, "init_from": "teacher", "taught_by": "teacher", "data": "plain"}
@@ -84,7 +84,10 @@ def test_a_part_may_be_narrow_and_its_origin_said_closely(tmp_path: Path) -> Non
         ({"encoder": {"stdev": 0.1}}, "init.encoder.stdev: unknown key; did you mean 'std'?"),
         ({"encoder": {"std": -1.0}}, "init.encoder.std: -1.0 is not allowed"),
         ({"encoder": {}}, "init.encoder: empty; write copy, random, or some of copy_from, distribution"),
-        ({"encoder": {"copy_from": "teacher", "seed": 1}}, "copy_from copies and seed draws; write one"),
+        (
+            {"encoder": {"copy_from": "teacher", "seed": 1}},
+            "copy_from copies weights, and seed is for drawn ones; write one",
+        ),
         ({"encoder": {"copy_from": "w1"}}, "init.encoder.copy_from: 'w1' is not allowed; allowed: teacher"),
         ({"encoder": None}, "init.encoder: empty; expected a mapping of keys"),
         ({3: "random"}, "this key is not text"),
@@ -99,7 +102,7 @@ def test_what_names_nothing_or_two_things_is_refused(tmp_path: Path, init: Any, 
 
 
 def test_all_problems_come_at_once(tmp_path: Path) -> None:
-    assert len(refusals(tmp_path, {"encoder.9": "random", "haed": "copy", "pooler": "none"})) == 3
+    assert len(refusals(tmp_path, {"encoder.9": "random", "haed": "copy", "encoder.q.0": "copy"})) == 3
 
 
 def test_layers_of_a_model_from_elsewhere_are_counted_when_its_files_are_there(tmp_path: Path) -> None:
@@ -108,8 +111,8 @@ def test_layers_of_a_model_from_elsewhere_are_counted_when_its_files_are_there(t
     )
     (tmp_path / "config.json").write_text(json.dumps(sizes))
     overrides = ("task=cola", "model=minilm", "model.source=path", f"model.location={tmp_path}")
-    layers.check(loaded(tmp_path, {"encoder.3": "random"}, *overrides))
+    loaded(tmp_path, {"encoder.3": "random"}, *overrides)
     with pytest.raises(
         ParamsError, match=r"mine.init.encoder.4: encoder.4: no layer 4; the model has 4, 0 to 3"
     ):
-        layers.check(loaded(tmp_path, {"encoder.4": "random"}, *overrides))
+        loaded(tmp_path, {"encoder.4": "random"}, *overrides)

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 from made_up import params
 
-from pipeline.params import ParamsError
+from pipeline.params_file import ParamsError
 
 
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (("seeds=[1,2]",), "seeds: 1, 2 are without seed 0"),
-        (("seed=3", "seeds=[0]"), "seeds: 0 are without seed 3"),
+        (("seeds=[1,2]",), "seeds: 1, 2 lack seed 0"),
+        (("seed=3", "seeds=[0]"), "seeds: 0 lack seed 3"),
         (("seeds=[0,1,1]",), "seeds: 1 is written twice"),
         (("seeds=[]",), "seeds: "),
         (("seeds=[0,-1]",), "seeds[1]: -1 is not allowed; expected a whole number from 0 to 4294967295"),

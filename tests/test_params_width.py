@@ -21,13 +21,17 @@ def test_the_ladder_itself_is_accepted(tmp_path: Path) -> None:
         (
             "w1_split",
             {"width": None},
-            "weights.w1_split.width: 1, its parent w2_half has 0.5; as much, or start",
+            "weights.w1_split.width: 1, and its parent w2_half has 0.5; write that, or start",
         ),
-        ("w1_split", {"width": 0.25}, "weights.w1_split.width: 0.25, its parent w2_half has 0.5"),
+        ("w1_split", {"width": 0.25}, "weights.w1_split.width: 0.25, and its parent w2_half has 0.5"),
         ("w2_half", {"width": 0.3}, "weights.w2_half.width: 0.3 of the model's num_attention_heads"),
         ("w2_half", {"width": 1.5}, "weights.w2_half.width: 1.5 is not allowed"),
-        ("w1_split", {"bits": 2}, "weights.w1_split.split: the two matrices of a sum are binary"),
-        ("w1_split", {"embedding_bits": 2}, "weights.w1_split.split: the two matrices of a sum are binary"),
+        ("w1_split", {"bits": 2}, "weights.w1_split.split: each matrix becomes a sum of two binary ones"),
+        (
+            "w1_split",
+            {"embedding_bits": 2},
+            "weights.w1_split.split: each matrix becomes a sum of two binary ones",
+        ),
         (
             "w2_half",
             {"bits": 4},
@@ -37,7 +41,7 @@ def test_the_ladder_itself_is_accepted(tmp_path: Path) -> None:
         (
             "w1_split",
             {"granularity": "matrix"},
-            "weights.w1_split.split: the sum is that of w2_half with its",
+            "weights.w1_split.split: needs the scales of its parent w2_half; write granularity: row",
         ),
         ("w1a8_split", {"split": None}, "weights_activations.w1a8_split.split: its parent w1_split is split"),
         (

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bitladder.quantizers.precision import Precision
 from pipeline.ladder.words import first_weights
-from pipeline.params import load
+from pipeline.params_file import load
 from pipeline.rungs import TEACHER, ActivationRung, Duration, Origin, Rung, ancestry, climb
 
 DEFAULT = load(Path(__file__).parents[1] / "params.yaml")

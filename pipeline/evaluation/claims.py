@@ -24,9 +24,9 @@ from typing import Any, get_args
 
 import numpy as np
 
-from pipeline.claim_kinds import KINDS, Kind
 from pipeline.evaluation.left_out import standard_error
 from pipeline.evaluation.results import ClaimResult, Measure, ModelResult, Value, Verdict
+from pipeline.ladder.claims import KINDS, Kind
 from pipeline.params import Claim
 from pipeline.tasks.metrics import Array
 

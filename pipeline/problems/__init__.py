@@ -1,5 +1,5 @@
-"""What can be wrong with params.yaml, all of it at once, one line each.
+"""What can be wrong with params.yaml, one line each.
 
-Reading the text (`reading`), single fields (`fields`), fields that contradict each other (`contradictions`)
-and the ladder (`ladder`). Nothing here knows the objects of `pipeline.params`, which calls it.
+The text (`reading`), single fields (`fields`), and fields that contradict each other: `task` (with data and
+model), `ladder` (names, parents, first weights), `precision`, `distillation`, `durations`, `claims`.
 """

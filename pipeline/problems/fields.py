@@ -6,7 +6,7 @@ for, and what would have been right. Unknown keys get the nearest known one, or 
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -27,15 +27,12 @@ _EXPECTED = {
 _OUT_OF_RANGE = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
 
 
-def field_problems(root: type[BaseModel], values: Mapping[Any, Any]) -> list[Problem]:
-    """Every field of `values` that the model refuses, in the model's order."""
-    try:
-        root.model_validate(values)
-    except ValidationError as error:
-        found = error.errors(include_url=False)
-        problems = [_entry(root, item) or (item["loc"], _sentence(root, item)) for item in found]
-        return [Problem(_dotted(location), sentence) for location, sentence in dict.fromkeys(problems)]
-    return []
+def field_problems(root: type[BaseModel], error: ValidationError) -> list[Problem]:
+    """Every field that the model refused, in the model's order."""
+    problems = [
+        _entry(root, item) or (item["loc"], _sentence(root, item)) for item in error.errors(include_url=False)
+    ]
+    return [Problem(_dotted(location), sentence) for location, sentence in dict.fromkeys(problems)]
 
 
 def _entry(root: type[BaseModel], item: ErrorDetails) -> tuple[tuple[int | str, ...], str] | None:
@@ -63,6 +60,8 @@ def _sentence(root: type[BaseModel], item: ErrorDetails) -> str:
     kind, value, context = item["type"], item["input"], item.get("ctx", {})
     if kind == "missing":
         return "missing"
+    if kind == "wrong":
+        return str(item["msg"])
     if kind == "extra_forbidden":
         return _unknown_key(root, item["loc"])
     if kind == "invalid_key" or item["loc"][-1] == "[key]":
@@ -174,17 +173,19 @@ def _sections(root: type[BaseModel], place: str = "") -> Iterator[tuple[str, typ
     """Every section below, with its dotted place; a mapping of names shows as `<name>`, a list as `[n]`."""
     for name, field in root.model_fields.items():
         inside, below = _without_none(field.annotation), f"{place}{name}"
-        if get_args(inside) and _is_section(get_args(inside)[-1]):
+        if get_args(inside) and _is_section(entry := _without_none(get_args(inside)[-1])):
             of_list = get_origin(inside) is list
-            inside, below = get_args(inside)[-1], f"{below}[n]" if of_list else f"{below}.<name>"
+            inside, below = entry, f"{below}[n]" if of_list else f"{below}.<name>"
         if _is_section(inside):
             yield below, inside
             yield from _sections(inside, f"{below}.")
 
 
 def _without_none(annotation: Any) -> Any:
-    """`X` of `X | None`."""
+    """`X` of `X | None` and of `Annotated[X, ...]`."""
     args = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        return args[0]
     return next(arg for arg in args if arg is not type(None)) if type(None) in args else annotation
 
 

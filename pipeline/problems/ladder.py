@@ -1,140 +1,131 @@
-"""Problems of the ladder: names, parents, cycles, bits that rise, models to deliver.
+"""Problems of the ladder's shape: names, parents and teachers, models to deliver, first weights.
 
-The ladder is a graph rooted at the teacher, its edges are `init_from`. DVC finds a missing parent only when
-the rung's turn comes, hours later; here everything is found before anything runs.
+A model is trained before what starts from it and before what it teaches, so `init_from` and `taught_by`
+together lead from every rung to the teacher. DVC finds a missing parent only when the rung's turn comes,
+hours later; here everything is found before anything runs.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
-from pipeline.problems.contradictions import NAME_RULE, is_name
-from pipeline.problems.problem import Problem, did_you_mean, listed
-from pipeline.problems.values import Values
+from pipeline.ladder.sizes import Shape
+from pipeline.params import Params
+from pipeline.parts import MAX_LAYERS, SelectorError, choose, select
+from pipeline.problems.problem import Problem, did_you_mean, listed, of_rung, unknown
+from pipeline.problems.task import NAME_RULE, is_name, repeated
+from pipeline.rungs import PRETRAINED, TEACHER, Rung, ancestry
 
-TEACHER = "teacher"
-RESERVED = (TEACHER, "pretrained")
-SECTIONS = ("weights", "weights_activations")
-_FULL = 32
+LINKS = {"init_from": "starts from", "taught_by": "is taught by"}
+_ENOUGH_LAYERS = 99  # for a model whose number is not known: more only make selectors overlap less
 
-
-@dataclass(frozen=True)
-class Entry:
-    """What can be read of one rung; a bit-width that is missing or no number is None."""
-
-    section: str
-    name: str
-    parent: str | None
-    weights: int | None
-    embeddings: int | None
-    activations: int | None
-
-    def problem(self, field: str, sentence: str) -> Problem:
-        return Problem(f"{self.section}.{self.name}.{field}", sentence)
+Rungs = Mapping[str, Rung]
 
 
-def places(values: Values) -> dict[str, tuple[str, str]]:
-    """Where each rung stands, by its name: (section, name)."""
-    return {name: (section, name) for section in SECTIONS for name in values.names(section)}
+def ladder_problems(params: Params) -> Iterator[Problem]:
+    """Every problem of names, of `init_from` and `taught_by`, and of `deliver`."""
+    yield from _names(params)
+    yield from _links(params.rungs)
+    yield from _circles(params.rungs)
+    yield from _deliver(params)
 
 
-def ladder_problems(values: Values) -> Iterator[Problem]:
-    """Every problem of the two sections of rungs and of `deliver`."""
-    entries = [_entry(values, section, name) for section in SECTIONS for name in values.names(section)]
-    rungs = {entry.name: entry for entry in entries}
-    yield from _names(entries)
-    yield from _parents(entries, rungs)
-    cycles = list(_cycles(rungs))
-    for cycle in cycles:
-        circle = " from ".join((*cycle, cycle[0]))
-        yield rungs[cycle[0]].problem("init_from", f"a circle: {circle}; every rung must lead to {TEACHER}")
-    circling = {name for cycle in cycles for name in cycle}
-    for entry in entries:
-        if entry.name not in circling:
-            yield from _rising(entry, rungs)
-    yield from _deliver(values, rungs)
+def sound(rungs: Rungs) -> dict[str, Rung]:
+    """Those that lead to the teacher: what is wrong with others is not said twice."""
+    found = {}
+    for name, rung in rungs.items():
+        try:
+            ancestry(rungs, name)
+        except (KeyError, ValueError):
+            continue
+        found[name] = rung
+    return found
 
 
-def _entry(values: Values, section: str, name: str) -> Entry:
-    bits = values.whole(section, name, "bits")
-    staged = section == "weights_activations"
-    return Entry(
-        section=section,
-        name=name,
-        parent=values.text(section, name, "init_from"),
-        weights=bits,
-        embeddings=values.whole(section, name, "embedding_bits") or bits,
-        activations=values.whole(section, name, "activation_bits") if staged else _FULL,
-    )
-
-
-def _names(entries: list[Entry]) -> Iterator[Problem]:
-    seen: set[str] = set()
-    for entry in entries:
-        place = f"{entry.section}.{entry.name}"
-        if entry.name in RESERVED:
-            yield Problem(place, f"{entry.name!r} is reserved; {listed(RESERVED)} are models of the graph")
-        elif not is_name(entry.name):
-            yield Problem(place, f"{entry.name!r} is no name for a rung; {NAME_RULE}")
-        if entry.name in seen:
-            yield Problem(place, "stands under both weights and weights_activations; a name may be used once")
-        seen.add(entry.name)
-
-
-def _parents(entries: list[Entry], rungs: dict[str, Entry]) -> Iterator[Problem]:
-    for entry in entries:
-        if entry.parent is not None and entry.parent not in (TEACHER, *rungs):
-            known = [TEACHER, *(name for name in rungs if name != entry.name)]
-            yield entry.problem(
-                "init_from",
-                f"no rung {entry.parent!r}; {did_you_mean(entry.parent, known)}known: {listed(known)}",
+def initialization_problems(params: Params, shape: Shape | None) -> Iterator[Problem]:
+    """What is wrong with the selectors of each `init`: parts that do not exist, or that two of them claim."""
+    num_layers = min(shape.num_hidden_layers, MAX_LAYERS) if shape else _ENOUGH_LAYERS
+    for name, rung in params.rungs.items():
+        right = []
+        for selector in rung.init:
+            try:
+                select(selector, num_layers)
+            except SelectorError as error:
+                known = f"; {did_you_mean(error.word, error.known)}known: {listed(error.known)}"
+                yield of_rung(name, rung, f"init.{selector}", f"{error}{known if error.known else ''}")
+            else:
+                right.append(selector)
+        try:
+            choose(right, num_layers)
+        except ValueError as error:
+            yield of_rung(
+                name,
+                rung,
+                "init",
+                f"{error}; write a narrower selector for what they share, or leave one out",
             )
 
 
-def _cycles(rungs: dict[str, Entry]) -> Iterator[tuple[str, ...]]:
-    """Each circle of `init_from` once, from the rung of it that is written first."""
-    found: set[str] = set()
-    for start in rungs:
-        chain: dict[str, None] = {}  # a set that keeps its order
-        name: str | None = start
-        while name in rungs and name not in chain:
-            chain[name] = None
-            name = rungs[name].parent
-        if name == start and start not in found:
-            found.update(chain)
-            yield tuple(chain)
-
-
-def _rising(entry: Entry, rungs: dict[str, Entry]) -> Iterator[Problem]:
-    """Bits stay or fall on the way from the teacher: what a parent has rounded away does not come back."""
-    parent = rungs.get(entry.parent or "")
-    if parent is None:
-        return
-    if entry.section == "weights" and parent.section == "weights_activations":
-        yield entry.problem(
-            "init_from",
-            f"{parent.name} has quantized activations, a rung under weights has not; "
-            f"start from {TEACHER} or a rung under weights",
+def _names(params: Params) -> Iterator[Problem]:
+    for name, rung in (*params.weights.items(), *params.weights_activations.items()):
+        place = f"{rung.stage}.{name}"
+        if name in (TEACHER, PRETRAINED):
+            yield Problem(place, f"{name!r} is reserved for the model of this name; choose another name")
+        elif not is_name(name):
+            yield Problem(place, f"{name!r} cannot be a rung's name; {NAME_RULE}")
+    for name in params.weights.keys() & params.weights_activations.keys():
+        yield Problem(
+            f"weights_activations.{name}", "stands under weights too; a name may be used once; choose another"
         )
-        return
-    yield from _above(entry, "bits", entry.weights, parent.weights)
-    if entry.embeddings != entry.weights or parent.embeddings != parent.weights:
-        yield from _above(entry, "embedding_bits", entry.embeddings, parent.embeddings)
-    yield from _above(entry, "activation_bits", entry.activations, parent.activations)
 
 
-def _above(entry: Entry, field: str, own: int | None, limit: int | None) -> Iterator[Problem]:
-    if own is not None and limit is not None and own > limit:
-        yield entry.problem(field, f"{own} is more than its parent {entry.parent} has; at most {limit}")
+def _links(rungs: Rungs) -> Iterator[Problem]:
+    for name, rung in rungs.items():
+        known = [TEACHER, *(other for other in rungs if other != name)]
+        for field in LINKS:
+            if (other := getattr(rung, field)) not in (*known, name):
+                yield of_rung(name, rung, field, unknown("rung", other, known))
 
 
-def _deliver(values: Values, rungs: dict[str, Entry]) -> Iterator[Problem]:
-    names = values.texts("deliver")
-    if values.raw("deliver") == []:
+def _circles(rungs: Rungs) -> Iterator[Problem]:
+    """Each once: at a rung of it that names its teacher, or else at the one that is written first."""
+    found: set[frozenset[str]] = set()
+    for field, verb in reversed(LINKS.items()):
+        for name, rung in rungs.items():
+            way = _way(getattr(rung, field), name, rungs)
+            if way is None or frozenset(way) in found:
+                continue
+            found.add(frozenset(way))
+            steps = [f"{name} {verb} {way[0]}", *(_step(rungs, one, other) for one, other in pairwise(way))]
+            yield of_rung(
+                name, rung, field, f"a circle: {', '.join(steps)}; every rung must lead to the {TEACHER}"
+            )
+
+
+def _way(start: str, goal: str, rungs: Rungs) -> list[str] | None:
+    """The shortest way along what each rung needs; None if it does not lead there."""
+    ways, seen = [[start]], {start}
+    for way in ways:
+        if way[-1] == goal:
+            return way
+        rung = rungs.get(way[-1])
+        for needed in (rung.init_from, rung.taught_by) if rung else ():
+            if needed not in seen:
+                seen.add(needed)
+                ways.append([*way, needed])
+    return None
+
+
+def _step(rungs: Rungs, name: str, needed: str) -> str:
+    return f"{name} {LINKS['init_from' if rungs[name].init_from == needed else 'taught_by']} {needed}"
+
+
+def _deliver(params: Params) -> Iterator[Problem]:
+    if not params.deliver:
         yield Problem("deliver", "empty; name at least one rung to pack")
-    for name in dict.fromkeys(names):
+    for name in dict.fromkeys(params.deliver):
         if name == TEACHER:
             yield Problem("deliver", f"{TEACHER} is evaluated anyway; name rungs only")
-        elif name not in rungs:
-            yield Problem("deliver", f"no rung {name!r}; {did_you_mean(name, rungs)}known: {listed(rungs)}")
-        elif names.count(name) > 1:
-            yield Problem("deliver", f"{name} is written twice; once is enough")
+        elif name not in params.rungs:
+            yield Problem("deliver", unknown("rung", name, params.rungs))
+    for name in repeated(params.deliver):
+        yield Problem("deliver", f"{name} is written twice; once is enough")

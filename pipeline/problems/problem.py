@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from pipeline.rungs import Rung
+
 _LONGEST_LINE = 500
 
 
@@ -19,6 +21,16 @@ class Problem:
         line = f"{self.field}: {self.sentence}"
         line = line if line.isprintable() else ascii(line)[1:-1]
         return line if len(line) <= _LONGEST_LINE else line[:_LONGEST_LINE] + "..."
+
+
+def of_rung(name: str, rung: Rung, field: str, sentence: str) -> Problem:
+    return Problem(f"{rung.stage}.{name}.{field}", sentence)
+
+
+def unknown(what: str, word: str, known: Iterable[str], *, which: str = "known") -> str:
+    """`no rung 'w44'; did you mean 'w4'? known: teacher, w4, w8`."""
+    known = list(known)
+    return f"no {what} {word!r}; {did_you_mean(word, known)}{which}: {listed(known)}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

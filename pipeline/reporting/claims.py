@@ -6,7 +6,7 @@ How they are judged is in `pipeline.evaluation.claims`; nothing is judged here.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.claim_kinds import KINDS, qualified
+from pipeline.ladder.claims import KINDS, qualified
 from pipeline.evaluation.results import ClaimResult, Results
 from pipeline.reporting.cells import number, points
 

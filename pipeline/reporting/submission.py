@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from bitladder import files
-from pipeline import params, paths
+from pipeline import params_file, paths
 from pipeline.params import Params, Task
 from pipeline.reporting.columns import NAMES
 
@@ -46,7 +46,7 @@ def main(rung: str, root: Path | None, output: Path) -> int:
         ValueError: the task is none of GLUE's, or there is no such rung.
         FileNotFoundError, IntegrityError, HubError, DataError: a test split cannot be had or used.
     """
-    settings = params.load(paths.PARAMS)
+    settings = params_file.load(paths.PARAMS)
     if settings.task.name not in SHEETS:
         raise ValueError(f"task.name: {settings.task.name} is none of GLUE's; known: {', '.join(SHEETS)}")
     if rung not in settings.deliver:

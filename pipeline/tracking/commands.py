@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline import params, paths, record
+from pipeline import params_file, paths, record
 from pipeline.record import Record
 from pipeline.rungs import TEACHER
 from pipeline.tracking import ancestry, execution, fields, live_runs, registry, store
@@ -31,7 +31,7 @@ def lineage(rung: str, as_json: bool) -> int:
         0 when it is proved, 1 when it is not in MLflow, 2 when there is no such rung, 4 when MLflow and the
         files disagree.
     """
-    settings = params.load(paths.PARAMS)
+    settings = params_file.load(paths.PARAMS)
     if rung not in execution.names(settings):
         _complain(f"{rung}: no such rung; known: {', '.join(execution.names(settings))}")
         return 2
@@ -56,7 +56,7 @@ def best(wanted: Criteria, as_json: bool) -> int:
     Returns:
         0 when one was chosen, 1 when none meets the criteria.
     """
-    settings = params.load(paths.PARAMS)
+    settings = params_file.load(paths.PARAMS)
     task = settings.task.name
     today = Today(execution.evaluated_on(settings), execution.digests(task))
     place = store.locate()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from bitladder import files
 from pipeline import paths
-from pipeline.claim_kinds import qualified
+from pipeline.ladder.claims import qualified
 from pipeline.params import Params
 from pipeline.tracking import fields, live_runs, model_files, registry, store
 from pipeline.tracking.execution import Execution, Model

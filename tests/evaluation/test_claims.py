@@ -10,10 +10,10 @@ import some_results
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.claim_kinds import KINDS
 from pipeline.evaluation.claims import combined, judge, measured, verdict
 from pipeline.evaluation.left_out import of_predictions, scores_without_each
 from pipeline.evaluation.results import ClaimResult, ModelResult, OverSeeds, Value
+from pipeline.ladder.claims import KINDS
 from pipeline.params import Claim
 
 STEPPED = Claim(claim="stepped", better="w1a8", worse="w1a8_direct")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import made_up
 
-from pipeline.params import Params, load
+from pipeline.params import Params
+from pipeline.params_file import load
 
 ROOT = Path(__file__).parents[2]
 TASK = "cola"

@@ -17,7 +17,7 @@ from mlflow_server import MlflowServer
 from scratch_project import ROOT, Scratch, until
 
 from flows import instance, live_curves
-from pipeline import params
+from pipeline import params_file
 from pipeline.tracking import store
 from pipeline.training import live
 
@@ -162,7 +162,7 @@ def test_an_address_that_mlflow_cannot_use_costs_one_line(training: Training) ->
 def test_only_a_stage_that_trains_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
     monkeypatch.setattr(live_curves, "_start", shown.append)
-    made = params.load(ROOT / "params.yaml")
+    made = params_file.load(ROOT / "params.yaml")
     copied = made.model_copy(update={"model": made.model.model_copy(update={"source": "package"})})
     for settings, stage in ((made, "prepare"), (made, "pack"), (copied, "pretrained")):
         with live_curves.shown(settings, stage):

@@ -10,7 +10,7 @@ import pytest
 from flows import estimate, graph, plan, processes, timings
 from flows.graph import StageState
 from flows.timings import Timing
-from pipeline.params import load
+from pipeline.params_file import load
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = load(ROOT / "params.yaml")

@@ -12,7 +12,7 @@ import pytest
 from scratch_project import ROOT, Scratch, ask, gone, mortal, until
 
 from flows import environment, stage
-from pipeline import params
+from pipeline import params_file
 
 ADDRESS = "weights@w8"
 
@@ -36,7 +36,7 @@ def test_the_work_finds_itself_offline_and_without_telemetry(scratch: Scratch) -
 def test_only_a_hub_in_the_parameters_opens_the_way_to_it(
     from_hub: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = params.load(ROOT / "params.yaml")
+    settings = params_file.load(ROOT / "params.yaml")
     if from_hub:
         section = getattr(settings, from_hub).model_copy(update={"source": "hub"})
         settings = settings.model_copy(update={from_hub: section})

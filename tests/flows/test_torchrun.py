@@ -16,7 +16,7 @@ from scratch_project import ROOT, Scratch, gone, until
 
 from flows import torchrun
 from flows.torchrun import Ended, Restarts
-from pipeline import params, paths
+from pipeline import params_file, paths
 from pipeline.params import Params
 from pipeline.training import device
 
@@ -43,7 +43,7 @@ def failure(tmp_path: Path, exitcode: int, said: str = "", at: int = 0) -> Failu
 
 
 def settings(**training: Any) -> Params:
-    found = params.load(ROOT / "params.yaml")
+    found = params_file.load(ROOT / "params.yaml")
     return found.model_copy(update={"training": found.training.model_copy(update=training)})
 
 

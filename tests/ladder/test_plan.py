@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.ladder.plan import plan
 from pipeline.ladder.words import said
-from pipeline.params import load
+from pipeline.params_file import load
 from pipeline.rungs import Duration, Phase
 
 DEFAULT = load(Path(__file__).parents[2] / "params.yaml")

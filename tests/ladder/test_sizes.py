@@ -11,7 +11,8 @@ from bitladder.modeling.bert import WIDTH_KEY, build_bert
 from bitladder.quantizers.precision import Precision
 from pipeline.ladder import sizes as ladder_sizes
 from pipeline.ladder.sizes import MIB, Shape, full_bytes, packed_bytes, shape_of
-from pipeline.params import Model, load
+from pipeline.params import Model
+from pipeline.params_file import load
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = load(ROOT / "params.yaml")

@@ -7,7 +7,7 @@ import changed_params
 import pytest
 from changed_params import Change, Refusals, Values
 
-from pipeline.params import ParamsError, load
+from pipeline.params_file import ParamsError, load
 
 
 @pytest.fixture(scope="session")

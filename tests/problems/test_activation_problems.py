@@ -17,26 +17,27 @@ QUANTIZER, ATTENTION = f"{FIRST}.activation_quantizer", f"{FIRST}.attention"
         ),
         (
             [(QUANTIZER, "lsq")],
-            f"{QUANTIZER}: lsq serves activation_bits 2, 4, 8, not 1; for 1: elastic, sign",
+            f"{QUANTIZER}: lsq needs activation_bits 2, 4, 8, not 1; for 1: elastic, sign",
         ),
         (
             [("weights_activations.w1a8.activation_quantizer", "sign")],
-            "weights_activations.w1a8.activation_quantizer: sign serves activation_bits 1, not 8; "
+            "weights_activations.w1a8.activation_quantizer: sign needs activation_bits 1, not 8; "
             "for 8: per_token, min_max_ema, lsq",
         ),
         (
             [("weights_activations.w1a4.attention", "bi")],
-            "weights_activations.w1a4.attention: bi attends by signs, and activation_bits is 4; "
-            "softmax, or 1 bit",
+            "weights_activations.w1a4.attention: bi needs activation_bits 1, not 4; "
+            "write softmax, or activation_bits: 1",
         ),
         (
             [(QUANTIZER, "sign")],
-            f"{QUANTIZER}: sign makes 1 of everything a softmax puts out; write attention: bi, or "
-            "take elastic",
+            f"{QUANTIZER}: sign makes everything that softmax puts out the same; write "
+            "attention: bi, or choose elastic",
         ),
         (
             [(QUANTIZER, "sign"), (ATTENTION, "bi"), (f"{FIRST}.hidden_act", "relu")],
-            f"{FIRST}.hidden_act: relu puts out nothing negative, of which sign makes 1; gelu, or elastic",
+            f"{FIRST}.hidden_act: relu puts out nothing negative, and sign makes "
+            "all of that the same; write gelu",
         ),
         (
             [(f"{FIRST}.hidden_act", "silu")],

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from changed_params import Change, Refusals
 
-from pipeline.claim_kinds import KINDS
+from pipeline.ladder.claims import KINDS
 
 BINARY = {"bits": 1, "activation_bits": 1, "init_from": "teacher", "taught_by": "teacher", "data": "plain"}
 TERNARY = {"bits": 2, "activation_bits": 8, "init_from": "teacher", "taught_by": "teacher", "data": "plain"}
@@ -79,8 +79,8 @@ def test_the_pair_that_a_kind_is_about_is_accepted(of_claims: Refusals, kind: st
 def test_turned_round_it_is_refused(of_claims: Refusals, kind: str) -> None:
     better, worse = PAIRS[kind]
     [problem] = of_claims(*claimed((kind, worse, better)))
-    expected = f"claims[0]: {kind} needs {KINDS[kind].needs}; {worse} and {better} are not such a pair"
-    assert problem == expected
+    needs = KINDS[kind].needs.format(better=worse, worse=better)
+    assert problem == f"claims[0]: {kind} does not fit: {needs}"
 
 
 @pytest.mark.parametrize(
@@ -91,12 +91,18 @@ def test_turned_round_it_is_refused(of_claims: Refusals, kind: str) -> None:
         (("stepped", "w1a8", "teacher"), "claims[0].worse: no rung 'teacher'"),
         (("stepped", "w1a8", "w1a8"), "claims[0].worse: w1a8 cannot beat itself"),
         (("stepped", "w1a4", "w1a8_direct"), "w1a4 has 1-1-4, w1a8_direct 1-1-8"),
-        (("stepped", "w1a8_direct", "w1a8"), "claims[0]: stepped needs better with more rungs"),
+        (
+            ("stepped", "w1a8_direct", "w1a8"),
+            "claims[0]: stepped does not fit: w1a8_direct must have more rungs",
+        ),
         (
             ("random_encoder_against_pretrained", "r", "rr"),
-            "better with init: {encoder: random} and nothing else drawn, worse with nothing drawn",
+            "r with init: {encoder: random} and nothing else drawn, rr with nothing drawn",
         ),
-        (("ternary_without_augmentation", "t", "stepped2"), "worse 2-2-8 from the teacher in one rung"),
+        (
+            ("ternary_without_augmentation", "t", "stepped2"),
+            "stepped2 must be TernaryBERT's recipe: 2-2-8 from the teacher in one rung",
+        ),
     ],
 )
 def test_what_proves_nothing_is_refused(
@@ -114,12 +120,12 @@ def test_a_random_encoder_is_all_of_it_and_nothing_else(of_claims: Refusals, dra
 
 def test_both_random_is_all_of_the_embeddings_too(of_claims: Refusals) -> None:
     [problem] = of_claims(*claimed(("random_encoder_against_random", "r", "norms")))
-    assert "worse with all of embeddings and encoder drawn" in problem
+    assert "norms with all of embeddings and encoder drawn" in problem
 
 
 def test_multi_distilled_is_by_way_of_its_teacher(of_claims: Refusals) -> None:
     [problem] = of_claims(*claimed(("multi_distilled", "p_taught_alone", "p")))
-    assert "better started from a rung and taught by that" in problem
+    assert "p_taught_alone must start from a rung and be taught by it" in problem
 
 
 def test_lat_is_ternarybert_too(of_claims: Refusals) -> None:
@@ -129,7 +135,7 @@ def test_lat_is_ternarybert_too(of_claims: Refusals) -> None:
 @pytest.mark.parametrize("other", ["t_lsq", "t_phases", "t_logits", "t_half", "t_stepped", "t_taught"])
 def test_what_is_not_its_recipe_is_not_called_ternarybert(of_claims: Refusals, other: str) -> None:
     [problem] = of_claims(*claimed(("ternary_without_augmentation", "t", other)))
-    assert "worse 2-2-8 from the teacher in one rung, by twn" in problem
+    assert f"{other} must be TernaryBERT's recipe: 2-2-8 from the teacher in one rung, by twn" in problem
 
 
 def test_a_rung_that_is_not_delivered_has_no_score(of_claims: Refusals) -> None:

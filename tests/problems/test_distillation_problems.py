@@ -22,11 +22,11 @@ TWO = [{"share": 0.5, "distillation": HIDDEN}, {"share": 0.5, "distillation": LO
         ),
         (
             {"w2": {"taught_by": "w2"}},
-            "weights.w2.taught_by: w2 cannot teach itself; known: teacher, w1, w4",
+            "weights.w2.taught_by: a circle: w2 is taught by w2; every rung must lead to the teacher",
         ),
         (
             {"w2": {"taught_by": "w1"}},
-            "weights.w2.taught_by: a circle: w2 is taught by w1, w1 starts from w2; a teacher",
+            "weights.w2.taught_by: a circle: w2 is taught by w1, w1 starts from w2; every rung",
         ),
         (
             {"w8": {"taught_by": "w1a8"}},
@@ -43,11 +43,12 @@ TWO = [{"share": 0.5, "distillation": HIDDEN}, {"share": 0.5, "distillation": LO
         ),
         (
             {"w2": {"phases": [TWO[0], {**TWO[1], "share": 0.4}]}},
-            "weights.w2.phases: the shares of the steps come to 0.9; their sum is 1",
+            "weights.w2.phases: the shares add up to 0.9, and must add up to 1",
         ),
         (
             {"w2": {"phases": TWO[:1]}},
-            "weights.w2.phases: the shares of the steps come to 0.5; write distillation for one loss",
+            "weights.w2.phases: the shares add up to 0.5, and must add up to 1; "
+            "for one loss write distillation",
         ),
         (
             {"w2": {"phases": [TWO[0], {**TWO[1], "share": 1.5}]}},
@@ -59,7 +60,7 @@ TWO = [{"share": 0.5, "distillation": HIDDEN}, {"share": 0.5, "distillation": LO
         ),
         (
             {"w2": {"phases": [{**TWO[0], "learning_rate_factor": 2500.0}, TWO[1]]}},
-            "weights.w2.phases[0].learning_rate_factor: 2500 times 0.0005 is 1.25; a learning",
+            "weights.w2.phases[0].learning_rate_factor: 2500 times the learning rate 0.0005 is 1.25; at most 1",
         ),
         (
             {"w2": {"phases": [TWO[0], {**TWO[1], "distillation": {**LOGITS, "logit": 1.0}}]}},
@@ -67,11 +68,11 @@ TWO = [{"share": 0.5, "distillation": HIDDEN}, {"share": 0.5, "distillation": LO
         ),
         (
             {"w2": {"distillation": {**HIDDEN, "temperature": 4.0}}},
-            "weights.w2.distillation.temperature: 4 of the logits, which weigh 0; raise logits",
+            "weights.w2.distillation.temperature: 4, but logits weighs 0; raise logits",
         ),
         (
             {"w2": {"distillation": {**LOGITS, "temperature": 1000.0}}},
-            "weights.w2.distillation.temperature: 1000 is not allowed; expected 0.01 to 100",
+            "weights.w2.distillation.temperature: 1000.0 is not allowed; expected a number of at least 0.01 and at most 100",
         ),
         (
             {"w2": {"distillation": {**NOTHING, "temperature": 4.0}}},
@@ -80,17 +81,17 @@ TWO = [{"share": 0.5, "distillation": HIDDEN}, {"share": 0.5, "distillation": LO
         ({"distillation": {**NOTHING, "directions": 0.0}}, "distillation: every weight is 0"),
         (
             {"w1a1_random": {"attention": "bi", "distillation": {**LOGITS, "attention_scores": 1.0}}},
-            "weights_activations.w1a1_random.attention: bi asks of a score only whether it is negative, "
-            "and attention_scores in weights_activations.w1a1_random.distillation would",
+            "weights_activations.w1a1_random.attention: bi has no softmax, whose scores "
+            "attention_scores in weights_activations.w1a1_random.distillation compares; write 0",
         ),
         (
             {"w1a1": {"attention": "bi", "distillation": None}},
-            "weights_activations.w1a1.attention: bi asks of a score only whether it is negative, "
-            "and attention_scores in distillation would",
+            "weights_activations.w1a1.attention: bi has no softmax, whose scores attention_scores in "
+            "distillation compares; write 0",
         ),
         (
             {"w1a1_random": {"attention": "bi"}, "w1a8": {"taught_by": "w1a1_random"}},
-            "weights_activations.w1a8.taught_by: w1a1_random attends by signs, so its scores",
+            "weights_activations.w1a8.taught_by: w1a1_random has attention: bi, and attention_scores",
         ),
     ],
 )
@@ -104,19 +105,20 @@ def test_a_circle_of_two_is_said_once_and_one_of_init_from_by_the_ladder_alone(t
     assert len(problems(tmp_path, **each_other)) == 1
     found = problems(tmp_path, w8={"init_from": "w2"})
     assert [each for each in found if "circle" in each] == [
-        "weights.w2.init_from: a circle: w2 from w4 from w8 from w2; every rung must lead to teacher"
+        "weights.w2.init_from: a circle: w2 starts from w4, w4 starts from w8, w8 starts from w2; every rung "
+        "must lead to the teacher"
     ]
 
 
 def test_fewer_steps_than_phases_are_refused(tmp_path: Path) -> None:
     found = problems(tmp_path, "budget.evaluations=1", w2={"phases": TWO, "duration": {"steps": 1}})
-    assert found == ["weights.w2.phases: 2 phases do not fit in 1 steps; each takes one at least"]
+    assert found == ["weights.w2.phases: 2 phases do not fit in 1 steps; each needs at least one"]
 
 
 def test_a_regression_has_no_temperature(tmp_path: Path) -> None:
     task = ("task=stsb", "model=minilm", "data.source=path", "data.root=here")
     found = problems(tmp_path, *task, distillation={"temperature": 4.0})
-    assert found == ["distillation.temperature: 4 of a softmax, and a regression has none; leave it out"]
+    assert found == ["distillation.temperature: 4, but a regression has no softmax; leave it out"]
 
 
 @pytest.mark.parametrize("loss", [DIRECTIONS, {**NOTHING, "attention_scores": 1.0}])
@@ -132,7 +134,7 @@ def test_a_narrow_model_cannot_show_its_heads_to_a_wide_one(tmp_path: Path, loss
     assert [each for each in found if "taught_by" in each] == [
         "weights.w1_split.taught_by: w2_half has 0.5 of the heads, this rung 1, and "
         f"{next(term for term, weight in loss.items() if weight)} in weights.w1_split.distillation compares "
-        "heads; a teacher as wide, or 0 there"
+        "heads; write 0 there, or choose a teacher as wide"
     ]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from changed_params import Refusals, Values
 
-from pipeline.params import load
+from pipeline.params_file import load
 
 
 @pytest.mark.parametrize(

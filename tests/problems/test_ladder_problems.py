@@ -15,23 +15,24 @@ from changed_params import Refusals, Values
             [("weights.w4.init_from", "pretrained")],
             "weights.w4.init_from: no rung 'pretrained'; known: teacher",
         ),
-        ([("weights.w8.init_from", "w8")], "weights.w8.init_from: a circle: w8 from w8"),
+        ([("weights.w8.init_from", "w8")], "weights.w8.init_from: a circle: w8 starts from w8"),
         (
             [("weights.w8.init_from", "w2")],
-            "weights.w8.init_from: a circle: w8 from w2 from w4 from w8; every rung must lead to teacher",
+            "weights.w8.init_from: a circle: w8 starts from w2, w2 starts from w4, w4 starts from w8; every rung "
+            "must lead to the teacher",
         ),
-        ([("weights.w8.bits", 2)], "weights.w4.bits: 4 is more than its parent w8 has; at most 2"),
+        ([("weights.w8.bits", 2)], "weights.w4.bits: 4 is more than its parent w8 has; write at most 2"),
         (
             [("weights.w1.init_from", "w1a8"), ("weights_activations.w1a8.init_from", "w2")],
-            "weights.w1.init_from: w1a8 has quantized activations, a rung under weights has not",
+            "weights.w1.init_from: w1a8 has quantized activations, and a rung under weights has none",
         ),
         (
             [("weights_activations.w1a8.init_from", "w1a4"), ("weights_activations.w1a4.init_from", "w1")],
-            "weights_activations.w1a8.activation_bits: 8 is more than its parent w1a4 has; at most 4",
+            "weights_activations.w1a8.activation_bits: 8 is more than its parent w1a4 has; write at most 4",
         ),
         (
             [("weights.w4.embedding_bits", 8), ("weights.w8.embedding_bits", 4)],
-            "weights.w4.embedding_bits: 8 is more than its parent w8 has; at most 4",
+            "weights.w4.embedding_bits: 8 is more than its parent w8 has; write at most 4",
         ),
         ([("weights.w8.embedding_bits", 2)], "weights.w4.embedding_bits: 4 is more than its parent w8 has"),
         ([("deliver", ["w1", "w3"])], "deliver: no rung 'w3'; known: w8, w4, w2, w1"),
@@ -58,7 +59,7 @@ def test_reserved_and_repeated_names_are_refused(refusals: Refusals, default: Va
     assert any(
         problem.startswith("weights_activations.teacher: 'teacher' is reserved") for problem in problems
     )
-    assert any(problem.startswith("weights_activations.w1: stands under both") for problem in problems)
+    assert any(problem.startswith("weights_activations.w1: stands under weights too") for problem in problems)
 
 
 def test_a_rung_may_repeat_its_parents_bits(refusals: Refusals) -> None:

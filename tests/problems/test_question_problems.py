@@ -28,7 +28,7 @@ def test_questions_read_from_files_with_a_local_model_are_accepted(refusals: Ref
         ([*SQUAD, ("task.answering", ...)], "task.answering: missing"),
         (
             [*MRPC, ("task.answering", dict(SQUAD[-1][1]))],
-            "task.answering: used by kind: question_answering only",
+            "task.answering: only for kind: question_answering",
         ),
         (
             [*SQUAD, ("task.sentence_columns", ["context", "question"])],
@@ -36,14 +36,14 @@ def test_questions_read_from_files_with_a_local_model_are_accepted(refusals: Ref
         ),
         (
             [*SQUAD, ("task.metrics", ["f1"])],
-            "task.metrics: f1; question_answering is scored by exact_match and f1",
+            "task.metrics: f1; question_answering needs both exact_match and f1",
         ),
         (
             [*SQUAD, ("task.metrics", ["exact_match", "f1", "accuracy"])],
             "task.metrics: accuracy does not fit",
         ),
         ([*SQUAD, ("task.label_names", ["yes", "no"])], "task.label_names: question_answering has no labels"),
-        ([*SQUAD, ("task.max_length", 195)], "task.max_length: 195 tokens hold no window"),
+        ([*SQUAD, ("task.max_length", 195)], "task.max_length: 195 tokens are too few"),
         (
             [*SQUAD, ("data", {"source": "path"})],
             "data.root: missing; data.source: path reads <root>/<task>/",

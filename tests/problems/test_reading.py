@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from changed_params import DEFAULT
 
-from pipeline.params import ParamsError, load
+from pipeline.params_file import ParamsError, load
 
 
 @pytest.mark.parametrize(
@@ -26,10 +26,6 @@ from pipeline.params import ParamsError, load
         (b"seed: 2026-13-45\n", "not YAML"),
         (b"seed: !!python/object:os.system {}\n", "could not determine a constructor"),
         (b"seed: 0\n---\nseed: 1\n", "another document"),
-        (b"[" * 200_000, "nested deeper than 20 levels"),
-        (b"a: &a [x, x]\nb: [" + b"*a, " * 40 + b"]\n", "more than 32 aliases"),
-        (b"a: [" + b"1, " * 30_000 + b"]\n", "more than 10000 values"),
-        (b"a: " + b"x" * 1_000_001, "larger than 1000000 bytes"),
     ],
 )
 def test_an_unreadable_file_has_one_clear_problem(tmp_path: Path, content: bytes, problem: str) -> None:
@@ -70,11 +66,3 @@ def test_a_merge_key_means_what_it_says(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(text, encoding="utf-8")
     assert (load(path).weights["w8_again"].bits, load(path).weights["w8_again"].init_from) == (8, "w8")
-
-
-def test_an_alias_bomb_is_refused(tmp_path: Path) -> None:
-    levels = [f"b{i}: &b{i} [{', '.join([f'*b{i - 1}'] * 9)}]" for i in range(1, 9)]
-    path = tmp_path / "params.yaml"
-    path.write_text("\n".join(["b0: &b0 [x, x, x, x, x, x, x, x, x]", *levels]))
-    with pytest.raises(ParamsError, match="aliases"):
-        load(path)

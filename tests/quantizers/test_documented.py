@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from pipeline.problems.quantizers import quantizer_problems
+from pipeline.problems.values import Values
 from torch import nn
 
 import bitladder.quantizers
@@ -14,8 +16,6 @@ from bitladder.quantizers import names as quantizer_names
 from bitladder.quantizers.names import WEIGHTS
 from bitladder.quantizers.precision import Precision
 from bitladder.quantizers.weight import weight_quantizer
-from pipeline.problems.quantizers import quantizer_problems
-from pipeline.problems.values import Values
 
 PAGE = Path(__file__).parents[2] / "docs" / "quantizers.md"
 NAME = "bwn_median"

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from bitladder import files
 from bitladder.quantizers.precision import Precision
-from pipeline import params, paths, record
+from pipeline import params_file, paths, record
 from pipeline.evaluation import results
 from pipeline.evaluation.results import ModelResult, OverSeeds, Results
 from pipeline.parts import every_part
@@ -41,8 +41,8 @@ class Project:
     root: Path
 
     @property
-    def params(self) -> params.Params:
-        return params.load(self.root / "params.yaml")
+    def params(self) -> Params:
+        return params_file.load(self.root / "params.yaml")
 
     def train(self, name: str, **changes: Any) -> None:
         """Write models/<name>/, and packed/<name>/ if it is delivered. `seed` changes the weights."""

@@ -7,7 +7,8 @@ from pathlib import Path
 import ladder_project
 import pytest
 
-from pipeline.params import Params, load
+from pipeline.params import Params
+from pipeline.params_file import load
 
 RUNGS = ("w1", "w1a8", "w1a4", "w1a1", "w1a1_random")
 

@@ -21,7 +21,7 @@ CARRIERS = {
     "pipeline.tasks",
     "pipeline.problems",
 }
-CARRIERS |= {f"pipeline.{name}" for name in ("claim_kinds", "equal_steps", "params", "parts", "paths")}
+CARRIERS |= {f"pipeline.{name}" for name in ("durations", "params", "parts", "paths")}
 CARRIERS |= {f"pipeline.{name}" for name in ("progress", "record", "rungs", "sections")}
 
 

@@ -13,7 +13,8 @@ from small_training import KilledError
 
 from bitladder import files
 from pipeline import paths
-from pipeline.params import Params, load
+from pipeline.params import Params
+from pipeline.params_file import load
 from pipeline.tasks.batches import Batch, Shuffled
 from pipeline.training.resume import OtherTrainingError
 

@@ -15,7 +15,8 @@ from bitladder.quantizers.weight import quantize_weight
 from bitladder.transformers_model import model as packed_model
 from pipeline import paths, record
 from pipeline.initialization.weight_splitting import split_weight
-from pipeline.params import Params, load
+from pipeline.params import Params
+from pipeline.params_file import load
 from pipeline.training import rows as task_rows
 from pipeline.training.student import shaped, start
 

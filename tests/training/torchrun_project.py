@@ -14,7 +14,8 @@ from typing import Literal
 import ladder_project
 
 from bitladder import files
-from pipeline.params import Params, load
+from pipeline.params import Params
+from pipeline.params_file import load
 from pipeline.training.fit_teacher import fit_teacher
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ import pytest
 from changed_params import Change, Refusals
 
 from pipeline.ladder.plan import plan
-from pipeline.params import load
+from pipeline.params_file import load
 
 DIRECT = "weights_activations.w1a8_direct.duration"
 AS_W1A8: Change = (DIRECT, {"equal_to": "w1a8"})
@@ -47,23 +47,29 @@ def test_one_bit_activations_have_a_budget_of_their_own(params_file: Callable[..
             [(DIRECT, {"equal_to": "w1a9"})],
             f"{DIRECT}.equal_to: no rung 'w1a9'; did you mean 'w1a8'? known: w8",
         ),
-        ([(DIRECT, {"equal_to": "w1a8_direct"})], f"{DIRECT}.equal_to: a circle: w1a8_direct as long as"),
+        (
+            [(DIRECT, {"equal_to": "w1a8_direct"})],
+            f"{DIRECT}.equal_to: these durations depend on each other: w1a8_direct",
+        ),
         (
             [AS_W1A8, ("weights_activations.w1a8.duration", {"equal_to": "w1a8_direct"})],
-            "a circle: w1a8 as long as w1a8_direct as long as w1a8",
+            "these durations depend on each other: w1a8_direct, w1a8",
         ),
         (
             [AS_W1A8, ("weights.w1.duration", {"epochs": 3})],
-            f"{DIRECT}.equal_to: w1a8 is trained for steps, w1 for epochs of batches of 32; as long as "
-            "another needs steps on both ways, or epochs: take a budget in steps (budget=hours)",
+            f"{DIRECT}.equal_to: w8 is trained for steps, w1 for epochs of batches of 32; these do not "
+            "add up; give all durations in steps (budget=hours)",
         ),
         (
             [("weights.w2.duration", {"equal_to": "w8"})],
-            "weights.w2.duration.equal_to: nothing is left: w8 has 100 steps in all, w4 alone has 200",
+            "weights.w2.duration.equal_to: nothing is left to train: w8 has 100 steps in all, w4 already 200 steps",
         ),
-        ([(DIRECT, {"equal_to": "w1a8", "steps": 3})], "is needed, steps, equal_to: both are given"),
-        ([(DIRECT, {"equal_to": "w1a8", "steps": 3, "epochs": 1.0})], "equal_to: all are given"),
-        ([("budget.rung", {"equal_to": "w1a8"})], "budget.rung.equal_to: for a rung's own duration only"),
+        (
+            [(DIRECT, {"equal_to": "w1a8", "steps": 3})],
+            "give exactly one of steps, epochs, equal_to; given: steps, equal_to",
+        ),
+        ([(DIRECT, {"equal_to": "w1a8", "steps": 3, "epochs": 1.0})], "given: steps, epochs, equal_to"),
+        ([("budget.rung", {"equal_to": "w1a8"})], "budget.rung.equal_to: only for a rung's own duration"),
         (
             [
                 ("weights.w8.duration", {"steps": 5}),
@@ -96,14 +102,16 @@ def test_in_epochs_it_is_as_many_epochs(params_file: Callable[..., Path]) -> Non
 def test_a_mixed_budget_is_said_once_for_the_ladder(refusals: Refusals) -> None:
     both = (RANDOM, ("weights_activations.w1a1_direct", DIRECT_RUNG))
     [problem] = refusals(*both, IN_EPOCHS)
-    assert problem.startswith("weights_activations.w1a1_random.duration.equal_to: w1a1 is trained for epochs")
-    assert problem.endswith("take a budget in steps (budget=hours); so it is with w1a1_direct")
+    assert problem.startswith(
+        "weights_activations.w1a1_random.duration.equal_to: w8 is trained for steps, w1a1 for epochs"
+    )
+    assert problem.endswith("give all durations in steps (budget=hours); the same holds for w1a1_direct")
 
 
 def test_epochs_of_batches_of_another_size_are_not_equal(refusals: Refusals) -> None:
     smaller = ("training.binary_activations.batch_size", 16)
     [problem] = refusals(RANDOM, ("budget.rung", {"epochs": 3}), IN_EPOCHS, smaller)
-    assert "w1a1 is trained for epochs of batches of 16, w1a4 for epochs of batches of 32" in problem
+    assert "w8 is trained for epochs of batches of 32, w1a1 for epochs of batches of 16" in problem
 
 
 def test_a_circle_of_parents_is_said_once(refusals: Refusals) -> None:

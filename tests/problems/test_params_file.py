@@ -8,7 +8,7 @@ from changed_params import Refusals
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.params import ParamsError, load
+from pipeline.params_file import ParamsError, load
 
 _SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates()
 _ANYTHING = st.recursive(
@@ -33,15 +33,39 @@ def test_all_problems_come_at_once(refusals: Refusals) -> None:
         ("training.rung.learning_rate", "1e-5"),
         ("data.source", "path"),
         ("seed", True),
+        ("weights.w8.duration", {}),
     )
     assert [problem.split(":")[0] for problem in problems] == [
         "seed",
         "training.rung.learning_rate",
+        "weights.w8.duration",
         "weights.w2.init_form",
         "weights.w1.bits",
+    ]
+
+
+def test_once_the_fields_are_right_all_contradictions_come_at_once(refusals: Refusals) -> None:
+    problems = refusals(
+        ("data.source", "path"),
+        ("weights.w4.init_from", "w9"),
+        ("weights.w2.weight_quantizer", "bwn"),
+        ("weights_activations.w1a8_direct.duration", {"equal_to": "w1a9"}),
+        ("weights_activations.w1a1.init", {"encodr": "random"}),
+        ("distillation.temperature", 2.0),
+        ("distillation.logits", 0.0),
+        ("seeds", [1]),
+        ("claims", [{"claim": "steped", "better": "w1a8", "worse": "w1a8_direct"}]),
+    )
+    assert [problem.split(":")[0] for problem in problems] == [
         "data.root",
         "data.source",
+        "seeds",
         "weights.w4.init_from",
+        "weights_activations.w1a1.init.encodr",
+        "weights.w2.weight_quantizer",
+        "distillation.temperature",
+        "weights_activations.w1a8_direct.duration.equal_to",
+        "claims[0].claim",
     ]
 
 

@@ -8,8 +8,7 @@ from changed_rungs import problems
 from made_up import bert, params
 
 from bitladder.quantizers.names import WEIGHTS
-from pipeline.ladder.layers import check
-from pipeline.params import ParamsError
+from pipeline.params_file import ParamsError
 
 NAME, GROUP = "weights.w2.weight_quantizer", "weights.w2.group_size"
 GROUPS = ("weights.w2.granularity", "group")
@@ -34,23 +33,23 @@ def test_groups_that_fill_every_row_are_accepted(refusals: Refusals, group_size:
     [
         (
             [(NAME, "lta")],
-            f"{NAME}: no weight quantizer 'lta'; did you mean 'lat'? of 2 bits: twn, lat, lsq, min_max",
+            f"{NAME}: no weight quantizer 'lta'; did you mean 'lat'? for bits 2: twn, lat, lsq, min_max",
         ),
-        ([(NAME, "gptq")], f"{NAME}: no weight quantizer 'gptq'; of 2 bits: twn, lat, lsq, min_max"),
+        ([(NAME, "gptq")], f"{NAME}: no weight quantizer 'gptq'; for bits 2: twn, lat, lsq, min_max"),
         (
             [(NAME, "bwn")],
-            f"{NAME}: bwn serves 1 bits, and bits is 2; for that: twn, lat, lsq, min_max",
+            f"{NAME}: bwn needs bits 1, not 2; for 2: twn, lat, lsq, min_max",
         ),
         (
             [("weights_activations.w1a8.weight_quantizer", "lsq")],
-            "weights_activations.w1a8.weight_quantizer: lsq serves 2, 4, 8 bits, and bits is 1; for that: ",
+            "weights_activations.w1a8.weight_quantizer: lsq needs bits 2, 4, 8, not 1; for 1: ",
         ),
         ([(NAME, 2)], f"{NAME}: 2 is a whole number; expected text"),
         ([GROUPS], f"{GROUP}: missing; granularity: group needs how many neighbours share a scale"),
-        ([(GROUP, 32)], f"{GROUP}: used by granularity: group only, and it is row; leave it out"),
+        ([(GROUP, 32)], f"{GROUP}: only for granularity: group, and it is row; leave it out"),
         (
             [(GROUP, 32), ("weights.w2.granularity", "matrix")],
-            f"{GROUP}: used by granularity: group only, and it is matrix",
+            f"{GROUP}: only for granularity: group, and it is matrix",
         ),
         ([GROUPS, (GROUP, 48)], f"{GROUP}: 48 does not divide the model's hidden_size"),
         ([GROUPS, (GROUP, 0)], f"{GROUP}: 0 is not allowed"),
@@ -71,17 +70,17 @@ def test_what_does_not_fit_is_refused_with_what_would(
         (
             "w1_split",
             {"weight_quantizer": "bwn_zero_mean"},
-            "weights.w1_split.weight_quantizer: bwn_zero_mean; the two matrices of a sum are binarized",
+            "weights.w1_split.weight_quantizer: bwn_zero_mean does not fit split: true; write bwn",
         ),
         (
             "w2_half",
             {"weight_quantizer": "lat"},
-            "weights.w1_split.split: w2_half is quantized by lat, and only twn's weights are split",
+            "weights.w1_split.split: needs a parent quantized by twn, and w2_half is by lat",
         ),
         (
             "w2_half",
             {"granularity": "group", "group_size": 8},
-            "weights.w1_split.split: the sum is that of w2_half with its granularity only, group of 8",
+            "weights.w1_split.split: needs the scales of its parent w2_half; write granularity: group and group_size: 8",
         ),
         (
             "w2_half",
@@ -105,8 +104,8 @@ def test_a_models_own_files_are_looked_at_for_groups_too(tmp_path: Path) -> None
     folder = bert(tmp_path / "mine")
     source = ("task=cola", "model=minilm", "model.source=path", f"model.location={folder}")
     grouped = "+weights.w1.granularity=group"
-    check(params(tmp_path, *source, grouped, "+weights.w1.group_size=8"))
+    params(tmp_path, *source, grouped, "+weights.w1.group_size=8")
     with pytest.raises(
         ParamsError, match=r"weights.w1.group_size: 32 does not divide the model's hidden_size, 16"
     ):
-        check(params(tmp_path, *source, grouped, "+weights.w1.group_size=32"))
+        params(tmp_path, *source, grouped, "+weights.w1.group_size=32")

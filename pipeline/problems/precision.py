@@ -1,0 +1,165 @@
+"""Problems of bits, quantizers, groups, width and splitting: of one rung, and between a rung and its parent.
+
+Bits stay or fall on the way from the teacher: what a parent has rounded away does not come back. Groups fill
+the rows of every matrix: a shorter last group would have levels of its own. A narrow rung is cut out of the
+teacher, or descends from one of its width. A split rung, whose matrices are sums of two binary ones, starts
+from a ternary one (ternary weight splitting), or descends from a split one.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from bitladder.quantizers.names import ACTIVATIONS, WEIGHTS, Named, serving, usual
+from pipeline.ladder.sizes import Shape
+from pipeline.params import Params
+from pipeline.problems.problem import Problem, listed, of_rung, unknown
+from pipeline.rungs import TEACHER, ActivationRung, Rung
+
+_NEARLY_WHOLE = 1e-6
+
+
+def precision_problems(params: Params, rungs: Mapping[str, Rung], shape: Shape | None) -> Iterator[Problem]:
+    """Every problem of every rung. `rungs`: those that lead to the teacher; `shape`: None while unknown."""
+    for name, rung in params.rungs.items():
+        found = [_weights(rung), _groups(rung, shape), _width(rung, params), _teachers_weights(rung)]
+        if isinstance(rung, ActivationRung):
+            found += [_activations(rung), _signs(rung)]
+        for field, sentence in (each for problems in found for each in problems):
+            yield of_rung(name, rung, field, sentence)
+    for name, rung in rungs.items():
+        parent = rungs.get(rung.init_from)  # None: the teacher
+        for field, sentence in (*(_rising(rung, parent) if parent else ()), *_form(rung, parent)):
+            yield of_rung(name, rung, field, sentence)
+
+
+Found = Iterator[tuple[str, str]]  # a rung's field, and what is wrong with it
+
+
+def _weights(rung: Rung) -> Found:
+    if rung.weight_quantizer is not None:
+        yield from _quantizer("weight", rung.weight_quantizer, WEIGHTS, "bits", rung.bits)
+        if rung.split and rung.weight_quantizer in WEIGHTS and rung.weight_quantizer != usual(WEIGHTS, 1):
+            yield "weight_quantizer", f"{rung.weight_quantizer} does not fit split: true; write bwn"
+    if rung.split and not rung.bits == rung.embeddings == 1:
+        yield (
+            "split",
+            "each matrix becomes a sum of two binary ones; write bits: 1 and no other embedding_bits",
+        )
+
+
+def _quantizer(kind: str, name: str, known: Mapping[str, Named], field: str, bits: int) -> Found:
+    fitting = serving(dict(known), bits)
+    if name not in known:
+        sentence = unknown(f"{kind} quantizer", name, known)
+        yield f"{kind}_quantizer", f"{sentence.rpartition('known: ')[0]}for {field} {bits}: {listed(fitting)}"
+    elif name not in fitting:
+        yield (
+            f"{kind}_quantizer",
+            f"{name} needs {field} {listed(known[name].bits)}, not {bits}; for {bits}: {listed(fitting)}",
+        )
+
+
+def _activations(rung: ActivationRung) -> Found:
+    bits = rung.activation_bits
+    if rung.activation_quantizer is not None:
+        yield from _quantizer("activation", rung.activation_quantizer, ACTIVATIONS, "activation_bits", bits)
+    if rung.attention == "bi" and bits != 1:
+        yield "attention", f"bi needs activation_bits 1, not {bits}; write softmax, or activation_bits: 1"
+
+
+def _signs(rung: ActivationRung) -> Found:
+    """After a softmax or ReLU nothing is negative, so that every sign is the same."""
+    if rung.activation_quantizer != "sign":
+        return
+    if rung.attention != "bi":
+        yield (
+            "activation_quantizer",
+            "sign makes everything that softmax puts out the same; write attention: bi, or choose elastic",
+        )
+    if rung.hidden_act == "relu":
+        yield "hidden_act", "relu puts out nothing negative, and sign makes all of that the same; write gelu"
+
+
+def _groups(rung: Rung, shape: Shape | None) -> Found:
+    size = rung.group_size
+    if rung.granularity == "group" and size is None:
+        yield "group_size", "missing; granularity: group needs how many neighbours share a scale, e.g. 64"
+    elif rung.granularity != "group" and size is not None:
+        yield "group_size", f"only for granularity: group, and it is {rung.granularity}; leave it out"
+    elif size is not None and shape is not None:
+        rows = {"hidden_size": float(shape.hidden_size)}
+        if rung.width != 1:
+            rows[f"hidden_size at width {rung.width:g}"] = shape.hidden_size * rung.width
+        rows["intermediate_size" + f" at width {rung.width:g}" * (rung.width != 1)] = (
+            shape.intermediate_size * rung.width
+        )
+        for row, length in rows.items():
+            if length % size:
+                yield "group_size", f"{size} does not divide the model's {row}, {length:g}; take a divisor"
+
+
+def _width(rung: Rung, params: Params) -> Found:
+    if params.model.architecture is None or rung.width == 1:
+        return
+    for size in ("num_attention_heads", "intermediate_size"):
+        whole = getattr(params.model.architecture, size)
+        if abs(rung.width * whole - round(rung.width * whole)) > _NEARLY_WHOLE:
+            yield (
+                "width",
+                f"{rung.width:g} of the model's {size}, {whole}, is {rung.width * whole:g}; "
+                "it must be a whole number",
+            )
+
+
+def _teachers_weights(rung: Rung) -> Found:
+    if rung.width == 1 and not rung.split:
+        return
+    for selector, origin in rung.init.items():
+        if origin.copy_from == TEACHER:
+            yield (
+                f"init.{selector}",
+                "the teacher is neither narrow nor split; write copy, or draw them",
+            )
+
+
+def _rising(rung: Rung, parent: Rung) -> Found:
+    if parent.stage == "weights_activations" and rung.stage == "weights":
+        yield (
+            "init_from",
+            f"{rung.init_from} has quantized activations, and a rung under weights has none; "
+            f"start from {TEACHER} or from a rung under weights",
+        )
+        return
+    pairs = {"bits": (rung.bits, parent.bits)}
+    if (rung.embeddings, parent.embeddings) != (rung.bits, parent.bits):
+        pairs["embedding_bits"] = rung.embeddings, parent.embeddings
+    pairs["activation_bits"] = rung.activations, parent.activations
+    for field, (own, most) in pairs.items():
+        if own > most:
+            yield field, f"{own} is more than its parent {rung.init_from} has; write at most {most}"
+
+
+def _form(rung: Rung, parent: Rung | None) -> Found:
+    """Width and split; `parent`: None where it is the teacher."""
+    name = rung.init_from
+    if parent and rung.width != parent.width:
+        yield (
+            "width",
+            f"{rung.width:g}, and its parent {name} has {parent.width:g}; write that, or start from teacher",
+        )
+    if parent and parent.split:
+        if not rung.split:
+            yield "split", f"its parent {name} is split; write split: true, or start from another rung"
+    elif rung.split and rung.bits == rung.embeddings == 1:
+        yield from _splitting(rung, parent)
+
+
+def _splitting(rung: Rung, parent: Rung | None) -> Found:
+    name = rung.init_from
+    if parent is None or not parent.bits == parent.embeddings == 2:
+        yield "split", f"{name} cannot be split; start from a rung with bits: 2, or from a split one"
+    elif (rung.granularity, rung.group_size) != (parent.granularity, parent.group_size):
+        its = f"granularity: {parent.granularity}"
+        group = f" and group_size: {parent.group_size}" if parent.group_size else ""
+        yield "split", f"needs the scales of its parent {name}; write {its}{group} here too"
+    elif parent.weight_quantizer not in (None, usual(WEIGHTS, 2)):
+        yield "split", f"needs a parent quantized by twn, and {name} is by {parent.weight_quantizer}"

@@ -1,0 +1,188 @@
+"""Fields that are right one by one and wrong together: task, data, model, augmentation, seeds."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from pipeline.params import Augmentation, Data, Model, Params, Task
+from pipeline.problems.problem import Problem, listed, of_rung
+
+NAME_RULE = "a name starts with a letter and holds only a-z, 0-9 and _ (at most 64)"
+QUESTION_ANSWERING = "question_answering"
+DEMO = "demo"
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")  # becomes a file name, a stage name and part of a run's name
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_METRICS = {
+    "classification": ("accuracy", "f1", "matthews_correlation"),
+    "regression": ("pearson", "spearman"),
+    QUESTION_ANSWERING: ("exact_match", "f1"),
+}
+_TWO_LABELS = ("f1", "matthews_correlation")
+
+
+def task_problems(params: Params) -> Iterator[Problem]:
+    """Every contradiction outside the ladder."""
+    task, data, model = params.task, params.data, params.model
+    yield from _names(task)
+    yield from _labels_and_metrics(task)
+    yield from _questions(task)
+    yield from _source(data, task)
+    yield from _demo_task(task, data)
+    yield from _model(model, task)
+    yield from _architecture(model, task)
+    yield from _augmented(params)
+    yield from _seeds(params)
+
+
+def is_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
+
+
+def repeated(entries: Sequence[object]) -> list[object]:
+    """Those that stand there more than once, each once."""
+    return [entry for entry, count in Counter(entries).items() if count > 1]
+
+
+def _names(task: Task) -> Iterator[Problem]:
+    if not is_name(task.name):
+        yield Problem("task.name", f"{task.name!r} cannot be a name; {NAME_RULE}")
+    for split in task.validation_splits:
+        if not is_name(split) or split in ("train", "selection", "test"):
+            yield Problem(
+                "task.validation_splits", f"{split!r} cannot be a validation split; expected e.g. validation"
+            )
+    for field in ("sentence_columns", "label_names", "metrics", "validation_splits"):
+        if twice := repeated(getattr(task, field)):
+            yield Problem(f"task.{field}", f"{listed(twice)} is written twice; once is enough")
+    if reserved := {"label", "idx", "origin"} & set(task.sentence_columns):
+        yield Problem("task.sentence_columns", f"{listed(sorted(reserved))} holds no text; name text columns")
+
+
+def _labels_and_metrics(task: Task) -> Iterator[Problem]:
+    labels, allowed = task.label_names, _METRICS[task.kind]
+    if task.kind == "classification" and len(labels) < 2:
+        yield Problem("task.label_names", f"classification needs at least 2 labels, got {len(labels)}")
+    if task.kind != "classification" and labels:
+        yield Problem("task.label_names", f"{task.kind} has no labels, got {listed(labels)}; write []")
+    for metric in task.metrics:
+        if metric not in allowed:
+            yield Problem("task.metrics", f"{metric} does not fit {task.kind}; allowed: {listed(allowed)}")
+        elif metric in _TWO_LABELS and len(labels) > 2:
+            yield Problem("task.metrics", f"{metric} needs 2 labels here, and the task has {len(labels)}")
+
+
+def _questions(task: Task) -> Iterator[Problem]:
+    if task.kind != QUESTION_ANSWERING:
+        if task.answering is not None:
+            yield Problem("task.answering", f"only for kind: {QUESTION_ANSWERING}; leave it out")
+        return
+    if task.sentence_columns != ["question", "context"]:
+        columns = listed(task.sentence_columns)
+        yield Problem("task.sentence_columns", f"{columns}; {QUESTION_ANSWERING} needs question, context")
+    if set(task.metrics) < set(_METRICS[QUESTION_ANSWERING]):
+        metrics = listed(task.metrics)
+        yield Problem("task.metrics", f"{metrics}; {QUESTION_ANSWERING} needs both exact_match and f1")
+    if task.answering is None:
+        yield Problem("task.answering", f"missing; kind: {QUESTION_ANSWERING} needs its lengths in tokens")
+        return
+    question, shared = task.answering.max_question_length, task.answering.doc_stride
+    if question + 3 + shared >= task.max_length:
+        yield Problem(
+            "task.max_length",
+            f"{task.max_length} tokens are too few: a question takes up to {question}, special tokens 3, and "
+            f"{shared} (doc_stride) are shared with the window before; write more than "
+            f"{question + 3 + shared}",
+        )
+
+
+def _source(data: Data, task: Task) -> Iterator[Problem]:
+    if data.source == "path" and not data.root:
+        where = "" if task.kind == QUESTION_ANSWERING else "glue/"
+        yield Problem("data.root", f"missing; data.source: path reads <root>/{where}<task>/<split>.parquet")
+    if data.source != "path" and data.root is not None:
+        yield Problem("data.root", f"only for data.source: path, and it is {data.source}; leave it empty")
+    if data.source == "hub":
+        if not data.repository:
+            yield Problem("data.repository", "missing; data.source: hub needs one, e.g. nyu-mll/glue")
+        yield from _pinned("data", data.revision)
+
+
+def _demo_task(task: Task, data: Data) -> Iterator[Problem]:
+    if data.source == DEMO and task.name != DEMO:
+        yield Problem(
+            "data.source", f"demo generates the demo task only, not {task.name}; allowed: hub, path"
+        )
+    if data.source != DEMO and task.name == DEMO:
+        yield Problem("data.source", f"the demo task is generated, not read from {data.source}; write demo")
+    if task.name == DEMO and task.generator is None:
+        yield Problem("task.generator", "missing; the demo task is generated: give the numbers of rows")
+    if task.name != DEMO and task.generator is not None:
+        yield Problem("task.generator", f"{task.name} is not generated; leave it out")
+
+
+def _model(model: Model, task: Task) -> Iterator[Problem]:
+    source = model.source
+    if source == DEMO:
+        if model.architecture is None:
+            yield Problem("model.architecture", "missing; the demo model is built here and needs its shape")
+        if task.name != DEMO:
+            yield Problem(
+                "model.source",
+                f"the demo model knows only words of the demo's own corpus, not {task.name}'s; choose "
+                "package, path or hub (-S model=minilm, -S model=bert-base)",
+            )
+        return
+    if not model.location:
+        what = {"package": "an importable package", "path": "a folder", "hub": "a repository"}[source]
+        yield Problem("model.location", f"missing; model.source: {source} needs {what}")
+    if source == "hub":
+        yield from _pinned("model", model.revision)
+    if model.architecture is not None:
+        yield Problem("model.architecture", f"model.source: {source} brings its own shape; leave it empty")
+
+
+def _pinned(section: str, revision: str | None) -> Iterator[Problem]:
+    if revision is None:
+        yield Problem(f"{section}.revision", f"missing; {section}.source: hub needs a commit (40 hex digits)")
+    elif not _COMMIT.fullmatch(revision):
+        yield Problem(
+            f"{section}.revision", f"{revision!r} can change; write a commit (40 hex digits), which cannot"
+        )
+
+
+def _architecture(model: Model, task: Task) -> Iterator[Problem]:
+    shape = model.architecture
+    if shape is None:
+        return
+    if shape.hidden_size % shape.num_attention_heads:
+        yield Problem(
+            "model.architecture.hidden_size",
+            f"{shape.hidden_size} is not divisible by {shape.num_attention_heads} attention heads",
+        )
+    positions = shape.max_position_embeddings
+    if task.name == DEMO and task.max_length > positions:
+        yield Problem("task.max_length", f"{task.max_length} tokens, but the model has {positions} positions")
+
+
+def _augmented(params: Params) -> Iterator[Problem]:
+    methods = [name for name in Augmentation.model_fields if name not in ("word_fraction", "max_rows")]
+    if any(getattr(params.augmentation, method) for method in methods):
+        return
+    for name, rung in params.rungs.items():
+        if rung.data == "augmented":
+            yield of_rung(
+                name,
+                rung,
+                "data",
+                f"augmented, but augmentation makes 0 rows by every method; raise one of {listed(methods)}",
+            )
+
+
+def _seeds(params: Params) -> Iterator[Problem]:
+    if twice := repeated(params.seeds):
+        yield Problem("seeds", f"{listed(twice)} is written twice; the same training again tells nothing new")
+    if params.seed not in params.seeds:
+        yield Problem(
+            "seeds", f"{listed(params.seeds)} lack seed {params.seed}, that of models/ and packed/; add it"
+        )
