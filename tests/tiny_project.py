@@ -75,8 +75,15 @@ def _record(name: str, parent: str, precision: Precision, folder: Path, found: P
         precision=precision,
         init=[drawn if is_random else copied],
         data={"kind": "plain", "train": "1" * 64},
-        steps=STEPS,
+        steps=_num_steps(name, found),
         best_step=STEPS,
         selected_on="selection",
         settings={"learning_rate": 3e-4, "batch_size": 32},
     )
+
+
+def _num_steps(name: str, found: Params) -> int:
+    """Of a rung that follows another one's length, those that it has to have."""
+    rung = found.rungs.get(name)
+    follows = rung is not None and rung.duration is not None and rung.duration.equal_to is not None
+    return found.duration_of(rung).steps or STEPS if follows else STEPS

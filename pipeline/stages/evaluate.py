@@ -36,10 +36,22 @@ _COLUMNS = ("parent", "weight_bits", "embedding_bits", "activation_bits", "mib",
 Splits = Mapping[str, "pd.DataFrame"]  # the validation splits by name, the task's first one first
 
 
+class OutdatedError(RuntimeError):
+    """A rung follows another one's length (`duration.equal_to`), which has changed since it was trained."""
+
+    exit_code = 2
+
+
 def run(params: Params, rung: str | None = None) -> None:
-    """Score all models, write metrics/. Raises IntegrityError when a folder is not what its manifest says."""
+    """Score all models, write metrics/.
+
+    Raises:
+        IntegrityError: a folder is not what its manifest says.
+        OutdatedError: a rung's training is not as long as params.yaml asks for now.
+    """
     from pipeline.evaluation.claims import judge
 
+    require_lengths(params)
     splits = _read_splits(params.task)
     models: dict[str, ModelResult] = {}
     scored: dict[str, Scored] = {}

@@ -60,7 +60,8 @@ TWO = [{"share": 0.5, "distillation": HIDDEN}, {"share": 0.5, "distillation": LO
         ),
         (
             {"w2": {"phases": [{**TWO[0], "learning_rate_factor": 2500.0}, TWO[1]]}},
-            "weights.w2.phases[0].learning_rate_factor: 2500 times the learning rate 0.0005 is 1.25; at most 1",
+            "weights.w2.phases[0].learning_rate_factor: 2500 times the learning rate "
+            "0.0005 is 1.25; at most 1",
         ),
         (
             {"w2": {"phases": [TWO[0], {**TWO[1], "distillation": {**LOGITS, "logit": 1.0}}]}},
@@ -72,7 +73,8 @@ TWO = [{"share": 0.5, "distillation": HIDDEN}, {"share": 0.5, "distillation": LO
         ),
         (
             {"w2": {"distillation": {**LOGITS, "temperature": 1000.0}}},
-            "weights.w2.distillation.temperature: 1000.0 is not allowed; expected a number of at least 0.01 and at most 100",
+            "weights.w2.distillation.temperature: 1000.0 is not allowed; expected a number of at least "
+            "0.01 and at most 100",
         ),
         (
             {"w2": {"distillation": {**NOTHING, "temperature": 4.0}}},

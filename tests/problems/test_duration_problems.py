@@ -62,7 +62,8 @@ def test_one_bit_activations_have_a_budget_of_their_own(params_file: Callable[..
         ),
         (
             [("weights.w2.duration", {"equal_to": "w8"})],
-            "weights.w2.duration.equal_to: nothing is left to train: w8 has 100 steps in all, w4 already 200 steps",
+            "weights.w2.duration.equal_to: nothing is left to train: w8 has 100 steps in all, "
+            "w4 already 200 steps",
         ),
         (
             [(DIRECT, {"equal_to": "w1a8", "steps": 3})],

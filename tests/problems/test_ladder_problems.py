@@ -18,8 +18,8 @@ from changed_params import Refusals, Values
         ([("weights.w8.init_from", "w8")], "weights.w8.init_from: a circle: w8 starts from w8"),
         (
             [("weights.w8.init_from", "w2")],
-            "weights.w8.init_from: a circle: w8 starts from w2, w2 starts from w4, w4 starts from w8; every rung "
-            "must lead to the teacher",
+            "weights.w8.init_from: a circle: w8 starts from w2, w2 starts from w4, w4 starts from w8; "
+            "every rung must lead to the teacher",
         ),
         ([("weights.w8.bits", 2)], "weights.w4.bits: 4 is more than its parent w8 has; write at most 2"),
         (

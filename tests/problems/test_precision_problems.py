@@ -80,7 +80,8 @@ def test_what_does_not_fit_is_refused_with_what_would(
         (
             "w2_half",
             {"granularity": "group", "group_size": 8},
-            "weights.w1_split.split: needs the scales of its parent w2_half; write granularity: group and group_size: 8",
+            "weights.w1_split.split: needs the scales of its parent w2_half; write "
+            "granularity: group and group_size: 8",
         ),
         (
             "w2_half",

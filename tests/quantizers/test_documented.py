@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from pipeline.problems.quantizers import quantizer_problems
-from pipeline.problems.values import Values
+from made_up import params
 from torch import nn
 
 import bitladder.quantizers
@@ -16,6 +15,7 @@ from bitladder.quantizers import names as quantizer_names
 from bitladder.quantizers.names import WEIGHTS
 from bitladder.quantizers.precision import Precision
 from bitladder.quantizers.weight import weight_quantizer
+from pipeline.params_file import ParamsError
 
 PAGE = Path(__file__).parents[2] / "docs" / "quantizers.md"
 NAME = "bwn_median"
@@ -64,11 +64,11 @@ def test_its_levels_are_the_medians() -> None:
 
 
 @pytest.mark.usefixtures("added")
-def test_params_know_its_name_and_its_width() -> None:
-    rung = {"bits": 1, "weight_quantizer": NAME}
-    assert list(quantizer_problems(Values({"weights": {"w1": rung}}))) == []
-    [problem] = quantizer_problems(Values({"weights": {"w2": {**rung, "bits": 2}}}))
-    assert problem.sentence.startswith(f"{NAME} serves 1 bits")
+def test_params_know_its_name_and_its_width(tmp_path: Path) -> None:
+    named = f"+weights.w1.weight_quantizer={NAME}"
+    assert params(tmp_path, named).rungs["w1"].weight_quantizer == NAME
+    with pytest.raises(ParamsError, match=rf"w2.weight_quantizer: {NAME} needs bits 1, not 2"):
+        params(tmp_path, named.replace("w1", "w2"))
 
 
 def test_the_page_names_every_quantizer_there_is_with_its_source() -> None:
