@@ -127,5 +127,5 @@ def _deliver(params: Params) -> Iterator[Problem]:
             yield Problem("deliver", f"{TEACHER} is evaluated anyway; name rungs only")
         elif name not in params.rungs:
             yield Problem("deliver", unknown("rung", name, params.rungs))
-    for name in repeated(params.deliver):
-        yield Problem("deliver", f"{name} is written twice; once is enough")
+    for twice in repeated(params.deliver):
+        yield Problem("deliver", f"{twice} is written twice; once is enough")

@@ -129,7 +129,7 @@ def _rising(rung: Rung, parent: Rung) -> Found:
             f"start from {TEACHER} or from a rung under weights",
         )
         return
-    pairs = {"bits": (rung.bits, parent.bits)}
+    pairs: dict[str, tuple[int, int]] = {"bits": (rung.bits, parent.bits)}
     if (rung.embeddings, parent.embeddings) != (rung.bits, parent.bits):
         pairs["embedding_bits"] = rung.embeddings, parent.embeddings
     pairs["activation_bits"] = rung.activations, parent.activations
