@@ -6,8 +6,8 @@ How they are judged is in `pipeline.evaluation.claims`; nothing is judged here.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.ladder.claims import KINDS, qualified
 from pipeline.evaluation.results import ClaimResult, Results
+from pipeline.ladder.claims import KINDS, qualified
 from pipeline.reporting.cells import number, points
 
 SIGNS = {"holds": "✓", "does not hold": "✗", "within noise": "≈", "not judged": "?"}
