@@ -17,6 +17,7 @@ from bitladder.quantizers.precision import Precision
 from pipeline import params_file, paths, record
 from pipeline.evaluation import results
 from pipeline.evaluation.results import ModelResult, OverSeeds, Results
+from pipeline.params import Params
 from pipeline.parts import every_part
 from pipeline.record import Part, Record
 
