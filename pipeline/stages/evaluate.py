@@ -70,6 +70,26 @@ def run(params: Params, rung: str | None = None) -> None:
     files.write_text(CURVES, curves_csv(params.deliver))
 
 
+def require_lengths(params: Params) -> None:
+    """DVC trains a rung again when its own settings change, and does not see those of one that it follows.
+
+    Raises:
+        OutdatedError: with the command that trains it again.
+    """
+    for name, rung in params.rungs.items():
+        if rung.duration is None or rung.duration.equal_to is None:
+            continue
+        own = record.read(paths.model_dir(name))
+        rows, batch_size = own.settings.get("rows", 0), own.settings["batch_size"]
+        steps = params.duration_of(rung).count_steps(num_rows=rows, batch_size=batch_size)
+        if steps != own.steps:
+            raise OutdatedError(
+                f"{name} was trained for {own.steps} steps; to be as long as {rung.duration.equal_to}, "
+                f"it needs {steps} now: run `dvc repro --single-item --force {rung.stage}@{name}`, "
+                "then `dvc repro`"
+            )
+
+
 def other_seed(task: Task, seed: int) -> dict[str, ModelResult]:
     """Models of another seed than the graph's own, as `repeat` left them.
 
