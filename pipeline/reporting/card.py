@@ -98,9 +98,9 @@ def _what(rung: str, contents: Contents) -> str:
     bits = f"weights {weights}, embeddings {embeddings}, activations {activations}"
     bits += "; each weight is the sum of two 1-bit ones" if SUMS_OF_TWO in model.unusual else ""
     return (
-        "A BERT with few bits per number, trained to answer as a full-precision one (the teacher) does that "
-        f"was fine-tuned on {plain(contents.results.task)}. Base model: {plain(base.name)}{where}. Bits: "
-        f"{bits}; 32 is full precision. LayerNorms, biases and the head are not quantized."
+        "A BERT with few bits per number, trained to answer as its teacher does, a full-precision BERT "
+        f"fine-tuned on {plain(contents.results.task)}. Base model: {plain(base.name)}{where}. Bits: {bits}; "
+        "32 is full precision. LayerNorms, biases and the head are not quantized."
     )
 
 
