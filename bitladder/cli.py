@@ -22,7 +22,6 @@ OF_A_PROJECT = ("best", "compare", "down", "lineage", "plan", "results", "run", 
 app = typer.Typer(
     name="bitladder",
     help="Take a fine-tuned BERT down to one bit, rung by rung, and prove how each model came to be.",
-    epilog="In a project's root there are more commands: plan, run, results, ... What it means: README.md.",
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     add_completion=False,
@@ -123,6 +122,7 @@ def _add_those_of_the_project(folder: Path) -> None:
         sys.path.insert(0, str(folder))
         import_module("flows.commands").add_to(app)
         return
+    app.info.epilog = f"In a project's root there are more commands: {', '.join(OF_A_PROJECT)}."
     for name in OF_A_PROJECT:
         options: Any = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
         app.command(name, hidden=True, context_settings=options)(_outside)
