@@ -1,11 +1,9 @@
 """Live curves: a process beside a stage carries what its training spools to MLflow.
 
 Only where somebody can watch: MLFLOW_TRACKING_URI names a server, or `bitladder up` shows the project's own
-store. Whatever goes wrong costs the live curve, never the stage, and at most WAIT_S at its end.
-
-A process, not MLflow's asynchronous logging: that queues inside the training and waits at its end for a
-server that does not answer. When its standard input ends, the stage has, and GRACE_S are left. What it could
-not deliver waits in the spool for `bitladder sync` and `register`.
+store. Whatever goes wrong costs the live curve, never the stage, and at most WAIT_S at its end: MLflow's
+asynchronous logging would wait there for a server that does not answer. When the process's standard input
+ends, the stage has, and GRACE_S are left. What was not delivered waits for `bitladder sync` or `register`.
 """
 
 import logging
@@ -42,20 +40,18 @@ def shown(settings: Params, stage: str) -> Iterator[None]:
 
 
 def main() -> int:
-    """Deliver what is spooled until the stage has ended. Returns 0 when everything is delivered."""
+    """Deliver what is spooled, again where that fails, until the stage has ended. Returns 0 when all is."""
     os.nice(5)
-    # What fails is tried again a second later.
     os.environ.update({"MLFLOW_HTTP_REQUEST_TIMEOUT": "2", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"})
-    place, known, said = store.locate(), live.curves(), ""
+    place, curves, failure = store.locate(), live.curves(), "nothing is delivered yet"
     with suppress(store.StoreUnreachableError), store.opened(place):
         pass  # mlflow is imported now, while the stage imports torch
     while True:
         ended = bool(select.select([sys.stdin], [], [], PAUSE_S)[0])
         signal.alarm(GRACE_S * ended)  # SIGALRM's default is to end the process
-        curves = live.curves()
-        failure = deliver(place) if curves and (ended or curves != known) else ""
-        sys.stderr.write(failure.replace(said, ""))
-        known, said = {} if failure else curves, failure
+        known, said, curves = curves, failure, live.curves()
+        failure = deliver(place) if curves and (ended or said or curves != known) else ""
+        sys.stderr.write(failure if failure != said else "")
         if ended:
             return 1 if failure else 0
 

@@ -15,7 +15,7 @@ from pipeline.evaluation.results import ModelResult, Results
 from pipeline.paths import WEIGHTS
 from pipeline.record import RECORD, Record
 from pipeline.rungs import PRETRAINED, TEACHER
-from pipeline.tracking import execution
+from pipeline.tracking import execution, fields
 from pipeline.tracking.publish import logged_models
 
 if TYPE_CHECKING:
@@ -146,19 +146,13 @@ def _check(
 
 def _differences(model: "LoggedModel", own: Record, parent: "LoggedModel | None") -> list[str]:
     """What MLflow says of a model against what its record says, in words."""
-    stated = {
-        "digest": own.digest,
-        "stage": own.stage,
-        "init_from": own.parent,
-        "init_from_digest": own.parent_digest,
-        "teacher": own.teacher,
-        "teacher_digest": own.teacher_digest,
-        "weight_bits": str(own.precision.weights),
-        "embedding_bits": str(own.precision.embeddings),
-        "activation_bits": str(own.precision.activations),
-        "record_digest": files.sha256(paths.model_dir(own.name) / RECORD),
+    wanted = {
+        **fields.origin(own),
+        "bitladder.record_digest": files.sha256(paths.model_dir(own.name) / RECORD),
     }
-    found = [(key, value, _tag(model, key)) for key, value in stated.items()]
+    keys = {"init_from", "init_from_digest", "teacher", "teacher_digest"}
+    keys |= {key.removeprefix("bitladder.") for key in wanted}
+    found = [(key, wanted.get(f"bitladder.{key}"), _tag(model, key)) for key in sorted(keys)]
     walked = [
         ("parent", own.parent, _tag(parent, "name")),
         ("parent's digest", own.parent_digest, _tag(parent, "digest")),

@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import pydantic
+from pydantic import ConfigDict
+
 ANY = 0
 WEIGHT_BITS = (1, 2, 4, 8)
 
@@ -55,7 +58,7 @@ class Criteria:
         return ", ".join(text for text, holds in stated.items() if holds)
 
 
-@dataclass(frozen=True)
+@pydantic.dataclasses.dataclass(frozen=True, config=ConfigDict(extra="ignore"))
 class Candidate:
     """One registered version, as its tags describe it.
 
@@ -139,15 +142,9 @@ def finite(value: Any) -> float | None:
 
 def _rank(one: Candidate) -> tuple[float, float, str, str, str]:
     score, size = one.counted, finite(one.mib)
-    worst = math.inf
+    best_first = math.inf if score is None else -score
     # The version comes in only between two publications of the same weights under the same name.
-    return (
-        worst if score is None else -score,
-        worst if size is None else size,
-        one.rung,
-        one.digest,
-        one.version,
-    )
+    return best_first, math.inf if size is None else size, one.rung, one.digest, one.version
 
 
 def _objection(one: Candidate, criteria: Criteria, today: Today) -> str | None:

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,19 +27,17 @@ def lineage(rung: str, as_json: bool) -> int:
     """Show where a rung came from.
 
     Returns:
-        0 when it is proved, 1 when it is not in MLflow, 2 when there is no such rung, 4 when MLflow and the
-        files disagree.
+        0 when it is proved, 2 when there is no such rung, 4 when MLflow and the files disagree.
+
+    Raises:
+        NotPublishedError: it is not in MLflow.
     """
     settings = params_file.load(paths.PARAMS)
     if rung not in execution.names(settings):
         _complain(f"{rung}: no such rung; known: {', '.join(execution.names(settings))}")
         return 2
-    try:
-        with store.opened(store.locate()) as client:
-            found = ancestry.trace(client, settings.task.name, rung)
-    except ancestry.NotPublishedError as error:
-        _complain(str(error))
-        return error.exit_code
+    with store.opened(store.locate()) as client:
+        found = ancestry.trace(client, settings.task.name, rung)
     if as_json:
         _write_json(found.as_json())
     else:
@@ -92,8 +89,15 @@ def sync(as_json: bool) -> int:
     if as_json:
         delivered = sum(one.delivered for one in done)
         _write_json({"store": place.shown, "delivered": delivered, "curves": [asdict(one) for one in done]})
-    elif done or not refused:
-        sys.stdout.write("".join(f"{line}\n" for line in _delivered(done, place)))
+    elif done:
+        for one in done:
+            sys.stdout.write(
+                f"{one.name} ({one.task}, {one.status.lower()}): "
+                f"{one.delivered} points delivered, {one.already_there} already there\n"
+            )
+        sys.stdout.write(f"In MLflow at {place.shown}\n")
+    elif not refused:
+        sys.stdout.write("Nothing is spooled.\n")
     for path, error in refused.items():
         _complain(f"{path}: not delivered: {error}".replace(place.uri, place.shown))
     if any(live.HOME.glob("*/*.jsonl")):
@@ -102,18 +106,6 @@ def sync(as_json: bool) -> int:
             "publishes the whole curve of every trained model, after which they can be removed"
         )
     return 1 if refused else 0
-
-
-def _delivered(done: list[live_runs.Delivery], place: store.Store) -> Iterator[str]:
-    if not done:
-        yield "Nothing is spooled."
-        return
-    for one in done:
-        yield (
-            f"{one.name} ({one.task}, {one.status.lower()}): "
-            f"{one.delivered} points delivered, {one.already_there} already there"
-        )
-    yield f"In MLflow at {place.shown}"
 
 
 def _chain_table(found: Lineage) -> Table:
@@ -185,15 +177,9 @@ def _candidate_row(one: Candidate, verdict: str) -> list[str]:
 
 
 def _choice_json(choice: Choice, name: str, wanted: Criteria) -> dict[str, Any]:
-    chosen = choice.best
+    shown = ("rung", "version", "score", "mean", "num_seeds", "mib", "digest")
     return {
-        "rung": chosen.rung if chosen else None,
-        "version": chosen.version if chosen else None,
-        "score": chosen.score if chosen else None,
-        "mean": chosen.mean if chosen else None,
-        "num_seeds": chosen.num_seeds if chosen else None,
-        "mib": chosen.mib if chosen else None,
-        "digest": chosen.digest if chosen else None,
+        **{key: getattr(choice.best, key, None) for key in shown},
         "reason": choice.reason,
         "criteria": asdict(wanted),
         "candidates": [asdict(one) for one in choice.ranked],

@@ -66,19 +66,8 @@ def tags(model: Model, evaluated_on: str | None) -> dict[str, str]:
     """What identifies the model: the same on its run, its logged model and its registered version."""
     own, result = model.record, model.result
     values: dict[str, Any] = {
-        "name": own.name,
-        "weight_bits": own.precision.weights,
-        "embedding_bits": own.precision.embeddings,
-        "activation_bits": own.precision.activations,
-        "digest": own.digest,
-        "init_from": own.parent,
-        "init_from_digest": own.parent_digest,
-        "teacher_digest": own.teacher_digest,
         "evaluated_on": evaluated_on if result else None,
         "invalid": ", ".join(sorted({point.key for point in points(model) if point.value is None})) or None,
-        "teacher": own.teacher,
-        "task": own.task,
-        "stage": own.stage,
         "seed": own.seed,
         "selected_on": own.selected_on,
         "optimistic": "chosen on the split that is reported" if is_optimistic(own.selected_on) else None,
@@ -93,6 +82,24 @@ def tags(model: Model, evaluated_on: str | None) -> dict[str, str]:
         values["collapsed"] = ", ".join(result.collapsed_seeds) or None
         if result.num_seeds > 1:
             values |= {"num_seeds": result.num_seeds, "mean": result.means.mean}
+    return origin(own) | {f"bitladder.{key}": value for key, value in flat(values).items()}
+
+
+def origin(own: Record) -> dict[str, str]:
+    """The tags that say which model it is and what it was made from."""
+    values = {
+        "name": own.name,
+        "task": own.task,
+        "stage": own.stage,
+        "weight_bits": own.precision.weights,
+        "embedding_bits": own.precision.embeddings,
+        "activation_bits": own.precision.activations,
+        "digest": own.digest,
+        "init_from": own.parent,
+        "init_from_digest": own.parent_digest,
+        "teacher": own.teacher,
+        "teacher_digest": own.teacher_digest,
+    }
     return {f"bitladder.{key}": value for key, value in flat(values).items()}
 
 

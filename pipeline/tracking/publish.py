@@ -11,7 +11,6 @@ here may be repeated: a publication that was killed is completed by the next one
 """
 
 import logging
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Run
 
 KEY = "bitladder.key"
+SOURCE = store.source("bitladder register")
 logger = logging.getLogger(__name__)
 
 
@@ -81,7 +81,7 @@ def logged_models(client: "MlflowClient", experiment_id: str, tag: str, value: s
 def _execution_run(client: "MlflowClient", experiment_id: str, found: Execution, params: Params) -> "Run":
     run = _find_run(client, experiment_id, found.key)
     if run is None:
-        tags = {KEY: found.key, "bitladder.task": found.task, **_source(), **_origin()}
+        tags = {KEY: found.key, "bitladder.task": found.task, **SOURCE, **_origin()}
         run = client.create_run(experiment_id, run_name=f"execution-{found.key[:8]}", tags=tags)
     if run.info.status != "FINISHED":
         _describe_execution(client, run, found, params)
@@ -111,7 +111,7 @@ def _model_run(
 
     run = _find_run(client, experiment_id, model.key)
     if run is None:
-        own = {**tags, **_source(), "mlflow.parentRunId": published.execution_run}
+        own = {**tags, **SOURCE, "mlflow.parentRunId": published.execution_run}
         live = _live_runs(client, experiment_id, model)
         if live:  # running until everything else is there too
             client.update_run(live[0].info.run_id, status="RUNNING")
@@ -222,23 +222,10 @@ def _finish(client: "MlflowClient", run: "Run") -> None:
         client.set_terminated(run.info.run_id, "FINISHED", end_time=ended)
 
 
-def _source() -> dict[str, str]:
-    return store.source("bitladder register")
-
-
 def _origin() -> dict[str, str]:
     """The commit and the DVC lock that the execution was published from, where there are any."""
-    lock = Path("dvc.lock")
-    found = {
-        "bitladder.git_commit": _git_commit(),
-        "bitladder.dvc_lock_digest": files.sha256(lock) if lock.is_file() else "",
-    }
-    return {key: value for key, value in found.items() if value}
+    from mlflow.utils.git_utils import get_git_commit
 
-
-def _git_commit() -> str:
-    try:
-        asked = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    except FileNotFoundError:  # no git here
-        return ""
-    return asked.stdout.strip() if asked.returncode == 0 else ""
+    lock, commit = Path("dvc.lock"), get_git_commit(".")
+    found = {"bitladder.git_commit": commit} if commit else {}
+    return found | ({"bitladder.dvc_lock_digest": files.sha256(lock)} if lock.is_file() else {})

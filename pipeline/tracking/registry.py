@@ -12,12 +12,12 @@ because a store may be deleted and filled again. Where both are there, the regis
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bitladder import files
 from pipeline import paths
 from pipeline.tracking import store
-from pipeline.tracking.choice import Candidate, Choice, Criteria, CriteriaError, Today, choose, finite
+from pipeline.tracking.choice import Candidate, Choice, Criteria, CriteriaError, Today, choose
 from pipeline.tracking.execution import Model, registered_model
 
 if TYPE_CHECKING:
@@ -127,29 +127,8 @@ def kept_in(name: str) -> Path:
 
 
 def _candidate(version: "ModelVersion") -> Candidate:
-    tags = {key.removeprefix("bitladder."): value for key, value in version.tags.items()}
-    return Candidate(
-        rung=tags["name"],
-        version=str(version.version),
-        digest=tags["digest"],
-        score=_number(tags.get("score")),
-        mib=_number(tags.get("mib")),
-        weight_bits=int(tags["weight_bits"]),
-        embedding_bits=int(tags["embedding_bits"]),
-        activation_bits=int(tags["activation_bits"]),
-        evaluated_on=tags.get("evaluated_on"),
-        superseded_by=tags.get("superseded_by"),
-        mean=_number(tags.get("mean")),
-        num_seeds=int(tags.get("num_seeds", 1)),
-        collapsed=tags.get("collapsed"),
-    )
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return finite(float(text)) if text is not None else None
-    except ValueError:
-        return None
+    tags: dict[str, Any] = {key.removeprefix("bitladder."): value for key, value in version.tags.items()}
+    return Candidate(**{**tags, "rung": tags["name"], "version": str(version.version)})
 
 
 def _ensure_registered(client: "MlflowClient", name: str, task: str) -> None:

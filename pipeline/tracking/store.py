@@ -273,8 +273,9 @@ def _client(uri: str) -> "MlflowClient":
 
 
 def _probe(store: Store) -> None:
+    patience = min(PROBE_SECONDS, float(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]))
     try:
-        with urlopen(f"{store.uri}/health", timeout=PROBE_SECONDS):  # noqa: S310 - locate() allows http(s) only
+        with urlopen(f"{store.uri}/health", timeout=patience):  # noqa: S310 - locate() allows http(s) only
             return
     except HTTPError as error:
         # Anything below 500 is a live server; what it refuses, the calls that follow will tell.

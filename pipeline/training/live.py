@@ -3,9 +3,8 @@
     with live.open(name, fingerprint) as curve:
         curve.point(step, loss=loss, score=score)
 
-The file, `.bitladder/spool/<task>/<name>-<fingerprint>.json`, is replaced as a whole at every point, of which
-a training has some ten. It is written only where BITLADDER_SPOOL names a folder for it (flows/live_curves.py
-does where somebody can watch). The curve that counts is the one written beside the model.
+The file, `.bitladder/spool/<task>/<name>-<fingerprint>.json`, is replaced at every point, of which there are
+some ten; only where BITLADDER_SPOOL names its folder (flows/live_curves.py does where somebody can watch).
 """
 
 import logging
@@ -72,8 +71,7 @@ class Curve(BaseModel):
 def open(name: str, fingerprint: str | None) -> Iterator[Curve]:
     """The curve of a training: `pretrained`, `teacher` or a rung's. One process of those that train opens it.
 
-    fingerprint: hex digest of what determines the training; who goes on with it goes on with its curve.
-        None: there is no file.
+    fingerprint: hex digest of what determines the training, and so its curve. None: there is no file.
     """
     folder = os.environ.get(SPOOL)
     path = Path(folder) / f"{name}-{fingerprint[:16]}.json" if folder and fingerprint else None

@@ -16,7 +16,7 @@ import pytest
 from mlflow_server import MlflowServer
 from scratch_project import ROOT, Scratch, until
 
-from flows import instance, live_curves
+from flows import live_curves, servers
 from pipeline import params_file
 from pipeline.tracking import store
 from pipeline.training import live
@@ -289,13 +289,13 @@ def test_a_stage_that_is_killed_is_killed_in_mlflow_and_goes_on_in_the_same_run(
 @pytest.mark.slow
 def test_where_up_shows_the_projects_own_store_the_curve_grows_there(training: Training) -> None:
     """Only the ports matter to the stage, so something else listens on them here."""
-    ours = instance.new_id()
-    ports = [instance.free_port() for _ in range(2)]
+    ours = servers.new_id()
+    ports = [servers.free_port() for _ in range(2)]
     log = training.root / "listening.log"
     try:
         for port in ports:
-            instance.start(ours, ["http.server", "--bind", "127.0.0.1", str(port)], {}, log, detached=True)
-        until(lambda: all(instance.listens(ours, port) for port in ports), "both listen", within_s=20)
+            servers.start(ours, ["http.server", "--bind", "127.0.0.1", str(port)], {}, log, detached=True)
+        until(lambda: all(servers.listens(ours, port) for port in ports), "both listen", within_s=20)
         known = [
             {"name": n, "url": "", "port": p, "pid": 1}
             for n, p in zip(["prefect", "mlflow"], ports, strict=True)
@@ -309,4 +309,4 @@ def test_where_up_shows_the_projects_own_store_the_curve_grows_there(training: T
         training.end(process)
         assert live_run(f"sqlite:///{database}") == ("FINISHED", training.curve())
     finally:
-        instance.stop(ours)
+        servers.stop(ours)

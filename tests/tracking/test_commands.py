@@ -7,7 +7,7 @@ import pytest
 from ladder_on_disk import Project, swap_packed
 
 from pipeline.stages import register
-from pipeline.tracking import commands, registry, store
+from pipeline.tracking import ancestry, commands, registry, store
 from pipeline.tracking.choice import Criteria, CriteriaError
 
 AGAIN = "trained again since"
@@ -62,9 +62,10 @@ def test_an_unknown_rung_is_exit_code_2_and_the_known_ones_are_named(
     assert "w1a8_direct" in capsys.readouterr().err
 
 
-def test_an_unpublished_rung_is_exit_code_1(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    assert commands.lineage("w1a8", as_json=False) == 1
-    assert "dvc repro register" in capsys.readouterr().err
+def test_an_unpublished_rung_is_exit_code_1(project: Project) -> None:
+    with pytest.raises(ancestry.NotPublishedError, match="dvc repro register") as failed:
+        commands.lineage("w1a8", as_json=False)
+    assert failed.value.exit_code == 1
 
 
 def test_best_without_filters_asks_for_1_bit_weights_and_says_so(
