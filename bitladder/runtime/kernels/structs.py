@@ -16,7 +16,6 @@ PLAIN, RESIDUAL, GELU, RELU = range(4)  # what follows
 QUERY, KEY, VALUE, OUT, UP, DOWN = range(6)  # the linear layers of a layer
 PROBABILITIES = 3  # after the first three, in the quantizers of a self-attention
 WORD, POSITION, SEGMENT = range(3)
-FULL = 32  # bits of a table that is stored as it is
 HEAD_LANES = 16  # the head's outputs are padded to a multiple of this
 
 # One linear layer. Those that end in _at are addresses of arrays; one entry per output, but shift: per input.

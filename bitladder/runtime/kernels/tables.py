@@ -8,9 +8,10 @@ from typing import Any
 
 from llvmlite import ir
 
+from bitladder.quantizers.precision import FULL
 from bitladder.runtime.kernels.compiling import compiled, floats_at
 from bitladder.runtime.kernels.rows import load_row, normalize, place
-from bitladder.runtime.kernels.structs import FULL, POSITION, SEGMENT, WORD
+from bitladder.runtime.kernels.structs import POSITION, SEGMENT, WORD
 from bitladder.runtime.kernels.vector_ir import FLOATS, I8, INTS, LANES, Code, Value, instruction
 
 
