@@ -34,9 +34,13 @@ def require(url: str, *, within_s: float = ANSWER_S) -> None:
         urllib.request.urlopen(f"{url}/health", timeout=within_s).close()  # noqa: S310
     except urllib.error.HTTPError as refused:
         if refused.code not in (401, 403):
-            raise ConnectionError(f"what answers at {url} is not a healthy server: {refused}") from None
+            raise ConnectionError(
+                f"what answers at {url} is not a healthy Prefect server: {refused}"
+            ) from None
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise ConnectionError(f"no server answers at {url}: {getattr(error, 'reason', error)}") from None
+        raise ConnectionError(
+            f"no Prefect server answers at {url}: {getattr(error, 'reason', error)}"
+        ) from None
 
 
 def answers(url: str) -> bool:

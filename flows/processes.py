@@ -35,6 +35,14 @@ class BusyError(RuntimeError):
     exit_code = 75
 
 
+class EndedError(RuntimeError):
+    """A child did not end well; `exit_code` is its own."""
+
+    def __init__(self, said: str, exit_code: int) -> None:
+        super().__init__(said)
+        self.exit_code = exit_code
+
+
 def die_with_parent(sent: signal.Signals, *, parent: int | None = None) -> None:
     """Have `sent` delivered to this process as soon as its parent ends. Linux; elsewhere nothing happens.
 

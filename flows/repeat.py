@@ -37,20 +37,12 @@ OWN = (paths.DATA, paths.MODELS, paths.PACKED)
 FINISHED = paths.WORK / "finished"
 
 
-class RepeatError(RuntimeError):
-    """A stage did not end well; `exit_code` is its own. What it had to say it has said."""
-
-    def __init__(self, said: str, exit_code: int) -> None:
-        super().__init__(said)
-        self.exit_code = exit_code
-
-
 def run(settings: Params, seed: str | None) -> None:
     """Bring the ladder of one seed up to date and publish its results.
 
     Raises:
         ValueError: the seed is not among `seeds`.
-        RepeatError: a stage failed; what was finished before it is kept.
+        EndedError: a stage failed and has said why; what was finished before it is kept.
     """
     number = _seed(settings, seed)
     if number == settings.seed:  # its models are the graph's own, which evaluate scores itself
@@ -130,7 +122,7 @@ def work(folder: Path, stage: str) -> None:
     exit_code = processes.attend(command, environment=variables(), folder=folder)
     if exit_code != 0:
         code = exit_code if exit_code > 0 else 128 - exit_code
-        raise RepeatError(f"{stage} ended with exit code {code} in {folder}", code)
+        raise processes.EndedError(f"{stage} ended with exit code {code} in {folder}", code)
 
 
 def variables() -> dict[str, str]:

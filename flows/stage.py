@@ -96,10 +96,11 @@ def run(name: str, rung: str | None, address: str) -> None:
         return
     if torchrun.serves(settings, name):
         work = partial(torchrun.run, settings, name, rung, address)
+    taken = max(torchrun.newest_steps(rung or name).values(), default=0)  # by a training that was stopped
     started = time.monotonic()
     with live_curves.shown(settings, name):
         perform(name, address, work)
-    _note(settings, address, rung or name, time.monotonic() - started)
+    _note(settings, address, rung or name, taken, time.monotonic() - started)
 
 
 def perform(name: str, address: str, work: Callable[[], None]) -> None:
@@ -110,10 +111,11 @@ def perform(name: str, address: str, work: Callable[[], None]) -> None:
         work()
 
 
-def _note(settings: Params, stage: str, model: str, seconds: float) -> None:
-    """What the stage took, for the plan's estimates and the results table."""
-    rows = estimate.count_rows(settings)
-    is_model = model in (PRETRAINED, TEACHER, *settings.rungs) and not stage.startswith("pack@")
+def _note(settings: Params, stage: str, model: str, taken: int, seconds: float) -> None:
+    """What the stage took, for the plan's estimates and the results table. `taken`: steps before it began."""
+    steps = None
+    if stage == estimate.stage_of(settings, model) and model in (PRETRAINED, TEACHER, *settings.rungs):
+        steps = estimate.num_steps(settings, model, estimate.count_rows(settings))
     timings.write(
         stage,
         Timing(
@@ -123,7 +125,7 @@ def _note(settings: Params, stage: str, model: str, seconds: float) -> None:
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             task=settings.task.name,
             model=settings.model.name,
-            steps=estimate.num_steps(settings, model, rows) if is_model else None,
+            steps=steps and steps - taken,
         ),
     )
 

@@ -54,14 +54,6 @@ class OneProcessError(ValueError):
     exit_code = 2
 
 
-class LostProcessError(RuntimeError):
-    """The processes ended before the work was done; `exit_code` is that of the one that failed."""
-
-    def __init__(self, said: str, exit_code: int) -> None:
-        super().__init__(said)
-        self.exit_code = exit_code
-
-
 @dataclass(frozen=True)
 class Ended:
     """How a run of several processes ended."""
@@ -81,7 +73,7 @@ def serves(settings: Params, stage: str) -> bool:
 
 
 def run(settings: Params, stage: str, rung: str | None, address: str) -> None:
-    """Do the stage's work in several processes; raises LostProcessError with what the failing one said."""
+    """Do the stage's work in several processes; raises EndedError with what the failing one said."""
     folder = (paths.WORK / "launch" / address).absolute()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -95,7 +87,7 @@ def run(settings: Params, stage: str, rung: str | None, address: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     if failures:
         ended = cause(failures)
-        raise LostProcessError(ended.said, ended.exit_code)
+        raise processes.EndedError(ended.said, ended.exit_code)
 
 
 class Restarts:

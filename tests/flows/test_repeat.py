@@ -22,7 +22,7 @@ from repeat_project import ROOT, TASK
 from scratch_project import until
 
 from bitladder import files
-from flows import environment, graph, repeat
+from flows import environment, graph, processes, repeat
 from flows.graph import Definition
 from pipeline import paths
 from pipeline.data.tables import write_split
@@ -77,7 +77,7 @@ class Work:
 
     def __call__(self, folder: Path, stage: str) -> None:
         if stage == self.fails:
-            raise repeat.RepeatError(f"{stage} ended with exit code 5", 5)
+            raise processes.EndedError(f"{stage} ended with exit code 5", 5)
         self.done.append(stage)
         params = load(folder / "params.yaml")
         name, _, rung = stage.partition("@")
@@ -207,7 +207,7 @@ def test_a_model_that_is_not_whole_is_trained_again(work: Work, spoil: Callable[
 
 def test_after_a_failure_it_goes_on_where_it_stopped(work: Work) -> None:
     work.fails = "weights_activations@w1a8"
-    with pytest.raises(repeat.RepeatError, match="exit code 5") as caught:
+    with pytest.raises(processes.EndedError, match="exit code 5") as caught:
         again(work, "budget.rung.steps=9")
     assert caught.value.exit_code == 5
     assert work.done == ["weights@w1"]
@@ -218,7 +218,7 @@ def test_after_a_failure_it_goes_on_where_it_stopped(work: Work) -> None:
 def test_what_was_being_made_of_other_parameters_is_not_taken_for_done(work: Work) -> None:
     """It stopped after the change had been noted and before the new model appeared; the old one is gone."""
     work.fails = "weights@w1"
-    with pytest.raises(repeat.RepeatError):
+    with pytest.raises(processes.EndedError):
         again(work, "budget.rung.steps=9")
     work.fails = ""
     assert again(work) == ["weights@w1", "evaluate"]

@@ -15,6 +15,7 @@ from pipeline import paths
 from pipeline.params import Params
 
 ROOT = Path(__file__).parents[2]
+PLAN = "from flows import plan; print(plan.main(as_json=True, ask_dvc=False))"
 SHORT = (
     "~weights",
     "~weights_activations",
@@ -157,12 +158,12 @@ def test_a_ladder_takes_about_what_was_estimated(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     made_up.params(tmp_path, *LADDER)
-    plan = json.loads(run("bitladder.cli", "plan", "--json", "--no-status").stdout)
+    plan = json.loads(run("-c", PLAN).stdout)
     models = {row["stage"]: row for row in plan["rows"]}
     stages = ("prepare", "pretrained", "teacher", "weights w1", "weights_activations w1a8")
     for stage in stages:
-        run("flows.stage", *stage.split())
-    again = json.loads(run("bitladder.cli", "plan", "--json", "--no-status").stdout)["planned_seconds"]
+        run("-m", "flows.stage", *stage.split())
+    again = json.loads(run("-c", PLAN).stdout)["planned_seconds"]
     for address, row in models.items():
         real = json.loads(Path(f".bitladder/timings/{address}.json").read_text())
         assert again[address] == pytest.approx(real["seconds"])  # what is known is not estimated
@@ -171,4 +172,4 @@ def test_a_ladder_takes_about_what_was_estimated(tmp_path: Path, monkeypatch: py
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, "-m", *arguments], check=True, capture_output=True, text=True)
+    return subprocess.run([sys.executable, *arguments], check=True, capture_output=True, text=True)
