@@ -59,12 +59,13 @@ COMMANDS = {
     "up": ["up"],
     "down": ["down"],
     "results": ["results"],
-    "compare": ["compare", "results.json"],
+    "compare": ["compare", str(ROOT / "docs" / "results" / "cola.json")],
     "lineage": ["lineage", "w1a8"],
     "best": ["best"],
     "sync": ["sync"],
     "submit": ["submit", "w1a8", "-o", "answers"],
 }
+READING = {"compare", "results"}  # what is written already, without what wrote it
 RUN_COMMANDS = """
 import contextlib, io, json
 from bitladder import cli
@@ -211,7 +212,18 @@ def test_every_other_command_says_in_a_line_where_it_runs(outside: dict[str, Any
     assert len(failed.splitlines()) == 1
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+def test_there_results_are_read_with_the_runtime_alone(inside: dict[str, Any]) -> None:
+    code, said, failed = inside["compare"]
+    assert (code, failed) == (0, "")
+    assert "CoLA" in said
+    assert inside["results"] == [
+        1,
+        "",
+        "bitladder: metrics/results.json: not there; `dvc repro evaluate` makes it\n",
+    ]
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - READING))
 def test_there_it_says_in_a_line_what_to_install(inside: dict[str, Any], command: str) -> None:
     code, said, failed = inside[command]
     assert (code, said) == (2, "")
