@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from bitladder import files
+from bitladder.packed.size import MIB
 from flows import processes, timings
 from flows.timings import Timing
 from pipeline import paths
 from pipeline.ladder import sizes
-from pipeline.ladder.sizes import MIB, Shape
+from pipeline.ladder.sizes import Shape
 from pipeline.params import Params
 from pipeline.rungs import PRETRAINED, TEACHER
 

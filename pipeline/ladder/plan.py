@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from bitladder.packed.size import MIB
 from bitladder.quantizers.precision import Precision
 from pipeline.ladder import sizes
 from pipeline.ladder.words import first_weights, how_quantized, how_taught, said
@@ -90,4 +91,4 @@ def _teacher(params: Params, size: int | None) -> Row:
 
 
 def _mib(size_bytes: int | None) -> float | None:
-    return None if size_bytes is None else round(size_bytes / sizes.MIB, 3)
+    return None if size_bytes is None else round(size_bytes / MIB, 3)

@@ -1,8 +1,8 @@
-"""How large a packed model will be, from its shape and bits alone, before anything is trained.
+"""How large a model's files will be, from its shape and precision alone, before anything is trained.
 
-Packed: codes of every table, encoder and pooler matrix at their bits, one half-precision scale per row (or
-per matrix, or group), biases and LayerNorms in half precision, the head in full. An estimate for `bitladder
-plan`: a size that is claimed is measured on the written file."""
+Counted by the one schema of packed files (`bitladder.packed.schema`). An estimate for `bitladder plan`: a
+size that is claimed is measured on the written file.
+"""
 
 import importlib.util
 import json
@@ -10,16 +10,20 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from bitladder.packed import schema
+from bitladder.packed.codes import FIVE_TRITS
+from bitladder.packed.format import ANSWERER, CLASSIFIER, PackedConfig
+from bitladder.packed.size import MATRICES
 from bitladder.quantizers.names import WEIGHTS
+from bitladder.quantizers.precision import Precision
 from pipeline import paths
 from pipeline.params import Params
 from pipeline.rungs import PRETRAINED, Rung
 
-MIB = 2**20
 # Words and letters of the generated corpus, nearly; the exact number is known once it is generated.
 DEMO_VOCABULARY = 240
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
-_FULL_BYTES, _HALF_BYTES = 4, 2
+_FULL_BYTES = 4
 _LARGEST = 2**24  # a config.json may come from anywhere
 
 
@@ -36,61 +40,11 @@ class Shape:
     num_attention_heads: int = 12
     has_pooler: bool = True
 
-    def tables(self) -> list[tuple[int, int]]:
-        """(rows, columns) of the word, position and segment tables."""
-        rows = (self.vocab_size, self.max_position_embeddings, self.type_vocab_size)
-        return [(count, self.hidden_size) for count in rows]
-
-    def matrices(self, width: float = 1.0) -> list[tuple[int, int]]:
-        """(rows, columns) of the encoder's matrices, at this share of its width, and of a pooler."""
-        hidden = self.hidden_size
-        heads, inner = round(width * hidden), round(width * self.intermediate_size)
-        layer = [*[(heads, hidden)] * 3, (hidden, heads), (inner, hidden), (hidden, inner)]
-        return layer * self.num_hidden_layers + ([(hidden, hidden)] if self.has_pooler else [])
-
-    def side_parameters(self, width: float = 1.0) -> int:
-        """Biases and LayerNorms."""
-        biases = sum(rows for rows, _ in self.matrices(width))
-        return biases + 2 * self.hidden_size * (2 * self.num_hidden_layers + 1)
-
-    def head_parameters(self, num_labels: int) -> int:
-        return (self.hidden_size + 1) * num_labels
-
-    def shifts(self, width: float = 1.0, *, shifted_heads: int = 3, after_relu: bool = False) -> int:
-        """Learned shifts of elastic activations: one per channel of each linear's input and of Q, K, V.
-
-        Args:
-            shifted_heads: how many of Q, K and V have some.
-            after_relu: what ReLU puts out has none.
-        """
-        products = shifted_heads * round(width * self.hidden_size) * self.num_hidden_layers
-        unshifted = round(width * self.intermediate_size) * self.num_hidden_layers if after_relu else 0
-        return sum(columns for _, columns in self.matrices(width)) + products - unshifted
-
 
 def packed_bytes(shape: Shape, rung: Rung, *, num_labels: int) -> int:
     """Expected bytes of `packed/<rung>/model.safetensors`, its header left out."""
-    linears = shape.matrices(rung.width)
-    tables = sum(_codes(rows, columns, rung.precision.embeddings) for rows, columns in shape.tables())
-    matrices = sum(_codes(rows, columns, rung.precision.weights) for rows, columns in linears)
-    scales = sum(_scales(rows, columns, rung) for rows, columns in shape.tables() + linears)
-    quantized = (tables + matrices + scales * _HALF_BYTES) * (2 if rung.split else 1)
-    side = shape.side_parameters(rung.width) + _shifts(shape, rung)
-    return quantized + side * _HALF_BYTES + shape.head_parameters(num_labels) * _FULL_BYTES
-
-
-def _scales(rows: int, columns: int, rung: Rung) -> int:
-    if rung.granularity == "matrix":
-        return 1
-    return rows * (columns // rung.group_size if rung.group_size else 1)
-
-
-def _shifts(shape: Shape, rung: Rung) -> int:
-    precision = rung.precision
-    if precision.quantizer_of_activations() != "elastic":
-        return 0
-    heads, after_relu = 1 if precision.attention == "bi" else 3, rung.hidden_act == "relu"
-    return shape.shifts(rung.width, shifted_heads=heads, after_relu=after_relu)
+    stored = schema.tensors(_config(shape, rung.precision, rung, num_labels)).values()
+    return sum(tensor.entry.num_bytes for tensor in stored)
 
 
 def full_bytes(shape: Shape, rung: Rung | None = None, *, num_labels: int) -> int:
@@ -99,11 +53,25 @@ def full_bytes(shape: Shape, rung: Rung | None = None, *, num_labels: int) -> in
     A split model has every table and matrix twice, its biases once; some quantizers keep numbers of their own
     for each weight. Without a rung: of the teacher.
     """
-    width, copies = (rung.width, 1 + rung.split) if rung else (1.0, 1)
+    precision = rung.precision if rung else Precision()
     keeps = WEIGHTS[rung.weight_quantizer].keeps if rung and rung.weight_quantizer else 0
-    tensors = sum(rows * columns for rows, columns in shape.tables() + shape.matrices(width))
-    side = shape.side_parameters(width) + shape.head_parameters(num_labels)
-    return (tensors * copies * (1 + keeps) + side) * _FULL_BYTES
+    stored = schema.tensors(_config(shape, precision, rung, num_labels)).values()
+    once = sum(tensor.parameters for tensor in stored)
+    kept = sum(tensor.parameters for tensor in stored if tensor.part in MATRICES) * keeps
+    return (once + kept) * _FULL_BYTES
+
+
+def _config(shape: Shape, precision: Precision, rung: Rung | None, num_labels: int) -> PackedConfig:
+    """What the packed model's config.json would say, as far as its tensors go by it."""
+    return PackedConfig.model_construct(
+        **{name: value for name, value in vars(shape).items() if name != "has_pooler"},
+        precision=precision,
+        architectures=[CLASSIFIER if shape.has_pooler else ANSWERER],
+        hidden_act=rung.hidden_act or "gelu" if rung else "gelu",
+        id2label={str(label): str(label) for label in range(num_labels)},
+        width=rung.width if rung and rung.width != 1 else None,
+        trits_per_byte=FIVE_TRITS,
+    )
 
 
 def shape_of(params: Params) -> Shape | None:
@@ -132,11 +100,6 @@ def _pretrained_folder(params: Params) -> Path | None:
         return None
     configs = [*folder.glob("config.json"), *sorted(folder.glob("*/config.json"))]
     return configs[0].parent if configs else None
-
-
-def _codes(rows: int, columns: int, bits: int) -> int:
-    # A byte holds five ternary codes: see bitladder/packed/codes.py.
-    return rows * (-(-columns // 5) if bits == 2 else (columns * bits + 7) // 8)
 
 
 def _folder(location: str) -> Path:

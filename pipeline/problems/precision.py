@@ -20,7 +20,7 @@ _NEARLY_WHOLE = 1e-6
 def precision_problems(params: Params, rungs: Mapping[str, Rung], shape: Shape | None) -> Iterator[Problem]:
     """Every problem of every rung. `rungs`: those that lead to the teacher; `shape`: None while unknown."""
     for name, rung in params.rungs.items():
-        found = [_weights(rung), _groups(rung, shape), _width(rung, params), _teachers_weights(rung)]
+        found = [_weights(rung), _groups(rung, shape), _width(rung, shape), _teachers_weights(rung)]
         if isinstance(rung, ActivationRung):
             found += [_activations(rung), _signs(rung)]
         for field, sentence in (each for problems in found for each in problems):
@@ -97,11 +97,11 @@ def _groups(rung: Rung, shape: Shape | None) -> Found:
                 yield "group_size", f"{size} does not divide the model's {row}, {length:g}; take a divisor"
 
 
-def _width(rung: Rung, params: Params) -> Found:
-    if params.model.architecture is None or rung.width == 1:
+def _width(rung: Rung, shape: Shape | None) -> Found:
+    if shape is None or rung.width == 1:
         return
     for size in ("num_attention_heads", "intermediate_size"):
-        whole = getattr(params.model.architecture, size)
+        whole = getattr(shape, size)
         if abs(rung.width * whole - round(rung.width * whole)) > _NEARLY_WHOLE:
             yield (
                 "width",

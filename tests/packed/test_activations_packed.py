@@ -104,12 +104,13 @@ def test_the_moving_average_is_kept_in_half_precision_and_counted(trained: Rung,
     ("precision", "hidden_act"),
     [(USUAL[3], "gelu"), (USUAL[3], "relu"), (NAMED[4], "gelu"), (NAMED[4], "relu"), (NAMED[3], "gelu")],
 )
-def test_estimated_shifts_are_those_written(
+def test_estimated_steps_and_shifts_are_those_written(
     trained: Rung, tmp_path: Path, precision: Precision, hidden_act: str
 ) -> None:
     _, target = packed(trained, tmp_path, precision, hidden_act=hidden_act)
     written = read_contents(target / "model.safetensors").entries
-    shifts = sum(entry.num_bytes for name, entry in written.items() if name.endswith(".shift"))
+    learned = (".shift", ".log_step")
+    kept = sum(entry.num_bytes for name, entry in written.items() if name.endswith(learned))
     own = (
         params(tmp_path)
         .rungs["w1a1"]
@@ -122,9 +123,9 @@ def test_estimated_shifts_are_those_written(
         )
     )
     unshifted = own.model_copy(update={"activation_quantizer": "sign", "attention": "bi"})
-    shape = Shape(**{key: value for key, value in SIZES.items() if key != "num_attention_heads"})
+    shape = Shape(**SIZES)
     bare = packed_bytes(shape, unshifted, num_labels=2)
-    assert packed_bytes(shape, own, num_labels=2) - bare == shifts
+    assert packed_bytes(shape, own, num_labels=2) - bare == kept
 
 
 def _names(folder: Path) -> list[str]:
