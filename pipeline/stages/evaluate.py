@@ -22,7 +22,7 @@ from pipeline.ladder.words import unusual
 from pipeline.params import Params, Task
 from pipeline.progress import say
 from pipeline.record import Record
-from pipeline.rungs import TEACHER
+from pipeline.rungs import TEACHER, ancestry
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +76,9 @@ def require_lengths(params: Params) -> None:
     Raises:
         OutdatedError: with the command that trains it again.
     """
-    for name, rung in params.rungs.items():
+    ways = (ancestry(params.rungs, name)[:-1] for name in params.deliver)
+    for name in dict.fromkeys(one for way in ways for one in way):
+        rung = params.rungs[name]
         if rung.duration is None or rung.duration.equal_to is None:
             continue
         own = record.read(paths.model_dir(name))
