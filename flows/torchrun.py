@@ -82,11 +82,11 @@ def run(settings: Params, stage: str, rung: str | None, address: str) -> None:
     command = ["-m", "flows.stage", stage, *([rung] if rung else [])]
     try:
         failures = _run_agent(command, settings.training.processes, folder, Restarts(rung or stage, address))
+        ended = cause(failures) if failures else None  # what they said lies in the folder
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)  # if told to stop: they have saved and ended in time
         shutil.rmtree(folder, ignore_errors=True)
-    if failures:
-        ended = cause(failures)
+    if ended is not None:
         raise processes.EndedError(ended.said, ended.exit_code)
 
 
