@@ -54,7 +54,7 @@ def run(settings: Params, seed: str | None) -> None:
     settle(folder, settings, number)
     definitions = graph.definitions()
     for stage in chain(definitions):
-        key = key_of(definitions[stage], folder)
+        key = key_of(definitions[stage], folder, length=_length(settings, stage))
         if is_finished(folder, stage, definitions[stage], key):
             _say(number, f"{stage} is up to date")
         else:
@@ -84,13 +84,18 @@ def chain(definitions: Mapping[str, Definition]) -> list[str]:
     return [name for name in definitions if name.partition("@")[0] in MODELS]
 
 
-def key_of(definition: Definition, folder: Path) -> str:
-    """Digest of everything that dvc.yaml says a stage is made from, as it is for the seed of `folder`."""
+def key_of(definition: Definition, folder: Path, *, length: Mapping[str, Any] | None = None) -> str:
+    """Digest of everything that dvc.yaml says a stage is made from, as it is for the seed of `folder`.
+
+    Args:
+        length: how long the stage trains, where settings of other rungs decide that.
+    """
     values = read_mapping(folder / paths.PARAMS)
     return files.digest(
         {
             "params": {name: _value(values, name) for name in definition.params},
             "inputs": {path: _content(_place(path, folder)) for path in definition.inputs},
+            **({"length": dict(length)} if length else {}),
         }
     )
 
@@ -106,6 +111,15 @@ def is_finished(folder: Path, stage: str, definition: Definition, key: str) -> b
     except files.IntegrityError:
         return False
     return True
+
+
+def _length(settings: Params, stage: str) -> Mapping[str, Any] | None:
+    """Of a rung that follows another one (`duration.equal_to`)."""
+    section, _, name = stage.partition("@")
+    rung = settings.rungs.get(name) if section in ("weights", "weights_activations") else None
+    if rung is None or rung.duration is None or rung.duration.equal_to is None:
+        return None
+    return settings.duration_of(rung).model_dump(exclude_none=True)
 
 
 def _begin(folder: Path, stage: str, definition: Definition, key: str) -> None:

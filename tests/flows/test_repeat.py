@@ -184,6 +184,17 @@ def test_a_changed_model_is_trained_again_with_its_descendants_and_no_other(
     assert again(work, override) == [*made, "evaluate"]
 
 
+def test_a_rung_that_follows_another_ones_length_is_trained_again_when_that_changes(work: Work) -> None:
+    apart = (
+        "weights_activations.w1a8.init_from=teacher",
+        "+weights_activations.w1a8.duration.equal_to=w1",
+    )
+    again(work, *apart)
+    assert again(work, *apart) == ["evaluate"]
+    longer = again(work, *apart, "+weights.w1.duration.steps=9")
+    assert longer[:2] == ["weights@w1", "weights_activations@w1a8"]
+
+
 def test_other_rows_are_learned_from_anew(work: Work) -> None:
     with files.publish(paths.data_dir(TASK, "plain")) as folder:
         for split in ("train", "selection", "validation"):
