@@ -6,15 +6,18 @@ read, on Arrow's own types (pandas would already have turned a missing integer i
 problem is told at once: file, row (the first is 0), value, how many rows.
 """
 
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from unicodedata import category
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from pipeline.data.tables import INDEX, LABEL
+
+Problems = Callable[[str, pa.ChunkedArray], Iterator[str]]  # of a column, by its name
 
 
 class DataError(ValueError):
@@ -27,10 +30,10 @@ class DataError(ValueError):
         self.problems = list(problems)
 
 
-def refuse(source: str, problems: Sequence[str]) -> None:
+def refuse(source: str, problems: Iterable[str]) -> None:
     """Raise DataError with the problems found in `source`, if there are any."""
-    if problems:
-        raise DataError([f"{source}: {problem}" for problem in problems])
+    if told := [f"{source}: {problem}" for problem in problems]:
+        raise DataError(told)
 
 
 def checked(
@@ -49,7 +52,9 @@ def checked(
     Raises:
         DataError: with every problem found.
     """
-    refuse(source, list(_problems(table, sentence_columns, num_labels, training)))
+    wanted: dict[str, Problems] = dict.fromkeys(sentence_columns, text_problems)
+    wanted[LABEL] = partial(_class_problems, num_labels, training) if num_labels else _score_problems
+    refuse(source, column_problems(table, {**wanted, INDEX: _integer_problems}))
     frame: pd.DataFrame = table.select([*sentence_columns, LABEL, INDEX]).to_pandas()
     return frame.astype({LABEL: np.float32 if num_labels is None else np.int64})
 
@@ -60,85 +65,73 @@ def checked_unlabelled(table: pa.Table, *, source: str, sentence_columns: Sequen
     Raises:
         DataError: with every problem found; `idx` has to number the rows from 0 on, in any order.
     """
-    missing = [name for name in (*sentence_columns, INDEX) if name not in table.column_names]
-    problems = [f"no column {name!r}; it has {sorted(table.column_names)}" for name in missing]
-    for name in sentence_columns:
-        problems += [] if name in missing else list(text_problems(name, table.column(name)))
-    if INDEX not in missing and sorted(table.column(INDEX).to_pylist()) != list(range(table.num_rows)):
-        problems.append(f"column {INDEX!r} does not number the {table.num_rows} rows from 0 on")
-    refuse(source, problems)
+    wanted = {**dict.fromkeys(sentence_columns, text_problems), INDEX: _number_problems}
+    refuse(source, column_problems(table, wanted))
     frame: pd.DataFrame = table.select([*sentence_columns, INDEX]).to_pandas()
     return frame.assign(**{LABEL: -1})
 
 
-def _problems(
-    table: pa.Table, sentence_columns: Sequence[str], num_labels: int | None, training: bool
-) -> Iterator[str]:
-    for name in [*sentence_columns, LABEL, INDEX]:
+def column_problems(table: pa.Table, wanted: Mapping[str, Problems]) -> Iterator[str]:
+    """What is wrong with the columns that a table needs; `wanted` tells it of each, by name."""
+    for name, problems in wanted.items():
         if name not in table.column_names:
             yield f"no column {name!r}; it has {sorted(table.column_names)}"
-        elif not table.num_rows:
-            continue
-        elif name in sentence_columns:
-            yield from text_problems(name, table.column(name))
-        elif name == INDEX:
-            yield from _type_problem(name, table.column(name), pa.types.is_integer, "integers")
-        elif num_labels is None:
-            yield from _score_problems(table.column(name))
-        else:
-            yield from _class_problems(table.column(name), num_labels, training)
-    if table.num_rows == 0:
+        elif table.num_rows:
+            yield from problems(name, table.column(name))
+    if not table.num_rows:
         yield "no rows; at least one is needed"
 
 
-def _type_problem(
-    name: str, column: pa.ChunkedArray, accepts: Callable[[pa.DataType], bool], wanted: str
-) -> Iterator[str]:
-    if not accepts(column.type):
-        yield f"column {name!r} holds {column.type}; expected {wanted}"
+def text_problems(name: str, column: pa.ChunkedArray) -> Iterator[str]:
+    """What is wrong with a column of text: its type, its encoding, rows without anything to read."""
+    if not is_text(column.type):
+        yield of_type(name, column, "text")
+        return
+    raw = [value or b"" for value in column.cast(pa.large_binary()).to_pylist()]
+    texts = [value.decode(errors="ignore") for value in raw]
+    broken = [row for row, text in enumerate(texts) if text.encode() != raw[row]]
+    # Visible: neither space nor control nor zero-width (Unicode classes Z and C).
+    empty = [row for row, text in enumerate(texts) if all(category(one)[0] in "ZC" for one in text)]
+    if broken:
+        yield f"{first_of(name, broken, raw)}; expected UTF-8"
+    elif empty:
+        where = first_of(name, empty, column.to_pylist())
+        yield f"{where}; expected text with at least one visible character"
 
 
-def _class_problems(column: pa.ChunkedArray, num_labels: int, training: bool) -> Iterator[str]:
-    wanted = f"integers 0..{num_labels - 1}"
-    yield from _type_problem(LABEL, column, pa.types.is_integer, wanted)
+def _integer_problems(name: str, column: pa.ChunkedArray) -> Iterator[str]:
     if not pa.types.is_integer(column.type):
+        yield of_type(name, column, "integers")
+
+
+def _number_problems(name: str, column: pa.ChunkedArray) -> Iterator[str]:
+    if set(column.to_pylist()) != set(range(len(column))):
+        yield f"column {name!r} does not number the {len(column)} rows from 0 on"
+
+
+def _class_problems(num_labels: int, training: bool, name: str, column: pa.ChunkedArray) -> Iterator[str]:
+    wanted = f"integers 0..{num_labels - 1}"
+    if not pa.types.is_integer(column.type):
+        yield of_type(name, column, wanted)
         return
     labels = column.to_pylist()
     wrong = [row for row, label in enumerate(labels) if label is None or not 0 <= label < num_labels]
     counts = dict(sorted(Counter(map(str, labels)).items()))
     if wrong:
-        yield f"{first_of(LABEL, wrong, labels)}; expected {wanted}; rows per label: {counts}"
+        yield f"{first_of(name, wrong, labels)}; expected {wanted}; rows per label: {counts}"
     elif training and len(counts) < 2:
-        yield f"column {LABEL!r} holds one class only, rows per label: {counts}; training needs two"
+        yield f"column {name!r} holds one class only, rows per label: {counts}; training needs two"
 
 
-def _score_problems(column: pa.ChunkedArray) -> Iterator[str]:
-    yield from _type_problem(LABEL, column, pa.types.is_floating, "floats")
+def _score_problems(name: str, column: pa.ChunkedArray) -> Iterator[str]:
     if not pa.types.is_floating(column.type):
+        yield of_type(name, column, "floats")
         return
-    values = column.to_pylist()
     # float32: the type that is trained on, in which a large double is infinite.
     with np.errstate(over="ignore"):
-        finite = np.isfinite(np.array([np.nan if value is None else value for value in values], np.float32))
-    wrong = np.flatnonzero(~finite).tolist()
+        wrong = np.flatnonzero(~np.isfinite(column.to_numpy().astype(np.float32))).tolist()
     if wrong:
-        yield f"{first_of(LABEL, wrong, values)}; expected finite floats"
-
-
-def text_problems(name: str, column: pa.ChunkedArray) -> Iterator[str]:
-    """What is wrong with a column of text: its type, its encoding, rows without anything to read."""
-    yield from _type_problem(name, column, is_text, "text")
-    if not is_text(column.type):
-        return
-    raw = column.cast(pa.large_binary()).to_pylist()
-    broken = [row for row, value in enumerate(raw) if value is not None and not _is_utf8(value)]
-    if broken:
-        yield f"{first_of(name, broken, raw)}; expected UTF-8"
-        return
-    values = column.to_pylist()
-    empty = [row for row, value in enumerate(values) if value is None or not _is_visible(value)]
-    if empty:
-        yield f"{first_of(name, empty, values)}; expected text with at least one visible character"
+        yield f"{first_of(name, wrong, column.to_pylist())}; expected finite floats"
 
 
 def first_of(name: str, rows: Sequence[int], values: Sequence[object]) -> str:
@@ -148,18 +141,10 @@ def first_of(name: str, rows: Sequence[int], values: Sequence[object]) -> str:
     return f"column {name!r}, row {rows[0]}: {shown} ({len(rows)} such rows)"
 
 
+def of_type(name: str, column: pa.ChunkedArray, wanted: str) -> str:
+    """Another type than wanted."""
+    return f"column {name!r} holds {column.type}; expected {wanted}"
+
+
 def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _is_utf8(value: bytes) -> bool:
-    try:
-        value.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _is_visible(text: str) -> bool:
-    """Whether any character is neither space nor control nor zero-width (Unicode classes Z and C)."""
-    return any(unicodedata.category(character)[0] not in "ZC" for character in text)

@@ -17,8 +17,8 @@ No sentence is in both train and validation, nor is its twin.
 """
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -86,62 +86,40 @@ def _two_thirds(lexicon: Lexicon) -> tuple[Lexicon, Lexicon]:
     return seen, Lexicon(*(words[::3] for words in lists))
 
 
-def _phrase_then_verb(draw: random.Random, words: Lexicon, a: Noun) -> str:
-    return f"<a> {_preposition(draw)} <b> {_ending(draw, words, a)}"
-
-
-def _object(draw: random.Random, words: Lexicon, a: Noun) -> str:
-    return f"<a> {_preposition(draw)} {_any_phrase(draw, words)} {_transitive(draw, words, a)} <b>"
-
-
-def _first_clause(draw: random.Random, words: Lexicon, a: Noun) -> str:
-    other = _noun(draw, words)
-    second = f"{_phrase(draw, other)} {_ending(draw, words, other)}"
-    return f"<a> {_preposition(draw)} <b> {_ending(draw, words, a)} and {second}"
-
-
-def _second_clause(draw: random.Random, words: Lexicon, a: Noun) -> str:
-    other = _noun(draw, words)
-    first = f"{_phrase(draw, other)} {_ending(draw, words, other)}"
-    return f"{first} and <a> {_preposition(draw)} <b> {_ending(draw, words, a)}"
-
-
-def _inside_relative(draw: random.Random, words: Lexicon, a: Noun) -> str:
-    head = _noun(draw, words)
-    clause = f"that <a> {_preposition(draw)} <b> {_transitive(draw, words, a)}"
-    return f"{_phrase(draw, head)} {clause} {_ending(draw, words, head)}"
-
-
-def _across_relative(draw: random.Random, words: Lexicon, a: Noun) -> str:
-    other = _noun(draw, words)
-    clause = f"that {_phrase(draw, other)} {_transitive(draw, words, other)}"
-    return f"<a> {clause} {_ending(draw, words, a)} {_preposition(draw)} <b>"
-
-
-def _across_phrase_and_relative(draw: random.Random, words: Lexicon, a: Noun) -> str:
-    other = _noun(draw, words)
-    clause = f"that {_phrase(draw, other)} {_transitive(draw, words, other)}"
-    return f"<a> {_preposition(draw)} <b> {clause} {_ending(draw, words, a)}"
-
-
-def _simple(draw: random.Random, words: Lexicon, a: Noun) -> str:
-    return (
-        f"<a> {_ending(draw, words, a)}" if draw.random() < 0.5 else f"<a> {_transitive(draw, words, a)} <b>"
-    )
-
-
-# Gives a sentence with <a> and <b> where two noun phrases go.
-# Exactly one verb has <a> for its subject, none has <b>.
-Structure = Callable[[random.Random, Lexicon, Noun], str]
-STRUCTURES: tuple[Structure, ...] = (
-    _phrase_then_verb,
-    _object,
-    _first_clause,
-    _second_clause,
-    _inside_relative,
-    _across_relative,
-    _across_phrase_and_relative,
+# <a> and <b> are two noun phrases; exactly one verb has <a> for its subject, none has <b>.
+# `other` is a third noun phrase. Words are drawn from left to right, those before the bar first of all.
+STRUCTURES = (
+    "<a> {preposition} <b> {a_runs}",
+    "<a> {preposition} {other} {a_helps} <b>",
+    "{other} {other_runs} | <a> {preposition} <b> {a_runs} and {other} {other_runs}",
+    "{other} {other_runs} and <a> {preposition} <b> {a_runs}",
+    "{noun} {preposition} {a_helps} | {other} that <a> {preposition} <b> {a_helps} {other_runs}",
+    "<a> that {other} {other_helps} {a_runs} {preposition} <b>",
+    "{other} {other_helps} | <a> {preposition} <b> that {other} {other_helps} {a_runs}",
 )
+
+
+class _Drawn(dict[str, Any]):
+    """What stands in a structure's braces, each drawn when it is first asked for. `a` is the noun of <a>."""
+
+    def __init__(self, draw: random.Random, words: Lexicon, a: Noun) -> None:
+        super().__init__(a=a)
+        self.draw, self.words = draw, words
+
+    def __missing__(self, name: str) -> Any:
+        self[name] = found = self._draw(name)
+        return found
+
+    def _draw(self, name: str) -> Any:
+        match name:
+            case "noun":
+                return _noun(self.draw, self.words)
+            case "other":
+                return _phrase(self.draw, self["noun"])
+            case "preposition":
+                return self.draw.choice(PREPOSITIONS)
+        subject, verb = name.split("_")
+        return VERBS[verb](self.draw, self.words, self["a" if subject == "a" else "noun"])
 
 
 def _twins(draw: random.Random, lexicon: Lexicon, num_rows: int, taken: set[str]) -> list[tuple[str, int]]:
@@ -149,9 +127,9 @@ def _twins(draw: random.Random, lexicon: Lexicon, num_rows: int, taken: set[str]
     rows: list[tuple[str, int]] = []
     while len(rows) < num_rows:
         a, b = _two_nouns(draw, lexicon)
-        sentence = draw.choice(STRUCTURES)(draw, lexicon, a)
+        sentence = _filled(draw.choice(STRUCTURES), _Drawn(draw, lexicon, a))
         first, second = _phrase(draw, a), _phrase(draw, b)
-        good, bad = _fill(sentence, first, second), _fill(sentence, second, first)
+        good, bad = _with_phrases(sentence, first, second), _with_phrases(sentence, second, first)
         if good not in taken and bad not in taken:
             taken |= {good, bad}
             rows += [(good, 1), (bad, 0)]
@@ -168,24 +146,23 @@ def _two_nouns(draw: random.Random, lexicon: Lexicon) -> tuple[Noun, Noun]:
 def _corpus_sentence(draw: random.Random, lexicon: Lexicon) -> str:
     """An acceptable sentence; its nouns may have the same number, and a third of the sentences are simple."""
     a, b = _noun(draw, lexicon), _noun(draw, lexicon)
-    structure = _simple if draw.random() < 1 / 3 else draw.choice(STRUCTURES)
-    return _fill(structure(draw, lexicon, a), _phrase(draw, a), _phrase(draw, b))
+    if draw.random() < 1 / 3:
+        structure = "<a> {a_runs}" if draw.random() < 0.5 else "<a> {a_helps} <b>"
+    else:
+        structure = draw.choice(STRUCTURES)
+    return _with_phrases(_filled(structure, _Drawn(draw, lexicon, a)), _phrase(draw, a), _phrase(draw, b))
 
 
-def _fill(sentence: str, a: str, b: str) -> str:
+def _filled(structure: str, drawn: _Drawn) -> str:
+    return structure.format_map(drawn).rpartition("| ")[2]
+
+
+def _with_phrases(sentence: str, a: str, b: str) -> str:
     return sentence.replace("<a>", a).replace("<b>", b)
 
 
 def _noun(draw: random.Random, lexicon: Lexicon) -> Noun:
     return Noun(draw.choice(lexicon.nouns), draw.random() < 0.5)
-
-
-def _any_phrase(draw: random.Random, words: Lexicon) -> str:
-    return _phrase(draw, _noun(draw, words))
-
-
-def _preposition(draw: random.Random) -> str:
-    return draw.choice(PREPOSITIONS)
 
 
 def _phrase(draw: random.Random, noun: Noun) -> str:
@@ -195,17 +172,16 @@ def _phrase(draw: random.Random, noun: Noun) -> str:
     return f"{determiner} {adjective}{noun.word}{'s' if noun.plural else ''}"
 
 
-def _ending(draw: random.Random, lexicon: Lexicon, subject: Noun) -> str:
+def _runs(draw: random.Random, lexicon: Lexicon, subject: Noun) -> str:
     adverb = f"{draw.choice(ADVERBS)} " if draw.random() < 0.3 else ""
-    return adverb + _agreeing(draw.choice(lexicon.intransitive), subject)
+    return adverb + draw.choice(lexicon.intransitive) + ("" if subject.plural else "s")
 
 
-def _transitive(draw: random.Random, lexicon: Lexicon, subject: Noun) -> str:
-    return _agreeing(draw.choice(lexicon.transitive), subject)
+def _helps(draw: random.Random, lexicon: Lexicon, subject: Noun) -> str:
+    return draw.choice(lexicon.transitive) + ("" if subject.plural else "s")
 
 
-def _agreeing(verb: str, subject: Noun) -> str:
-    return verb if subject.plural else f"{verb}s"
+VERBS = {"runs": _runs, "helps": _helps}
 
 
 def _frame(draw: random.Random, rows: list[tuple[str, int]]) -> pd.DataFrame:

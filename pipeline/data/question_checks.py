@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.data.checks import first_of, is_text, refuse, text_problems
+from pipeline.data.checks import column_problems, first_of, is_text, of_type, refuse, text_problems
 from pipeline.data.tables import CONTEXT, ID, QUESTION, STARTS, TEXTS, TITLE
 from pipeline.progress import say
 
@@ -35,36 +35,27 @@ def checked(table: pa.Table, *, source: str, unanswerable: bool) -> pd.DataFrame
     Raises:
         DataError: with every problem found.
     """
-    problems = list(_column_problems(table))
-    if not problems:
-        rows = table.column(ANSWERS).to_pylist()
-        problems = [*_list_problems(rows), *_id_problems(table.column(ID).to_pylist())]
-    if not problems:
-        answers = [list(zip(row["text"], row["answer_start"], strict=True)) for row in rows]
-        contexts = table.column(CONTEXT).to_pylist()
-        placed = [_placed(context, own) for context, own in zip(contexts, answers, strict=True)]
-        problems = [*_place_problems(answers, placed), *_count_problems(answers, unanswerable)]
-    refuse(source, problems)
+    texts = dict.fromkeys((ID, TITLE, CONTEXT, QUESTION), text_problems)
+    refuse(source, column_problems(table, {**texts, ANSWERS: _type_problems}))
+    rows = table.column(ANSWERS).to_pylist()
+    name, times = Counter(table.column(ID).to_pylist()).most_common(1)[0]
+    repeated = f"column 'id': {name!r:.80} stands {times} times; each question needs its own"
+    refuse(source, [*_list_problems(rows), *([repeated] if times > 1 else [])])
+    answers = [list(zip(row["text"], row["answer_start"], strict=True)) for row in rows]
+    placed = list(map(_placed, table.column(CONTEXT).to_pylist(), answers))
+    refuse(source, [*_place_problems(answers, placed), *_count_problems(answers, unanswerable)])
     moved = sum(map(ne, chain.from_iterable(answers), chain.from_iterable(placed)))
     if moved:
         say(f"{source}: {moved} answers stood up to {_NEAR} characters from their start: corrected")
     frame: pd.DataFrame = table.select([ID, TITLE, CONTEXT, QUESTION]).to_pandas()
-    texts = pd.Series([[text for text, _ in own] for own in placed], dtype=object)
-    starts = pd.Series([[start for _, start in own] for own in placed], dtype=object)
-    return frame.assign(**{TEXTS: texts, STARTS: starts})
+    for part, name in enumerate((TEXTS, STARTS)):
+        frame[name] = pd.Series([[answer[part] for answer in own] for own in placed], dtype=object)
+    return frame
 
 
-def _column_problems(table: pa.Table) -> Iterator[str]:
-    for name in (ID, TITLE, CONTEXT, QUESTION, ANSWERS):
-        if name not in table.column_names:
-            yield f"no column {name!r}; it has {sorted(table.column_names)}"
-        elif name != ANSWERS:
-            yield from text_problems(name, table.column(name))
-        elif not _are_answers(table.schema.field(name).type):
-            wanted = "struct<text: list<string>, answer_start: list<int>>"
-            yield f"column 'answers' holds {table.schema.field(name).type}; expected {wanted}"
-    if table.num_rows == 0:
-        yield "no rows; at least one is needed"
+def _type_problems(name: str, column: pa.ChunkedArray) -> Iterator[str]:
+    if not _are_answers(column.type):
+        yield of_type(name, column, "struct<text: list<string>, answer_start: list<int>>")
 
 
 def _are_answers(kind: pa.DataType) -> bool:
@@ -91,12 +82,6 @@ def _is_whole(row: Any) -> bool:
     if texts is None or starts is None or len(texts) != len(starts):
         return False
     return all(text and not text.isspace() for text in texts) and None not in starts
-
-
-def _id_problems(ids: Sequence[str]) -> Iterator[str]:
-    name, times = Counter(ids).most_common(1)[0]
-    if times > 1:
-        yield f"column 'id': {name!r:.80} stands {times} times; each question needs its own"
 
 
 def _placed(context: str, answers: Answers) -> list[tuple[str, int | None]]:

@@ -133,11 +133,6 @@ def _label_counts(params: Params, frame: pd.DataFrame) -> dict[str, float | int]
     return {name: int((labels == number).sum()) for number, name in enumerate(params.task.label_names)}
 
 
-def _count_contradictions(frame: pd.DataFrame, keys: list[bytes]) -> int:
-    """Texts that stand in the split under more than one label."""
-    return int((frame.groupby(keys)[LABEL].nunique() > 1).sum())
-
-
 def _labelled(frame: pd.DataFrame) -> pd.DataFrame:
     """Questions get a label: whether they have an answer."""
     return frame if LABEL in frame.columns else frame.assign(**{LABEL: frame[TEXTS].map(len) > 0})
