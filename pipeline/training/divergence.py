@@ -1,8 +1,8 @@
 """Whether the loss and its gradient are still finite numbers, found out before the weights take the step.
 
-On the CPU that is asked at every step. On a GPU asking would make the CPU wait for it, so the answer stays
-there: AdamW is told to skip the step (`found_inf`, as GradScaler tells it) and every step after it, and the
-answer is read where the loop reads the loss anyway.
+On a GPU asking would make the CPU wait for it, so the answer stays there: AdamW is told to skip the first
+bad step (`found_inf`, as GradScaler tells it) and every step after it, and the answer is read where the loop
+reads the loss anyway. On the CPU it is read at every step.
 """
 
 import torch
@@ -16,44 +16,29 @@ class DivergedError(RuntimeError):
 
 
 class Divergence:
-    """Watches one training. `at_every_step`: raise at once, which waits for the device."""
+    """Watches one training."""
 
-    def __init__(self, name: str, optimizer: torch.optim.Optimizer, *, at_every_step: bool) -> None:
-        self.name, self.optimizer, self.at_every_step = name, optimizer, at_every_step
+    def __init__(self, name: str, optimizer: torch.optim.Optimizer) -> None:
+        self.name, self.optimizer = name, optimizer
         self._terms: list[str] = []
-        self._step: Tensor | None = None  # the first bad one, 0 while there is none
-        self._seen: Tensor | None = None  # its terms, then its gradient's norm
+        self._first_bad: Tensor | None = None  # its number, terms and gradient's norm; 0 if there is none
 
     @torch.no_grad()
     def see(self, step: int, terms: dict[str, Tensor], norm: Tensor) -> None:
-        """Look at a step's terms and at the norm of its gradient, before the optimizer takes the step.
-
-        Raises:
-            DivergedError: one is not finite, where that is known at once.
-        """
-        seen = torch.stack([*terms.values(), norm])
-        is_bad = ~torch.isfinite(seen.sum())
+        """Look at a step's terms and at the norm of its gradient, before the optimizer takes the step."""
         self._terms = list(terms)
-        if self.at_every_step:
-            if is_bad:
-                raise DivergedError(self._message(step, seen))
-            return
-        if self._step is None or self._seen is None:
-            self._step, self._seen = torch.zeros_like(is_bad, dtype=torch.int64), seen
-        is_first = is_bad & (self._step == 0)
-        self._seen = torch.where(is_first, seen, self._seen)
-        self._step = self._step + is_first * step
-        self.optimizer.found_inf = (self._step > 0).float()  # type: ignore[attr-defined]
+        seen = torch.stack([torch.full_like(norm, step), *terms.values(), norm])
+        known = torch.zeros_like(seen) if self._first_bad is None else self._first_bad
+        is_first = ~torch.isfinite(seen.sum()) & (known[0] == 0)
+        self._first_bad = torch.where(is_first, seen, known)
+        self.optimizer.found_inf = (self._first_bad[0] > 0).float()  # type: ignore[attr-defined]
 
     def check(self) -> None:
         """Raise DivergedError if a step so far was bad. Waits for the device."""
-        if self._step is not None and self._seen is not None and self._step:
-            raise DivergedError(self._message(int(self._step), self._seen))
-
-    def _message(self, step: int, seen: Tensor) -> str:
-        *values, norm = seen.tolist()
-        terms = dict(zip(self._terms, values, strict=True))
-        loss = sum(values)
-        return (
-            f"{self.name}: diverged at step {step}: loss {loss}, norm of its gradient {norm}, terms {terms}"
-        )
+        step, *values, norm = (0.0, 0.0) if self._first_bad is None else self._first_bad.tolist()
+        if step:
+            terms = dict(zip(self._terms, values, strict=True))
+            raise DivergedError(
+                f"{self.name}: diverged at step {step:.0f}: loss {sum(values)}, norm of its gradient {norm}, "
+                f"terms {terms}"
+            )

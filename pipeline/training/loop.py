@@ -88,7 +88,10 @@ def fit(
     world = parallel.world()
     last_steps = list(accumulate(phase.num_steps for phase in course))
     num_steps = last_steps[-1]
-    evaluate_at = set() if score is None else {*_spread(num_evaluations, num_steps), *last_steps[:-1]}
+    spread = {round(num_steps * (i + 1) / num_evaluations) for i in range(num_evaluations)}
+    evaluate_at = set() if score is None else {*spread, *last_steps[:-1]}
+    # Points of the curve by steps alone: a curve does not depend on how fast the machine is.
+    point_at = {*range(0, num_steps, max(1, num_steps // POINTS_PER_CURVE)), *last_steps, *evaluate_at}
     world.draw_apart()
     newest = states.newest() if states else None
     number = phase_at(newest.values["step"] if newest else 0, last_steps)
@@ -113,7 +116,7 @@ def fit(
         while True:
             step = reached.step
             stop.leave_if(world.wants_to_stop(stop.asked is not None, step))
-            if reached.last_point < step and (step in evaluate_at or _is_point(step, last_steps)):
+            if reached.last_point < step and step in point_at:
                 divergence.check()
                 measured = None
                 if score is not None and step in evaluate_at:
@@ -142,6 +145,8 @@ def fit(
             terms = world.average(model, terms)
             norm = nn.utils.clip_grad_norm_(model.parameters(), optimization.max_grad_norm)
             divergence.see(step, terms, norm)
+            if device.type == "cpu":
+                divergence.check()
             own_step = step - (last_steps[number] - phase.num_steps)
             set_learning_rate(optimizer, phase.learning_rate * schedule(own_step))
             optimizer.step()
@@ -173,18 +178,6 @@ def _begin(
     name: str, phase: Phase, model: nn.Module, optimization: Optimization
 ) -> tuple[Phase, torch.optim.AdamW, Callable[[int], float], Divergence]:
     """A phase before its first step, with all that is its own."""
-    is_on_gpu = next(model.parameters()).device.type == "cuda"
     optimizer = adamw(model, learning_rate=phase.learning_rate, weight_decay=optimization.weight_decay)
     schedule = linear_schedule(num_steps=phase.num_steps, warmup_fraction=optimization.warmup_fraction)
-    return phase, optimizer, schedule, Divergence(name, optimizer, at_every_step=not is_on_gpu)
-
-
-def _spread(num_evaluations: int, num_steps: int) -> set[int]:
-    """The steps to score at: evenly over a run, the last one among them."""
-    return {round(num_steps * (i + 1) / num_evaluations) for i in range(num_evaluations)}
-
-
-def _is_point(step: int, last_steps: Sequence[int]) -> bool:
-    """About ten points over a run and one at each phase's end, by steps alone: a curve does not depend on how
-    fast the machine is."""
-    return step % max(1, last_steps[-1] // POINTS_PER_CURVE) == 0 or step in last_steps
+    return phase, optimizer, schedule, Divergence(name, optimizer)

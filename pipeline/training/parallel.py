@@ -64,7 +64,12 @@ class World:
         if self.size == 1:
             return whole, WHOLE
         num_rows = len(next(iter(whole.values())))
-        weights = {name: self._over_average(per_row) for name, per_row in _counts(whole, num_rows).items()}
+        # This process's count over the average process's; zero where there is nothing to count.
+        counts = {
+            name: (int(per_row[self.rank :: self.size].sum()), int(per_row.sum()))
+            for name, per_row in _counts(whole, num_rows).items()
+        }
+        weights = {name: own * self.size / max(1, every) for name, (own, every) in counts.items()}
         rows = slice(self.rank, None, self.size) if self.rank < num_rows else slice(0, 1)
         return {name: tensor[rows] for name, tensor in whole.items()}, Portion(**weights)
 
@@ -134,11 +139,6 @@ class World:
         if others:
             raise RuntimeError(f"{name}: the weights of processes {others} are not those of process 0")
 
-    def _over_average(self, per_row: Tensor) -> float:
-        """This process's count over the average process's; zero where there is nothing to count."""
-        own, whole = int(per_row[self.rank :: self.size].sum()), int(per_row.sum())
-        return own * self.size / whole if whole else 0.0
-
 
 _world = World()
 
@@ -152,7 +152,7 @@ def join(processes: int) -> World:
     """Become one of so many processes, until this one ends: gloo on CPUs, NCCL on GPUs. Twice is once.
 
     Raises:
-        WorldError: torchrun started another number of processes, or there are fewer GPUs than that.
+        WorldError: torchrun started another number of processes.
     """
     global _world
     _require(processes)
@@ -176,12 +176,6 @@ def _require(processes: int) -> None:
             f"training.processes: {processes}, but {started} {'was' if started == 1 else 'were'} started; "
             f"run `python -m flows.stage`, or `torchrun --nproc_per_node={processes} -m flows.stage`"
         )
-    if processes > 1 and torch.cuda.is_available():
-        local, available = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
-        if local > available:
-            raise WorldError(
-                f"training.processes: {local} on this machine need a GPU each; it has {available}"
-            )
 
 
 def _initialize() -> None:

@@ -30,7 +30,6 @@ from pipeline.training.state import State
 FRESH = "BITLADDER_FRESH"  # environment variable: 1 sets the model's states under other facts aside
 TENSORS, VALUES = "state.safetensors", "state.json"
 KEPT = 2
-FORMAT = 1
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +83,7 @@ class States:
         """
         step = int(state.values["step"])
         if self.world.leads:
-            values = {"format": FORMAT, "facts": self.facts, "values": state.values}
+            values = {"facts": self.facts, "values": state.values}
             try:
                 with files.publish(self._folder(step)) as folder:
                     save_file(state.tensors, folder / TENSORS)
@@ -113,7 +112,7 @@ class States:
         damaged = []
         for step in reversed(state_steps(self.folder)):
             try:
-                _verify(self._folder(step))
+                files.verify(self._folder(step))
             except files.IntegrityError as error:
                 damaged.append(step)
                 name = f"{self.folder.name}-step-{step:09d}.damaged"
@@ -159,13 +158,6 @@ def open_states(name: str, facts: Facts, *, every: int, world: World) -> States:
         for path in (*own.glob(".*.tmp"), *own.glob(".*.old"), *parent.glob(".*.done")):
             shutil.rmtree(path, ignore_errors=True)
     return states
-
-
-def _verify(folder: Path) -> None:
-    files.verify(folder)
-    written = files.read_json(folder / VALUES).get("format")
-    if written != FORMAT:
-        raise files.IntegrityError(f"{folder / VALUES}: format {written!r}, this version reads {FORMAT}")
 
 
 def _set_aside(folder: Path, wanted: Path) -> Path:

@@ -65,7 +65,7 @@ def nothing_is_read() -> Iterator[None]:
 def step(model: nn.Module, terms: LossTerms, batch: Batch) -> None:
     """The part of the loop that every step goes through, as on a GPU."""
     optimizer = adamw(model, learning_rate=0.01, weight_decay=0.1)
-    divergence = Divergence("w1", optimizer, at_every_step=False)
+    divergence = Divergence("w1", optimizer)
     model.train()
     for number in range(1, 3):
         with nothing_is_read():

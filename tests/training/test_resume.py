@@ -120,17 +120,6 @@ def test_what_is_set_aside_twice_is_kept_twice() -> None:
     assert [name.partition(".")[2] for name in asides] == ["damaged", "damaged-2"]
 
 
-def test_a_state_of_another_format_is_not_read() -> None:
-    states = stopped(before=4)
-    values = files.read_json(states.folder / "step-000000002" / VALUES)
-    with files.publish(states.folder / "step-000000003") as folder:
-        (folder / TENSORS).write_bytes((states.folder / "step-000000002" / TENSORS).read_bytes())
-        files.write_json(folder / VALUES, {**values, "format": 2})
-    found = open_for().newest()
-    assert found is not None
-    assert found.values["step"] == 2
-
-
 # another training
 
 
