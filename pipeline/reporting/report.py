@@ -1,70 +1,122 @@
-"""The report: one HTML file that needs nothing else, no script, no clock, nothing of the machine it was
-made on.
+"""The report: one HTML file that needs nothing else; no script, no clock, nothing of the machine it is from.
 
 The page is report.html.j2. Every text in it is escaped by Jinja; only the plots made here are put in as
 they are.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from bitladder import files
 from bitladder.packed.inspect import summary
-from bitladder.packed.size import MIB, Sizes
+from bitladder.packed.size import MIB, Sizes, account
+from pipeline import paths, record
+from pipeline.evaluation import agreement
 from pipeline.evaluation.agreement import Agreement, ByKernels, OnSplit
 from pipeline.evaluation.results import ModelResult, Results
+from pipeline.params import Params
 from pipeline.record import Record, origins
 from pipeline.reporting import cells, claims, figures, table
-from pipeline.reporting.contents import Contents
 from pipeline.rungs import TEACHER
 from pipeline.tasks import selection
 
-TEMPLATE = "report.html.j2"
 _CLOSE = 0.01  # of the teacher's score
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Everything the report and the cards are made from, read and verified once.
+
+    Attributes:
+        results: metrics/results.json.
+        records, agreements, sizes: of each delivered rung, from its packed folder.
+        curves: of each delivered rung; columns `rung`, `step`, `loss`, `score` (on the split that chose the
+            checkpoint; NaN where it was not measured).
+        data: summary.json of the task's splits; None when it is not there.
+    """
+
+    params: Params
+    results: Results
+    records: Mapping[str, Record]
+    agreements: Mapping[str, Agreement]
+    sizes: Mapping[str, Sizes]
+    curves: pd.DataFrame
+    data: Mapping[str, Any] | None
+
+
+def read(params: Params) -> Contents:
+    """Raises IntegrityError when a packed folder is not what its manifest says, or not what was evaluated."""
+    results = table.read_results()
+    folders = {rung: paths.packed_dir(rung) for rung in params.deliver}
+    for rung, folder in folders.items():
+        evaluated, packed = results.models.get(rung), files.verify(folder)[paths.WEIGHTS]
+        if evaluated is None or evaluated.digest != packed:
+            stated = evaluated.digest if evaluated else None
+            raise files.IntegrityError(
+                f"{paths.RESULTS}: {rung} was evaluated as {stated}, packed is {packed}; run dvc repro"
+            )
+    data = paths.data_dir(params.task.name, "plain") / "summary.json"
+    return Contents(
+        params=params,
+        results=results,
+        records={rung: record.read(folder) for rung, folder in folders.items()},
+        agreements={rung: agreement.read(folder) for rung, folder in folders.items()},
+        sizes={rung: account(folder) for rung, folder in folders.items()},
+        curves=pd.read_csv(paths.METRICS / "curves.csv"),
+        data=files.read_json(data) if data.is_file() else None,
+    )
+
+
+def environment() -> Environment:
+    """Of the templates in this folder; what goes into HTML is escaped."""
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=select_autoescape(["html.j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
 
 
 def page(contents: Contents) -> str:
     """The whole of report.html."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     results = contents.results
-    return environment.get_template(TEMPLATE).render(
-        results=results,
-        headline=headline(results),
-        headings=table.headings(results)[:-1],
-        rows=[row[:-1] for row in table.rows(results, {})],
-        counted=table.counted(results),
-        chosen=selection.said(results.checkpoint_selected_on, results.split),
-        score_name=table.score_name(results),
-        say=claims,
-        lineage=lineage(results.models, contents.records),
-        rules=list(dict.fromkeys(claim.rule for claim in results.claims if claim.measure)),
-        agreements=agreement_rows(contents.agreements),
-        parts=sizes_table(contents.sizes),
-        size_lines={rung: summary(sizes) for rung, sizes in contents.sizes.items()},
-        origins={rung: origins(found.init) for rung, found in contents.records.items()},
-        data=data_rows(contents.data),
-        **{name: Markup(svg) for name, svg in plots(contents).items()},  # noqa: S704
+    # Plots are made here from numbers and checked names; names are escaped where they are drawn.
+    size_plot = figures.score_against_size(
+        results.models,
+        score=f"{table.score_name(results)} on {results.split}",
+        constant=results.majority_score,
     )
-
-
-def plots(contents: Contents) -> dict[str, str]:
-    """Made by us from numbers and checked names; names are escaped where they are drawn."""
-    results, curves, flips = contents.results, contents.curves, contents.sign_flips
-    score = f"{table.score_name(results)} on {results.split}"
-    return {
-        "size_plot": figures.score_against_size(results.models, score=score, constant=results.majority_score),
-        "curves": figures.training_curves(curves) if len(curves) else "",
-        "sign_flips": figures.sign_flips(flips) if len(flips) else "",
-    }
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            results=results,
+            headline=headline(results),
+            headings=table.headings(results)[:-1],
+            rows=[row[:-1] for row in table.rows(results, {})],
+            counted=table.counted(results),
+            chosen=selection.said(results.checkpoint_selected_on, results.split),
+            score_name=table.score_name(results),
+            say=claims,
+            lineage=lineage(results.models, contents.records),
+            rules=list(dict.fromkeys(claim.rule for claim in results.claims if claim.measure)),
+            agreements=agreement_rows(contents.agreements),
+            parts=sizes_table(contents.sizes),
+            size_lines={rung: summary(sizes) for rung, sizes in contents.sizes.items()},
+            origins={rung: origins(found.init) for rung, found in contents.records.items()},
+            data=contents.data,
+            size_plot=Markup(size_plot),  # noqa: S704
+            curves=Markup(figures.training_curves(contents.curves)),  # noqa: S704
+        )
+    )
 
 
 def headline(results: Results) -> str:
@@ -134,19 +186,3 @@ def _agreed(found: OnSplit | ByKernels | None) -> list[str]:
         return ["-", "-"]
     share = found.label_agreement
     return [f"{found.largest_logit_difference:.3g}", "-" if share is None else f"{share:.2%}"]
-
-
-def data_rows(data: Mapping[str, Any] | None) -> list[tuple[str, ...]]:
-    """Split, rows, labels, duplicates, rows that are in train too."""
-    return [
-        (
-            split,
-            f"{found['rows']:,}",
-            ", ".join(f"{label}: {count:,}" for label, count in found["labels"].items()),
-            *(
-                "-" if found.get(key) is None else f"{found[key]:,}"
-                for key in ("duplicates", "rows_also_in_train")
-            ),
-        )
-        for split, found in (data or {"splits": {}})["splits"].items()
-    ]

@@ -10,9 +10,9 @@ REPORT = "report.html"
 
 def run(params: Params, rung: str | None = None) -> None:
     """Raises IntegrityError when a packed folder is not the one that was evaluated."""
-    from pipeline.reporting import card, contents, report
+    from pipeline.reporting import card, report
 
-    found = contents.read(params)
+    found = report.read(params)
     with files.publish(paths.REPORTS) as folder:
         files.write_text(folder / REPORT, report.page(found))
         for name in params.deliver:

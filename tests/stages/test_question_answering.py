@@ -23,7 +23,8 @@ from pipeline.evaluation.results import Results
 from pipeline.evaluation.results import read as read_results
 from pipeline.ladder import sizes
 from pipeline.params import Params
-from pipeline.reporting import card, contents, table
+from pipeline.reporting import card, table
+from pipeline.reporting.report import read
 from pipeline.stages import (
     augment,
     evaluate,
@@ -214,7 +215,7 @@ def test_predict_needs_a_context(project: Params, capsys: pytest.CaptureFixture[
 
 
 def test_the_card_and_the_report_tell_it(project: Params) -> None:
-    made = card.card("w1a8", contents.read(project))
+    made = card.card("w1a8", read(project))
     assert "pipeline_tag: question-answering" in made
     assert "type: exact_match" in made
     assert "AutoModelForQuestionAnswering" in made

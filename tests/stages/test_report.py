@@ -19,8 +19,8 @@ from pipeline.evaluation.results import ModelResult
 from pipeline.params import Params
 from pipeline.parts import every_part
 from pipeline.record import Part, Record
-from pipeline.reporting import card, cells, contents
-from pipeline.reporting.report import agreement_rows, headline, lineage, page
+from pipeline.reporting import card, cells
+from pipeline.reporting.report import Contents, agreement_rows, headline, lineage, page, read
 from pipeline.stages import evaluate, pack, report
 
 DELIVER = ["w8", "w1", "w1a8", "w1a8_direct"]
@@ -98,10 +98,15 @@ def test_agreement_is_of_the_file_and_of_the_kernels() -> None:
         ("w1", "a", 9, ["0", "100.00%", "0.0568", "99.90%"]),
         ("w2", "a", 9, ["0", "100.00%", "-", "-"]),
     ]
-    assert card.agreement("a", both) == (
-        "On 9 rows of a a logit differs from the trained model's by at most 0; run by our kernels, by at "
-        "most 0.0568, and 99.90% of labels are the same."
-    )
+
+
+def test_a_card_tells_agreement_of_the_file_and_of_the_kernels(project: Params) -> None:
+    both = OnSplit(9, 0.0, 1.0, ByKernels(0.0567891, 0.01, 0.999, 0.2))
+    text = card.card("w1", replace(read(project), agreements={"w1": Agreement({"a": both})}))
+    assert (
+        "\nOn 9 rows of a a logit differs from the trained model's by at most 0; run by our kernels, by at "
+        "most 0.0568, and 99.90% of labels are the same.\n"
+    ) in text
 
 
 def test_the_page_tells_scores_sizes_lineage_claims_data_and_agreement(project: Params) -> None:
@@ -130,7 +135,7 @@ def test_nothing_of_the_machine_or_the_moment_is_in_it(project: Params) -> None:
 
 
 def test_markup_in_data_is_shown_not_obeyed(project: Params) -> None:
-    found = contents.read(project)
+    found = read(project)
     evil = "<script>alert(1)</script>"
     data = {"splits": {evil: {"rows": 1, "labels": {evil: 1}, "duplicates": 0, "rows_also_in_train": 0}}}
     text = page(replace(found, data=data, results=found.results.model_copy(update={"task": evil})))
@@ -139,7 +144,7 @@ def test_markup_in_data_is_shown_not_obeyed(project: Params) -> None:
 
 
 def test_a_page_without_a_data_summary_says_so(project: Params) -> None:
-    assert "No summary of the data" in page(replace(contents.read(project), data=None))
+    assert "No summary of the data" in page(replace(read(project), data=None))
 
 
 def test_what_was_evaluated_before_another_packing_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
@@ -162,21 +167,21 @@ def test_a_card_tells_origin_recipe_score_size_and_limits(project: Params) -> No
 
 
 def test_the_card_of_a_split_rung_says_that_a_weight_is_two(project: Params) -> None:
-    found = contents.read(project)
+    found = read(project)
     split_found = changed(found, unusual=["width 0.5", "sums of two"])
     said = "weights 1, embeddings 1, activations 32; each weight is the sum of two 1-bit ones;"
     assert said in card.card("w1", split_found)
     assert said not in card.card("w1", found)
 
 
-def changed(found: contents.Contents, **changes: Any) -> contents.Contents:
+def changed(found: Contents, **changes: Any) -> Contents:
     """With another w1 in its results."""
     w1 = found.results.models["w1"].model_copy(update=changes)
     return replace(found, results=some_results.with_models(found.results, w1=w1))
 
 
 def test_a_card_says_nothing_of_speed_but_where_to_look(project: Params) -> None:
-    text = card.card("w1a8", contents.read(project))
+    text = card.card("w1a8", read(project))
     assert "faster" not in text
     assert "Its speed depends on the processor and was not measured here" in text
 
@@ -192,7 +197,7 @@ def test_page_and_cards_tell_what_is_claimed_of_a_rung(project: Params) -> None:
     assert "## Claims" not in cards["w8"]
 
 
-def with_seeds(found: contents.Contents) -> contents.Contents:
+def with_seeds(found: Contents) -> Contents:
     """As if every model had been trained from two seeds, with scores 0.1 apart."""
     better = {
         name: model.model_copy(update={"score": (model.score or 0) + 0.1})
@@ -203,7 +208,7 @@ def with_seeds(found: contents.Contents) -> contents.Contents:
 
 
 def test_with_seeds_page_and_cards_show_mean_and_spread(project: Params) -> None:
-    found = with_seeds(changed(contents.read(project), collapsed=False))
+    found = with_seeds(changed(read(project), collapsed=False))
     expected = f"{found.results.models['w1'].means.mean:.4f} ± 0.0707"
     assert f"<td>{expected}</td>" in page(found)
     text = card.card("w1", found)
@@ -213,7 +218,7 @@ def test_with_seeds_page_and_cards_show_mean_and_spread(project: Params) -> None
 
 @pytest.mark.parametrize("says", [False, True])
 def test_a_card_says_that_its_model_gives_one_answer(project: Params, says: bool) -> None:
-    alone = changed(contents.read(project), collapsed=says, seeds=None)
+    alone = changed(read(project), collapsed=says, seeds=None)
     of_one, of_two = (card.card("w1", found) for found in (alone, with_seeds(alone)))
     assert ("It gives one answer to all rows of validation." in of_one) == says
     assert cells.SAYS_COLLAPSED not in of_one
