@@ -8,26 +8,22 @@ NNCF, statically, calibrated on random ids.
 """
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import root  # noqa: F401
-from engines import ENGINES, FLOATS, is_made
-from random_berts import SHAPES, Shape, build, random_batch, save, save_packed
+from engines import ENGINES, FLOATS
+from random_berts import build, random_batch, save, save_packed
+from shapes import SHAPES, Shape
 
 from bitladder import files
 from bitladder.quantizers.precision import Precision
 
 _CALIBRATION = ((1, 16), (1, 64), (1, 128), (4, 128))  # rows, tokens
-Making = Callable[[Shape, Path, Path], None]
 
 
 def make(name: str, shape: Shape, model: Path) -> None:
-    """Publish the folder of an engine that is not made yet, and of the fp32 model where it needs that."""
+    """Publish an engine's folder, and before it the fp32 model's where a rival has none yet."""
     engine = ENGINES[name]
-    if is_made(engine, model):
-        return
     model.mkdir(parents=True, exist_ok=True)
     if engine.bits is not None:
         weights, activations = engine.bits
@@ -38,7 +34,10 @@ def make(name: str, shape: Shape, model: Path) -> None:
             save(folder, build(shape))
     if engine.folder != FLOATS:
         with files.publish(model / engine.folder) as folder:
-            _MAKING[name](shape, model / FLOATS, folder)
+            if name == "onnxruntime-int8":
+                _onnx(shape, model / FLOATS, folder)
+            else:
+                _openvino(shape, model / FLOATS, folder, int8=name == "openvino-int8")
 
 
 def _onnx(shape: Shape, floats: Path, target: Path) -> None:
@@ -69,29 +68,17 @@ def _onnx(shape: Shape, floats: Path, target: Path) -> None:
     fused.unlink()
 
 
-def _openvino_floats(shape: Shape, floats: Path, target: Path) -> None:
-    import openvino
-
-    openvino.save_model(_converted(shape, floats), target / "model.xml", compress_to_fp16=False)
-
-
-def _openvino_int8(shape: Shape, floats: Path, target: Path) -> None:
+def _openvino(shape: Shape, floats: Path, target: Path, *, int8: bool) -> None:
     import nncf
     import openvino
 
-    samples = [random_batch(shape, rows=rows, tokens=tokens) for rows, tokens in _CALIBRATION]
-    data = nncf.Dataset([{name: ids.numpy() for name, ids in sample.items()} for sample in samples])
-    made = nncf.quantize(
-        _converted(shape, floats), data, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(samples)
-    )
-    openvino.save_model(made, target / "model.xml")
-
-
-def _converted(shape: Shape, floats: Path) -> Any:
-    import openvino
-
-    batch = random_batch(shape, rows=2, tokens=16)
-    return openvino.convert_model(_logits_alone(floats, "sdpa"), example_input=dict(batch))
+    example = dict(random_batch(shape, rows=2, tokens=16))
+    made = openvino.convert_model(_logits_alone(floats, "sdpa"), example_input=example)
+    if int8:
+        samples = [random_batch(shape, rows=rows, tokens=tokens) for rows, tokens in _CALIBRATION]
+        data = nncf.Dataset([{name: ids.numpy() for name, ids in sample.items()} for sample in samples])
+        made = nncf.quantize(made, data, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(samples))
+    openvino.save_model(made, target / "model.xml", compress_to_fp16=int8)
 
 
 def _logits_alone(floats: Path, attention: str) -> Any:
@@ -108,13 +95,6 @@ def _logits_alone(floats: Path, attention: str) -> Any:
             return self.model(input_ids, attention_mask, token_type_ids)[0]
 
     return Logits().eval()
-
-
-_MAKING: dict[str, Making] = {
-    "onnxruntime-int8": _onnx,
-    "openvino-fp32": _openvino_floats,
-    "openvino-int8": _openvino_int8,
-}
 
 
 if __name__ == "__main__":

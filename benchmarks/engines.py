@@ -33,13 +33,32 @@ class Engine:
     def is_ours(self) -> bool:
         return self.bits is not None
 
+    def missing(self) -> list[str]:
+        """The modules it needs that are not installed."""
+        return [name for name in self.modules if find_spec(name) is None]
+
+    def file_bytes(self, model: Path) -> int:
+        """Of its weights' files in a model's folder; of those that have none, what their tensors take."""
+        if self.weights:
+            return sum((model / self.folder / name).stat().st_size for name in self.weights)
+        from bitladder.packed.tensors import read_contents
+
+        entries = read_contents(model / FLOATS / "model.safetensors").entries.items()
+        if self.name == "torch-bf16":
+            return sum(entry.num_bytes // 2 for _, entry in entries)
+        # Linear layers in whole numbers, the rest, tables included, in 32 bits.
+        return sum(entry.num_bytes // (4 if _is_linear(name) else 1) for name, entry in entries)
+
+
+def _is_linear(name: str) -> bool:
+    return name.endswith(".weight") and "embeddings" not in name and "LayerNorm" not in name
+
 
 def _ours(weights: int, activations: int) -> Engine:
     name = f"w{weights}a{activations}"
     return Engine(name, ("numba",), name, ("model.safetensors",), (weights, activations))
 
 
-_ONNX = ("onnx", "onnxruntime")
 _OPENVINO = ("openvino", "nncf")
 _FILES = ("model.xml", "model.bin")
 _LISTED = [
@@ -50,34 +69,8 @@ _LISTED = [
     Engine("torch-fp32", ("torch",), FLOATS, ("model.safetensors",)),
     Engine("torch-bf16", ("torch",), FLOATS),
     Engine("torch-int8", ("torch",), FLOATS),
-    Engine("onnxruntime-int8", _ONNX, "onnxruntime-int8", ("model.onnx",)),
+    Engine("onnxruntime-int8", ("onnx", "onnxruntime"), "onnxruntime-int8", ("model.onnx",)),
     Engine("openvino-fp32", _OPENVINO, "openvino-fp32", _FILES),
     Engine("openvino-int8", _OPENVINO, "openvino-int8", _FILES),
 ]
 ENGINES = {engine.name: engine for engine in _LISTED}
-
-
-def missing(engine: Engine) -> list[str]:
-    """The modules it needs that are not installed."""
-    return [name for name in engine.modules if find_spec(name) is None]
-
-
-def is_made(engine: Engine, model: Path) -> bool:
-    return (model / engine.folder).is_dir()
-
-
-def file_bytes(engine: Engine, model: Path) -> int:
-    """Of its weights' files; of those that have none, what their tensors take."""
-    if engine.weights:
-        return sum((model / engine.folder / name).stat().st_size for name in engine.weights)
-    from bitladder.packed.tensors import read_contents
-
-    entries = read_contents(model / FLOATS / "model.safetensors").entries.items()
-    if engine.name == "torch-bf16":
-        return sum(entry.num_bytes // 2 for _, entry in entries)
-    # Linear layers in whole numbers, the rest, tables included, in 32 bits.
-    return sum(entry.num_bytes // (4 if _is_linear(name) else 1) for name, entry in entries)
-
-
-def _is_linear(name: str) -> bool:
-    return name.endswith(".weight") and "embeddings" not in name and "LayerNorm" not in name

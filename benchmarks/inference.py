@@ -6,9 +6,9 @@
 
 One process per engine; the others sleep on a pipe while one computes. With 1 thread the time is the
 processor's, with more it is the wall's. Every engine takes ids and gives a classifier's logits. Weights are
-random, made once, in some minutes, and kept under .bitladder/bench (`--remake`: made again). An engine that
-is not installed is left out. Without options it takes about 9 minutes on two cores; each model, shape and
-number of threads can as well be asked for alone, and engines compared are those of one call.
+random, made once, in some minutes, and kept under .bitladder/bench (delete it to have them made again). An
+engine that is not installed is left out. Without options it takes about 9 minutes on two cores; each model,
+shape and number of threads can as well be asked for alone, and engines compared are those of one call.
 
 A first answer is a fresh process's, from its start to the logits of 16 tokens, imports and loading included,
 what engines keep on disk (files' cache, compiled kernels) being there already; it is told of 1 thread.
@@ -19,29 +19,24 @@ other; its median over the rounds is what is reported.
 
 import argparse
 import json
-import os
-import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
-from pathlib import Path
-from statistics import median, quantiles
-from typing import Any, NamedTuple
+from statistics import median
+from typing import Any
 
-import root
-from engines import ENGINES, Engine, file_bytes, is_made, missing
-from interleaved import Answer, Worker, started, worker_environment
+from engines import ENGINES, Engine
+from interleaved import HERE, Answer, Middle, Worker, as_markdown, middle, started, take_turns
 
-HERE = Path(__file__).resolve().parent
 WORKER = HERE / "inference_worker.py"
-CACHE = root.ROOT / ".bitladder" / "bench"
+CACHE = HERE.parent / ".bitladder" / "bench"
 MODELS = {"base": "bert-base", "mini": "minilm"}
-FIRST = {"rows": 1, "tokens": 16, "repeats": 1}
 MANY_TOKENS = 1000  # from here on a call is long enough to be timed alone, and in fewer rounds
 CALLS, FEWER = 3, 3
 PACKAGES = ("numba", "llvmlite", "torch", "onnxruntime", "openvino", "nncf")
@@ -49,88 +44,64 @@ Say = Callable[[str], None]
 Shape = tuple[int, int]
 
 
-class Middle(NamedTuple):
-    """A median between its quartiles."""
-
-    median: float
-    low: float
-    high: float
-
-
-def middle(values: Sequence[float]) -> Middle:
-    if len(values) == 1:
-        return Middle(values[0], values[0], values[0])
-    low, half, high = quantiles(values, n=4, method="inclusive")
-    return Middle(half, low, high)
-
-
 @dataclass(frozen=True)
 class Cell:
     """One engine on one shape.
 
     Attributes:
-        rounds: seconds of each call, round by round.
+        seconds_of_rounds: of each call, round by round.
         resident_mib: after the last call.
     """
 
-    rounds: list[list[float]]
+    seconds_of_rounds: list[list[float]]
     resident_mib: float
 
     @property
     def milliseconds(self) -> Middle:
-        return middle([1000 * seconds for calls in self.rounds for seconds in calls])
+        return middle([1000 * seconds for calls in self.seconds_of_rounds for seconds in calls])
 
 
 def ratio(own: Cell, rival: Cell) -> Middle:
     """Own time over the rival's."""
-    pairs = zip(own.rounds, rival.rounds, strict=True)
+    pairs = zip(own.seconds_of_rounds, rival.seconds_of_rounds, strict=True)
     return middle([median(calls) / median(others) for calls, others in pairs])
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One model, one number of threads.
+class Timed:
+    """One engine's figures.
 
     Attributes:
-        cells: by shape, by engine.
-        first_answers, first_cpu: seconds of fresh processes, by engine.
+        first_answer_seconds, first_answer_cpu_seconds: of fresh processes.
         logits: of the first row at 1x16, to see that engines compute the same model.
-        left_out: engines that were not measured, and why.
     """
+
+    file_bytes: int
+    first_answer_seconds: Middle
+    first_answer_cpu_seconds: Middle
+    logits: list[float]
+    shapes: dict[str, Cell]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One model, one number of threads: engines by name, and of those that were not measured, why."""
 
     model: str
     threads: int
-    cells: dict[str, dict[str, Cell]]
-    first_answers: dict[str, Middle]
-    first_cpu: dict[str, Middle]
-    logits: dict[str, list[float]]
-    files: dict[str, int]
-    left_out: dict[str, str] = field(default_factory=dict)
+    engines: dict[str, Timed]
+    left_out: dict[str, str]
 
-
-def prepare(engines: Sequence[Engine], model: str, say: Say) -> tuple[list[Engine], dict[str, str]]:
-    """Make files that are not there; those engines that can run, and why the others cannot."""
-    ready, left_out = [], {}
-    for engine in engines:
-        if absent := missing(engine):
-            left_out[engine.name] = f"{', '.join(absent)} not installed"
-        elif reason := _made(engine, model, say):
-            left_out[engine.name] = reason
-        else:
-            ready.append(engine)
-    for name, reason in left_out.items():
-        say(f"{name}: left out: {reason}")
-    return ready, left_out
-
-
-def _made(engine: Engine, model: str, say: Say) -> str | None:
-    """What went wrong; in a process of its own, as converters take and keep much memory."""
-    if is_made(engine, CACHE / model):
-        return None
-    say(f"{model}: making {engine.folder}")
-    command = [sys.executable, str(HERE / "engine_files.py"), engine.name, MODELS[model], str(CACHE / model)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    return None if ended.returncode == 0 else _last_line(ended.stderr)
+    def ratios(self) -> list[tuple[str, str, str, Middle]]:
+        """Ours, the shape, a rival, and the ratio of their times, for all that were measured."""
+        own = {name: timed for name, timed in self.engines.items() if ENGINES[name].is_ours}
+        return [
+            (name, shape, rival, ratio(cell, other.shapes[shape]))
+            for name, timed in own.items()
+            for shape, cell in timed.shapes.items()
+            for rival, other in self.engines.items()
+            if rival not in own
+        ]
 
 
 def measure(
@@ -142,151 +113,126 @@ def measure(
     starts: int,
     say: Say,
 ) -> Measured:
-    ready, left_out = prepare(engines, model, say)
-    first: dict[str, list[tuple[float, float]]] = {}
+    """Time those engines that can run, their files made first where they are not there."""
+    left_out: dict[str, str] = {}
+    first: dict[str, list[Answer]] = {}
     with ExitStack() as stack:
-        workers, logits = [], {}
-        for engine in ready:
+        workers = []
+        for engine in engines:
             try:
+                _make(engine, model, say)
                 for _ in range(starts):
                     with ExitStack() as fresh:
-                        _, _, seconds = _start(fresh, engine, model, threads)
-                        first.setdefault(engine.name, []).append(seconds)
-                worker, answer, seconds = _start(stack, engine, model, threads)
+                        first.setdefault(engine.name, []).append(_start(fresh, engine, model, threads)[1])
+                worker, answer = _start(stack, engine, model, threads)
             except RuntimeError as error:
-                left_out[engine.name] = _last_line(str(error))
+                left_out[engine.name] = str(error).strip().rpartition("\n")[2]
                 say(f"{engine.name}: left out: {left_out[engine.name]}")
                 continue
             workers.append(worker)
-            logits[engine.name] = answer["logits"]
-            first.setdefault(engine.name, []).append(seconds)
-        cells = {
-            f"{rows}x{tokens}": _turns(workers, rows, tokens, threads, rounds) for rows, tokens in shapes
-        }
-    # The first start of all may have compiled kernels or read files from disk.
-    warm = {name: found[1:] or found for name, found in first.items()}
-    return Measured(
-        model=model,
-        threads=threads,
-        cells=cells,
-        first_answers={name: middle([wall for wall, _ in found]) for name, found in warm.items()},
-        first_cpu={name: middle([cpu for _, cpu in found]) for name, found in warm.items()},
-        logits=logits,
-        files={worker.name: file_bytes(ENGINES[worker.name], CACHE / model) for worker in workers},
-        left_out=left_out,
-    )
+            first.setdefault(engine.name, []).append(answer)
+        cells = {f"{shape[0]}x{shape[1]}": _turns(workers, *shape, threads, rounds) for shape in shapes}
+    found = {
+        worker.name: _timed(
+            ENGINES[worker.name].file_bytes(CACHE / model),
+            first[worker.name],
+            {shape: found[worker.name] for shape, found in cells.items()},
+        )
+        for worker in workers
+    }
+    return Measured(model, threads, found, left_out)
 
 
-def _start(
-    stack: ExitStack, engine: Engine, model: str, threads: int
-) -> tuple[Worker, Answer, tuple[float, float]]:
-    """A worker, its first answer, and that one's seconds: on the wall and of the processor."""
+def _make(engine: Engine, model: str, say: Say) -> None:
+    """Make a file that is not there, in a process of its own: converters take and keep much memory.
+
+    Raises:
+        RuntimeError: its last line says what is not installed, or what went wrong.
+    """
+    if absent := engine.missing():
+        raise RuntimeError(f"{', '.join(absent)} not installed")
+    if not (CACHE / model / engine.folder).is_dir():
+        say(f"{model}: making {engine.folder}")
+        command = [str(HERE / "engine_files.py"), engine.name, MODELS[model], str(CACHE / model)]
+        ended = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
+        if ended.returncode:
+            raise RuntimeError(ended.stderr.strip() or "ended without a word")
+
+
+def _start(stack: ExitStack, engine: Engine, model: str, threads: int) -> tuple[Worker, Answer]:
+    """A worker and its first answer, which has the `seconds` from its start on."""
     wanted = json.dumps({"engine": engine.name, "model": str(CACHE / model), "threads": threads})
-    variables = worker_environment(os.environ, {}, root=root.ROOT, threads=threads)
     begin = time.monotonic()
-    command = [str(WORKER), wanted]
-    worker = stack.enter_context(started(engine.name, command, variables))
-    worker.ask(**FIRST)
+    worker = stack.enter_context(started(engine.name, [str(WORKER), wanted], threads=threads))
+    worker.ask(rows=1, tokens=16, repeats=1)
     answer = worker.answer()
-    return worker, answer, (time.monotonic() - begin, answer["process_cpu_seconds"])
+    return worker, {**answer, "seconds": time.monotonic() - begin}
 
 
 def _turns(workers: Sequence[Worker], rows: int, tokens: int, threads: int, rounds: int) -> dict[str, Cell]:
     """One call to warm up, then `rounds` times each in turn, or a third of that where a call takes long."""
+    is_long = rows * tokens >= MANY_TOKENS
+    answers = take_turns(
+        workers,
+        warm_up={"rows": rows, "tokens": tokens, "repeats": 1},
+        rounds=min(rounds, max(FEWER, rounds // FEWER)) if is_long else rounds,
+        request={"rows": rows, "tokens": tokens, "repeats": 1 if is_long else CALLS},
+    )
     clock = "cpu_seconds" if threads == 1 else "wall_seconds"
-    repeats = 1 if rows * tokens >= MANY_TOKENS else CALLS
-    rounds = min(rounds, max(FEWER, rounds // FEWER)) if rows * tokens >= MANY_TOKENS else rounds
-    answers: dict[str, list[Answer]] = {worker.name: [] for worker in workers}
-    for number in range(rounds + 1):
-        for worker in workers:
-            worker.ask(rows=rows, tokens=tokens, repeats=repeats if number else 1)
-            answers[worker.name].append(worker.answer())
     return {
         name: Cell([answer[clock] for answer in found[1:]], found[-1]["resident_mib"])
         for name, found in answers.items()
     }
 
 
-def as_markdown(measured: Measured) -> str:
-    clock = "CPU time" if measured.threads == 1 else "wall time"
-    threads = "1 thread" if measured.threads == 1 else f"{measured.threads} threads"
-    parts = [f"{measured.model}, {threads}, {clock}, ms: median [quartiles]", "", *_times(measured), ""]
-    parts += ["ratios of time, ours / rival: median [quartiles] over rounds", "", *_ratios(measured), ""]
-    return "\n".join(parts)
+def _timed(file_bytes: int, first: Sequence[Answer], cells: dict[str, Cell]) -> Timed:
+    warm = first[1:] or first  # the first start of all may have compiled kernels or read files from disk
+    wall, cpu = (middle([answer[key] for answer in warm]) for key in ("seconds", "process_cpu_seconds"))
+    return Timed(file_bytes, wall, cpu, first[-1]["logits"], cells)
 
 
-def _times(measured: Measured) -> list[str]:
-    first = (measured.first_answers, measured.first_cpu) if measured.threads == 1 else ()
-    names = ["first answer s", "of it CPU s"][: len(first)]
-    lines = [["engine", *measured.cells, "file MB", f"resident MiB, {' / '.join(measured.cells)}", *names]]
-    lines.append(["---", *["---:"] * (len(lines[0]) - 1)])
-    for name, size in measured.files.items():
-        cells = [found[name] for found in measured.cells.values()]
-        times = [_middle(cell.milliseconds) for cell in cells]
-        memory = " / ".join(f"{cell.resident_mib:.0f}" for cell in cells)
-        starts = [f"{found[name].median:.2f}" for found in first]
-        lines.append([name, *times, f"{size / 1e6:.1f}", memory, *starts])
-    return [_row(line) for line in lines]
-
-
-def _ratios(measured: Measured) -> list[str]:
-    rivals = [name for name in measured.files if not ENGINES[name].is_ours]
-    lines = [["ours", "shape", *rivals], ["---", "---", *["---:"] * len(rivals)]]
-    for name in measured.files:
-        if ENGINES[name].is_ours:
-            lines += [
-                [name, shape, *[_middle(ratio(cells[name], cells[rival]), 3) for rival in rivals]]
-                for shape, cells in measured.cells.items()
-            ]
-    return [_row(line) for line in lines]
-
-
-def _middle(found: Middle, digits: int = 1) -> str:
-    return f"{found.median:.{digits}f} [{found.low:.{digits}f}-{found.high:.{digits}f}]"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def as_text(measured: Measured) -> str:
+    """Two tables: times and memory of each engine, and ratios between ours and the others."""
+    shapes = list(dict.fromkeys(shape for timed in measured.engines.values() for shape in timed.shapes))
+    names = ["first answer s", "of it CPU s"] if measured.threads == 1 else []
+    times = [["engine", *shapes, "file MB", f"resident MiB, {' / '.join(shapes)}", *names]]
+    for name, timed in measured.engines.items():
+        memory = " / ".join(f"{cell.resident_mib:.0f}" for cell in timed.shapes.values())
+        starts = [timed.first_answer_seconds, timed.first_answer_cpu_seconds][: len(names)]
+        row = [name, *(cell.milliseconds.text(1) for cell in timed.shapes.values())]
+        times.append(
+            [*row, f"{timed.file_bytes / 1e6:.1f}", memory, *(f"{one.median:.2f}" for one in starts)]
+        )
+    ratios: dict[tuple[str, str], dict[str, str]] = {}
+    for own, shape, rival, found in measured.ratios():
+        ratios.setdefault((own, shape), {})[rival] = found.text(3)
+    rivals = [name for name in measured.engines if not ENGINES[name].is_ours]
+    compared = [["ours", "shape", *rivals], *([*key, *cells.values()] for key, cells in ratios.items())]
+    threads = "1 thread, CPU" if measured.threads == 1 else f"{measured.threads} threads, wall"
+    return (
+        f"{measured.model}, {threads} time, ms: median [quartiles]\n\n{as_markdown(times, words=1)}\n\n"
+        "ratios of time, ours / rival: median [quartiles] over rounds\n\n"
+        f"{as_markdown(compared, words=2)}\n"
+    )
 
 
 def as_dict(measured: Measured) -> dict[str, Any]:
     """Everything, seconds of every call included; no name of a host and no time of day."""
-    own = [name for name in measured.files if ENGINES[name].is_ours]
-    rivals = [name for name in measured.files if not ENGINES[name].is_ours]
+    engines = {name: asdict(timed) for name, timed in measured.engines.items()}
+    for name, timed in measured.engines.items():
+        for shape, cell in timed.shapes.items():
+            engines[name]["shapes"][shape]["milliseconds"] = asdict(cell.milliseconds)
     return {
         "model": measured.model,
         "threads": measured.threads,
         "clock": "cpu" if measured.threads == 1 else "wall",
         "left_out": measured.left_out,
-        "engines": {
-            name: {
-                "file_bytes": size,
-                "first_answer_seconds": measured.first_answers[name]._asdict(),
-                "first_answer_cpu_seconds": measured.first_cpu[name]._asdict(),
-                "logits": measured.logits[name],
-                "shapes": {
-                    shape: {
-                        "milliseconds": cells[name].milliseconds._asdict(),
-                        "seconds_of_rounds": cells[name].rounds,
-                        "resident_mib": cells[name].resident_mib,
-                    }
-                    for shape, cells in measured.cells.items()
-                },
-            }
-            for name, size in measured.files.items()
-        },
+        "engines": engines,
         "ratios": [
-            {"engine": name, "rival": rival, "shape": shape, **ratio(cells[name], cells[rival])._asdict()}
-            for shape, cells in measured.cells.items()
-            for name in own
-            for rival in rivals
+            {"engine": own, "rival": rival, "shape": shape, **asdict(found)}
+            for own, shape, rival, found in measured.ratios()
         ],
     }
-
-
-def _last_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[-1] if lines else "ended without a word"
 
 
 def shapes_of(text: str) -> list[Shape]:
@@ -300,10 +246,10 @@ def shapes_of(text: str) -> list[Shape]:
     return shapes
 
 
-def number(text: str) -> int:
-    """From 1 on. Raises ArgumentTypeError."""
-    if not (text.isdecimal() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+def number(text: str, *, least: int = 1) -> int:
+    """From `least` on. Raises ArgumentTypeError."""
+    if not (text.isdecimal() and int(text) >= least):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
     return int(text)
 
 
@@ -324,33 +270,26 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--engines", type=engines_of, default=",".join(ENGINES))
     parser.add_argument("--threads", nargs="+", type=number, default=[1, 2])
     parser.add_argument("--rounds", type=number, default=9)
-    parser.add_argument("--starts", type=number, default=2, help="more processes, for first answers")
-    parser.add_argument("--remake", action="store_true", help="make the models' files again")
+    more = "more processes, for first answers"
+    parser.add_argument("--starts", type=partial(number, least=0), default=2, help=more)
     parser.add_argument("--json", action="store_true", help="one JSON document, for programs")
     return parser.parse_args()
 
 
-def main() -> int:
+def main() -> None:
     asked = _arguments()
     shapes = sorted(asked.shapes, key=lambda pair: pair[0] * pair[1])
     found = []
     for model in asked.model:
-        if asked.remake:
-            shutil.rmtree(CACHE / model, ignore_errors=True)
         for threads in asked.threads:
             starts = asked.starts if threads == 1 else 0
             found.append(measure(model, shapes, asked.engines, threads, asked.rounds, starts, _say))
             if not asked.json:
-                print(as_markdown(found[-1]), flush=True)
+                print(as_text(found[-1]), flush=True)
     if asked.json:
+        versions = {name: metadata.version(name) for name in PACKAGES if find_spec(name) is not None}
         runs = [as_dict(one) for one in found]
-        print(json.dumps({"rounds": asked.rounds, "versions": versions(), "runs": runs}))
-    return 0
-
-
-def versions() -> dict[str, str]:
-    """Of what is installed of the engines' libraries."""
-    return {name: metadata.version(name) for name in PACKAGES if find_spec(name) is not None}
+        print(json.dumps({"rounds": asked.rounds, "versions": versions, "runs": runs}))
 
 
 def _say(text: str) -> None:
@@ -358,4 +297,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import root  # noqa: F401
 from engines import ENGINES
 from numpy.typing import NDArray
 
@@ -147,8 +146,7 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     run = load(wanted["engine"], Path(wanted["model"]), wanted["threads"])
     for line in sys.stdin:
-        answers.write(json.dumps(answer(run, **json.loads(line))) + "\n")
-        answers.flush()
+        print(json.dumps(answer(run, **json.loads(line))), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ anything it wants to tell. It ends when its input does.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,25 +17,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
-from typing import IO, Any, NamedTuple
+from statistics import quantiles
+from typing import IO, Any
 
+HERE = Path(__file__).resolve().parent
 Answer = dict[str, Any]
 
 
-class Spread(NamedTuple):
-    """A median, and the range it comes from."""
+@dataclass(frozen=True)
+class Middle:
+    """A median between its quartiles."""
 
     median: float
-    least: float
-    most: float
+    low: float
+    high: float
 
-    def __str__(self) -> str:
-        return f"{self.median:.2f} [{self.least:.2f}-{self.most:.2f}]"
+    def text(self, digits: int) -> str:
+        return f"{self.median:.{digits}f} [{self.low:.{digits}f}-{self.high:.{digits}f}]"
 
 
-def spread(values: Sequence[float]) -> Spread:
-    return Spread(median(values), min(values), max(values))
+def middle(values: Sequence[float]) -> Middle:
+    if len(values) == 1:
+        return Middle(values[0], values[0], values[0])
+    low, half, high = quantiles(values, n=4, method="inclusive")
+    return Middle(half, low, high)
 
 
 @dataclass(frozen=True)
@@ -68,13 +74,19 @@ class Worker:
 
 
 @contextmanager
-def started(name: str, command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Worker]:
-    """Run `python command` as a worker; at the end its input is closed, after an error it is killed."""
+def started(name: str, command: Sequence[str], *, threads: int, **variables: str) -> Iterator[Worker]:
+    """Run `python command` as a worker; at the end its input is closed, after an error it is killed.
+
+    It finds the project's code, and its threads sleep while they wait. `variables` of the environment are its
+    own.
+    """
+    own = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
+    own["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), str(HERE)])
     with (
         tempfile.TemporaryFile("w+") as output,
         subprocess.Popen(
             [sys.executable, *command],
-            env=dict(environment),
+            env={**os.environ, **own, **variables},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=output,
@@ -89,31 +101,20 @@ def started(name: str, command: Sequence[str], environment: Mapping[str, str]) -
 
 
 def take_turns(
-    workers: Sequence[Worker], *, warm_up: int, rounds: int, steps: int
+    workers: Sequence[Worker], *, warm_up: Mapping[str, int], rounds: int, request: Mapping[str, int]
 ) -> dict[str, list[Answer]]:
-    """Each worker's answers by its name: first to the steps of warming up, then one per round.
-
-    Warming up (imports, building, the first steps) is done by all at once.
-    """
+    """Each worker's answers by its name: first to warming up, which all do at once, then one per round."""
     for worker in workers:
-        worker.ask(steps=warm_up)
+        worker.ask(**warm_up)
     answers = {worker.name: [worker.answer()] for worker in workers}
     for _ in range(rounds):
         for worker in workers:
-            worker.ask(steps=steps)
+            worker.ask(**request)
             answers[worker.name].append(worker.answer())
     return answers
 
 
-def worker_environment(
-    inherited: Mapping[str, str], extra: Mapping[str, str], *, root: Path, threads: int
-) -> dict[str, str]:
-    """The variables of a worker: the project's code, and threads that sleep while they wait."""
-    return {
-        **inherited,
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
-        "OMP_WAIT_POLICY": "PASSIVE",
-        "PYTHONPATH": str(root),
-        **extra,
-    }
+def as_markdown(rows: Sequence[Sequence[object]], *, words: int) -> str:
+    """A table whose first row is its head; all but the first `words` columns are numbers."""
+    rules = [*["---"] * words, *["---:"] * (len(rows[0]) - words)]
+    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in [rows[0], rules, *rows[1:]])

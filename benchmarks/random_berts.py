@@ -4,12 +4,15 @@ The weights are drawn as BERT draws them before any training; no score means any
 the project's own code: trained rungs are saved and packed in the same way.
 """
 
+import sys
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
+from shapes import Shape
 from transformers.models.bert.configuration_bert import BertConfig
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the clone, where it is not installed
 
 from bitladder import files
 from bitladder.modeling import checkpoint
@@ -18,20 +21,6 @@ from bitladder.packed.writing import pack
 from bitladder.quantizers.precision import Precision
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.tasks.batches import Batch
-
-
-class Shape(NamedTuple):
-    """The sizes in which the models differ; all have BERT's vocabulary, positions, and two labels."""
-
-    hidden_size: int
-    num_hidden_layers: int
-    intermediate_size: int
-    num_attention_heads: int = 12
-    vocab_size: int = 30522
-    max_position_embeddings: int = 512
-
-
-SHAPES = {"bert-base": Shape(768, 12, 3072), "minilm": Shape(384, 6, 1536)}
 
 
 def build(shape: Shape, precision: Precision | None = None) -> Bert:

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 import torch
+from shapes import Shape
 from torch import Tensor, nn
-from training_step import SHAPES, VARIANTS, Shape, Variant
+from training_step import VARIANTS, WORKLOADS, Variant, Workload
 from transformers.models.bert.configuration_bert import BertConfig
 from transformers.models.bert.modeling_bert import BertForSequenceClassification
 
@@ -25,7 +26,7 @@ from flows import processes
 from pipeline.distillation.objective import Objective, Portion, label_loss, total
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.params import Optimization
-from pipeline.tasks.batches import Batch
+from pipeline.tasks.batches import Batch, inputs_of
 from pipeline.training.device import seed_everything
 from pipeline.training.loop import LossTerms, Phase, fit
 from pipeline.training.teaching import against_teacher
@@ -55,19 +56,16 @@ class Gate:
         if self.left == 0:
             if step > 1:
                 self._tell()
-            self._wait()
+            line = self.requests.readline()
+            if not line:
+                raise FinishedError
+            self.left = json.loads(line)["steps"]
+            self.cpu_start, self.wall_start = time.process_time(), time.perf_counter()
         self.left -= 1
         return self.batch
 
     def note(self, loss: Tensor) -> None:
         self.losses = [*self.losses, loss.detach()][:2]
-
-    def _wait(self) -> None:
-        line = self.requests.readline()
-        if not line:
-            raise FinishedError
-        self.left = json.loads(line)["steps"]
-        self.cpu_start, self.wall_start = time.process_time(), time.perf_counter()
 
     def _tell(self) -> None:
         answer = {
@@ -77,37 +75,25 @@ class Gate:
             "peak_mib": int(processes.peak_mib()),
             "machine": machine(),
         }
-        self.answers.write(json.dumps(answer) + "\n")
-        self.answers.flush()
+        print(json.dumps(answer), file=self.answers, flush=True)
 
 
-def make_batch(shape: Shape) -> Batch:
+def make_batch(workload: Workload) -> Batch:
     """Random words; the first row is full, the last half padding, the others in between."""
     generator = torch.Generator().manual_seed(0)
-    size = (shape.rows, shape.tokens)
-    lengths = torch.linspace(shape.tokens, shape.tokens // 2, shape.rows).long()
-    mask = (torch.arange(shape.tokens) < lengths.unsqueeze(1)).long()
+    size = (workload.rows, workload.tokens)
+    lengths = torch.linspace(workload.tokens, workload.tokens // 2, workload.rows).long()
+    mask = (torch.arange(workload.tokens) < lengths.unsqueeze(1)).long()
     return {
-        "input_ids": torch.randint(5, shape.vocab_size, size, generator=generator) * mask,
+        "input_ids": torch.randint(5, workload.shape.vocab_size, size, generator=generator) * mask,
         "token_type_ids": torch.zeros(size, dtype=torch.long),
         "attention_mask": mask,
-        "labels": torch.randint(0, 2, (shape.rows,), generator=generator),
+        "labels": torch.randint(0, 2, (workload.rows,), generator=generator),
     }
 
 
 def config(shape: Shape) -> BertConfig:
-    made = BertConfig(
-        vocab_size=shape.vocab_size,
-        hidden_size=shape.hidden_size,
-        num_hidden_layers=shape.num_hidden_layers,
-        num_attention_heads=shape.num_attention_heads,
-        intermediate_size=shape.intermediate_size,
-        max_position_embeddings=shape.max_position_embeddings,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-    )
-    made.num_labels = 2
-    return made
+    return BertConfig(**shape._asdict(), hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 
 
 def transformers_own(shape: Shape) -> BertForSequenceClassification:
@@ -122,9 +108,8 @@ def fine_tuning(variant: Variant) -> LossTerms:
     is_autocast = variant.gradients == "bfloat16"
 
     def terms(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, Tensor]:
-        inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
         with torch.autocast("cpu", torch.bfloat16, enabled=is_autocast):
-            return {"labels": label_loss(model(**inputs).logits, batch["labels"], regression=False)}
+            return {"labels": label_loss(model(**inputs_of(batch)).logits, batch["labels"], regression=False)}
 
     return terms
 
@@ -168,7 +153,7 @@ def run_lower_bound(shape: Shape, gate: Gate) -> None:
     student = transformers_own(shape).train()
     for step in range(1, UNENDING):
         batch = gate(step)
-        inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
+        inputs = inputs_of(batch)
         with torch.no_grad():
             taught = teacher(**inputs).logits
         loss = nn.functional.cross_entropy(student(**inputs).logits, taught.softmax(dim=-1))
@@ -188,7 +173,6 @@ def _noting(loss_terms: LossTerms, gate: Gate) -> LossTerms:
 
 def machine() -> dict[str, Any]:
     """What the figures depend on, without naming the machine."""
-    chosen = routines.choose()
     features: dict[str, Callable[[], bool]] = {
         "VNNI": torch.cpu._is_vnni_supported,
         "AVX512-BF16": torch.cpu._is_avx512_bf16_supported,
@@ -199,19 +183,20 @@ def machine() -> dict[str, Any]:
         "vectors": torch.backends.cpu.get_cpu_capability(),
         "features": [name for name, is_there in features.items() if is_there()],
         "threads": torch.get_num_threads(),
-        "whole_numbers": "whole numbers by int8 products" if chosen.vnni else "whole numbers as floats",
-        "floats": "floats by oneDNN" if chosen.onednn else "floats by torch's own choice",
     }
 
 
 def main() -> None:
     wanted = json.loads(sys.argv[1])
-    shape, variant = SHAPES[wanted["shape"]], VARIANTS[wanted["variant"]]
+    workload, variant = WORKLOADS[wanted["shape"]], VARIANTS[wanted["variant"]]
     answers, sys.stdout = sys.stdout, sys.stderr
     seed_everything(0)
-    gate = Gate(make_batch(shape), sys.stdin, answers)
+    gate = Gate(make_batch(workload), sys.stdin, answers)
     try:
-        run_lower_bound(shape, gate) if variant.kind == "lower_bound" else train(variant, shape, gate)
+        if variant.kind == "lower_bound":
+            run_lower_bound(workload.shape, gate)
+        else:
+            train(variant, workload.shape, gate)
     except FinishedError:
         return
 

@@ -10,29 +10,24 @@ Nothing here imports torch: the process that only asks and prints stays small.
 
 import argparse
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from interleaved import Answer, Spread, spread, started, take_turns, worker_environment
+from interleaved import HERE, Answer, Middle, as_markdown, middle, started, take_turns
+from shapes import SHAPES, Shape
 
-HERE = Path(__file__).resolve().parent
 WARM_UP = 2  # steps: the first allocates, the second's loss is reported
 AT_ONCE = 5  # processes of up to 1.7 GB
-HEAD = """\
-| step | time / plain fp32 | ms | peak MiB | loss of step 2 | minus reference |
-| --- | ---: | ---: | ---: | ---: | ---: |"""
-
+HEAD = ["step", "time / plain fp32", "ms", "peak MiB", "loss of step 2", "minus reference"]
 Kind = Literal["plain", "our_plain", "lower_bound", "distillation"]
 Gradients = Literal["float32", "bfloat16"]
 PLAIN = "plain"
 
 
 @dataclass(frozen=True)
-class Shape:
+class Workload:
     """A BERT classifier and its batch.
 
     Attributes:
@@ -42,27 +37,23 @@ class Shape:
     """
 
     name: str
-    vocab_size: int
-    hidden_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    intermediate_size: int
-    max_position_embeddings: int
+    shape: Shape
     rows: int
     tokens: int
     steps_per_round: int
 
     def __str__(self) -> str:
+        bert = self.shape
         return (
-            f"{self.name}: {self.num_hidden_layers} layers of {self.hidden_size}, feed-forward "
-            f"{self.intermediate_size}, {self.num_attention_heads} heads, vocabulary {self.vocab_size}; "
+            f"{self.name}: {bert.num_hidden_layers} layers of {bert.hidden_size}, feed-forward "
+            f"{bert.intermediate_size}, {bert.num_attention_heads} heads, vocabulary {bert.vocab_size}; "
             f"{self.rows} rows of {self.tokens // 2} to {self.tokens} tokens"
         )
 
 
-SHAPES = {
-    "minilm": Shape("minilm", 30522, 384, 6, 12, 1536, 512, rows=32, tokens=64, steps_per_round=1),
-    "demo": Shape("demo", 240, 64, 3, 4, 256, 32, rows=32, tokens=15, steps_per_round=20),
+WORKLOADS = {
+    "minilm": Workload("minilm", SHAPES["minilm"], rows=32, tokens=64, steps_per_round=1),
+    "demo": Workload("demo", SHAPES["demo"], rows=32, tokens=15, steps_per_round=20),
 }
 
 
@@ -85,15 +76,6 @@ class Variant:
     activation_bits: int = 32
     gradients: Gradients = "float32"
     is_reference: bool = False
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {"BITLADDER_KERNELS": "plain"} if self.is_reference else {}
-
-    @property
-    def reference(self) -> str | None:
-        """The variant that computes the same without fast paths."""
-        return f"w1a{self.activation_bits}-reference" if self.kind == "distillation" else None
 
 
 def _distillations(bits: int) -> list[Variant]:
@@ -127,29 +109,30 @@ class Row:
 
     shape: str
     variant: str
-    ratio: Spread
-    milliseconds: Spread
+    ratio: Middle
+    milliseconds: Middle
     peak_mib: int
     second_loss: float
-    difference: float | None = None
+    difference: float | None
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One shape's rows and, from a worker, what they depend on: `threads`, `torch`, CPU features."""
+    """One workload's rows and, from a worker, what they depend on: `threads`, `torch`, CPU features."""
 
-    shape: Shape
+    workload: Workload
     machine: dict[str, Any]
     rows: list[Row]
 
 
-def measure(shape: Shape, variants: Sequence[Variant], *, rounds: int, threads: int) -> Measured:
-    rows: dict[str, Row] = {}
+def measure(workload: Workload, variants: Sequence[Variant], *, rounds: int, threads: int) -> Measured:
+    timed: dict[str, tuple[list[Answer], list[Answer]]] = {}
     for group in groups(variants):
-        answers = _run(shape, group, rounds=rounds, threads=threads)
-        rows = {**{variant.name: _row(shape, variant, answers, threads) for variant in group}, **rows}
-    compared = [_compared(rows[variant.name], rows) for variant in variants]
-    return Measured(shape, answers[PLAIN][0]["machine"], compared)
+        answers = _run(workload, group, rounds=rounds, threads=threads)
+        timed = {**{name: (own, answers[PLAIN]) for name, own in answers.items()}, **timed}
+    losses = {name: own[0]["losses"][1] for name, (own, _) in timed.items()}
+    rows = [_row(workload, variant, *timed[variant.name], losses) for variant in variants]
+    return Measured(workload, timed[PLAIN][0][0]["machine"], rows)
 
 
 def groups(variants: Sequence[Variant]) -> Iterator[list[Variant]]:
@@ -159,66 +142,63 @@ def groups(variants: Sequence[Variant]) -> Iterator[list[Variant]]:
         yield [VARIANTS[PLAIN], *others[start : start + AT_ONCE - 1]]
 
 
-def _run(shape: Shape, group: list[Variant], *, rounds: int, threads: int) -> dict[str, list[Answer]]:
+def _run(workload: Workload, group: list[Variant], *, rounds: int, threads: int) -> dict[str, list[Answer]]:
     with ExitStack() as stack:
         workers = []
         for variant in group:
-            wanted = json.dumps({"shape": shape.name, "variant": variant.name})
-            variables = worker_environment(os.environ, variant.environment, root=HERE.parent, threads=threads)
-            command = [str(HERE / "step_worker.py"), wanted]
-            workers.append(stack.enter_context(started(variant.name, command, variables)))
-        return take_turns(workers, warm_up=WARM_UP, rounds=rounds, steps=shape.steps_per_round)
+            command = [
+                str(HERE / "step_worker.py"),
+                json.dumps({"shape": workload.name, "variant": variant.name}),
+            ]
+            variables = {"BITLADDER_KERNELS": "plain"} if variant.is_reference else {}
+            worker = started(variant.name, command, threads=threads, **variables)
+            workers.append(stack.enter_context(worker))
+        request = {"steps": workload.steps_per_round}
+        return take_turns(workers, warm_up={"steps": WARM_UP}, rounds=rounds, request=request)
 
 
-def _row(shape: Shape, variant: Variant, answers: dict[str, list[Answer]], threads: int) -> Row:
-    clock = "cpu_seconds" if threads == 1 else "wall_seconds"
-    seconds, plain = ([answer[clock] for answer in answers[name][1:]] for name in (variant.name, PLAIN))
+def _row(
+    workload: Workload,
+    variant: Variant,
+    answers: list[Answer],
+    plain: list[Answer],
+    losses: dict[str, float],
+) -> Row:
+    clock = "cpu_seconds" if answers[0]["machine"]["threads"] == 1 else "wall_seconds"
+    pairs = [(own[clock], other[clock]) for own, other in zip(answers[1:], plain[1:], strict=True)]
+    loss = losses[variant.name]
+    reference = losses.get(f"w1a{variant.activation_bits}-reference")
     return Row(
-        shape=shape.name,
+        shape=workload.name,
         variant=variant.name,
-        ratio=spread([own / other for own, other in zip(seconds, plain, strict=True)]),
-        milliseconds=spread([1000 * second / shape.steps_per_round for second in seconds]),
-        peak_mib=answers[variant.name][-1]["peak_mib"],
-        second_loss=answers[variant.name][0]["losses"][1],
+        ratio=middle([own / other for own, other in pairs]),
+        milliseconds=middle([1000 * own / workload.steps_per_round for own, _ in pairs]),
+        peak_mib=answers[-1]["peak_mib"],
+        second_loss=loss,
+        difference=None if variant.kind != "distillation" or reference is None else loss - reference,
     )
 
 
-def _compared(row: Row, rows: dict[str, Row]) -> Row:
-    reference = rows.get(VARIANTS[row.variant].reference or "")
-    return row if reference is None else replace(row, difference=row.second_loss - reference.second_loss)
-
-
-def as_markdown(measured: Measured, rounds: int) -> str:
+def as_text(measured: Measured, rounds: int) -> str:
     machine = measured.machine
     clock = "CPU time" if machine["threads"] == 1 else "wall time"
     conditions = (
-        f"{machine['threads']} thread, {clock}, median [least-most] of {rounds} rounds, "
-        f"torch {machine['torch']}, {' '.join([machine['vectors'], *machine['features']])}; "
-        f"fast path: {machine['whole_numbers']}, {machine['floats']}"
+        f"{machine['threads']} thread, {clock}, median [quartiles] of {rounds} rounds, "
+        f"torch {machine['torch']}, {' '.join([machine['vectors'], *machine['features']])}"
     )
-    return "\n".join([str(measured.shape), conditions, "", HEAD, *map(_line, measured.rows), ""])
-
-
-def _line(row: Row) -> str:
-    difference = "" if row.difference is None else f"{row.difference:+.1e}"
-    cells = [row.variant, row.ratio, f"{row.milliseconds.median:.1f}", row.peak_mib, f"{row.second_loss:.5f}"]
-    return f"| {' | '.join(map(str, [*cells, difference]))} |"
-
-
-def as_json(measured: Sequence[Measured], rounds: int) -> str:
-    rows = [
-        {**asdict(row), "ratio": row.ratio._asdict(), "milliseconds": row.milliseconds._asdict()}
-        for shape in measured
-        for row in shape.rows
-    ]
-    return json.dumps({"machine": measured[0].machine, "rounds": rounds, "rows": rows})
+    rows = []
+    for row in measured.rows:
+        difference = "" if row.difference is None else f"{row.difference:+.1e}"
+        time = [row.ratio.text(2), f"{row.milliseconds.median:.1f}", row.peak_mib]
+        rows.append([row.variant, *time, f"{row.second_loss:.5f}", difference])
+    return f"{measured.workload}\n{conditions}\n\n{as_markdown([HEAD, *rows], words=1)}\n"
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--shape", nargs="+", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--shape", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="VARIANT")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1, help="more than one: wall time instead of CPU time")
@@ -227,16 +207,16 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    arguments = _arguments()
-    variants = [VARIANTS[name] for name in dict.fromkeys([PLAIN, *arguments.variants])]
+    asked = _arguments()
+    variants = [VARIANTS[name] for name in dict.fromkeys([PLAIN, *asked.variants])]
     found = []
-    for name in arguments.shape:
-        shape = SHAPES[name]
-        found.append(measure(shape, variants, rounds=arguments.rounds, threads=arguments.threads))
-        if not arguments.json:
-            print(as_markdown(found[-1], arguments.rounds), flush=True)
-    if arguments.json:
-        print(as_json(found, arguments.rounds))
+    for name in asked.shape:
+        found.append(measure(WORKLOADS[name], variants, rounds=asked.rounds, threads=asked.threads))
+        if not asked.json:
+            print(as_text(found[-1], asked.rounds), flush=True)
+    if asked.json:
+        rows = [asdict(row) for measured in found for row in measured.rows]
+        print(json.dumps({"machine": found[0].machine, "rounds": asked.rounds, "rows": rows}))
 
 
 if __name__ == "__main__":

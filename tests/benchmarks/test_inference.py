@@ -2,19 +2,17 @@
 time is made here: see docs/benchmarks.md."""
 
 import json
-import os
+from dataclasses import astuple
 from pathlib import Path
 
-import engines
 import inference
 import pytest
-from engines import ENGINES, Engine
+from engines import ENGINES, FLOATS, Engine
 from hypothesis import given
 from hypothesis import strategies as st
-from inference import Cell, middle, ratio
-from interleaved import started, worker_environment
+from inference import Cell, ratio
+from interleaved import Middle, middle, started
 
-ROOT = Path(__file__).parents[2]
 SECONDS = st.floats(1e-4, 10)
 ROUNDS = st.lists(st.tuples(SECONDS, SECONDS, SECONDS, st.floats(0.1, 50)), min_size=1, max_size=9)
 # A worker that does what inference_worker.py does, with an engine that only adds up and talks too much.
@@ -36,9 +34,9 @@ def cell(*milliseconds: float) -> Cell:
 
 
 def test_quartiles_by_hand() -> None:
-    assert middle([5, 1, 4, 2, 3]) == (3, 2, 4)
-    assert middle([7]) == (7, 7, 7)
-    assert cell(1, 2, 3).milliseconds == pytest.approx((2, 1.5, 2.5))
+    assert middle([5, 1, 4, 2, 3]) == Middle(3, 2, 4)
+    assert middle([7]) == Middle(7, 7, 7)
+    assert astuple(cell(1, 2, 3).milliseconds) == pytest.approx((2, 1.5, 2.5))
 
 
 @given(ROUNDS)
@@ -46,19 +44,18 @@ def test_what_slows_a_whole_round_changes_no_ratio(rounds: list[tuple[float, ...
     own, rival = Cell([[a, b] for a, b, _, _ in rounds], 1), Cell([[c] for _, _, c, _ in rounds], 1)
     slowed_own = Cell([[a * load, b * load] for a, b, _, load in rounds], 1)
     slowed_rival = Cell([[c * load] for _, _, c, load in rounds], 1)
-    assert ratio(slowed_own, slowed_rival) == pytest.approx(ratio(own, rival))
+    assert astuple(ratio(slowed_own, slowed_rival)) == pytest.approx(astuple(ratio(own, rival)))
 
 
 @given(ROUNDS)
 def test_nobody_is_faster_than_itself(rounds: list[tuple[float, ...]]) -> None:
     own = Cell([list(calls[:3]) for calls in rounds], 1)
-    assert ratio(own, own) == (1, 1, 1)
+    assert ratio(own, own) == Middle(1, 1, 1)
 
 
 def test_a_worker_answers_a_line_with_a_line_whatever_its_library_prints() -> None:
-    environment = worker_environment(os.environ, {}, root=ROOT / "benchmarks", threads=1)
     wanted = json.dumps({"engine": "fake", "model": "nowhere", "threads": 1})
-    with started("fake", ["-c", FAKE, wanted], environment) as worker:
+    with started("fake", ["-c", FAKE, wanted], threads=1) as worker:
         worker.ask(rows=2, tokens=5, repeats=3)
         first = worker.answer()
         worker.ask(rows=1, tokens=7, repeats=1)
@@ -82,8 +79,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         (tmp_path / "mini" / name).mkdir(parents=True)
         (tmp_path / "mini" / name / "weights").write_bytes(b"1234")
     dying = 'import sys\nif "dying" in sys.argv[1]: raise SystemExit("no such instruction")\n'
-    found = f"sys.path.insert(0, {str(ROOT / 'benchmarks')!r})\n"
-    (tmp_path / "fake_worker.py").write_text(dying + found + FAKE)
+    (tmp_path / "fake_worker.py").write_text(dying + FAKE)
     monkeypatch.setattr(inference, "CACHE", tmp_path)
     monkeypatch.setattr(inference, "WORKER", tmp_path / "fake_worker.py")
     return tmp_path
@@ -103,16 +99,16 @@ def test_a_run_gives_every_promised_figure_and_leaves_out_who_dies(bench: Path, 
     assert fast["first_answer_seconds"]["median"] > 0
     pairs = [(one["engine"], one["rival"], one["shape"]) for one in document["ratios"]]
     assert pairs == [("fast", "slow", "1x4"), ("fast", "slow", "300x4")]
-    text = inference.as_markdown(found)
+    text = inference.as_text(found)
     assert "| fast | 300x4 |" in text
     assert "mini, 1 thread, CPU time" in text
 
 
 def test_an_engine_that_is_not_installed_is_left_out_with_a_word(said: list[str]) -> None:
     absent = Engine("absent", ("json", "no_such_module"), "absent")
-    ready, left_out = inference.prepare([absent], "mini", said.append)
-    assert ready == []
-    assert left_out == {"absent": "no_such_module not installed"}
+    found = inference.measure("mini", [(1, 4)], [absent], 1, 1, 0, said.append)
+    assert found.engines == {}
+    assert found.left_out == {"absent": "no_such_module not installed"}
     assert said == ["absent: left out: no_such_module not installed"]
 
 
@@ -121,8 +117,14 @@ def test_a_file_that_cannot_be_made_leaves_its_engine_out(
 ) -> None:
     monkeypatch.setattr(inference, "CACHE", tmp_path)
     unknown = Engine("unknown", (), "unknown")
-    _, left_out = inference.prepare([unknown], "mini", said.append)
-    assert left_out == {"unknown": "KeyError: 'unknown'"}
+    found = inference.measure("mini", [(1, 4)], [unknown], 1, 1, 0, said.append)
+    assert found.left_out == {"unknown": "KeyError: 'unknown'"}
+
+
+def test_starts_for_first_answers_can_be_left_out(bench: Path, said: list[str]) -> None:
+    assert inference.number("0", least=0) == 0
+    found = inference.measure("mini", [(1, 4)], [ENGINES["fast"]], 1, 1, 0, said.append)
+    assert found.engines["fast"].first_answer_seconds.median > 0, "the worker's own"
 
 
 @pytest.mark.parametrize("wrong", ["1x", "0x16", "1x513", "16", "1x16x2", "-1x16"])
@@ -150,12 +152,13 @@ def test_choices_are_lists_with_commas() -> None:
 
 def test_what_a_library_keeps_in_memory_only_is_counted_from_the_floats(tmp_path: Path) -> None:
     import torch
-    from random_berts import Shape, build, save
+    from random_berts import build, save
+    from shapes import Shape
 
-    (tmp_path / engines.FLOATS).mkdir()
+    (tmp_path / FLOATS).mkdir()
     model = build(Shape(32, 1, 64, num_attention_heads=2, vocab_size=99, max_position_embeddings=40))
-    save(tmp_path / engines.FLOATS, model)
+    save(tmp_path / FLOATS, model)
     sizes = [parameter.numel() for parameter in model.parameters()]
     linear = sum(one.weight.numel() for one in model.modules() if isinstance(one, torch.nn.Linear))
-    assert engines.file_bytes(ENGINES["torch-bf16"], tmp_path) == 2 * sum(sizes)
-    assert engines.file_bytes(ENGINES["torch-int8"], tmp_path) == linear + 4 * (sum(sizes) - linear)
+    assert ENGINES["torch-bf16"].file_bytes(tmp_path) == 2 * sum(sizes)
+    assert ENGINES["torch-int8"].file_bytes(tmp_path) == linear + 4 * (sum(sizes) - linear)

@@ -16,7 +16,7 @@ def test_a_round_on_the_demos_shape_gives_every_promised_figure():
     rows = {row["variant"]: row for row in document["rows"]}
     assert list(rows) == ["plain", "w1a8", "w1a8-reference"]
     for row in rows.values():
-        assert row["ratio"]["least"] <= row["ratio"]["median"] <= row["ratio"]["most"]
+        assert row["ratio"]["low"] <= row["ratio"]["median"] <= row["ratio"]["high"]
         assert row["milliseconds"]["median"] > 0
         assert row["peak_mib"] > 0
     assert rows["plain"]["ratio"]["median"] == 1.0
@@ -28,8 +28,8 @@ def test_a_step_that_fails_says_why():
     code = (
         "import sys; sys.path.insert(0, 'benchmarks')\n"
         "from interleaved import started, take_turns\n"
-        "with started('broken', ['-c', 'raise SystemExit(\"no such step\")'], {}) as worker:\n"
-        "    take_turns([worker], warm_up=1, rounds=1, steps=1)\n"
+        "with started('broken', ['-c', 'raise SystemExit(\"no such step\")'], threads=1) as worker:\n"
+        "    take_turns([worker], warm_up={'steps': 1}, rounds=1, request={'steps': 1})\n"
     )
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
