@@ -5,11 +5,8 @@ else is arithmetic. Nothing here raises: what cannot be told is None, and a note
 """
 
 import time
-from collections.abc import Callable, Mapping
-from configparser import ConfigParser
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 from bitladder import files
 from bitladder.packed.size import MIB
@@ -22,13 +19,10 @@ from pipeline.params import Params
 from pipeline.rungs import PRETRAINED, TEACHER
 
 FLOAT_BYTES = 4
-WEIGHTS_IN_MEMORY = (
-    6  # of a model in training: itself, gradients, two moments, the best and the first weights
-)
-# What is kept to continue from: two states and one being written, of weights, two moments, the best weights.
-WEIGHTS_IN_STATES = 3 * 4
-SMALL_FILES_BYTES = 16 * 2**10  # beside each model's weights: a record, a curve, a config
-FORWARD_SHARE = 1 / 3  # of a step: the backward pass costs twice as much
+# Of a model in training: itself, gradients, two moments, the best and the first weights.
+WEIGHTS_IN_MEMORY = 6
+BESIDE_BYTES = 2**20  # beside each model's weights: its tokenizer, a record, a curve, a config
+SECONDS_FOR_ALL = 20.0  # models that come later are taken to be as slow as the slowest
 
 
 @dataclass(frozen=True)
@@ -37,11 +31,9 @@ class Cost:
 
     Attributes:
         steps: of training, 0 for a model that comes trained.
-        seconds: of the stage that trains it, its start and scoring included.
+        seconds: of the stage that trains it, its start included.
         peak_memory_mib: where it trains: on the GPU if there is one.
-        disk_mib: trained and packed, with the copies that DVC and MLflow keep.
-        one_copy_mib: trained and packed, once.
-        state_mib: what it can be continued from, on top of that while it trains.
+        disk_mib: trained and packed, each here and in DVC's cache, packed in MLflow too.
     """
 
     steps: int | None = None
@@ -49,8 +41,6 @@ class Cost:
     seconds: float | None = None
     peak_memory_mib: float | None = None
     disk_mib: float | None = None
-    one_copy_mib: float | None = None
-    state_mib: float | None = None
 
 
 @dataclass(frozen=True)
@@ -68,29 +58,23 @@ class Estimate:
     notes: list[str]
 
 
-def estimate(params: Params, *, measure: bool, say: Callable[[str], None]) -> Estimate:
+def estimate(params: Params, *, measure: bool) -> Estimate:
     """What each model and each stage takes. `measure`: time steps of the models that never trained here."""
-    rows, shape, names = count_rows(params), sizes.shape_of(params), (PRETRAINED, TEACHER, *params.rungs)
-    costs = {name: Cost(num_steps(params, name, rows)) for name in names}
-    last = {name: found for name in names if (found := _last(params, name)) is not None}
+    shape, names = sizes.shape_of(params), (PRETRAINED, TEACHER, *params.rungs)
+    costs = {name: Cost(num_steps(params, name)) for name in names}
+    last = {name: found for name in names if (found := _last(params, stage_of(params, name))) is not None}
     costs |= {name: _as_last_time(costs[name], found) for name, found in last.items()}
     notes = []
     if any(cost.steps is None for cost in costs.values()):
         notes.append("Epochs become steps once the rows are counted: after `dvc repro prepare augment`.")
-    missing = [name for name in names if name not in last and costs[name].steps != 0]
+    missing = {name: cost for name, cost in costs.items() if name not in last and cost.steps != 0}
     if measure and missing and shape is None:
         notes.append("No time: the pre-trained model's sizes are not known here yet. Its stage fetches it.")
     elif measure and missing and shape is not None:
-        if params.training.processes > 1:
-            notes.append(
-                "Timed is one process that makes whole batches; several on devices of their own are faster."
-            )
-        say("plan: timing a few real training steps; without: --no-measure")
-        selection = rows["selection"] or 0
-        costs |= _timed(params, shape, selection, {name: costs[name] for name in missing}, notes)
+        costs |= _timed(params, shape, missing, notes)
     if shape is not None:
         costs = {name: _with_disk(params, name, shape, cost) for name, cost in costs.items()}
-    return Estimate(costs, _stages(params, costs), notes)
+    return Estimate(costs, _seconds_of_stages(params, costs), notes)
 
 
 def stage_of(params: Params, name: str) -> str:
@@ -98,35 +82,30 @@ def stage_of(params: Params, name: str) -> str:
     return f"{params.rungs[name].stage}@{name}" if name in params.rungs else name
 
 
-def count_rows(params: Params) -> dict[str, int | None]:
-    """Rows to learn from, `plain` and `augmented`, and `selection`, as the stages that made them have counted
-    them; None before that."""
-    splits = _summary(params.task.name, "plain").get("splits", {})
-    plain, selection = (splits.get(name, {}).get("rows") for name in ("train", "selection"))
-    augmented = sum(_summary(params.task.name, "augmented").get("rows", {}).values()) or None
-    return {"plain": plain, "augmented": augmented, "selection": selection}
-
-
-def num_steps(params: Params, name: str, rows: Mapping[str, int | None]) -> int | None:
+def num_steps(params: Params, name: str) -> int | None:
     """Steps of a training, 0 where a model comes trained; None in epochs of rows that nobody has counted."""
     if name == PRETRAINED and params.model.source != "demo":
         return 0
-    duration, num_rows = params.budget.teacher, rows["plain"]
     if name == PRETRAINED:
-        duration = params.budget.pretraining
-        num_rows = params.task.generator.corpus_rows if params.task.generator else None
-    elif name in params.rungs:
-        duration, num_rows = params.duration_of(params.rungs[name]), rows[params.rungs[name].data]
+        generator = params.task.generator
+        duration, num_rows = params.budget.pretraining, generator.corpus_rows if generator else None
+    elif name == TEACHER:
+        duration, num_rows = params.budget.teacher, _count_rows(params, "plain")
+    else:
+        rung = params.rungs[name]
+        duration, num_rows = params.duration_of(rung), _count_rows(params, rung.data)
     if duration.steps is None and num_rows is None:
         return None
     return duration.count_steps(num_rows=num_rows or 0, batch_size=_batch_size(params, name))
 
 
-def copies_of_outputs() -> int:
-    """How often DVC has an output on disk: its cache keeps a copy where it is not told to link."""
-    config = ConfigParser(interpolation=None, strict=False)
-    config.read([Path(".dvc/config"), Path(".dvc/config.local")], encoding="utf-8")  # the second one wins
-    return 1 if config.get("cache", "type", fallback="copy").startswith(("hardlink", "symlink")) else 2
+def _count_rows(params: Params, kind: str) -> int | None:
+    """Rows to learn from, plain or augmented, as the stage that made them has counted them."""
+    try:
+        found = files.read_json(paths.data_dir(params.task.name, kind) / "summary.json")
+        return int(found["splits"]["train"]["rows"] if kind == "plain" else sum(found["rows"].values()))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
 
 
 def _batch_size(params: Params, name: str) -> int:
@@ -136,18 +115,10 @@ def _batch_size(params: Params, name: str) -> int:
     return (training.teacher if name == TEACHER else training.pretraining).batch_size
 
 
-def _summary(task: str, kind: str) -> dict[str, Any]:
-    try:
-        found = files.read_json(paths.data_dir(task, kind) / "summary.json")
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _last(params: Params, name: str) -> Timing | None:
-    """The model's last training here, if it was on this task and from this pre-trained model."""
-    found = timings.read(stage_of(params, name))
-    same = found is not None and (found.task, found.model) == (params.task.name, params.model.name)
+def _last(params: Params, stage: str) -> Timing | None:
+    """The stage's last run here, unless that was on another task or from another pre-trained model."""
+    found = timings.read(stage)
+    same = found and found.task in (None, params.task.name) and found.model in (None, params.model.name)
     return found if same else None
 
 
@@ -157,31 +128,33 @@ def _as_last_time(cost: Cost, last: Timing) -> Cost:
     return replace(cost, seconds_per_step=pace, seconds=seconds, peak_memory_mib=last.peak_memory_mib)
 
 
-def _timed(
-    params: Params, shape: Shape, selection: int, costs: Mapping[str, Cost], notes: list[str]
-) -> dict[str, Cost]:
-    """The same costs with time and memory, from steps taken now; why there is none goes to `notes`."""
+def _timed(params: Params, shape: Shape, costs: Mapping[str, Cost], notes: list[str]) -> dict[str, Cost]:
+    """The same costs with time and memory, from steps taken now; `notes` get how, and why one has none."""
     started = time.process_time()  # as long as on the clock, where nothing else runs
-    try:
-        from flows import step_seconds
+    from flows import step_seconds
 
-        start_seconds, start_mib = time.process_time() - started, processes.resident_mib()
-        batch_sizes = {name: _batch_size(params, name) for name in costs}
-        found = step_seconds.seconds_per_step(params, shape, batch_sizes, notes)
-    except Exception as error:
-        notes.append(f"No time: {type(error).__name__}: {error}")
-        return {}
-    timed = {}
-    for name, pace in found.items():
-        scored = (params.budget.evaluations + 1) * selection * (name != PRETRAINED)
-        scoring = scored / batch_sizes[name] * pace * FORWARD_SHARE
-        steps = costs[name].steps
-        timed[name] = replace(
-            costs[name],
-            seconds_per_step=pace,
-            seconds=None if steps is None else start_seconds + steps * pace + scoring,
-            peak_memory_mib=start_mib + _training_mib(params, name, shape, batch_sizes[name]),
-        )
+    start_seconds, start_mib = time.process_time() - started, processes.resident_mib()
+    timed, per_row = dict[str, Cost](), [0.0]
+    deadline = time.monotonic() + SECONDS_FOR_ALL
+    for name, cost in reversed(costs.items()):  # the slowest come last in most ladders
+        size = _batch_size(params, name)
+        if timed and time.monotonic() > deadline:
+            notes.append(f"{name}: not timed, and taken to be as slow as the slowest.")
+            pace = size * max(per_row)
+        else:
+            try:
+                pace = step_seconds.of_model(params, shape, params.rungs.get(name), size)
+            except Exception as error:
+                notes.append(f"{name}: not timed: {type(error).__name__}: {error}")
+                continue
+        per_row.append(pace / size)
+        seconds = None if cost.steps is None else start_seconds + cost.steps * pace
+        peak_mib = start_mib + _training_mib(params, name, shape, size)
+        timed[name] = Cost(cost.steps, pace, seconds, peak_mib)
+    notes.append(
+        f"Time: from a few real steps of one process on rows of {params.task.max_length} tokens (shorter "
+        "ones take less), for a machine that does nothing else. Scoring is not counted."
+    )
     return timed
 
 
@@ -198,26 +171,18 @@ def _training_mib(params: Params, name: str, shape: Shape, batch_size: int) -> f
 
 
 def _with_disk(params: Params, name: str, shape: Shape, cost: Cost) -> Cost:
-    rung, labels, copies = params.rungs.get(name), params.task.num_labels, copies_of_outputs()
-    beside = sizes.tokenizer_bytes(params) + SMALL_FILES_BYTES
-    weights = sizes.full_bytes(shape, rung, num_labels=labels)
-    trained, packed = weights + beside, 0
+    rung, labels = params.rungs.get(name), params.task.num_labels
+    weights, packed = sizes.full_bytes(shape, rung, num_labels=labels), 0
     if rung and name in params.deliver:
-        packed = sizes.packed_bytes(shape, rung, num_labels=labels) + beside
-    return replace(
-        cost,
-        disk_mib=(trained * copies + packed * (copies + 1)) / MIB,  # MLflow has the packed folder too
-        one_copy_mib=(trained + packed) / MIB,
-        state_mib=WEIGHTS_IN_STATES * weights * (cost.steps != 0) / MIB,
-    )
+        packed = sizes.packed_bytes(shape, rung, num_labels=labels) + BESIDE_BYTES
+    return replace(cost, disk_mib=(2 * (weights + BESIDE_BYTES) + 3 * packed) / MIB)
 
 
-def _stages(params: Params, costs: Mapping[str, Cost]) -> dict[str, float]:
-    """Seconds of each stage: of those that train a model as that costs, of others as the last time."""
-    expected = {stage_of(params, name): cost.seconds for name, cost in costs.items()}
+def _seconds_of_stages(params: Params, costs: Mapping[str, Cost]) -> dict[str, float]:
+    """Of those that train a model as that costs, of others as the last time."""
     packs = [f"pack@{name}" for name in params.deliver]
-    for stage in ("prepare", "augment", *packs, "evaluate", "report", "register"):
-        last = timings.read(stage)
-        if last is not None and last.task in (None, params.task.name):
-            expected[stage] = last.seconds
-    return {stage: seconds for stage, seconds in expected.items() if seconds is not None}
+    others = ("prepare", "augment", *packs, "evaluate", "report", "register")
+    last = {stage: found.seconds for stage in others if (found := _last(params, stage)) is not None}
+    trained = {stage_of(params, name): cost.seconds for name, cost in costs.items()}
+    known = {stage: seconds for stage, seconds in (trained | last).items() if seconds is not None}
+    return {f"repeat@{params.seed}": 0.0, **known}  # that stage has nothing to do

@@ -20,25 +20,12 @@ from flows.graph import StageState
 from pipeline import paths
 from pipeline.ladder.plan import Plan, Row
 from pipeline.ladder.plan import plan as plan_of
-from pipeline.params import Params
 from pipeline.params_file import load
-from pipeline.rungs import PRETRAINED
 
+# While it trains a model needs this many times the disk that it keeps: two states to continue from and one
+# being written, each of weights, two moments and the best weights, against two copies of the weights.
+_STATES = 3 * 4 / 2
 _WIDEST_REASON = 70
-
-
-@dataclass(frozen=True)
-class Repeat:
-    """The ladder from one more seed (`flows/repeat.py`), from the teacher on; `seconds` of what is known.
-
-    Of each model one copy lies in the seed's folder: neither DVC nor MLflow has it.
-    """
-
-    seed: int
-    stage: str
-    models: int
-    seconds: float | None
-    disk_mib: float | None
 
 
 @dataclass(frozen=True)
@@ -48,7 +35,7 @@ class Totals:
     Attributes:
         minutes, whole_minutes: sums of the stages whose time is known.
         not_counted: stages that would run and whose time is not known.
-        disk_mib: of what would run, and of the largest states while it trains.
+        disk_mib: of what would run, and of the states of the largest model while it trains.
         peak_memory_mib, largest: the most memory that one model needs, and which.
     """
 
@@ -62,20 +49,6 @@ class Totals:
     available_memory_mib: float
 
 
-@dataclass(frozen=True)
-class Answer:
-    """All that `bitladder plan` has to say. `silence`: why DVC could not tell what would run."""
-
-    plan: Plan
-    estimate: Estimate
-    repeats: list[Repeat]
-    stages: list[StageState]
-    silence: str | None
-    seconds: dict[str, float]
-    totals: Totals
-    notes: list[str]
-
-
 def main(*, as_json: bool, ask_dvc: bool, measure: bool = True) -> str:
     """What `bitladder plan` prints. The parameters are checked before anything else.
 
@@ -83,79 +56,55 @@ def main(*, as_json: bool, ask_dvc: bool, measure: bool = True) -> str:
         ParamsError: with every problem of params.yaml.
     """
     params = load(paths.PARAMS)
-    found = answer(params, ask_dvc=ask_dvc, measure=measure)
-    return json.dumps(_as_json(found), indent=2) if as_json else _as_text(found)
-
-
-def answer(params: Params, *, ask_dvc: bool, measure: bool) -> Answer:
-    plan = plan_of(params)
+    plan, stages, silence = plan_of(params), list[StageState](), None
     try:
-        stages, silence = (graph.states(), None) if ask_dvc else ([], None)
+        stages = graph.states() if ask_dvc else []
     except graph.NoAnswerError as error:
-        stages, silence = [], str(error)
-    expected = estimate(params, measure=measure, say=_say)
-    repeats = _repeats(params, expected)
-    seconds = expected.seconds | {f"repeat@{params.seed}": 0.0}  # has nothing to do
-    seconds |= {repeat.stage: repeat.seconds for repeat in repeats if repeat.seconds is not None}
-    totals = _totals(plan, expected.costs, repeats, stages, seconds)
-    notes = [*expected.notes, *_warnings(totals)]
-    return Answer(plan, expected, repeats, stages, silence, seconds, totals, notes)
-
-
-def _repeats(params: Params, expected: Estimate) -> list[Repeat]:
-    """One for each seed but the graph's own; the pre-trained model serves all."""
-    costs = [cost for name, cost in expected.costs.items() if name != PRETRAINED]
-    trainings = [cost.seconds for cost in costs]
-    others = [
-        expected.seconds.get(stage, 0.0) for stage in (*map("pack@{}".format, params.deliver), "evaluate")
-    ]
-    return [
-        Repeat(
-            seed=seed,
-            stage=f"repeat@{seed}",
-            models=len(costs),
-            seconds=_sum([*trainings, *others]),
-            disk_mib=_sum([cost.one_copy_mib for cost in costs]),
+        silence = str(error)
+    if measure:
+        sys.stderr.write(
+            "plan: times a few real training steps of what never ran here; --no-measure leaves them out\n"
         )
-        for seed in params.seeds
-        if seed != params.seed
+    expected = estimate(params, measure=measure)
+    totals = _totals(plan, expected, stages)
+    notes = [*expected.notes, *_warnings(totals)]
+    if others := [str(seed) for seed in params.seeds if seed != params.seed]:
+        notes.append(
+            f"Not counted: seeds {', '.join(others)}. Each trains the ladder once more, from the teacher on."
+        )
+    if as_json:
+        return json.dumps(_as_json(plan, expected, stages, silence, totals, notes), indent=2)
+    parts = [
+        f"task {plan.task}, model {plan.model}, budget {plan.budget}: "
+        f"{len(plan.rows)} models, {len(plan.deliver)} packed",
+        _models(plan),
+        _costs(plan, expected.costs),
+        _stages(stages, expected.seconds) if stages else "",
+        f"DVC cannot tell what would run: {silence}" if silence else "",
+        _in_all(totals, would="What would run: " if stages else ""),
+        "\n".join(notes),
     ]
+    return "\n\n".join(part for part in parts if part)
 
 
-def _totals(
-    plan: Plan,
-    costs: Mapping[str, Cost],
-    repeats: Sequence[Repeat],
-    stages: Sequence[StageState],
-    seconds: Mapping[str, float],
-) -> Totals:
+def _totals(plan: Plan, expected: Estimate, stages: Sequence[StageState]) -> Totals:
+    seconds = expected.seconds
     running = {stage.stage for stage in stages if stage.state != "skipped"} if stages else set(seconds)
-    rows = [row for row in plan.rows if row.stage in running or not stages]
-    repeated = [repeat for repeat in repeats if repeat.stage in running or not stages]
-    disk = _sum([*(costs[row.name].disk_mib for row in rows), *(repeat.disk_mib for repeat in repeated)])
-    trained = [costs[row.name] for row in plan.rows if row in rows or (repeated and row.name != PRETRAINED)]
-    peaks = {
-        row.name: costs[row.name].peak_memory_mib or 0.0 for row in plan.rows if costs[row.name] in trained
-    }
-    largest = max(peaks, key=lambda name: peaks[name]) if any(peaks.values()) else None
-    is_known = any(costs[row.name].seconds is not None for row in plan.rows)
-    states = max((cost.state_mib or 0.0 for cost in trained), default=0.0)
+    costs = {row.name: expected.costs[row.name] for row in plan.rows if row.stage in running or not stages}
+    disk = [cost.disk_mib for cost in costs.values() if cost.disk_mib is not None]
+    peaks = {name: cost.peak_memory_mib for name, cost in costs.items() if cost.peak_memory_mib}
+    largest = max(peaks, key=lambda name: peaks[name], default=None)
+    is_known = any(cost.seconds is not None for cost in expected.costs.values())
     return Totals(
-        minutes=sum(seconds[stage] for stage in running if stage in seconds) / 60 if is_known else None,
+        minutes=sum(seconds.get(stage, 0.0) for stage in running) / 60 if is_known else None,
         whole_minutes=sum(seconds.values()) / 60 if is_known else None,
         not_counted=tuple(stage.stage for stage in stages if stage.stage in running - set(seconds)),
-        disk_mib=None if disk is None else disk + states,
+        disk_mib=sum(disk) + _STATES * max(disk) if disk else None,
         free_disk_mib=shutil.disk_usage(".").free / processes.MIB,
         peak_memory_mib=peaks[largest] if largest else None,
         largest=largest,
         available_memory_mib=processes.available_mib(),
     )
-
-
-def _sum(values: Sequence[float | None]) -> float | None:
-    """None where one of them is not known."""
-    known = [value for value in values if value is not None]
-    return sum(known) if len(known) == len(values) else None
 
 
 def _warnings(totals: Totals) -> list[str]:
@@ -173,44 +122,30 @@ def _warnings(totals: Totals) -> list[str]:
     return found
 
 
-def _as_json(found: Answer) -> dict[str, Any]:
-    costs = found.estimate.costs
+def _as_json(
+    plan: Plan,
+    expected: Estimate,
+    stages: Sequence[StageState],
+    silence: str | None,
+    totals: Totals,
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    rows = [asdict(row) | asdict(expected.costs[row.name]) for row in plan.rows]
+    for row, planned in zip(rows, plan.rows, strict=True):
+        del row["precision"]
+        row |= dict(zip(("weight_bits", "embedding_bits", "activation_bits"), _bits(planned), strict=True))
+        row["minutes"] = _minutes(row["seconds"])
     return {
-        **asdict(found.plan),
-        "rows": [
-            {
-                **{name: value for name, value in asdict(row).items() if name != "precision"},
-                **dict(zip(("weight_bits", "embedding_bits", "activation_bits"), _bits(row), strict=True)),
-                **asdict(costs[row.name]),
-                "minutes": _minutes(costs[row.name].seconds),
-            }
-            for row in found.plan.rows
-        ],
-        "repeats": [asdict(repeat) for repeat in found.repeats],
+        **asdict(plan),
+        "rows": rows,
         "stages": [
-            {**asdict(stage), "planned_seconds": found.seconds.get(stage.stage)} for stage in found.stages
+            {**asdict(stage), "planned_seconds": expected.seconds.get(stage.stage)} for stage in stages
         ],
-        "dvc": found.silence,
-        "planned_seconds": found.seconds,
-        "totals": asdict(found.totals),
-        "notes": found.notes,
+        "dvc": silence,
+        "planned_seconds": expected.seconds,
+        "totals": asdict(totals),
+        "notes": notes,
     }
-
-
-def _as_text(found: Answer) -> str:
-    plan = found.plan
-    parts = [
-        f"task {plan.task}, model {plan.model}, budget {plan.budget}: "
-        f"{len(plan.rows)} models, {len(plan.deliver)} packed",
-        _models(plan),
-        _costs(plan, found.estimate.costs),
-        _said_of_repeats(found.repeats),
-        _stages(found.stages, found.seconds),
-        f"DVC cannot tell what would run: {found.silence}" if found.silence else "",
-        _said_in_all(found.totals, would="What would run: " if found.stages else ""),
-        "\n".join(found.notes),
-    ]
-    return "\n\n".join(part for part in parts if part)
 
 
 def _models(plan: Plan) -> str:
@@ -244,26 +179,12 @@ def _costs(plan: Plan, costs: Mapping[str, Cost]) -> str:
     ]
     return (
         f"{_table(('model', 'steps', 's/step', 'minutes', 'memory MiB', 'disk MiB'), rows)}\n"
-        "minutes: of the training stage, its start and scoring included. memory: at its peak.\n"
+        "minutes: of the training stage, its start included. memory: at its peak.\n"
         "disk: trained and packed, with the copies that DVC and MLflow keep."
     )
 
 
-def _said_of_repeats(repeats: Sequence[Repeat]) -> str:
-    """All seeds in a sentence: each costs the same."""
-    if not repeats:
-        return ""
-    one, seeds = repeats[0], ", ".join(str(repeat.seed) for repeat in repeats)
-    who = f"Seeds {seeds}: each {one.models}" if len(repeats) > 1 else f"Seed {seeds}: {one.models}"
-    return (
-        f"{who} models once more, from the teacher on: {_number(_minutes(one.seconds), 1)} minutes, "
-        f"{_number(one.disk_mib, 1)} MiB of disk; less where some are up to date (.bitladder/seeds/)."
-    )
-
-
 def _stages(stages: Sequence[StageState], seconds: Mapping[str, float]) -> str:
-    if not stages:
-        return ""
     rows = [
         (
             *(stage.stage, stage.state),
@@ -280,7 +201,7 @@ def _stages(stages: Sequence[StageState], seconds: Mapping[str, float]) -> str:
     return f"{_table(('DVC stage', '', 's planned', 's last', 'why'), rows)}\n{counts}"
 
 
-def _said_in_all(totals: Totals, *, would: str) -> str:
+def _in_all(totals: Totals, *, would: str) -> str:
     lines = []
     if totals.minutes is not None:
         left_out = f", {', '.join(totals.not_counted)} not counted" if totals.not_counted else ""
@@ -297,11 +218,6 @@ def _said_in_all(totals: Totals, *, would: str) -> str:
             f"{totals.free_disk_mib:,.0f} MiB are free."
         )
     return "\n".join(lines)
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
 
 
 def _minutes(seconds: float | None) -> float | None:

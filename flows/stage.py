@@ -115,7 +115,7 @@ def _note(settings: Params, stage: str, model: str, taken: int, seconds: float) 
     """What the stage took, for the plan's estimates and the results table. `taken`: steps before it began."""
     steps = None
     if stage == estimate.stage_of(settings, model) and model in (PRETRAINED, TEACHER, *settings.rungs):
-        steps = estimate.num_steps(settings, model, estimate.count_rows(settings))
+        steps = estimate.num_steps(settings, model)
     timings.write(
         stage,
         Timing(

@@ -6,74 +6,63 @@ Imports torch; `flows.estimate` imports this when it measures.
 
 import statistics
 import time
-from collections.abc import Mapping
-from contextlib import redirect_stderr, suppress
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, replace
 from io import StringIO
 from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers.models.bert.configuration_bert import BertConfig
 
 from bitladder.modeling import frozen, routines
 from bitladder.modeling.bert import ANSWERER, HEADS_KEY, WIDTH_KEY, build_bert
 from bitladder.modeling.share import num_kept
-from bitladder.modeling.traces import logits_of
-from pipeline.distillation.objective import Portion, label_loss
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.ladder.sizes import Shape
 from pipeline.params import Params
 from pipeline.rungs import Rung
-from pipeline.tasks.batches import Batch, inputs_of
+from pipeline.tasks.batches import Batch
 from pipeline.training.device import choose_threads, copied, device, move, seed_everything
+from pipeline.training.fit_teacher import against_labels
 from pipeline.training.loop import LossTerms, Phase, fit
 from pipeline.training.teaching import against_teacher, objective
 
-SECONDS_FOR_ALL = 20.0  # models that come later are taken to be as slow as the slowest
-SECONDS_FOR_ONE = 1.0  # after a first step that warms up; at least one more is timed
-MOST_STEPS = 5
-WAITING = 1.1  # clock over processors on a machine that does nothing else: a step waits now and then
+NUM_STEPS = 5  # of each model; the first warms up, and of the last the end is not seen
 MOST_LAYERS, MOST_TOKENS = 2, 2048  # that are timed
 
 
-def seconds_per_step(
-    params: Params, shape: Shape, batch_sizes: Mapping[str, int], notes: list[str]
-) -> dict[str, float]:
-    """Seconds of a step of each model, by name: a rung, else one that learns from labels.
+def of_model(params: Params, shape: Shape, rung: Rung | None, batch_size: int) -> float:
+    """Seconds of a step of a rung, or without one of a model that learns from labels.
 
-    How they were timed, and what could not be, is added to `notes`.
+    Whatever a step may raise: no kernel for this processor, no memory.
     """
     choose_threads(shape.hidden_size)
     seed_everything(params.seed)
     tokens = min(params.task.max_length, shape.max_position_embeddings)
-    found, late, deadline = dict[str, float](), list[str](), time.monotonic() + SECONDS_FOR_ALL
-    for name in reversed(list(batch_sizes)):  # the slowest come last in most ladders
-        size = batch_sizes[name]
-        try:
-            if found and time.monotonic() > deadline:
-                late.append(name)
-                found[name] = size * max(found[each] / batch_sizes[each] for each in found)
-            else:
-                found[name] = _of_one(params, shape, params.rungs.get(name), size, tokens)
-        except Exception as error:
-            notes.append(f"{name}: not timed: {type(error).__name__}: {error}")
-    notes.append(
-        f"Time: from a few real steps on rows of {tokens} tokens (shorter ones take less), with "
-        f"{torch.get_num_threads()} threads, for a machine that does nothing else."
-    )
-    if late:
-        notes.append(f"Not timed, and taken to be as slow as the slowest: {', '.join(reversed(late))}.")
-    return found
-
-
-def _of_one(params: Params, shape: Shape, rung: Rung | None, batch_size: int, tokens: int) -> float:
-    """A step of the whole batch and the whole depth, from one of a part of both."""
     rows = min(batch_size, max(1, MOST_TOKENS // tokens))
     small = replace(shape, num_hidden_layers=min(shape.num_hidden_layers, MOST_LAYERS))
     batch = _made_up(params, shape, rows, tokens)
-    seconds = _step(params, *_model_and_loss(params, small, rung, batch), batch)
+    model, loss_terms = _learner(params, small, rung, batch)
+    moments: list[float] = []
+
+    def feed(_step: int) -> Batch:
+        moments.append(_now())
+        return batch
+
+    course, how = [Phase(loss_terms, NUM_STEPS, learning_rate=1e-6)], params.training.rung
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # without the loop's own progress
+        fit(model, name="plan", batches=feed, course=course, score=None, num_evaluations=1, optimization=how)
+    seconds = statistics.median(end - start for start, end in pairwise(moments[1:]))
     return seconds * batch_size / rows * shape.num_hidden_layers / small.num_hidden_layers
+
+
+def _now() -> float:
+    """Seconds on a GPU's clock; on a CPU of each thread's processor, which other work does not change."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+        return time.perf_counter()
+    return time.process_time() / torch.get_num_threads()
 
 
 def _made_up(params: Params, shape: Shape, rows: int, tokens: int) -> Batch:
@@ -87,15 +76,13 @@ def _made_up(params: Params, shape: Shape, rows: int, tokens: int) -> Batch:
     }
 
 
-def _model_and_loss(
-    params: Params, shape: Shape, rung: Rung | None, batch: Batch
-) -> tuple[nn.Module, LossTerms]:
-    """A rung with a teacher like it; without a rung, a model that learns from the labels."""
+def _learner(params: Params, shape: Shape, rung: Rung | None, batch: Batch) -> tuple[nn.Module, LossTerms]:
+    """A rung with a teacher of full precision; without a rung, a model that learns from the labels."""
     regression = params.task.kind == "regression"
     if rung is None:
         model = build_bert(_config(params, shape, params.training.teacher.dropout))
         move(model)
-        return model, _against_labels(regression)
+        return model, against_labels(regression)
     config = _config(params, shape, params.optimization_of(rung).dropout)
     config.hidden_act = rung.hidden_act or config.hidden_act
     if rung.width != 1:
@@ -121,46 +108,3 @@ def _config(params: Params, shape: Shape, dropout: float) -> BertConfig:
     config.num_labels = params.task.num_labels
     config.architectures = [ANSWERER] if params.task.answering is not None else None
     return config
-
-
-def _against_labels(regression: bool) -> LossTerms:
-    def terms(model: nn.Module, batch: Batch, _: Portion) -> dict[str, Tensor]:
-        logits = logits_of(model(**inputs_of(batch)), batch["attention_mask"])
-        return {"labels": label_loss(logits, batch["labels"], regression)}
-
-    return terms
-
-
-class _EnoughError(Exception):
-    """Raised instead of the next batch: ends the training loop."""
-
-
-def _step(params: Params, model: nn.Module, loss_terms: LossTerms, batch: Batch) -> float:
-    """Seconds of a step of the training loop, from one batch that it asks for to the next."""
-    moments: list[tuple[float, float]] = []  # on the clock, and of this process's processors
-
-    def batches(step: int) -> Batch:
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        moments.append((time.perf_counter(), time.process_time()))
-        if step > 2 and (step > MOST_STEPS or moments[-1][0] - moments[1][0] > SECONDS_FOR_ONE):
-            raise _EnoughError
-        return batch
-
-    course, how = [Phase(loss_terms, num_steps=10**6, learning_rate=1e-6)], params.training.rung
-    with redirect_stderr(StringIO()), suppress(_EnoughError):  # without the loop's own progress bar
-        fit(
-            model,
-            name="plan",
-            batches=batches,
-            course=course,
-            score=None,
-            num_evaluations=1,
-            optimization=how,
-        )
-    took = [(end[0] - start[0], end[1] - start[1]) for start, end in pairwise(moments[1:])]
-    if torch.cuda.is_available():
-        return statistics.median(seconds for seconds, _ in took)
-    # Other work on the machine takes time on the clock, and none of this process's processors.
-    threads = torch.get_num_threads()
-    return statistics.median(min(seconds, WAITING * own / threads) for seconds, own in took)

@@ -1,14 +1,14 @@
 """What each stage took the last time it ran here: `.bitladder/timings/<stage>.json`, for plan and results."""
 
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
 
 from bitladder import files
 from pipeline import paths
 
 
-@dataclass(frozen=True)
-class Timing:
+class Timing(BaseModel):
     """One stage's last run.
 
     Attributes:
@@ -20,6 +20,8 @@ class Timing:
         steps: of training; None for a stage that trains nothing.
     """
 
+    model_config = ConfigDict(frozen=True)
+
     seconds: float
     processor_seconds: float | None = None
     peak_memory_mib: float | None = None
@@ -30,17 +32,14 @@ class Timing:
 
 
 def write(stage: str, timing: Timing) -> None:
-    files.write_json(path(stage), asdict(timing))
+    files.write_json(path(stage), timing.model_dump())
 
 
 def read(stage: str) -> Timing | None:
     """None where the stage never ran here, or the file is not what `write` writes."""
-    known = {field.name for field in fields(Timing)}
     try:
-        values = files.read_json(path(stage))
-        seconds = float(values.pop("seconds"))
-        return Timing(seconds, **{name: value for name, value in values.items() if name in known})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Timing.model_validate_json(path(stage).read_bytes())
+    except (OSError, ValueError):
         return None
 
 

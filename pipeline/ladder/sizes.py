@@ -22,7 +22,6 @@ from pipeline.rungs import PRETRAINED, Rung
 
 # Words and letters of the generated corpus, nearly; the exact number is known once it is generated.
 DEMO_VOCABULARY = 240
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
 _FULL_BYTES = 4
 _LARGEST = 2**24  # a config.json may come from anywhere
 
@@ -83,13 +82,6 @@ def shape_of(params: Params) -> Shape | None:
     folder = _pretrained_folder(params)
     shape = _read(folder / "config.json") if folder else None
     return shape and replace(shape, has_pooler=params.task.answering is None)
-
-
-def tokenizer_bytes(params: Params) -> int:
-    """Size of the tokenizer's files, which lie beside every model; 0 where there is none to look at yet."""
-    folder = paths.model_dir(PRETRAINED) if params.model.source == "demo" else _pretrained_folder(params)
-    places = [folder / name for name in TOKENIZER_FILES] if folder else []
-    return sum(place.stat().st_size for place in places if place.is_file())
 
 
 def _pretrained_folder(params: Params) -> Path | None:

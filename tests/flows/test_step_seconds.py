@@ -51,14 +51,16 @@ def of_one(rung: str, *overrides: str) -> tuple[str, ...]:
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(step_seconds, "SECONDS_FOR_ONE", 0.0)
+    monkeypatch.setattr(step_seconds, "NUM_STEPS", 3)
 
 
 def estimated(settings: Params) -> estimate.Estimate:
-    return estimate.estimate(settings, measure=True, say=lambda _: None)
+    return estimate.estimate(settings, measure=True)
 
 
-def test_minutes_memory_and_disk_of_every_model_come_from_steps_taken_now(tmp_path: Path) -> None:
+def test_minutes_memory_and_disk_of_every_model_come_from_steps_taken_now(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = estimated(made_up.params(tmp_path, *LADDER))
     assert set(found.costs) == {"pretrained", "teacher", "w1", "w1a8"}
     for cost in found.costs.values():
@@ -68,8 +70,10 @@ def test_minutes_memory_and_disk_of_every_model_come_from_steps_taken_now(tmp_pa
         assert cost.seconds >= cost.steps * cost.seconds_per_step  # the start comes on top
         assert cost.peak_memory_mib
         assert cost.disk_mib
-    assert set(found.seconds) == {"pretrained", "teacher", "weights@w1", "weights_activations@w1a8"}
-    assert any("real steps on rows of 24 tokens" in note for note in found.notes)
+    trained = {"pretrained", "teacher", "weights@w1", "weights_activations@w1a8"}
+    assert set(found.seconds) == {*trained, "repeat@0"}
+    assert capsys.readouterr().out == ""  # a program reads the plan there
+    assert any("real steps of one process on rows of 24 tokens" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +98,7 @@ def test_a_model_that_cannot_be_timed_is_left_blank_and_the_reason_is_told(
             raise RuntimeError("no kernel for this processor")
         return 0.5
 
-    monkeypatch.setattr(step_seconds, "_of_one", only_labels)
+    monkeypatch.setattr(step_seconds, "of_model", only_labels)
     found = estimated(made_up.params(tmp_path, *LADDER))
     assert (found.costs["w1"].seconds, found.costs["teacher"].seconds_per_step) == (None, 0.5)
     assert found.costs["w1"].disk_mib
@@ -104,18 +108,13 @@ def test_a_model_that_cannot_be_timed_is_left_blank_and_the_reason_is_told(
 def test_when_the_time_for_it_is_over_the_rest_is_taken_to_be_as_slow_as_the_slowest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(step_seconds, "SECONDS_FOR_ALL", 0.0)
-    monkeypatch.setattr(step_seconds, "_of_one", lambda *_: 0.8)  # the last rung's, with batches of 32
+    monkeypatch.setattr(estimate, "SECONDS_FOR_ALL", 0.0)
+    monkeypatch.setattr(step_seconds, "of_model", lambda *_: 0.8)  # the last rung's, with batches of 32
     found = estimated(made_up.params(tmp_path, *LADDER))
     paces = {name: cost.seconds_per_step for name, cost in found.costs.items()}
     assert paces == {"pretrained": pytest.approx(1.6), "teacher": 0.8, "w1": 0.8, "w1a8": 0.8}
-    assert any(note.endswith("as slow as the slowest: pretrained, teacher, w1.") for note in found.notes)
-
-
-def test_several_processes_are_said_not_to_be_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step_seconds, "_of_one", lambda *_: 0.8)
-    found = estimated(made_up.params(tmp_path, *LADDER, "training.processes=2"))
-    assert any("one process that makes whole batches" in note for note in found.notes)
+    late = [note.partition(":")[0] for note in found.notes if note.endswith("as slow as the slowest.")]
+    assert late == ["w1", "teacher", "pretrained"]
 
 
 def test_a_model_whose_sizes_are_not_known_yet_has_no_time_and_a_reason(tmp_path: Path) -> None:
@@ -133,14 +132,12 @@ def test_a_model_whose_sizes_are_not_known_yet_has_no_time_and_a_reason(tmp_path
 
 def test_epochs_of_rows_that_nobody_has_counted_are_left_blank(tmp_path: Path) -> None:
     settings = made_up.params(tmp_path, *LADDER, "~budget.teacher.steps", "+budget.teacher.epochs=3")
-    found = estimate.estimate(settings, measure=False, say=print)
+    found = estimate.estimate(settings, measure=False)
     assert (found.costs["teacher"].steps, found.costs["w1"].steps) == (None, 100)
     assert any("Epochs become steps once the rows are counted" in note for note in found.notes)
-    made = {"splits": {"train": {"rows": 1080}, "selection": {"rows": 120}}}
+    made = {"splits": {"train": {"rows": 1080}}}
     files.write_json(paths.data_dir("demo", "plain") / "summary.json", made)
-    assert (
-        estimate.estimate(settings, measure=False, say=print).costs["teacher"].steps == 3 * 34
-    )  # of 32 rows
+    assert estimate.estimate(settings, measure=False).costs["teacher"].steps == 3 * 34  # of 32 rows
 
 
 @pytest.mark.parametrize(
@@ -149,7 +146,7 @@ def test_epochs_of_rows_that_nobody_has_counted_are_left_blank(tmp_path: Path) -
 def test_a_timing_of_another_make_stops_nothing(text: str) -> None:
     timings.path("teacher").parent.mkdir(parents=True)
     timings.path("teacher").write_text(text)
-    assert timings.read("teacher") in (None, Timing(3.0))
+    assert timings.read("teacher") in (None, Timing(seconds=3.0))
 
 
 @pytest.mark.slow
