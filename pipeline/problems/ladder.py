@@ -11,7 +11,7 @@ from itertools import pairwise
 from pipeline.ladder.sizes import Shape
 from pipeline.params import Params
 from pipeline.parts import MAX_LAYERS, SelectorError, choose, select
-from pipeline.problems.problem import Problem, did_you_mean, listed, of_rung, unknown
+from pipeline.problems.problem import Found, Problem, did_you_mean, listed, of_rung, unknown
 from pipeline.problems.task import NAME_RULE, is_name, repeated
 from pipeline.rungs import PRETRAINED, TEACHER, Rung, ancestry
 
@@ -45,24 +45,22 @@ def initialization_problems(params: Params, shape: Shape | None) -> Iterator[Pro
     """What is wrong with the selectors of each `init`: parts that do not exist, or that two of them claim."""
     num_layers = min(shape.num_hidden_layers, MAX_LAYERS) if shape else _ENOUGH_LAYERS
     for name, rung in params.rungs.items():
-        right = []
-        for selector in rung.init:
-            try:
-                select(selector, num_layers)
-            except SelectorError as error:
-                known = f"; {did_you_mean(error.word, error.known)}known: {listed(error.known)}"
-                yield of_rung(name, rung, f"init.{selector}", f"{error}{known if error.known else ''}")
-            else:
-                right.append(selector)
+        yield from of_rung(name, rung, _selectors(rung, num_layers))
+
+
+def _selectors(rung: Rung, num_layers: int) -> Found:
+    right = []
+    for selector in rung.init:
         try:
-            choose(right, num_layers)
-        except ValueError as error:
-            yield of_rung(
-                name,
-                rung,
-                "init",
-                f"{error}; write a narrower selector for what they share, or leave one out",
-            )
+            select(selector, num_layers)
+            right.append(selector)
+        except SelectorError as error:
+            known = f"; {did_you_mean(error.word, error.known)}known: {listed(error.known)}"
+            yield f"init.{selector}", f"{error}{known if error.known else ''}"
+    try:
+        choose(right, num_layers)
+    except ValueError as error:
+        yield "init", f"{error}; write a narrower selector for what they share, or leave one out"
 
 
 def _names(params: Params) -> Iterator[Problem]:
@@ -73,9 +71,8 @@ def _names(params: Params) -> Iterator[Problem]:
         elif not is_name(name):
             yield Problem(place, f"{name!r} cannot be a rung's name; {NAME_RULE}")
     for name in params.weights.keys() & params.weights_activations.keys():
-        yield Problem(
-            f"weights_activations.{name}", "stands under weights too; a name may be used once; choose another"
-        )
+        sentence = "stands under weights too; a name may be used once; choose another"
+        yield Problem(f"weights_activations.{name}", sentence)
 
 
 def _links(rungs: Rungs) -> Iterator[Problem]:
@@ -83,7 +80,7 @@ def _links(rungs: Rungs) -> Iterator[Problem]:
         known = [TEACHER, *(other for other in rungs if other != name)]
         for field in LINKS:
             if (other := getattr(rung, field)) not in (*known, name):
-                yield of_rung(name, rung, field, unknown("rung", other, known))
+                yield Problem(f"{rung.stage}.{name}.{field}", unknown("rung", other, known))
 
 
 def _circles(rungs: Rungs) -> Iterator[Problem]:
@@ -96,9 +93,8 @@ def _circles(rungs: Rungs) -> Iterator[Problem]:
                 continue
             found.add(frozenset(way))
             steps = [f"{name} {verb} {way[0]}", *(_step(rungs, one, other) for one, other in pairwise(way))]
-            yield of_rung(
-                name, rung, field, f"a circle: {', '.join(steps)}; every rung must lead to the {TEACHER}"
-            )
+            circle = f"a circle: {', '.join(steps)}; every rung must lead to the {TEACHER}"
+            yield Problem(f"{rung.stage}.{name}.{field}", circle)
 
 
 def _way(start: str, goal: str, rungs: Rungs) -> list[str] | None:

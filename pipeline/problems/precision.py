@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from bitladder.quantizers.names import ACTIVATIONS, WEIGHTS, Named, serving, usual
 from pipeline.ladder.sizes import Shape
 from pipeline.params import Params
-from pipeline.problems.problem import Problem, listed, of_rung, unknown
+from pipeline.problems.problem import Found, Problem, listed, of_rung, unknown
 from pipeline.rungs import TEACHER, ActivationRung, Rung
 
 _NEARLY_WHOLE = 1e-6
@@ -23,15 +23,10 @@ def precision_problems(params: Params, rungs: Mapping[str, Rung], shape: Shape |
         found = [_weights(rung), _groups(rung, shape), _width(rung, shape), _teachers_weights(rung)]
         if isinstance(rung, ActivationRung):
             found += [_activations(rung), _signs(rung)]
-        for field, sentence in (each for problems in found for each in problems):
-            yield of_rung(name, rung, field, sentence)
+        yield from of_rung(name, rung, *found)
     for name, rung in rungs.items():
         parent = rungs.get(rung.init_from)  # None: the teacher
-        for field, sentence in (*(_rising(rung, parent) if parent else ()), *_form(rung, parent)):
-            yield of_rung(name, rung, field, sentence)
-
-
-Found = Iterator[tuple[str, str]]  # a rung's field, and what is wrong with it
+        yield from of_rung(name, rung, _rising(rung, parent) if parent else (), _form(rung, parent))
 
 
 def _weights(rung: Rung) -> Found:
@@ -40,22 +35,17 @@ def _weights(rung: Rung) -> Found:
         if rung.split and rung.weight_quantizer in WEIGHTS and rung.weight_quantizer != usual(WEIGHTS, 1):
             yield "weight_quantizer", f"{rung.weight_quantizer} does not fit split: true; write bwn"
     if rung.split and not rung.bits == rung.embeddings == 1:
-        yield (
-            "split",
-            "each matrix becomes a sum of two binary ones; write bits: 1 and no other embedding_bits",
-        )
+        remedy = "write bits: 1 and no other embedding_bits"
+        yield "split", f"each matrix becomes a sum of two binary ones; {remedy}"
 
 
 def _quantizer(kind: str, name: str, known: Mapping[str, Named], field: str, bits: int) -> Found:
-    fitting = serving(dict(known), bits)
+    fitting, place = serving(dict(known), bits), f"{kind}_quantizer"
     if name not in known:
-        sentence = unknown(f"{kind} quantizer", name, known)
-        yield f"{kind}_quantizer", f"{sentence.rpartition('known: ')[0]}for {field} {bits}: {listed(fitting)}"
+        yield place, unknown(f"{kind} quantizer", name, known, which=f"for {field} {bits}", among=fitting)
     elif name not in fitting:
-        yield (
-            f"{kind}_quantizer",
-            f"{name} needs {field} {listed(known[name].bits)}, not {bits}; for {bits}: {listed(fitting)}",
-        )
+        needed = listed(known[name].bits)
+        yield place, f"{name} needs {field} {needed}, not {bits}; for {bits}: {listed(fitting)}"
 
 
 def _activations(rung: ActivationRung) -> Found:
@@ -86,12 +76,9 @@ def _groups(rung: Rung, shape: Shape | None) -> Found:
     elif rung.granularity != "group" and size is not None:
         yield "group_size", f"only for granularity: group, and it is {rung.granularity}; leave it out"
     elif size is not None and shape is not None:
-        rows = {"hidden_size": float(shape.hidden_size)}
-        if rung.width != 1:
-            rows[f"hidden_size at width {rung.width:g}"] = shape.hidden_size * rung.width
-        rows["intermediate_size" + f" at width {rung.width:g}" * (rung.width != 1)] = (
-            shape.intermediate_size * rung.width
-        )
+        whole = {"hidden_size": shape.hidden_size, "intermediate_size": shape.intermediate_size}
+        narrow = {f"{row} at width {rung.width:g}": length * rung.width for row, length in whole.items()}
+        rows = whole if rung.width == 1 else {"hidden_size": shape.hidden_size, **narrow}
         for row, length in rows.items():
             if length % size:
                 yield "group_size", f"{size} does not divide the model's {row}, {length:g}; take a divisor"
@@ -103,11 +90,8 @@ def _width(rung: Rung, shape: Shape | None) -> Found:
     for size in ("num_attention_heads", "intermediate_size"):
         whole = getattr(shape, size)
         if abs(rung.width * whole - round(rung.width * whole)) > _NEARLY_WHOLE:
-            yield (
-                "width",
-                f"{rung.width:g} of the model's {size}, {whole}, is {rung.width * whole:g}; "
-                "it must be a whole number",
-            )
+            part = f"{rung.width:g} of the model's {size}, {whole}, is {rung.width * whole:g}"
+            yield "width", f"{part}; it must be a whole number"
 
 
 def _teachers_weights(rung: Rung) -> Found:
@@ -115,10 +99,7 @@ def _teachers_weights(rung: Rung) -> Found:
         return
     for selector, origin in rung.init.items():
         if origin.copy_from == TEACHER:
-            yield (
-                f"init.{selector}",
-                "the teacher is neither narrow nor split; write copy, or draw them",
-            )
+            yield f"init.{selector}", "the teacher is neither narrow nor split; write copy, or draw them"
 
 
 def _rising(rung: Rung, parent: Rung) -> Found:
@@ -142,10 +123,8 @@ def _form(rung: Rung, parent: Rung | None) -> Found:
     """Width and split; `parent`: None where it is the teacher."""
     name = rung.init_from
     if parent and rung.width != parent.width:
-        yield (
-            "width",
-            f"{rung.width:g}, and its parent {name} has {parent.width:g}; write that, or start from teacher",
-        )
+        remedy = "write that, or start from teacher"
+        yield "width", f"{rung.width:g}, and its parent {name} has {parent.width:g}; {remedy}"
     if parent and parent.split:
         if not rung.split:
             yield "split", f"its parent {name} is split; write split: true, or start from another rung"

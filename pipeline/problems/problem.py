@@ -1,12 +1,15 @@
 """One thing wrong with params.yaml: where it is and what would have been right."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import chain
 
 from pipeline.rungs import Rung
 
 _LONGEST_LINE = 500
+
+Found = Iterator[tuple[str, str]]  # a field of a rung, and what is wrong with it
 
 
 @dataclass(frozen=True)
@@ -23,14 +26,18 @@ class Problem:
         return line if len(line) <= _LONGEST_LINE else line[:_LONGEST_LINE] + "..."
 
 
-def of_rung(name: str, rung: Rung, field: str, sentence: str) -> Problem:
-    return Problem(f"{rung.stage}.{name}.{field}", sentence)
+def of_rung(name: str, rung: Rung, *found: Iterable[tuple[str, str]]) -> Iterator[Problem]:
+    """What was found, with the rung's own place before each field."""
+    for field, sentence in chain.from_iterable(found):
+        yield Problem(f"{rung.stage}.{name}.{field}", sentence)
 
 
-def unknown(what: str, word: str, known: Iterable[str], *, which: str = "known") -> str:
-    """`no rung 'w44'; did you mean 'w4'? known: teacher, w4, w8`."""
+def unknown(
+    what: str, word: str, known: Iterable[str], *, which: str = "known", among: Iterable[str] | None = None
+) -> str:
+    """`no rung 'w44'; did you mean 'w4'? known: teacher, w4, w8`. `among`: those listed, if not all known."""
     known = list(known)
-    return f"no {what} {word!r}; {did_you_mean(word, known)}{which}: {listed(known)}"
+    return f"no {what} {word!r}; {did_you_mean(word, known)}{which}: {listed(among or known)}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from pipeline.params import Augmentation, Data, Model, Params, Task
-from pipeline.problems.problem import Problem, listed, of_rung
+from pipeline.problems.problem import Problem, listed
 
 NAME_RULE = "a name starts with a letter and holds only a-z, 0-9 and _ (at most 64)"
 QUESTION_ANSWERING = "question_answering"
@@ -171,12 +171,8 @@ def _augmented(params: Params) -> Iterator[Problem]:
         return
     for name, rung in params.rungs.items():
         if rung.data == "augmented":
-            yield of_rung(
-                name,
-                rung,
-                "data",
-                f"augmented, but augmentation makes 0 rows by every method; raise one of {listed(methods)}",
-            )
+            sentence = f"augmentation makes 0 rows by every method; raise one of {listed(methods)}"
+            yield Problem(f"{rung.stage}.{name}.data", f"augmented, but {sentence}")
 
 
 def _seeds(params: Params) -> Iterator[Problem]:
