@@ -85,7 +85,11 @@ def augment(
         text_keys(new, sentence_columns), plan["row"].tolist(), text_keys(train, sentence_columns), held_out
     )
     rows = pd.concat([train.assign(**{ORIGIN: ORIGINAL}), new[fates == "kept"]], ignore_index=True)
-    return rows.astype(train.dtypes.to_dict()), _count(new[ORIGIN].to_numpy(), fates)
+    counts = {}
+    for method in METHODS:
+        own = fates[new[ORIGIN].to_numpy() == method]
+        counts[method] = Counts(asked=len(own), **Counter(own.tolist()))
+    return rows.astype(train.dtypes.to_dict()), counts
 
 
 def augmenters(
@@ -99,7 +103,7 @@ def augmenters(
         device: where the contextual method's model runs.
     """
     return {
-        method: _vary_by(_augmenter(method, folder, word_fraction, texts, device))
+        method: _augmenter(method, folder, word_fraction, texts, device).augment
         for method in METHODS
         if method in methods
     }
@@ -198,13 +202,6 @@ def _fates(
     return np.array(fates, dtype=np.str_)
 
 
-def _count(origins: Any, fates: "np.ndarray[tuple[int], np.dtype[np.str_]]") -> dict[Method, Counts]:
-    return {
-        method: Counts(asked=int((origins == method).sum()), **Counter(fates[origins == method].tolist()))
-        for method in METHODS
-    }
-
-
 def _augmenter(method: Method, folder: Path, word_fraction: float, texts: Sequence[str], device: str) -> Any:
     import nlpaug.augmenter.word as naw
 
@@ -241,11 +238,3 @@ def _augmenter(method: Method, folder: Path, word_fraction: float, texts: Sequen
             for misspellings in speller.model.dict.values():
                 misspellings[:] = sorted(filter(str.isalpha, misspellings))
             return speller
-
-
-def _vary_by(augmenter: Any) -> Vary:
-    def vary(texts: list[str]) -> list[str]:
-        varied: list[str] = augmenter.augment(texts)
-        return varied
-
-    return vary

@@ -4,6 +4,8 @@ Its clients look into their local cache first, and raise a dozen unrelated types
 means the same here.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,14 +27,9 @@ def fetch(repository: str, config: str | None, split: str, revision: str) -> pa.
     """
     from datasets import load_dataset
 
-    try:
+    name = " ".join(filter(None, (repository, config, split)))
+    with _explained(f"data.source hub: cannot load {name} at revision {revision}", "data.source"):
         return load_dataset(repository, config, split=split, revision=revision).data.table
-    except Exception as error:
-        name = f"{repository} {config}" if config else repository
-        raise HubError(
-            f"data.source hub: cannot load {name} {split} at revision {revision}: "
-            f"{type(error).__name__}: {error}. Check the network and HF_HUB_OFFLINE, or use data.source path"
-        ) from error
 
 
 def download(repository: str, revision: str | None) -> Path:
@@ -43,10 +40,16 @@ def download(repository: str, revision: str | None) -> Path:
     """
     from huggingface_hub import snapshot_download
 
-    try:
+    with _explained(f"model.location: cannot load {repository} at revision {revision}", "model.source"):
         return Path(snapshot_download(repository, revision=revision, allow_patterns=list(MODEL_FILES)))
+
+
+@contextmanager
+def _explained(what: str, setting: str) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:
         raise HubError(
-            f"model.location: cannot load {repository} at revision {revision}: {type(error).__name__}: "
-            f"{error}. Check the network and HF_HUB_OFFLINE, or use model.source path"
+            f"{what}: {type(error).__name__}: {error}. "
+            f"Check the network and HF_HUB_OFFLINE, or use {setting} path"
         ) from error

@@ -28,6 +28,7 @@ from bitladder.modeling.share import TABLES
 from bitladder.quantizers.precision import Granularity
 from bitladder.quantizers.weight import quantize_weight
 
+HALVED = (*TABLES, "query", "key", "value", "dense")
 _SMALLEST_SHARE = 0.1  # of a survivor that either half keeps
 
 
@@ -110,7 +111,8 @@ def split_weights(
     found: dict[str, Tensor] = {}
     for name, tensor in state.items():
         layer, _, kind = name.rpartition(".")
-        if kind not in ("weight", "bias") or not _has_halves(layer):
+        has_halves = layer.startswith("bert.") and layer.rpartition(".")[2] in HALVED
+        if kind not in ("weight", "bias") or not has_halves:
             found[name] = tensor
         elif kind == "weight":
             found[f"{layer}.first.weight"], found[f"{layer}.second.weight"] = split_weight(
@@ -119,8 +121,3 @@ def split_weights(
         else:
             found[f"{layer}.first.{kind}"] = tensor
     return found
-
-
-def _has_halves(layer: str) -> bool:
-    kind = layer.rpartition(".")[2]
-    return layer.startswith("bert.") and kind in (*TABLES, "query", "key", "value", "dense")

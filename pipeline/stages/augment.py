@@ -8,10 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from bitladder import files
-from pipeline.data.augmentation import METHODS, Counts, Method, Vary, augment, augmenters
+from pipeline.data.augmentation import METHODS, Counts, Method, augment, augmenters
 from pipeline.data.splits import text_keys
 from pipeline.data.tables import QUESTION, read_split, write_split
 from pipeline.params import Params
@@ -25,25 +23,37 @@ NEEDS_MODEL: tuple[Method, ...] = ("contextual", "embedding")
 
 def run(params: Params, rung: str | None = None) -> None:
     """Raises IntegrityError when the splits or the pre-trained model are not what was written."""
-    plain, pretrained = data_dir(params.task.name, "plain"), model_dir("pretrained")
+    task, plain, pretrained = params.task, data_dir(params.task.name, "plain"), model_dir("pretrained")
     files.verify(plain)
     copies = {method: int(getattr(params.augmentation, method)) for method in METHODS}
     left_out = _left_out(copies, pretrained)
     for method, reason in left_out.items():
-        say(f"augment {params.task.name}: {method} left out: {reason}")
-    copies = {method: 0 if method in left_out else number for method, number in copies.items()}
-    train = read_split(plain, TRAIN)
+        say(f"augment {task.name}: {method} left out: {reason}")
+    copies = {method: copies[method] for method in METHODS if copies[method] and method not in left_out}
+    train, columns = read_split(plain, TRAIN), task.sentence_columns
+    # Of a question and its context the question alone: the answer is a piece of the context as it stands.
+    varied = columns if task.answering is None else [QUESTION]
+    judged = [read_split(plain, name, columns) for name in (SELECTION, *task.validation_splits)]
     rows, counts = augment(
         train,
-        sentence_columns=params.task.sentence_columns,
-        varied_columns=_varied(params),
+        sentence_columns=columns,
+        varied_columns=varied,
         copies=copies,
-        vary=_augmenters(params, train, copies, pretrained),
+        vary=augmenters(
+            list(copies),
+            folder=pretrained,
+            word_fraction=params.augmentation.word_fraction,
+            texts=[text for column in varied for text in train[column]],
+            device=_device() if "contextual" in copies else "cpu",
+        ),
         seed=params.seed,
         max_rows=params.augmentation.max_rows,
-        held_out=_held_out(params, plain),
+        held_out={key for frame in judged for key in text_keys(frame, columns)},
     )
-    _publish(params, rows, _summary(params, len(train), counts, left_out))
+    with files.publish(data_dir(task.name, "augmented")) as folder:
+        digest = files.sha256(write_split(folder, TRAIN, rows))
+        summary = _summary(params, len(train), counts, left_out)
+        files.write_json(folder / "summary.json", {**summary, "sha256": digest})
     _tell(params, counts)
 
 
@@ -59,37 +69,10 @@ def _left_out(copies: Mapping[Method, int], pretrained: Path) -> dict[Method, st
     return {}
 
 
-def _augmenters(
-    params: Params, train: pd.DataFrame, copies: Mapping[Method, int], pretrained: Path
-) -> dict[Method, Vary]:
-    return augmenters(
-        [method for method, number in copies.items() if number],
-        folder=pretrained,
-        word_fraction=params.augmentation.word_fraction,
-        texts=[text for column in _varied(params) for text in train[column]],
-        device=_device(copies),
-    )
-
-
-def _varied(params: Params) -> list[str]:
-    """Of a question and its context the question alone: the answer is a piece of the context as it stands."""
-    columns = params.task.sentence_columns
-    return columns if params.task.answering is None else [QUESTION]
-
-
-def _device(copies: Mapping[Method, int]) -> str:
-    if not copies["contextual"]:
-        return "cpu"
+def _device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _held_out(params: Params, plain: Path) -> set[bytes]:
-    """Text keys of every row that models are chosen or judged by."""
-    columns = params.task.sentence_columns
-    names = [SELECTION, *params.task.validation_splits]
-    return {key for name in names for key in text_keys(read_split(plain, name, columns), columns)}
 
 
 def _summary(
@@ -107,12 +90,6 @@ def _summary(
         },
         "left_out": dict(left_out),
     }
-
-
-def _publish(params: Params, rows: pd.DataFrame, summary: dict[str, Any]) -> None:
-    with files.publish(data_dir(params.task.name, "augmented")) as folder:
-        path = write_split(folder, TRAIN, rows)
-        files.write_json(folder / "summary.json", {**summary, "sha256": files.sha256(path)})
 
 
 def _tell(params: Params, counts: Mapping[Method, Counts]) -> None:

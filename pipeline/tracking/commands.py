@@ -100,11 +100,6 @@ def sync(as_json: bool) -> int:
         sys.stdout.write("Nothing is spooled.\n")
     for path, error in refused.items():
         _complain(f"{path}: not delivered: {error}".replace(place.uri, place.shown))
-    if any(live.HOME.glob("*/*.jsonl")):
-        _complain(
-            f"{live.HOME}: *.jsonl are curves that an earlier version spooled; `dvc repro register` "
-            "publishes the whole curve of every trained model, after which they can be removed"
-        )
     return 1 if refused else 0
 
 

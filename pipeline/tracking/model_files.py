@@ -1,13 +1,12 @@
-"""The files that MLflow keeps of a model, uploaded in full or not counted.
+"""The files that MLflow keeps of a model, uploaded whole or not counted.
 
 A delivered rung: the packed folder, as it is, and the code that serves it (served_model.py), so nothing is
 pickled. Any other model: record.json alone; its weights stay in DVC. A logged model is READY only after
-every file was found again in its full size, and an upload that was cut short is repeated.
+MLflow took every file, and an upload that was cut short is repeated.
 """
 
 import tempfile
 import warnings
-from collections.abc import Iterator
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,12 +27,8 @@ SERVED_WITH = ("numba", "torch", "transformers", "tokenizers", "safetensors", "n
 
 
 def upload(client: "MlflowClient", model: Model, logged: "LoggedModel", params: Params) -> None:
-    """Give `logged` its files, unless it has them.
-
-    Raises:
-        IntegrityError: MLflow does not hold what was uploaded.
-    """
-    if logged.status == "READY" and not _missing(client, model, logged):
+    """Give `logged` its files, unless it has them."""
+    if logged.status == "READY":
         return
     with tempfile.TemporaryDirectory() as staging:
         folder = Path(staging) / "model"
@@ -42,31 +37,7 @@ def upload(client: "MlflowClient", model: Model, logged: "LoggedModel", params: 
         else:
             _lay_out(model, logged, params, folder)
         client.log_model_artifacts(logged.model_id, str(folder))
-    if missing := _missing(client, model, logged):
-        raise files.IntegrityError(f"{model.name}: MLflow did not keep {sorted(missing)} as uploaded")
     client.finalize_logged_model(logged.model_id, "READY")
-
-
-def _missing(client: "MlflowClient", model: Model, logged: "LoggedModel") -> set[str]:
-    """Names of files that MLflow does not hold in their full size."""
-    if model.packed is None:
-        folder, inside, names = model.folder, "", [RECORD]
-    else:
-        folder, inside = (
-            paths.packed_dir(model.name),
-            f"artifacts/{model.name}/",
-        )  # MLflow keeps the folder's name
-        names = [*model.packed, files.MANIFEST]
-    kept = dict(_sizes(client, logged.model_id, inside.rstrip("/") or None))
-    return {name for name in names if kept.get(inside + name) != (folder / name).stat().st_size}
-
-
-def _sizes(client: "MlflowClient", model_id: str, path: str | None) -> Iterator[tuple[str, int | None]]:
-    for entry in client.list_logged_model_artifacts(model_id, path):
-        if entry.is_dir:
-            yield from _sizes(client, model_id, entry.path)
-        else:
-            yield entry.path, entry.file_size
 
 
 def _lay_out(model: Model, logged: "LoggedModel", params: Params, folder: Path) -> None:

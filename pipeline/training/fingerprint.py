@@ -54,7 +54,7 @@ def of_teacher(params: Params, digests: Mapping[str, str], *, processes: int) ->
         "budget.teacher": params.budget.teacher.model_dump(),
         "training.teacher": params.training.teacher.model_dump(),
     }
-    return _facts(settings, digests, processes) | _routines(params)
+    return _facts(settings, digests, processes)
 
 
 def of_rung(params: Params, name: str, digests: Mapping[str, str], *, processes: int) -> Facts:
@@ -76,7 +76,7 @@ def of_rung(params: Params, name: str, digests: Mapping[str, str], *, processes:
         settings[f"budget.{kind}"] = params.duration_of(rung).model_dump()
     if rung.distillation is None and not rung.phases:
         settings["distillation"] = params.distillation.model_dump()
-    return _facts(settings, digests, processes) | _routines(params)
+    return _facts(settings, digests, processes)
 
 
 def differences(then: Facts, now: Facts) -> list[str]:
@@ -97,11 +97,8 @@ def _of_task(params: Params) -> dict[str, Any]:
         "budget.evaluations": params.budget.evaluations,
         "training.gradients": params.training.gradients,
         "training.bucket_batches": params.training.bucket_batches,
+        "routines": str(routines.choose(params.training.gradients)),
     }
-
-
-def _routines(params: Params) -> Facts:
-    return {"routines": str(routines.choose(params.training.gradients))}
 
 
 def _facts(settings: Mapping[str, Any], digests: Mapping[str, str], processes: int) -> Facts:

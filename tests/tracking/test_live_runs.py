@@ -322,13 +322,6 @@ def test_sync_says_so_when_another_process_keeps_delivering(monkeypatch: pytest.
     assert len(live.curves()) == 1
 
 
-def test_sync_says_what_becomes_of_curves_of_an_earlier_version(capsys: pytest.CaptureFixture[str]) -> None:
-    (live.HOME / "demo").mkdir(parents=True)
-    (live.HOME / "demo" / "w1-0123456789abcdef.jsonl").touch()
-    assert commands.sync(as_json=False) == 0
-    assert "`dvc repro register` publishes the whole curve" in capsys.readouterr().err
-
-
 @pytest.mark.usefixtures("one_refused")
 def test_a_curve_that_mlflow_refuses_is_said_and_the_others_are_delivered(
     capsys: pytest.CaptureFixture[str],

@@ -128,16 +128,6 @@ def test_a_publication_cut_short_is_completed_on_the_same_runs(
         assert len(opened.get_metric_history(cut.info.run_id, "training/loss")) == 2
 
 
-def test_lost_artifacts_are_uploaded_again(project: Project) -> None:
-    first = published(project)
-    kept = project.root / store.HOME / "artifacts/models" / first.logged_models["w1"]
-    shutil.rmtree(kept)
-    second = published(project)
-
-    assert second.logged_models == first.logged_models
-    assert (kept / "artifacts/artifacts/w1/model.safetensors").is_file()
-
-
 def test_a_new_evaluation_of_the_same_weights_supersedes_the_older_one(registered_project: Project) -> None:
     first = published(registered_project)
     registered_project.evaluate(w1=0.91)
