@@ -8,19 +8,23 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pipeline.durations import Length, equal
-from pipeline.rungs import ActivationRung, Distillation, Duration, Rung
-from pipeline.sections import (
-    Copies,
+from pipeline.rungs import (
+    ActivationRung,
     Count,
-    Even,
+    Distillation,
+    Duration,
     LearningRate,
-    Metric,
     Positive,
+    Rung,
     Section,
     Seed,
-    Share,
     Weight,
 )
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Even = Annotated[int, Field(gt=0, lt=2**31, multiple_of=2)]  # rows of the demo come in twins
+Copies = Annotated[int, Field(ge=0, le=1000)]
+Metric = Literal["accuracy", "f1", "matthews_correlation", "pearson", "spearman", "exact_match"]
 
 
 class Generator(Section):
@@ -206,8 +210,7 @@ class Params(Section):
 
     def optimization_of(self, rung: Rung) -> Optimization:
         """How a rung is optimized; 1-bit activations have a section of their own."""
-        one_bit = isinstance(rung, ActivationRung) and rung.activation_bits == 1
-        return self.training.binary_activations if one_bit else self.training.rung
+        return self.training.binary_activations if rung.activations == 1 else self.training.rung
 
     def duration_of(self, rung: Rung) -> Duration:
         """How long a rung is trained, in steps or epochs: what it says itself, else what the budget says.
@@ -227,5 +230,5 @@ class Params(Section):
         }
 
     def _written_duration(self, rung: Rung) -> Duration:
-        one_bit = isinstance(rung, ActivationRung) and rung.activation_bits == 1
-        return rung.duration or (self.budget.binary_activations if one_bit else self.budget.rung)
+        usual = self.budget.binary_activations if rung.activations == 1 else self.budget.rung
+        return rung.duration or usual

@@ -108,11 +108,13 @@ def shortest(parts: Iterable[str], num_layers: int) -> list[str]:
     wanted = set(parts)
     tables = [f"embeddings.{name}" for name in EMBEDDINGS if f"embeddings.{name}" in wanted]
     found = ["embeddings"] if len(tables) == len(EMBEDDINGS) else tables
-    kinds = [_kinds(wanted, layer) for layer in range(num_layers)]
     start = 0
-    for same, run in groupby(kinds):
+    for same, run in groupby(
+        tuple(kind for kind in KINDS if f"encoder.{layer}.{kind}" in wanted) for layer in range(num_layers)
+    ):
         end = start + len(list(run))
-        place = "encoder" if end - start == num_layers else f"encoder.{_numbers(start, end - 1)}"
+        numbers = f"{start}" if end == start + 1 else f"{start}-{end - 1}"
+        place = "encoder" if end - start == num_layers else f"encoder.{numbers}"
         found += [".".join((place, *name)) for name in _kind_names(same)]
         start = end
     return [*found, *(part for part in SINGLE if part in wanted)]
@@ -176,23 +178,9 @@ def _narrowest(part: str, named: Mapping[str, frozenset[str]]) -> str | None:
     return best
 
 
-def _kinds(wanted: set[str], layer: int) -> tuple[str, ...]:
-    return tuple(kind for kind in KINDS if f"encoder.{layer}.{kind}" in wanted)
-
-
 def _kind_names(kinds: tuple[str, ...]) -> list[tuple[str, ...]]:
     """What to write after the layers: nothing for all kinds, else groups where they are whole."""
     if kinds == KINDS:
         return [()]
-    names: list[tuple[str, ...]] = []
-    for kind in kinds:
-        whole = next(
-            (name for name, group in GROUPS.items() if kind in group and set(group) <= set(kinds)), kind
-        )
-        if (whole,) not in names:
-            names.append((whole,))
-    return names
-
-
-def _numbers(first: int, last: int) -> str:
-    return str(first) if first == last else f"{first}-{last}"
+    whole = {kind: name for name, group in GROUPS.items() if {*group} <= {*kinds} for kind in group}
+    return list(dict.fromkeys((whole.get(kind, kind),) for kind in kinds))

@@ -1,31 +1,49 @@
-"""Rungs as params.yaml has them, and what one may say for itself: first weights, duration, loss, phases."""
+"""Rungs as params.yaml has them, and what one may say for itself: first weights, duration, loss, phases.
+
+Also what every mapping of params.yaml is (`Section`), and the kinds of values in them.
+"""
 
 import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from bitladder.quantizers.precision import FULL, Precision
-from pipeline.sections import (
-    ActivationBits,
-    Bits,
-    Count,
-    DataKind,
-    LearningRate,
-    Positive,
-    Section,
-    Seed,
-    Weight,
-    wrong,
-)
 
 TEACHER: Final = "teacher"  # the fine-tuned model that every ladder starts from
 PRETRAINED: Final = "pretrained"  # and what that was fine-tuned from
 
 Stage = Literal["weights", "weights_activations"]
+
+
+def _exactly_whole(value: object) -> object:
+    """Literal[1] alone would take `true` and `1.0`, which equal 1, for 1."""
+    if type(value) is not int:
+        raise PydanticCustomError("int_type", "expected a whole number")
+    return value
+
+
+Bits = Annotated[Literal[1, 2, 4, 8], BeforeValidator(_exactly_whole)]
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+Count = Annotated[int, Field(gt=0, lt=2**31)]
+Weight = Annotated[float, Field(ge=0, le=1e6)]
+LearningRate = Annotated[float, Field(gt=0, le=1)]
+DataKind = Literal["plain", "augmented"]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Section(BaseModel):
+    """A mapping of params.yaml: unknown keys, wrong types, NaN and infinity are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def wrong(sentence: str) -> PydanticCustomError:
+    """For a validator to raise: the sentence stands in the refusal as it is."""
+    return PydanticCustomError("wrong", "{sentence}", {"sentence": sentence})
 
 
 class Duration(Section):
@@ -202,7 +220,7 @@ class ActivationRung(Rung):
         attention: softmax, or BiBERT's Bi-Attention: each score is attended to or not, by its sign.
     """
 
-    activation_bits: ActivationBits
+    activation_bits: Bits
     activation_quantizer: str | None = None
     attention: Literal["softmax", "bi"] = "softmax"
 

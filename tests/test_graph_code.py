@@ -16,9 +16,7 @@ from pipeline.training.fingerprint import CODE
 
 ROOT = Path(__file__).parents[1]
 # They carry parameters, names, bytes and rows from one place to another, and words to who watches.
-CARRIERS = {
-    f"pipeline.{name}" for name in ("durations", "params", "paths", "progress", "record", "rungs", "sections")
-}
+CARRIERS = {f"pipeline.{name}" for name in ("durations", "params", "paths", "progress", "record", "rungs")}
 CARRIERS |= {
     "pipeline",
     "pipeline.evaluation",

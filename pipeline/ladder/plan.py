@@ -40,10 +40,27 @@ class Plan:
 
 def plan(params: Params) -> Plan:
     """The pre-trained model, the teacher and every rung, parents first."""
-    shape = sizes.shape_of(params)
-    labels = params.task.num_labels
-    full = sizes.full_bytes(shape, num_labels=labels) if shape else None
-    rungs = tuple(
+    shape, labels = sizes.shape_of(params), params.task.num_labels
+    is_trained_here = params.model.source == "demo"
+    pretrained = Row(
+        stage=PRETRAINED,
+        name=PRETRAINED,
+        parent=None,
+        data="corpus" if is_trained_here else "-",
+        duration=said(params.budget.pretraining) if is_trained_here else "-",
+        init="random" if is_trained_here else f"{params.model.source}: {params.model.location}",
+        mib=None,
+    )
+    teacher = Row(
+        stage=TEACHER,
+        name=TEACHER,
+        parent=PRETRAINED,
+        data="plain",
+        duration=said(params.budget.teacher),
+        init="copied, head random",
+        mib=_mib(sizes.full_bytes(shape, num_labels=labels)) if shape else None,
+    )
+    rungs = (
         Row(
             stage=f"{rung.stage}@{name}",
             name=name,
@@ -51,7 +68,7 @@ def plan(params: Params) -> Plan:
             data=rung.data,
             duration=said(params.duration_of(rung)),
             init="; ".join((first_weights(rung), *how_quantized(rung), *how_taught(rung))),
-            mib=_mib(sizes.packed_bytes(shape, rung, num_labels=labels) if shape else None),
+            mib=_mib(sizes.packed_bytes(shape, rung, num_labels=labels)) if shape else None,
             precision=rung.precision,
         )
         for name, rung in climb(params.rungs).items()
@@ -60,35 +77,10 @@ def plan(params: Params) -> Plan:
         task=params.task.name,
         model=params.model.name,
         budget=params.budget.name,
-        rows=(_pretrained(params), _teacher(params, full), *rungs),
+        rows=(pretrained, teacher, *rungs),
         deliver=tuple(params.deliver),
     )
 
 
-def _pretrained(params: Params) -> Row:
-    trained = params.model.source == "demo"
-    return Row(
-        stage=PRETRAINED,
-        name=PRETRAINED,
-        parent=None,
-        data="corpus" if trained else "-",
-        duration=said(params.budget.pretraining) if trained else "-",
-        init="random" if trained else f"{params.model.source}: {params.model.location}",
-        mib=None,
-    )
-
-
-def _teacher(params: Params, size: int | None) -> Row:
-    return Row(
-        stage=TEACHER,
-        name=TEACHER,
-        parent=PRETRAINED,
-        data="plain",
-        duration=said(params.budget.teacher),
-        init="copied, head random",
-        mib=_mib(size),
-    )
-
-
-def _mib(size_bytes: int | None) -> float | None:
-    return None if size_bytes is None else round(size_bytes / MIB, 3)
+def _mib(size_bytes: int) -> float:
+    return round(size_bytes / MIB, 3)

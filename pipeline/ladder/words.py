@@ -27,9 +27,22 @@ def first_weights(rung: Rung) -> str:
     return "; ".join((", ".join((*(said[:1] or ["copied"]), *_form(rung, "split"))), *said[1:]))
 
 
-def how_quantized(rung: Rung) -> list[str]:
+def how_quantized(rung: Rung) -> Iterator[str]:
     """Quantizers, what shares a scale, attention, activation function."""
-    return list(_how_quantized(rung))
+    precision = rung.precision
+    if precision.quantizer_of_weights() != usual(WEIGHTS, precision.weights):
+        yield precision.quantizer_of_weights()
+    if precision.granularity == "matrix":
+        yield "a scale per matrix"
+    if precision.group_size is not None:
+        yield f"groups of {precision.group_size}"
+    activations, quantizer = precision.activations, precision.quantizer_of_activations()
+    if activations != FULL and quantizer != usual(ACTIVATIONS, activations):
+        yield quantizer
+    if precision.attention in ATTENTION:
+        yield ATTENTION[precision.attention]
+    if rung.hidden_act is not None:
+        yield rung.hidden_act
 
 
 def how_taught(rung: Rung) -> list[str]:
@@ -54,20 +67,3 @@ def _copied(rung: Rung) -> Iterator[str]:
         within = any(lies_within(selector, wider) for wider in rung.drawn)
         if not origin.is_drawn and (origin.copy_from or within):
             yield f"{selector} (teacher)" if origin.copy_from else selector
-
-
-def _how_quantized(rung: Rung) -> Iterator[str]:
-    precision = rung.precision
-    if precision.quantizer_of_weights() != usual(WEIGHTS, precision.weights):
-        yield precision.quantizer_of_weights()
-    if precision.granularity == "matrix":
-        yield "a scale per matrix"
-    if precision.group_size is not None:
-        yield f"groups of {precision.group_size}"
-    activations, quantizer = precision.activations, precision.quantizer_of_activations()
-    if activations != FULL and quantizer != usual(ACTIVATIONS, activations):
-        yield quantizer
-    if precision.attention in ATTENTION:
-        yield ATTENTION[precision.attention]
-    if rung.hidden_act is not None:
-        yield rung.hidden_act

@@ -8,7 +8,7 @@ from bitladder import files
 from pipeline import paths
 from pipeline.data.tables import read_split
 from pipeline.params import Task
-from pipeline.sections import DataKind
+from pipeline.rungs import DataKind
 from pipeline.tasks import scoring
 from pipeline.tasks.batches import Encoded
 from pipeline.tasks.scoring import Scored

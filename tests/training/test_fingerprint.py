@@ -22,7 +22,7 @@ CARRIERS = {
     "pipeline.problems",
 }
 CARRIERS |= {f"pipeline.{name}" for name in ("durations", "params", "parts", "paths")}
-CARRIERS |= {f"pipeline.{name}" for name in ("progress", "record", "rungs", "sections")}
+CARRIERS |= {f"pipeline.{name}" for name in ("progress", "record", "rungs")}
 
 
 @pytest.mark.parametrize("module", ["pretrain", "fit_teacher", "fit_rung"])
