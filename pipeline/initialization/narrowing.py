@@ -24,16 +24,6 @@ Batch = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Importance:
-    """Attributes:
-    heads_LH, neurons_LF: never negative; the larger, the more the loss depends on it.
-    """
-
-    heads_LH: Tensor
-    neurons_LF: Tensor
-
-
-@dataclass(frozen=True)
 class Kept:
     """Of each layer, the numbers of the heads and neurons that are kept, in their old order."""
 
@@ -41,8 +31,13 @@ class Kept:
     neurons: list[list[int]]
 
 
-def importance(model: Bert, batches: Iterable[Batch], loss: Callable[[Any, Batch], Tensor]) -> Importance:
-    """Of every head and neuron of a full-precision model. Its gradients are None afterwards, as before."""
+def importance(
+    model: Bert, batches: Iterable[Batch], loss: Callable[[Any, Batch], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """How much the loss depends on each head [L, H] and neuron [L, F] of a full-precision model, 0 or more.
+
+    The model's gradients are None afterwards, as before.
+    """
     layers: Any = model.bert.encoder.layer
     size = layers[0].attention.self.attention_head_size
     heads_LH, neurons_LF = [torch.zeros(())] * len(layers), [torch.zeros(())] * len(layers)
@@ -53,12 +48,12 @@ def importance(model: Bert, batches: Iterable[Batch], loss: Callable[[Any, Batch
             heads_LH[number] = heads_LH[number] + of_columns.view(-1, size).sum(dim=1).abs()
             neurons_LF[number] = neurons_LF[number] + _by_column(layer.output.dense.weight).abs()
         model.zero_grad(set_to_none=True)
-    return Importance(torch.stack(heads_LH), torch.stack(neurons_LF))
+    return torch.stack(heads_LH), torch.stack(neurons_LF)
 
 
-def most_important(found: Importance, *, num_heads: int, num_neurons: int) -> Kept:
+def most_important(heads_LH: Tensor, neurons_LF: Tensor, *, num_heads: int, num_neurons: int) -> Kept:
     """So many of each layer; of equals, the ones that come first."""
-    return Kept(_largest(found.heads_LH, num_heads), _largest(found.neurons_LF, num_neurons))
+    return Kept(_largest(heads_LH, num_heads), _largest(neurons_LF, num_neurons))
 
 
 def narrow_state(state: Mapping[str, Tensor], kept: Kept, *, head_size: int) -> dict[str, Tensor]:

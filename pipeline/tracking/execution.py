@@ -7,7 +7,6 @@ same thing to MLflow. Folders of rungs that params.yaml no longer names are not 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from bitladder import files
@@ -17,7 +16,7 @@ from pipeline.evaluation.results import ClaimResult, ModelResult, Results
 from pipeline.params import Params
 from pipeline.paths import WEIGHTS
 from pipeline.record import Record
-from pipeline.rungs import PRETRAINED, TEACHER
+from pipeline.rungs import PRETRAINED, TEACHER, climb
 
 
 @dataclass(frozen=True)
@@ -76,8 +75,9 @@ def read(params: Params) -> Execution:
     found = [
         _model(name, params.deliver, evaluated) for name in names(params) if paths.model_dir(name).is_dir()
     ]
+    _check_parents(found)
     claims = evaluated.claims if evaluated else []
-    return Execution(params.task.name, _parents_first(found), evaluated_on(params), claims)
+    return Execution(params.task.name, tuple(found), evaluated_on(params), claims)
 
 
 def read_results(task: str) -> Results | None:
@@ -98,8 +98,8 @@ def read_results(task: str) -> Results | None:
 
 
 def names(params: Params) -> list[str]:
-    """Every model of the ladder, by name."""
-    return [PRETRAINED, TEACHER, *params.rungs]
+    """Every model of the ladder by name, each after its parent."""
+    return [PRETRAINED, TEACHER, *climb(params.rungs)]
 
 
 def evaluated_on(params: Params) -> str | None:
@@ -151,24 +151,17 @@ def _packed(own: Record) -> dict[str, str]:
     return verified
 
 
-def _parents_first(models: list[Model]) -> tuple[Model, ...]:
-    by_name = {model.name: model for model in models}
-    parents = {
-        model.name: [_parent(model.record, by_name)] if model.record.parent else [] for model in models
-    }
-    try:
-        return tuple(by_name[name] for name in TopologicalSorter(parents).static_order())
-    except CycleError as error:
-        raise files.IntegrityError(f"models: {' <- '.join(error.args[1])} is a circle of parents") from None
-
-
-def _parent(child: Record, by_name: dict[str, Model]) -> str:
-    parent = by_name.get(child.parent or "")
-    if parent is None:
-        raise files.IntegrityError(f"models/{child.name}: its parent models/{child.parent} is missing")
-    if parent.record.digest != child.parent_digest:
-        raise files.IntegrityError(
-            f"models/{child.name}: made from {child.parent} {child.parent_digest}, but models/{child.parent} "
-            f"is now {parent.record.digest}; run dvc repro"
-        )
-    return parent.name
+def _check_parents(models: list[Model]) -> None:
+    """Raises IntegrityError unless each was made from one before it."""
+    digests: dict[str, str] = {}
+    for own in (model.record for model in models):
+        if own.parent is not None and own.parent not in digests:
+            raise files.IntegrityError(
+                f"models/{own.name}: its parent models/{own.parent} is missing; run dvc repro"
+            )
+        if own.parent is not None and digests[own.parent] != own.parent_digest:
+            raise files.IntegrityError(
+                f"models/{own.name}: made from {own.parent} {own.parent_digest}, but models/{own.parent} "
+                f"is now {digests[own.parent]}; run dvc repro"
+            )
+        digests[own.name] = own.digest

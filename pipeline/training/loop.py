@@ -24,7 +24,7 @@ from pipeline.tasks.batches import Batch
 from pipeline.training import live, parallel, stopping
 from pipeline.training.device import copied
 from pipeline.training.divergence import Divergence
-from pipeline.training.optimizer import adamw, linear_schedule, set_learning_rate, show_second_moments
+from pipeline.training.optimizer import adamw, linear_schedule, show_second_moments
 from pipeline.training.resume import States
 from pipeline.training.state import Point, Reached, Shares, capture, put_weights, restore
 
@@ -101,7 +101,7 @@ def fit(
     progress = Progress(name, num_steps, rows_per_step=optimization.batch_size, first_step=reached.step)
 
     def save() -> None:
-        if states and not states.has(reached.step):
+        if states and reached.step != states.written:
             divergence.check()
             states.save(capture(model, optimizer, reached, world))
 
@@ -148,13 +148,14 @@ def fit(
             if device.type == "cpu":
                 divergence.check()
             own_step = step - (last_steps[number] - phase.num_steps)
-            set_learning_rate(optimizer, phase.learning_rate * schedule(own_step))
+            for group in optimizer.param_groups:
+                group["lr"] = phase.learning_rate * schedule(own_step)
             optimizer.step()
             show_second_moments(model, optimizer)
             reached.step = step
             reached.losses.append(total(terms))
             progress.tick(step)
-            if states and (states.is_due(step, num_steps) or step in last_steps):
+            if states and (step % states.every == 0 or step in last_steps):
                 save()
 
     progress.close()

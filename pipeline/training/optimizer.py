@@ -14,8 +14,9 @@ from bitladder.modeling.layers import weight_quantizers
 def adamw(model: nn.Module, *, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
     """Two groups: matrices and tables decay, everything else does not."""
     trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
-    decayed = [parameter for name, parameter in trained if _is_matrix(name)]
-    others = [parameter for name, parameter in trained if not _is_matrix(name)]
+    matrices = {name for name, _ in trained if name.endswith(".weight") and "LayerNorm" not in name}
+    decayed = [parameter for name, parameter in trained if name in matrices]
+    others = [parameter for name, parameter in trained if name not in matrices]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
 
@@ -35,18 +36,9 @@ def linear_schedule(*, num_steps: int, warmup_fraction: float) -> Callable[[int]
     return share
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate
-
-
 @torch.no_grad()
 def show_second_moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Let weight quantizers that observe it see Adam's mean of squared gradients of their weights."""
     for quantizer, weight in weight_quantizers(model):
         if quantizer.observes and weight in optimizer.state:
             quantizer.observe(optimizer.state[weight]["exp_avg_sq"])
-
-
-def _is_matrix(name: str) -> bool:
-    return name.endswith(".weight") and "LayerNorm" not in name

@@ -49,21 +49,16 @@ class States:
 
     Args:
         every: steps between two of them.
+
+    Attributes:
+        written: the step of the newest whole state, where it is known. The same in every process.
     """
 
     def __init__(self, name: str, facts: Facts, *, every: int, world: World) -> None:
         self.name, self.facts, self.every, self.world = name, facts, every, world
         self.fingerprint = files.digest(facts)
         self.folder = paths.states_dir(name) / self.fingerprint[: paths.DIGITS]
-        self._written: int | None = None  # the step of the newest whole state, where it is known
-
-    def is_due(self, step: int, num_steps: int) -> bool:
-        """At the last step too: what comes after it, up to publishing, may be stopped as well."""
-        return step % self.every == 0 or step == num_steps
-
-    def has(self, step: int) -> bool:
-        """Whether the newest whole state is of this step. The same in every process."""
-        return step == self._written
+        self.written: int | None = None
 
     def newest(self) -> State | None:
         """The newest whole state; damaged ones are set aside with a warning. The same in every process."""
@@ -71,7 +66,7 @@ class States:
         step = int(self.world.gather(torch.tensor([found]))[0])
         if step == 0:
             return None
-        self._written = step
+        self.written = step
         folder = self._folder(step)
         return State(load_file(folder / TENSORS), files.read_json(folder / VALUES)["values"])
 
@@ -92,7 +87,7 @@ class States:
                 raise UnwrittenError(self._unwritten(state, error)) from error
             for old in state_steps(self.folder)[:-KEPT]:
                 shutil.rmtree(self._folder(old))
-        self._written = step
+        self.written = step
 
     def clear(self) -> None:
         """Delete the states: their model has been published."""
@@ -130,7 +125,7 @@ class States:
     def _unwritten(self, state: State, error: Exception) -> str:
         needed = sum(tensor.nbytes for tensor in state.tensors.values())
         free = shutil.disk_usage(next(path for path in self.folder.absolute().parents if path.exists())).free
-        before = f"the state of step {self._written}" if self._written else "no older state"
+        before = f"the state of step {self.written}" if self.written else "no older state"
         return (
             f"{self.name}: the state of step {state.values['step']} could not be written to {self.folder}: "
             f"{error}; {needed} bytes are needed, {free} are free; {before} is there to go on from"

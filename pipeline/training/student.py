@@ -120,8 +120,7 @@ def _narrowed(parent: Source, width: float, rows: Batch, config: BertConfig, *, 
         logits = logits_of(model(**inputs_of(batch)), batch["attention_mask"])
         return label_loss(logits, batch["labels"], regression)
 
-    found = importance(model, batches, loss)
-    kept = most_important(found, num_heads=num_heads, num_neurons=num_neurons)
+    kept = most_important(*importance(model, batches, loss), num_heads=num_heads, num_neurons=num_neurons)
     setattr(config, HEADS_KEY, kept.heads)
     state = narrow_state(parent.state, kept, head_size=config.hidden_size // heads)
     what = f"{num_heads} of {heads} heads and {num_neurons} of {neurons} neurons by importance"

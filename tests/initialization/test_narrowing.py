@@ -7,7 +7,7 @@ from tiny_model import batch, classifier, config, logits
 from bitladder.modeling import checkpoint
 from bitladder.modeling.bert import WIDTH_KEY, build_bert
 from bitladder.modeling.share import num_kept
-from pipeline.initialization.narrowing import Importance, Kept, importance, most_important, narrow_state
+from pipeline.initialization.narrowing import Kept, importance, most_important, narrow_state
 
 LABELS = torch.tensor([0, 1, 1, 0, 1])
 LABELLED = {**batch(), "labels": LABELS}
@@ -30,7 +30,7 @@ def switched_off(model: torch.nn.Module, head: int | None, neuron: int | None) -
 
 def test_the_derivative_is_that_of_the_loss_by_a_scale_on_the_head() -> None:
     model = classifier()
-    found = importance(model, [LABELLED], loss)
+    heads_LH, _ = importance(model, [LABELLED], loss)
     weight = model.bert.encoder.layer[0].attention.output.dense.weight
     for head in range(4):
         losses = []
@@ -41,21 +41,21 @@ def test_the_derivative_is_that_of_the_loss_by_a_scale_on_the_head() -> None:
                 losses.append(float(loss(model, LABELLED)))
                 weight.copy_(before)
         # Central difference in float32: the loss has 7 digits, the step is a thousandth.
-        assert float(found.heads_LH[0, head]) == pytest.approx(abs(losses[0] - losses[1]) / 0.002, abs=2e-3)
+        assert float(heads_LH[0, head]) == pytest.approx(abs(losses[0] - losses[1]) / 0.002, abs=2e-3)
 
 
 def test_what_nothing_reads_matters_nothing() -> None:
     model = classifier()
     switched_off(model, head=2, neuron=5)
-    found = importance(model, [LABELLED, LABELLED], loss)
-    assert (found.heads_LH.shape, found.neurons_LF.shape) == ((2, 4), (2, 45))
-    assert (float(found.heads_LH[0, 2]), float(found.neurons_LF[0, 5])) == (0, 0)
+    heads_LH, neurons_LF = importance(model, [LABELLED, LABELLED], loss)
+    assert (heads_LH.shape, neurons_LF.shape) == ((2, 4), (2, 45))
+    assert (float(heads_LH[0, 2]), float(neurons_LF[0, 5])) == (0, 0)
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
 def test_the_most_important_are_kept_in_their_old_order() -> None:
-    found = Importance(torch.tensor([[1.0, 4.0, 2.0, 3.0]]), torch.tensor([[5.0, 5.0, 5.0]]))
-    assert most_important(found, num_heads=2, num_neurons=2) == Kept([[1, 3]], [[0, 1]])
+    heads_LH, neurons_LF = torch.tensor([[1.0, 4.0, 2.0, 3.0]]), torch.tensor([[5.0, 5.0, 5.0]])
+    assert most_important(heads_LH, neurons_LF, num_heads=2, num_neurons=2) == Kept([[1, 3]], [[0, 1]])
 
 
 def test_a_model_without_what_nothing_reads_computes_the_same() -> None:
