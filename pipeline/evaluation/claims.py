@@ -19,13 +19,13 @@ labels are uneven: nothing is judged by it. Where that leaves a score undefined,
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
+from scipy.stats import t as student
 
 from pipeline.evaluation.left_out import standard_error
-from pipeline.evaluation.results import ClaimResult, Measure, ModelResult, Value, Verdict
+from pipeline.evaluation.results import ClaimResult, Difference, Measure, ModelResult, Value, Verdict
 from pipeline.ladder.claims import KINDS, Kind
 from pipeline.params import Claim
 from pipeline.tasks.metrics import Array
@@ -43,37 +43,6 @@ ONE_SEED = "not what another seed would give"
 SEEDS = "the spread of the difference over seeds, taken seed by seed"
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Two rungs by one measure.
-
-    Attributes:
-        measure: the task's score; accuracy where a score is undefined.
-        better, worse: means over seeds.
-        differences: by seed.
-        error: standard error of the mean difference; of the examples alone with one seed.
-        degrees: of freedom.
-    """
-
-    measure: Measure
-    better: float
-    worse: float
-    differences: dict[str, float]
-    error: float
-    degrees: float
-
-    @property
-    def difference(self) -> float:
-        return statistics.fmean(self.differences.values())
-
-    @property
-    def margin(self) -> float:
-        """Half the interval."""
-        from scipy.stats import t
-
-        return float(t.ppf((1 + CONFIDENCE) / 2, self.degrees)) * self.error if self.error else 0.0
-
-
 def judge(declared: Sequence[Claim], models: Models, without: Without) -> list[ClaimResult]:
     """One result per declared claim whose two rungs are among the models."""
     return [
@@ -86,7 +55,9 @@ def named(declared: Sequence[Claim]) -> set[str]:
     return {name for claim in declared for name in (claim.better, claim.worse)}
 
 
-def verdict(difference: float, margin: float) -> Verdict:
+def verdict(difference: float | None, margin: float | None) -> Verdict:
+    if difference is None or margin is None:
+        return "not judged"
     if abs(difference) <= margin:
         return "within noise"
     return "holds" if difference > 0 else "does not hold"
@@ -106,15 +77,27 @@ def combined(by_examples: float, num_examples: int, differences: Sequence[float]
     return math.hypot(by_examples, by_seeds), (examples**2 + seeds**2) ** 2 / parts
 
 
-def measured(better: str, worse: str, models: Models, without: Without) -> Measured | None:
-    """By the score, over all seeds that both have; else by accuracy; None where that is undefined too."""
-    names = (better, worse)
+def measured(names: Sequence[str], models: Models, without: Without) -> Difference:
+    """Of the better and the worse one, by the score, over all seeds that both have; else by accuracy."""
     for measure in get_args(Measure):
         if undefined(measure, names, models, without) is None:
-            first, second = (models[name].by_seed(measure) for name in names)
-            both = {seed: (first[seed], second[seed]) for seed in first if seed in second}
-            return _measured(measure, both, *(without[name][measure] for name in names))
-    return None
+            scores: list[Mapping[str, Any]] = [models[name].by_seed(measure) for name in names]
+            differences = {seed: scores[0][seed] - scores[1][seed] for seed in scores[0] if seed in scores[1]}
+            better_N, worse_N = (without[name][measure] for name in names)
+            by_examples = standard_error(better_N, worse_N)
+            error, degrees = combined(by_examples, len(better_N), list(differences.values()))
+            means = (statistics.fmean(own[seed] for seed in differences) for own in scores)
+            return Difference(
+                measure=measure,
+                values=dict(zip(names, means, strict=True)),
+                difference=statistics.fmean(differences.values()),
+                standard_error=error,
+                margin=float(student.ppf((1 + CONFIDENCE) / 2, degrees)) * error if error else 0.0,
+                differences=differences,
+                num_seeds=len(differences),
+            )
+    unknown = dict.fromkeys(("measure", "values", "difference", "standard_error", "margin"))
+    return Difference(**unknown, differences={}, num_seeds=0)
 
 
 def undefined(measure: Measure, names: Sequence[str], models: Models, without: Without) -> str | None:
@@ -131,78 +114,52 @@ def undefined(measure: Measure, names: Sequence[str], models: Models, without: W
     return None
 
 
-def _measured(measure: Measure, both: Mapping[str, Any], better_N: Any, worse_N: Any) -> Measured:
-    differences = {seed: better - worse for seed, (better, worse) in both.items()}
-    by_examples = standard_error(better_N, worse_N)
-    error, degrees = combined(by_examples, len(better_N), list(differences.values()))
-    better, worse = (statistics.fmean(each) for each in zip(*both.values(), strict=True))
-    return Measured(measure, better, worse, differences, error, degrees)
-
-
 def _judged(claim: Claim, models: Models, without: Without) -> ClaimResult:
     names = (claim.better, claim.worse)
     pair, kind = {name: models[name] for name in names}, KINDS[claim.claim]
-    steps = {name: model.total_steps for name, model in pair.items()}
-    augmented = {name: model.augmented_steps for name, model in pair.items()}
-    unequal = _unequal(kind, steps, augmented)
-    clauses = [_training(steps)]
-    clauses += [_data(steps, augmented)] if "data" in unequal else []
-    clauses += [", ".join(f"{n} {m.mib:.3f} MiB" for n, m in pair.items())] if kind.is_about_size else []
+    unequal = _unequal(kind, *pair.values())
     collapsed = {name: model.collapsed_seeds for name, model in pair.items()}
     scores = [score for model in pair.values() for score in model.by_seed().values()]
+    found = measured(names, models, without)
+    is_judged = all(map(_is_defined, scores)) and not any(collapsed.values())
     return ClaimResult(
+        **dict(found),
         claim=claim.claim,
-        statement=f"{kind.statement.format(better=claim.better, worse=claim.worse)} ({'; '.join(clauses)})",
+        statement=_statement(claim, kind, pair, unequal),
         rungs=list(names),
-        **_figures(
-            names,
-            measured(*names, models, without),
-            is_judged=all(map(_is_defined, scores)) and not any(collapsed.values()),
-        ),
+        verdict=verdict(found.difference, found.margin) if is_judged else "not judged",
+        rule=RULE + (ONE_SEED if found.num_seeds == 1 else SEEDS) if found.measure else "undefined",
         collapsed=[_of_seeds(n, some, models[n].by_seed()) for n, some in collapsed.items() if some],
         score_is=undefined("score", names, models, without),
         num_examples=models[claim.better].num_examples,
-        total_steps=steps,
-        augmented_steps=augmented,
+        total_steps={name: model.total_steps for name, model in pair.items()},
+        augmented_steps={name: model.augmented_steps for name, model in pair.items()},
         equal_steps="steps" not in unequal,
         unequal=unequal,
     )
 
 
-def _figures(names: Sequence[str], found: Measured | None, *, is_judged: bool) -> dict[str, Any]:
-    """The fields of a ClaimResult that are about numbers."""
-    if found is None:
-        unknown = dict.fromkeys(("measure", "values", "difference", "standard_error", "margin"))
-        return {**unknown, "differences": {}, "num_seeds": 0, "verdict": "not judged", "rule": "undefined"}
-    return {
-        "measure": found.measure,
-        "values": dict(zip(names, (found.better, found.worse), strict=True)),
-        "difference": found.difference,
-        "standard_error": found.error,
-        "margin": found.margin,
-        "differences": found.differences,
-        "num_seeds": len(found.differences),
-        "verdict": verdict(found.difference, found.margin) if is_judged else "not judged",
-        "rule": RULE + (ONE_SEED if len(found.differences) == 1 else SEEDS),
-    }
-
-
-def _unequal(kind: Kind, steps: Mapping[str, int], augmented: Mapping[str, int]) -> list[str]:
+def _unequal(kind: Kind, first: ModelResult, second: ModelResult) -> list[str]:
     """What the two differ in beside what is claimed: steps in all, share of them on augmented rows."""
-    (first, second), (of_first, of_second) = steps.values(), augmented.values()
-    has_other_data = of_first * second != of_second * first and not kind.is_about_data
-    return ["steps"] * (first != second) + ["data"] * has_other_data
+    has_other_data = (
+        first.augmented_steps * second.total_steps != second.augmented_steps * first.total_steps
+        and not kind.is_about_data
+    )
+    return ["steps"] * (first.total_steps != second.total_steps) + ["data"] * has_other_data
 
 
-def _training(steps: Mapping[str, int]) -> str:
-    if len(set(steps.values())) == 1:
-        return f"both after {next(iter(steps.values()))} steps"
-    return ", ".join(f"{name} after {count} steps" for name, count in steps.items()) + ": not equal training"
-
-
-def _data(steps: Mapping[str, int], augmented: Mapping[str, int]) -> str:
-    said = [f"{name} {augmented[name] or 'none'} of {count}" for name, count in steps.items()]
-    return f"not equal data: of their steps on augmented rows, {', '.join(said)}"
+def _statement(claim: Claim, kind: Kind, pair: Models, unequal: Sequence[str]) -> str:
+    """What is claimed, and what the two rungs differ in, in words."""
+    clauses = [f"both after {pair[claim.better].total_steps} steps"]
+    if "steps" in unequal:
+        after = ", ".join(f"{name} after {model.total_steps} steps" for name, model in pair.items())
+        clauses = [f"{after}: not equal training"]
+    if "data" in unequal:
+        said = (f"{n} {model.augmented_steps or 'none'} of {model.total_steps}" for n, model in pair.items())
+        clauses.append(f"not equal data: of their steps on augmented rows, {', '.join(said)}")
+    if kind.is_about_size:
+        clauses.append(", ".join(f"{name} {model.mib:.3f} MiB" for name, model in pair.items()))
+    return f"{kind.statement.format(better=claim.better, worse=claim.worse)} ({'; '.join(clauses)})"
 
 
 def _of_seeds(name: str, some: Sequence[str], every: Mapping[str, Any]) -> str:

@@ -149,17 +149,33 @@ class ModelResult(_Written):
         return [seed for seed, is_so in found.items() if is_so]
 
 
-class ClaimResult(_Written):
+class Difference(_Written):
+    """Between two rungs.
+
+    Attributes:
+        measure: what was compared; None where neither score nor accuracy is defined.
+        values: by rung, means over seeds.
+        difference: the first's less the second's; `differences` by seed.
+        standard_error: of the mean difference; of the examples alone with one seed.
+        margin: half the 95 % interval.
+    """
+
+    measure: Measure | None
+    values: dict[str, float] | None
+    difference: float | None
+    standard_error: float | None
+    margin: float | None
+    differences: dict[str, float]
+    num_seeds: int
+
+
+class ClaimResult(Difference):
     """One claim, as `pipeline.evaluation.claims` judged it.
 
     Attributes:
         claim: its kind.
         statement: in words, with what else the two rungs differ in.
         rungs: first the one that should be better.
-        measure: what was compared; None where neither score nor accuracy is defined.
-        values: by rung, means over seeds.
-        difference: the first's less the second's; `differences` by seed.
-        margin: half the 95 % interval.
         rule: how the verdict came to be.
         collapsed: in words, the rungs that give one answer to all rows.
         score_is: where the score is undefined, in words.
@@ -169,13 +185,6 @@ class ClaimResult(_Written):
     claim: str
     statement: str
     rungs: list[str]
-    measure: Measure | None
-    values: dict[str, float] | None
-    difference: float | None
-    standard_error: float | None
-    margin: float | None
-    differences: dict[str, float]
-    num_seeds: int
     verdict: Verdict
     rule: str
     collapsed: list[str]

@@ -232,7 +232,7 @@ def test_what_has_no_defined_measure_is_not_judged() -> None:
     [claim] = judge([STEPPED], models, {"w1a8_direct": without(0.9)})
     assert claim.verdict == "not judged"
     assert claim.difference is claim.margin is None
-    assert measured("w1a8", "w1a8_direct", models, {}) is None
+    assert measured(["w1a8", "w1a8_direct"], models, {}).measure is None
 
 
 def test_a_claim_about_a_rung_that_was_not_evaluated_is_left_out() -> None:
