@@ -6,7 +6,6 @@ the peers' habit (`evaluation.selection`). Means over seeds are made of these sc
 `score` is always that of `seed`, whose file is packed.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 RESULTS = paths.RESULTS
 TABLE, CURVES = (paths.METRICS / name for name in ("table.csv", "curves.csv"))
-_COLUMNS = ("parent", "weight_bits", "embedding_bits", "activation_bits", "mib", "ratio", "score", "gap")
 Splits = Mapping[str, "pd.DataFrame"]  # the validation splits by name, the task's first one first
 
 
@@ -114,20 +112,27 @@ def folder_of(name: str) -> Path:
 
 def table_csv(models: Mapping[str, ModelResult]) -> str:
     """A row per model: one seed's score and gap, then over how many seeds which mean; undefined is empty."""
+    import pandas as pd
+
+    columns = ("parent", "weight_bits", "embedding_bits", "activation_bits", "mib", "ratio", "score", "gap")
     rows = [
-        [name, *map(_cell, (*(getattr(model, column) for column in _COLUMNS), *_over_seeds(model)))]
+        {"rung": name}
+        | {column: getattr(model, column) for column in columns}
+        | {"mean": model.means.mean, "std": model.means.std}
+        | {"num_seeds": model.num_seeds, "selected_on": model.selected_on}
         for name, model in models.items()
     ]
-    return files.csv_text(["rung", *_COLUMNS, "mean", "std", "num_seeds", "selected_on"], rows)
+    return str(pd.DataFrame(rows).to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
 def curves_csv(rungs: Sequence[str]) -> str:
     """Every rung's curve: step, loss, and the score on the selection split where it was measured."""
-    rows = []
-    for rung in rungs:
-        with (paths.model_dir(rung) / paths.CURVE).open(newline="", encoding="utf-8") as file:
-            rows += [[rung, row["step"], row["loss"], row["score"]] for row in csv.DictReader(file)]
-    return files.csv_text(["rung", "step", "loss", "score"], rows)
+    import pandas as pd
+
+    curves = {rung: pd.read_csv(paths.model_dir(rung) / paths.CURVE, dtype=str) for rung in rungs}
+    every = pd.concat(curves, names=["rung", None]).reset_index("rung")
+    columns = ["rung", "step", "loss", "score"]
+    return str(every.to_csv(columns=columns, index=False, lineterminator="\n"))
 
 
 def constant(frame: "pd.DataFrame", task: Task) -> tuple[Value, Value]:
@@ -188,6 +193,11 @@ def _evaluate(
     ladder, answers = ladder_to(name), _score(params.task, name, splits)
     own, first = ladder[-1], answers[params.task.validation_splits[0]]
     size_bytes = (folder_of(name) / paths.WEIGHTS).stat().st_size
+    labels = None
+    if teacher:
+        packed = agreement.read(folder_of(name)).splits[params.task.validation_splits[0]]
+        by_kernels = packed.by_kernels.label_agreement if packed.by_kernels else None
+        labels = LabelAgreement(file=packed.label_agreement, kernels=by_kernels)
     say(f"evaluate {name}: score {'undefined' if first.score is None else f'{first.score:.4f}'}")
     found = ModelResult(
         stage=own.stage,
@@ -204,7 +214,7 @@ def _evaluate(
         bytes=size_bytes,
         mib=size_bytes / 2**20,
         digest=digests[paths.WEIGHTS],
-        label_agreement=_label_agreement(params, name) if teacher else None,
+        label_agreement=labels,
         seed=own.seed,
         selected_on=own.selected_on,
         steps=own.steps,
@@ -215,13 +225,6 @@ def _evaluate(
         ratio=(teacher.bytes if teacher else size_bytes) / size_bytes,
     )
     return found, first
-
-
-def _label_agreement(params: Params, name: str) -> LabelAgreement:
-    """Share of rows with the trained rung's label, as `pack` found it: of the file, and of the kernels."""
-    found = agreement.read(paths.packed_dir(name)).splits[params.task.validation_splits[0]]
-    kernels = found.by_kernels.label_agreement if found.by_kernels else None
-    return LabelAgreement(file=found.label_agreement, kernels=kernels)
 
 
 def _score(task: Task, name: str, splits: Splits) -> dict[str, "Scored"]:
@@ -270,13 +273,3 @@ def _setting(task: Task, splits: Splits) -> dict[str, Any]:
         "majority": {name: share for name, (share, _) in constants.items()},
         "majority_score": constants[task.validation_splits[0]][1],
     }
-
-
-def _over_seeds(model: ModelResult) -> tuple[Any, ...]:
-    return model.means.mean, model.means.std, model.num_seeds, model.selected_on
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return "" if value is None else value
