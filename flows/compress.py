@@ -134,10 +134,8 @@ def show_results() -> None:
         results = table.read_results()
     except (table.NoResultsError, OtherFormatError):
         return
-    headings = table.headings(results)
-    rows = [dict(zip(headings, row, strict=True)) for row in table.rows(results, {})]
     description = " ".join([table.title(results), *table.counted(results)])
-    create_table_artifact(key="results", table=rows, description=description)
+    create_table_artifact(key="results", table=table.rows(results), description=description)
 
 
 def default_jobs() -> int:

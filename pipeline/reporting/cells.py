@@ -61,3 +61,11 @@ def of_seeds(results: Results) -> str:
     most = max(results.models.values(), key=lambda model: model.num_seeds)
     less = "" if len(counts) == 1 else f" (some models have {counts[0]})"
     return f"mean ± standard deviation over {counts[-1]} seeds ({', '.join(most.by_seed())}){less}"
+
+
+def grouped(said: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Of each text the titles it is said of, each once: `{text: "CoLA, RTE"}`."""
+    found: dict[str, dict[str, None]] = {}
+    for text, title in said:
+        found.setdefault(text, {})[title] = None
+    return {text: ", ".join(titles) for text, titles in found.items()}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pipeline.evaluation.results import ClaimResult, Results
 from pipeline.ladder.claims import KINDS, qualified
-from pipeline.reporting.cells import number, points
+from pipeline.reporting.cells import grouped, number, points
 
 SIGNS = {"holds": "✓", "does not hold": "✗", "within noise": "≈", "not judged": "?"}
 LEGEND = (
@@ -120,8 +120,8 @@ def notes(rows: Sequence[Row], tasks: Mapping[str, str]) -> list[str]:
     if not found:
         return []
     judged = [(title, claim) for title, claim in found if claim.measure]
-    rules = _titles((claim.rule, title) for title, claim in judged)
-    rested = "; ".join(f"{of}: {b}" for b, of in _titles((rests_on(c), title) for title, c in judged).items())
+    rules = grouped((claim.rule, title) for title, claim in judged)
+    rested = "; ".join(f"{of}: {b}" for b, of in grouped((rests_on(c), title) for title, c in judged).items())
     kinds = [kind for kind in dict.fromkeys(row.kind for row in rows) if kind in KINDS]
     return [
         LEGEND,
@@ -144,17 +144,9 @@ def _cell(claim: ClaimResult | None) -> str:
 
 def _unequal(row: Row, tasks: Mapping[str, str]) -> str:
     """`steps and data`, of all tasks alike; else task by task."""
-    said = _titles(
+    said = grouped(
         (" and ".join(row.by_task[t].unequal), title) for t, title in tasks.items() if t in row.by_task
     )
     if len(said) == 1:
         return next(iter(said)) or "-"
     return "; ".join(f"{of}: {what}" for what, of in said.items() if what)
-
-
-def _titles(said: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Of each text the titles it is said of, each once."""
-    found: dict[str, dict[str, None]] = {}
-    for text, title in said:
-        found.setdefault(text, {})[title] = None
-    return {text: ", ".join(titles) for text, titles in found.items()}

@@ -11,12 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
-
 from pipeline.evaluation import results
 from pipeline.reporting import cells, claims
-from pipeline.reporting.cells import marked, points
+from pipeline.reporting.cells import grouped, marked, points
 from pipeline.reporting.columns import SQUAD, Average, Cell, Column, Comparison, Row, Source, compare
 from pipeline.reporting.table import print_lines, print_table
 
@@ -92,7 +89,8 @@ def markdown(found: Comparison) -> str:
     parts = []
     for title, (headings, rows) in grids(found):
         aligned = ["---", *(["---:"] * (len(headings) - 1))]
-        lines = [f"| {' | '.join(map(_escaped, cells))} |" for cells in (headings, aligned, *rows)]
+        escaped = ([cell.replace("|", "\\|") for cell in line] for line in (headings, aligned, *rows))
+        lines = [f"| {' | '.join(line)} |" for line in escaped]
         parts.append("\n".join([f"{title[0].upper()}{title[1:]}:", "", *lines]))
     return "\n\n".join([*parts, "\n".join(f"- {line}" for line in notes(found))]) + "\n"
 
@@ -127,13 +125,8 @@ def data(found: Comparison) -> dict[str, Any]:
 
 def _print(found: Comparison) -> None:
     for title, (headings, rows) in grids(found):
-        table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
-        for number, heading in enumerate(headings):
-            shown = Text(heading.replace(" (", "\n("))
-            table.add_column(shown, justify="right" if number else "left", no_wrap=True)
-        for row in rows:
-            table.add_row(*map(Text, row))
-        print_table(table)
+        broken = [heading.replace(" (", "\n(") for heading in headings]
+        print_table(title, broken, rows, left=broken[:1])
         print_lines([""])
     print_lines(notes(found))
 
@@ -211,15 +204,10 @@ def _mib(row: Row) -> str:
 
 def _of_seeds(found: Comparison) -> list[str]:
     """Over how many seeds the numbers of each column are means."""
-    columns: dict[str, list[str]] = {}
-    for column in found.columns:
-        counts = [cell.num_seeds for cell in found.cells(column).values()]
-        fewest, most = min(counts), max(counts)
-        columns.setdefault(str(most) if fewest == most else f"{fewest} to {most}", []).append(column.title)
-    said = [f"{count} for {', '.join(titles)}" for count, titles in sorted(columns.items())]
-    spreads = [cell.num_seeds > 1 for row in found.rows for cell in row.cells.values()]
-    several = "Mean ± standard deviation over seeds. " if any(spreads) else ""
-    return [f"{several}Seeds: {'; '.join(said)}."]
+    counts = {column.title: {c.num_seeds for c in found.cells(column).values()} for column in found.columns}
+    said = grouped((" to ".join(map(str, sorted({min(n), max(n)}))), title) for title, n in counts.items())
+    several = "Mean ± standard deviation over seeds. " if max(map(max, counts.values())) > 1 else ""
+    return [f"{several}Seeds: {'; '.join(f'{count} for {of}' for count, of in sorted(said.items()))}."]
 
 
 def _of_one_answer(found: Comparison) -> list[str]:
@@ -243,22 +231,15 @@ def _of_selection(found: Comparison) -> list[str]:
 
 def _where(found: Comparison, optimistic: bool) -> str:
     """`CoLA, RTE`, and of columns that have both kinds their rows: `of QNLI the models w1, w2`."""
-    titles: dict[str, list[str]] = {}
+    said = []
     for column in found.columns:
         every = found.cells(column)
         rows = [name for name, cell in every.items() if cell.is_optimistic == optimistic]
         if rows:
-            titles.setdefault("" if len(rows) == len(every) else ", ".join(rows), []).append(column.title)
-    return "; ".join(
-        f"of {', '.join(each)} the models {rows}" if rows else ", ".join(each)
-        for rows, each in titles.items()
-    )
+            said.append(("" if len(rows) == len(every) else ", ".join(rows), column.title))
+    return "; ".join(f"of {of} the models {rows}" if rows else of for rows, of in grouped(said).items())
 
 
 def _tasks(found: Comparison) -> dict[str, str]:
     """Titles of tasks, of MNLI that of its first column: claims are about it."""
     return {column.task: column.title for column in found.columns if column.key == column.task}
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")

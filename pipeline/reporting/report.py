@@ -100,8 +100,7 @@ def page(contents: Contents) -> str:
         .render(
             results=results,
             headline=headline(results),
-            headings=table.headings(results)[:-1],
-            rows=[row[:-1] for row in table.rows(results, {})],
+            rows=table.rows(results),
             counted=table.counted(results),
             chosen=selection.said(results.checkpoint_selected_on, results.split),
             score_name=table.score_name(results),

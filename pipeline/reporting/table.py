@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -18,9 +18,7 @@ from pipeline.reporting import cells, claims
 from pipeline.rungs import TEACHER
 from pipeline.tasks import selection
 
-HEADINGS = ("rung", "W", "E", "A", "from", "score", "gap", "MiB", "ratio", "seconds")
 UNUSUAL = "besides"
-_LEFT = ("rung", "from", UNUSUAL)
 _UNBOUNDED = 1000
 
 
@@ -40,7 +38,9 @@ def main(as_json: bool) -> int:
         found = results.as_dict()
         sys.stdout.write(json.dumps(found, indent=2, sort_keys=True, allow_nan=False) + "\n")
         return 0
-    print_table(results_table(results, read_seconds(results)))
+    found = rows(results, read_seconds(results))
+    left = ("rung", "from", UNUSUAL)
+    print_table(title(results), list(found[0]), [list(row.values()) for row in found], left=left)
     said = claims.lines(results.claims, score_name(results))
     print_lines(
         [*counted(results), "Seconds: training, where it was timed here.", *([""] if said else []), *said]
@@ -55,8 +55,20 @@ def print_lines(lines: Iterable[str]) -> None:
         console.print(Text(line), soft_wrap=not console.is_terminal)
 
 
-def print_table(table: Table) -> None:
-    """Wider than the terminal rather than with names and numbers cut short, which is what rich would do."""
+def print_table(
+    title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[str]
+) -> None:
+    """Wider than the terminal rather than with names and numbers cut short, which is what rich would do.
+
+    Args:
+        left: the columns of words; numbers stand on the right.
+    """
+    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
+    for heading in headings:
+        justify: Literal["left", "right"] = "left" if heading in left else "right"
+        table.add_column(Text(heading), justify=justify, no_wrap=heading != UNUSUAL)
+    for row in rows:
+        table.add_row(*map(Text, row))
     console = Console(highlight=False)
     needed = Console(width=_UNBOUNDED).measure(table)
     console.width = max(console.width, needed.minimum if console.is_terminal else needed.maximum)
@@ -80,50 +92,43 @@ def read_seconds(results: Results) -> dict[str, float]:
     return found
 
 
-def results_table(results: Results, seconds: Mapping[str, float] | None = None) -> Table:
-    """A row per model, as `rows` orders them."""
-    table = Table(title=Text(title(results)), title_justify="left", box=None, pad_edge=False)
-    for heading in headings(results):
-        justify: Literal["left", "right"] = "left" if heading in _LEFT else "right"
-        table.add_column(heading, justify=justify, no_wrap=heading != UNUSUAL)
-    for row in rows(results, seconds or {}):
-        table.add_row(*map(Text, row))
-    return table
+def rows(results: Results, seconds: Mapping[str, float] | None = None) -> list[dict[str, str]]:
+    """A row per model, by heading: the teacher, then each rung after the one it starts from.
 
-
-def headings(results: Results) -> tuple[str, ...]:
-    """HEADINGS; for questions with exact match after the score, their F1; what is unusual, if anything is."""
-    before = HEADINGS.index("score")
-    besides = (UNUSUAL,) if _has_unusual(results) else ()
-    exact = ("EM",) if _has_questions(results) else ()
-    return (*HEADINGS[:before], *besides, HEADINGS[before], *exact, *HEADINGS[before + 1 :])
-
-
-def rows(results: Results, seconds: Mapping[str, float]) -> list[list[str]]:
-    """The cells under the headings: the teacher, then each rung after the one it starts from."""
-    return [
-        [
-            name,
-            *map(str, model.bits),
-            model.parent or "-",
-            *([", ".join(model.unusual)] if _has_unusual(results) else []),
-            cells.score(model),
-            *([_exact_match(model, results)] if _has_questions(results) else []),
-            "-" if name == TEACHER else cells.gap(model),
-            f"{model.mib:.3f}",
-            f"{model.ratio:.1f}",
-            f"{seconds[name]:.0f}" if name in seconds else "-",
-        ]
-        for name, model in in_order(results.models).items()
-    ]
+    With what is unusual, if anything is; with exact match beside the score of questions, their F1; with the
+    seconds of training where they are given.
+    """
+    found = []
+    for name, model in in_order(results.models).items():
+        row = {
+            "rung": name,
+            **dict(zip("WEA", map(str, model.bits), strict=True)),
+            "from": model.parent or "-",
+        }
+        if any(one.unusual for one in results.models.values()):
+            row[UNUSUAL] = ", ".join(model.unusual)
+        row["score"] = cells.score(model)
+        if _has_questions(results):
+            exact = model.means_of(results.split, "exact_match", results.models[TEACHER])
+            row["EM"] = cells.number(exact.mean, exact.std)
+        row["gap"] = "-" if name == TEACHER else cells.gap(model)
+        row |= {"MiB": f"{model.mib:.3f}", "ratio": f"{model.ratio:.1f}"}
+        if seconds is not None:
+            row["seconds"] = f"{seconds[name]:.0f}" if name in seconds else "-"
+        found.append(row)
+    return found
 
 
 def in_order(models: Mapping[str, ModelResult]) -> dict[str, ModelResult]:
     """Roots first, then what starts from each, depth first; among siblings the widest first."""
 
     def from_parent(parents: set[str | None]) -> list[str]:
-        children = [name for name, model in models.items() if model.parent in parents]
-        ranked = sorted(children, key=lambda name: (*_narrowness(models[name]), name))
+        children = [
+            (-model.weight_bits, -model.activation_bits, name)
+            for name, model in models.items()
+            if model.parent in parents
+        ]
+        ranked = [name for *_, name in sorted(children)]
         return [one for child in ranked for one in (child, *from_parent({child}))]
 
     return {name: models[name] for name in from_parent({m.parent for m in models.values()} - models.keys())}
@@ -143,6 +148,9 @@ def score_name(results: Results) -> str:
 def counted(results: Results) -> list[str]:
     """What the numbers of the table are, a sentence each."""
     split, constant = results.split, results.majority_score
+    unusual = [model.unusual for model in results.models.values()]
+    seed = results.models[TEACHER].seed
+    files_of = f"Files and sizes are those of seed {seed}; the gap is to the teacher of the same seed."
     chance = "" if constant is None else f" {constant_answer(results)} scores {constant:.4f}."
     what = f"{score_name(results)} on {counted_rows(results)} of {split}"
     return [
@@ -153,10 +161,10 @@ def counted(results: Results) -> list[str]:
         "W, E, A: bits of weights, embeddings, activations; 32 is full precision. MiB: the whole "
         "model.safetensors; ratio: how many times larger the teacher's is.",
         *_of_agreement(results),
-        *_of_seeds(results),
+        *([files_of] * (results.num_seeds > 1)),
         *cells.mark_notes(results.models.values()),
-        *([f"{UNUSUAL.capitalize()}: what is not the usual choice at these bits."] * _has_unusual(results)),
-        *cells.unusual_notes(model.unusual for model in results.models.values()),
+        *([f"{UNUSUAL.capitalize()}: what is not the usual choice at these bits."] * any(unusual)),
+        *cells.unusual_notes(unusual),
         *_of_questions(results),
     ]
 
@@ -178,15 +186,6 @@ def _has_questions(results: Results) -> bool:
     return results.kind == "question_answering"
 
 
-def _has_unusual(results: Results) -> bool:
-    return any(model.unusual for model in results.models.values())
-
-
-def _exact_match(model: ModelResult, results: Results) -> str:
-    found = model.means_of(results.split, "exact_match", results.models[TEACHER])
-    return cells.number(found.mean, found.std)
-
-
 def _of_agreement(results: Results) -> list[str]:
     """How many labels are those of the trained rungs, where they were compared."""
     found = {name: model.label_agreement for name, model in results.models.items() if model.label_agreement}
@@ -206,13 +205,6 @@ def _at_least(what: str, shares: Mapping[str, float | None]) -> str:
     return f"{what} all rows" if least == 1 else f"{what} at least {least:.2%} of rows ({name})"
 
 
-def _of_seeds(results: Results) -> list[str]:
-    if results.num_seeds == 1:
-        return []
-    published = results.models[TEACHER].seed
-    return [f"Files and sizes are those of seed {published}; the gap is to the teacher of the same seed."]
-
-
 def _of_questions(results: Results) -> list[str]:
     if not _has_questions(results):
         return []
@@ -223,7 +215,3 @@ def _of_questions(results: Results) -> list[str]:
             f"{selection.said(results.checkpoint_selected_on, results.split)} (results --json has it)."
         )
     return lines
-
-
-def _narrowness(model: ModelResult) -> tuple[int, int]:
-    return -model.weight_bits, -model.activation_bits

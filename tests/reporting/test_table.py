@@ -31,7 +31,7 @@ def test_every_rung_comes_after_the_one_it_starts_from() -> None:
 
 
 def test_rows_hold_what_the_headings_say() -> None:
-    rows = [dict(zip(table.HEADINGS, row, strict=True)) for row in table.rows(RESULTS, {"w8": 61.4})]
+    rows = table.rows(RESULTS, {"w8": 61.4})
     assert rows[0]["gap"] == "-"
     assert rows[1] == {
         "rung": "w8",
@@ -56,7 +56,7 @@ def changed(name: str, **changes: Any) -> Results:
 
 def test_a_rung_that_gives_one_answer_is_marked_whatever_it_scores() -> None:
     found = changed("w1", collapsed=True)
-    marked = {row[0]: row[table.HEADINGS.index("score")] for row in table.rows(found, {})}
+    marked = {row["rung"]: row["score"] for row in table.rows(found)}
     assert (marked["w1"], marked["w8"]) == ("0.8500 †", "0.9100")
     assert cells.SAYS_COLLAPSED in table.counted(found)
     assert not any("†" in line for line in table.counted(RESULTS))
@@ -123,7 +123,7 @@ def scored(score: Value, of_teacher: float) -> ModelResult:
 
 
 def test_with_seeds_score_and_gap_are_means_with_their_spread() -> None:
-    rows = [dict(zip(table.HEADINGS, row, strict=True)) for row in table.rows(with_seeds(), {})]
+    rows = table.rows(with_seeds())
     assert rows[0]["score"] == "0.8500 ± 0.0707"
     assert (rows[1]["score"], rows[1]["gap"]) == ("0.8100 ± 0.0566", "-0.0400 ± 0.0141")
 
@@ -135,17 +135,17 @@ def test_with_seeds_it_says_whose_the_files_are() -> None:
 
 
 def test_one_seed_in_the_entry_changes_no_cell() -> None:
-    assert table.rows(some_results.of_several_seeds([RESULTS]), {}) == table.rows(RESULTS, {})
+    assert table.rows(some_results.of_several_seeds([RESULTS])) == table.rows(RESULTS)
 
 
 def test_a_seed_without_a_score_makes_the_mean_undefined() -> None:
-    row = dict(zip(table.HEADINGS, table.rows(with_seeds(None), {})[1], strict=True))
+    row = table.rows(with_seeds(None))[1]
     assert (row["score"], row["gap"]) == ("undefined", "undefined")
 
 
 def test_with_seeds_exact_match_is_a_mean_as_its_neighbour_is() -> None:
     found = with_seeds().model_copy(update={"kind": "question_answering"})
-    rows = [dict(zip(table.headings(found), row, strict=True)) for row in table.rows(found, {})]
+    rows = table.rows(found)
     assert (rows[0]["score"], rows[0]["EM"]) == ("0.8500 ± 0.0707", "0.7500 ± 0.0707")
 
 
@@ -154,7 +154,7 @@ def test_rungs_of_equal_bits_are_told_apart(
 ) -> None:
     words = ["bwn_zero_mean", "a scale per matrix", "relu", "taught by w1a2"]
     found = changed("w1_lat", unusual=words)
-    rows = [dict(zip(table.headings(found), row, strict=True)) for row in table.rows(found, {})]
+    rows = table.rows(found)
     assert [row["besides"] for row in rows if row["W"] == "1"] == ["", ", ".join(words), ""]
     monkeypatch.chdir(tmp_path)
     results.write(paths.RESULTS, found)

@@ -158,11 +158,7 @@ def test_a_part_of_the_validation_split_is_called_a_part(results: Results) -> No
 
 
 def test_the_table_has_exact_match_beside_the_score(results: Results) -> None:
-    [row] = [
-        dict(zip(table.headings(results), cells, strict=True))
-        for cells in table.rows(results, {})
-        if cells[0] == "w1"
-    ]
+    [row] = [row for row in table.rows(results) if row["rung"] == "w1"]
     assert row["EM"] == f"{results.models['w1'].scores['validation']['exact_match']:.4f}"
 
 
