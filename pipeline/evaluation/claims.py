@@ -4,7 +4,7 @@ A claim names two rungs, one of which should have the higher score on the first 
 difference is uncertain for two reasons:
 
 - other examples would have been answered otherwise: E, the paired jackknife error of the two models of
-  `seed` (`pipeline.evaluation.left_out`);
+  `seed`;
 - another seed would have trained otherwise: S, the standard deviation of the difference over n seeds, taken
   seed by seed. With one seed nobody knows, and the claim says so.
 
@@ -14,23 +14,35 @@ over three seeds counts as no better known than it is. Each claim is judged by i
 
 A rung that gives one answer to all rows has learned nothing, yet its score may be the higher one where
 labels are uneven: nothing is judged by it. Where that leaves a score undefined, accuracies are shown.
+
+E: the delete-one jackknife (Quenouille 1956; Tukey 1958). From the scores of two models without example i,
+d_i = first_i - second_i, comes the standard error of their difference over draws of N such examples:
+
+    sqrt((N - 1) / N * sum((d_i - mean(d))^2))
+
+It is paired, both models answer the same examples, and works for any smooth score: Matthews correlation, F1,
+a mean of two metrics. For accuracy it is exactly the standard error of the mean of the examples' differences,
+which McNemar's test looks at too.
+
+Shapes: N examples, K numbers that an example's part of the score is made of (`Scored.rows_NK`).
 """
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
 import numpy as np
 from scipy.stats import t as student
 
-from pipeline.evaluation.left_out import standard_error
 from pipeline.evaluation.results import ClaimResult, Difference, Measure, ModelResult, Value, Verdict
 from pipeline.ladder.claims import KINDS, Kind
 from pipeline.params import Claim
+from pipeline.tasks import metrics
 from pipeline.tasks.metrics import Array
 
 Models = Mapping[str, ModelResult]
+Score = Callable[[Array], float | None]
 # By model: its score, and its accuracy, without each example in turn; none where the measure is undefined.
 Without = Mapping[str, Mapping[Measure, Array]]
 CONFIDENCE = 0.95
@@ -41,6 +53,44 @@ RULE = (
 )
 ONE_SEED = "not what another seed would give"
 SEEDS = "the spread of the difference over seeds, taken seed by seed"
+
+
+def measures(kind: str, metric_names: Sequence[str]) -> dict[Measure, Score]:
+    """How each measure of a kind of task comes from `Scored.rows_NK`."""
+    if kind == "question_answering":
+        return {"score": of_marks}
+    if kind == "regression":
+        return {"score": of_predictions(metric_names)}
+    return {"score": of_predictions(metric_names), "accuracy": of_predictions(["accuracy"])}
+
+
+def of_predictions(metric_names: Sequence[str]) -> Score:
+    """The mean of these metrics, from rows of prediction and label."""
+
+    def score(rows_N2: Array) -> float | None:
+        return metrics.mean_score(metrics.compute(list(metric_names), rows_N2[:, 0], rows_N2[:, 1]))
+
+    return score
+
+
+def of_marks(rows_N1: Array) -> float | None:
+    """The mean, where every example has a mark of its own."""
+    return float(rows_N1.mean())
+
+
+def scores_without_each(rows_NK: Array, score: Score) -> Array:
+    """The score without example i, [N]; NaN where undefined. Of examples that are alike one is left out."""
+    _, first, kind_of = np.unique(rows_NK, axis=0, return_index=True, return_inverse=True)
+    found = [score(np.delete(rows_NK, row, axis=0)) for row in first]
+    without = np.array([np.nan if value is None else value for value in found])
+    return without[kind_of.reshape(-1)]
+
+
+def standard_error(first_N: Array, second_N: Array) -> float:
+    """Of the difference of two models' scores, from those without each example."""
+    difference_N = first_N - second_N
+    num_examples = len(difference_N)
+    return float(np.sqrt((num_examples - 1) * difference_N.var()))
 
 
 def judge(declared: Sequence[Claim], models: Models, without: Without) -> list[ClaimResult]:

@@ -33,41 +33,25 @@ def verdict(claim: ClaimResult) -> str:
 
 
 def sentence(claim: ClaimResult, score_name: str) -> str:
-    """What is claimed, its figures, and what they rest on."""
-    return f"{claim.statement}. {figures(claim, score_name)}; {rests_on(claim)}."
-
-
-def figures(claim: ClaimResult, score_name: str) -> str:
-    """`accuracy 0.9380 against 0.8640, difference +0.0740 ± 0.0189 (95 %)`, and which rung has collapsed."""
+    """What is claimed, its figures, which rung has collapsed, and what they rest on:
+    `… accuracy 0.9380 against 0.8640, difference +0.0740 ± 0.0189 (95 %); 408 examples, one seed.`
+    """
+    figures = f"{score_name} is {claim.score_is}, and accuracy does not serve either"
+    if claim.measure is not None and claim.values is not None:
+        better, worse = (number(claim.values[name]) for name in claim.rungs)
+        what = score_name
+        if claim.measure != "score" and score_name != "accuracy":
+            what = f"{claim.measure} ({score_name} is {claim.score_is})"
+        difference = number(claim.difference, claim.margin, sign="+")
+        figures = f"{what} {better} against {worse}, difference {difference} (95 %)"
     same = [f"{name} gives one answer to all rows" for name in claim.collapsed]
-    return "; ".join([_measured(claim, score_name), *same])
+    return f"{claim.statement}. {'; '.join([figures, *same, rests_on(claim)])}."
 
 
 def rests_on(claim: ClaimResult) -> str:
     """Number of examples and of seeds."""
     seeds = {0: "no seed", 1: "one seed"}.get(claim.num_seeds, f"{claim.num_seeds} seeds")
     return f"{claim.num_examples:,} examples, {seeds}"
-
-
-def steps(claim: ClaimResult) -> str:
-    """Steps from the teacher on, of both rungs."""
-    first, second = (claim.total_steps[name] for name in claim.rungs)
-    return f"{first:,} each" if claim.equal_steps else f"{first:,} and {second:,}"
-
-
-def _measured(claim: ClaimResult, score_name: str) -> str:
-    if claim.measure is None or claim.values is None:
-        return f"{score_name} is {claim.score_is}, and accuracy does not serve either"
-    better, worse = (number(claim.values[name]) for name in claim.rungs)
-    difference = number(claim.difference, claim.margin, sign="+")
-    return f"{_measure(claim, score_name)} {better} against {worse}, difference {difference} (95 %)"
-
-
-def _measure(claim: ClaimResult, score_name: str) -> str:
-    """What was measured; accuracy stands in for a score that is undefined, and where that is."""
-    if claim.measure == "score" or score_name == "accuracy":
-        return score_name
-    return f"{claim.measure} ({score_name} is {claim.score_is})"
 
 
 @dataclass

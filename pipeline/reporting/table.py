@@ -35,8 +35,8 @@ def main(as_json: bool) -> int:
     """
     results = read_results()
     if as_json:
-        found = results.as_dict()
-        sys.stdout.write(json.dumps(found, indent=2, sort_keys=True, allow_nan=False) + "\n")
+        text = json.dumps(results.as_dict(), indent=2, sort_keys=True, allow_nan=False)
+        sys.stdout.write(text + "\n")
         return 0
     found = rows(results, read_seconds(results))
     left = ("rung", "from", UNUSUAL)

@@ -246,12 +246,12 @@ def _score(task: Task, name: str, splits: Splits) -> dict[str, "Scored"]:
 
 def _without_each(params: Params, scored: Mapping[str, "Scored"]) -> "Without":
     """Of the rungs that a claim is about, each measure without each example in turn."""
-    from pipeline.evaluation import claims, left_out
+    from pipeline.evaluation import claims
 
     rows = {name: scored[name].rows_NK for name in claims.named(params.claims) if name in scored}
-    measures = left_out.measures(params.task.kind, params.task.metrics)
+    measures = claims.measures(params.task.kind, params.task.metrics)
     return {
-        name: {measure: left_out.scores_without_each(rows_NK, score) for measure, score in measures.items()}
+        name: {measure: claims.scores_without_each(rows_NK, score) for measure, score in measures.items()}
         for name, rows_NK in rows.items()
         if rows_NK is not None
     }

@@ -7,6 +7,7 @@ An undefined metric (one predicted class for Matthews, constant predictions for 
 import math
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ Scores = dict[str, float | None]
 
 def compute(metrics: list[str], predictions_N: Array, labels_N: Array) -> Scores:
     """Each metric by name; predictions are class numbers, or values for regression."""
-    return {name: _finite(METRICS[name](predictions_N, labels_N)) for name in metrics}
+    found = {name: METRICS[name](predictions_N, labels_N) for name in metrics}
+    return {name: value if math.isfinite(value) else None for name, value in found.items()}
 
 
 def mean_score(scores: Scores) -> float | None:
@@ -53,32 +55,19 @@ def _matthews_correlation(predictions_N: Array, labels_N: Array) -> float:
     return float(matthews_corrcoef(labels_N, predictions_N))
 
 
-def _pearson(predictions_N: Array, labels_N: Array) -> float:
-    from scipy.stats import pearsonr
+def _correlation(name: str, predictions_N: Array, labels_N: Array) -> float:
+    """`pearsonr` or `spearmanr`."""
+    from scipy import stats
 
-    return _correlation(pearsonr, predictions_N, labels_N)
-
-
-def _spearman(predictions_N: Array, labels_N: Array) -> float:
-    from scipy.stats import spearmanr
-
-    return _correlation(spearmanr, predictions_N, labels_N)
-
-
-def _correlation(function: Callable[..., Any], predictions_N: Array, labels_N: Array) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a constant input: the NaN it returns says it
-        return float(function(predictions_N, labels_N).statistic)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+        return float(getattr(stats, name)(predictions_N, labels_N).statistic)
 
 
 METRICS: dict[str, Callable[[Array, Array], float]] = {
     "accuracy": _accuracy,
     "f1": _f1,
     "matthews_correlation": _matthews_correlation,
-    "pearson": _pearson,
-    "spearman": _spearman,
+    "pearson": partial(_correlation, "pearsonr"),
+    "spearman": partial(_correlation, "spearmanr"),
 }

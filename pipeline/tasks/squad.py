@@ -14,8 +14,9 @@ the selection split, and the validation split is scored with it as it is.
 import re
 import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -58,19 +59,13 @@ class Marks:
 
 def marks(predictions: Sequence[str], answers: Sequence[Sequence[str]], *, unanswerable: bool) -> Marks:
     """Each prediction against the given answer that fits it best; `answers` are empty where there is none."""
-    pairs = [
-        (prediction, _accepted(given, unanswerable))
-        for prediction, given in zip(predictions, answers, strict=True)
-    ]
-    return Marks(
-        np.array([max(exact_match(prediction, one) for one in given) for prediction, given in pairs]),
-        np.array(
-            [
-                max(f1(prediction, one, unanswerable=unanswerable) for one in given)
-                for prediction, given in pairs
-            ]
-        ),
-    )
+    accepted = [_accepted(given, unanswerable) for given in answers]
+
+    def best(mark: Callable[[str, str], float]) -> Floats:
+        pairs = zip(predictions, accepted, strict=True)
+        return np.array([max(mark(prediction, one) for one in given) for prediction, given in pairs])
+
+    return Marks(best(exact_match), best(partial(f1, unanswerable=unanswerable)))
 
 
 def scores(found: Marks, answers: Sequence[Sequence[str]], *, unanswerable: bool) -> dict[str, float | None]:

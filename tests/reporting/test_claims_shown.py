@@ -37,18 +37,19 @@ def test_it_says_that_accuracy_stands_in() -> None:
         "accuracy (matthews correlation is undefined for w1 of seed 2) 0.9000 against 0.8000, difference "
         "+0.1000 ± 0.0400"
     )
-    assert claims.figures(by_accuracy(), "matthews correlation").startswith(expected)
-    assert claims.figures(by_accuracy(), "accuracy").startswith("accuracy 0.9000 against")
+    assert f". {expected}" in claims.sentence(by_accuracy(), "matthews correlation")
+    assert ". accuracy 0.9000 against" in claims.sentence(by_accuracy(), "accuracy")
 
 
 def test_it_says_which_rung_gives_one_answer() -> None:
     claim = by_accuracy(collapsed=["w1 of seed 2"], verdict="not judged")
-    assert claims.figures(claim, "accuracy").endswith("(95 %); w1 of seed 2 gives one answer to all rows")
+    expected = "(95 %); w1 of seed 2 gives one answer to all rows; 100 examples, one seed."
+    assert claims.sentence(claim, "accuracy").endswith(expected)
 
 
 def test_what_is_undefined_says_so() -> None:
     expected = "F1 is undefined for w1 of seed 2, and accuracy does not serve either"
-    assert claims.figures(NEITHER, "F1") == expected
+    assert claims.sentence(NEITHER, "F1").endswith(f". {expected}; 100 examples, no seed.")
     assert claims.lines([NEITHER], "accuracy")[1:] == []
 
 
@@ -65,14 +66,6 @@ def test_a_verdict_says_what_else_the_rungs_differ_in(changes: dict[str, Any], s
     claim = by_accuracy(**changes)
     assert claims.verdict(claim) == said
     assert claims.lines([claim], "F1")[0].startswith(f"{said}: w1 beats w1_direct")
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [({}, "1,900 and 9"), ({"total_steps": {"w1": 9, "w1_direct": 9}, "equal_steps": True}, "9 each")],
-)
-def test_steps_are_those_of_both(changes: dict[str, Any], said: str) -> None:
-    assert claims.steps(by_accuracy(**changes)) == said
 
 
 def test_a_rule_is_said_once() -> None:
