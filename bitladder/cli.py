@@ -136,11 +136,7 @@ def _outside(context: typer.Context) -> None:
 
 
 def _exit_code(error: Exception) -> int:
-    from bitladder.files import IntegrityError
-
-    if _not_installed(error):
-        return 2
-    return 4 if isinstance(error, IntegrityError) else int(getattr(error, "exit_code", 1))
+    return 2 if _not_installed(error) else int(getattr(error, "exit_code", 1))
 
 
 def _said(error: Exception) -> str:

@@ -25,6 +25,8 @@ CONFIG = "config.json"
 class IntegrityError(RuntimeError):
     """A published folder no longer holds what its manifest promises."""
 
+    exit_code = 4
+
 
 def sha256(path: Path) -> str:
     """Hex digest of a file's bytes."""
@@ -85,7 +87,12 @@ def publish(target: Path) -> Iterator[Path]:
     try:
         yield temporary
         _seal(temporary)
-        _swap(temporary, target)
+        old = target.with_name(f".{target.name}.{os.getpid()}.old")
+        if target.exists():
+            target.rename(old)
+        temporary.rename(target)
+        _sync(target.parent)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -130,15 +137,6 @@ def _seal(folder: Path) -> None:
     }
     write_json(folder / MANIFEST, {"files": entries})
     _sync(folder)
-
-
-def _swap(temporary: Path, target: Path) -> None:
-    old = target.with_name(f".{target.name}.{os.getpid()}.old")
-    if target.exists():
-        target.rename(old)
-    temporary.rename(target)
-    _sync(target.parent)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

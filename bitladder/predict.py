@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from bitladder import runtime
 from bitladder.packed.format import AnsweringFields, PackedConfig, read_config
+from bitladder.packed.reading import Floats
 from bitladder.runtime.kernels.engines import Choice
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from bitladder.text.tokens import Tokens
 
 Answer = dict[str, Any]
-Floats = NDArray[np.float32]
 AT_ONCE = 64
 
 
@@ -109,7 +109,11 @@ class PackedModel:
         if not texts:
             return []
         if self.config.answering is None:
-            return self._classify(texts, pairs, max_length or self.config.max_position_embeddings)
+            from bitladder.text.tokens import tokenize
+
+            longest = max_length or self.config.max_position_embeddings
+            tokens = tokenize(texts, pairs, self.folder, max_length=longest)
+            return [_label(logits_L, self.config) for logits_L in self._logits(tokens)]
         if pairs is None:
             raise ValueError(
                 f"{self.folder}: questions need a context, as second text (command line: --context)"
@@ -130,12 +134,6 @@ class PackedModel:
         mask = np.ones_like(ids) if attention_mask is None else attention_mask
         segments = np.zeros_like(ids) if token_type_ids is None else token_type_ids
         return self._model.logits(ids, mask, segments)
-
-    def _classify(self, texts: list[str], pairs: list[str] | None, max_length: int) -> list[Answer]:
-        from bitladder.text.tokens import tokenize
-
-        tokens = tokenize(texts, pairs, self.folder, max_length=max_length)
-        return [_label(logits_L, self.config) for logits_L in self._logits(tokens)]
 
     def _answer_questions(
         self, questions: list[str], contexts: list[str], own: AnsweringFields

@@ -53,7 +53,7 @@ class QuantizedLinear(nn.Linear):
         quantizer, activation = self.quantizer, self.activation
         if self.routines.fused and quantizer is not None and activation is not None:
             activation.show(input)
-            return coded(self, input, activation)
+            return self.coded(input, activation)
         x = input if activation is None else activation(input)
         if not self.routines.fused:
             weight_OI = self.weight if quantizer is None else quantizer(self.weight)
@@ -63,18 +63,17 @@ class QuantizedLinear(nn.Linear):
             values_OI, latent_OI = quantizer.quantize(self.weight).values_OI, quantizer.receiver(self.weight)
         return float_linear(x, values_OI, self.bias, routines=self.routines, latent_OI=latent_OI)
 
-
-def coded(layer: QuantizedLinear, x: Tensor, activation: ActivationQuantizer) -> Tensor:
-    """The layer's output on whole numbers, of an input that was shown to `activation`."""
-    assert layer.quantizer is not None
-    return coded_linear(
-        x,
-        layer.quantizer.quantize(layer.weight),
-        layer.bias,
-        quantizer=activation,
-        routines=layer.routines,
-        latent_OI=layer.quantizer.receiver(layer.weight),
-    )
+    def coded(self, x: Tensor, activation: ActivationQuantizer) -> Tensor:
+        """The layer's output on whole numbers, of an input that was shown to `activation`."""
+        assert self.quantizer is not None
+        return coded_linear(
+            x,
+            self.quantizer.quantize(self.weight),
+            self.bias,
+            quantizer=activation,
+            routines=self.routines,
+            latent_OI=self.quantizer.receiver(self.weight),
+        )
 
 
 def share_codes(layers: Iterable[nn.Module]) -> bool:
@@ -154,7 +153,7 @@ class WeightSplitLinear(nn.Module):
     def forward(self, input: Tensor) -> Tensor:
         if self.activation is not None and self.first.routines.fused:
             self.activation.show(input)
-            return coded(self.first, input, self.activation) + coded(self.second, input, self.activation)
+            return self.first.coded(input, self.activation) + self.second.coded(input, self.activation)
         x = input if self.activation is None else self.activation(input)
         return cast("Tensor", self.first(x) + self.second(x))
 

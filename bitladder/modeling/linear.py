@@ -29,48 +29,38 @@ def multiply(
     codes: Codes, weight: Quantized, bias_O: Tensor | None, *, largest: int, routines: Routines
 ) -> Tensor:
     """The layer's output [..., O], float32. largest: the largest magnitude of an activation's code."""
-    integers_MI = codes.integers.flatten(0, -2)
-    if weight.num_groups > 1:
-        y_MO = _by_group(integers_MI, weight, largest=largest, routines=routines)
-    else:
-        bound = largest * weight.largest
-        y_MO = integer_product(integers_MI, weight.codes_OI, largest=bound, routines=routines)
-    sums_O = None if codes.offset is None else weight.sums_O1.squeeze(1)
-    return scaled(y_MO, codes, weight.scale_OG, sums_O, bias_O)
+    integers_MI, num_groups = codes.integers.flatten(0, -2), weight.num_groups
+    bounds: Any = {"largest": largest, "largest_weight": weight.largest}
+    products = (
+        integer_product(x.contiguous(), codes_ON.contiguous(), **bounds, routines=routines)
+        for x, codes_ON in zip(
+            integers_MI.chunk(num_groups, dim=1), weight.codes_OI.chunk(num_groups, dim=1), strict=True
+        )
+    )
+    if num_groups == 1:
+        return _scaled(next(products), codes, weight, bias_O)
+    y_MO = integers_MI.new_zeros((len(integers_MI), len(weight.codes_OI)), dtype=torch.float32)
+    for group, product_MO in enumerate(products):  # in their order
+        y_MO += product_MO.mul_(weight.scale_OG[:, group])
+    return _scaled(y_MO, codes, weight, bias_O)
 
 
-def scaled(
-    y_MO: Tensor, codes: Codes, scale_OG: Tensor, sums_O: Tensor | None, bias_O: Tensor | None
-) -> Tensor:
+def _scaled(y_MO: Tensor, codes: Codes, weight: Quantized, bias_O: Tensor | None) -> Tensor:
     """The layer's output [..., O] from the sums of products, which it overwrites.
 
-    Args:
-        y_MO: exact sums; where there are groups, the sums over them of exact sums times scales.
-        sums_O: of each row's weights; needed where the activations have an offset.
+    y_MO: exact sums; where there are groups, the sums over them of exact sums times scales.
     """
-    scale_O = scale_OG.squeeze(1) if scale_OG.shape[1] == 1 else None
+    scale_O = weight.scale_OG.squeeze(1) if weight.num_groups == 1 else None
     if codes.step.dim():
         y_MO.mul_(codes.step.flatten().unsqueeze(1))
         y_MO = y_MO if scale_O is None else y_MO.mul_(scale_O)
     else:
         y_MO.mul_(codes.step if scale_O is None else codes.step * scale_O)
     if codes.offset is not None:
-        assert sums_O is not None
-        y_MO.add_(sums_O * codes.offset)
+        y_MO.add_(weight.sums_O * codes.offset)
     if bias_O is not None:
         y_MO.add_(bias_O)
     return y_MO.view(*codes.integers.shape[:-1], -1)
-
-
-def _by_group(integers_MI: Tensor, weight: Quantized, *, largest: int, routines: Routines) -> Tensor:
-    """The sum over groups of inputs, in their order, of their exact product times their scale [M, O]."""
-    size, bound = weight.codes_OI.shape[1] // weight.num_groups, largest * weight.largest
-    y_MO = integers_MI.new_zeros((len(integers_MI), len(weight.codes_OI)), dtype=torch.float32)
-    for group in range(weight.num_groups):
-        inputs = slice(group * size, (group + 1) * size)
-        factors = integers_MI[:, inputs].contiguous(), weight.codes_OI[:, inputs].contiguous()
-        y_MO += integer_product(*factors, largest=bound, routines=routines).mul_(weight.scale_OG[:, group])
-    return y_MO
 
 
 def coded_linear(

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 Gradients = Literal["float32", "bfloat16"]
 ENVIRONMENT = "BITLADDER_KERNELS"
 NAMES = ("fused", "plain")
+LARGEST_IN_PAIRS = 64  # 2 * 255 * 64 < 2^15
 WORTH_ONEDNN = 2**22  # multiplications; in smaller products preparing oneDNN's call costs what it brings
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -36,8 +37,8 @@ class Routines:
 
     Attributes:
         fused: one function per layer, on whole numbers; else plain autograd on rounded floats, the reference.
-        vnni: multiply whole numbers by int8 instructions on the CPU; else in floating point. Without VNNI,
-            oneDNN adds pairs of int8 products in 16 bits, where they saturate. GPUs always use theirs.
+        vnni: the CPU multiplies whole numbers of 8 bits exactly; else small ones, or in floating point
+            (`takes_int8`). GPUs always use their instructions for it.
         onednn: multiply floats through oneDNN; else through torch's own choice.
         gradients: dtype of the factors in the backward pass, and in a frozen teacher's forward pass.
     """
@@ -74,16 +75,35 @@ def use(model: nn.Module, routines: Routines) -> None:
             part.routines = routines  # type: ignore[assignment]
 
 
-def integer_product(codes_MI: Tensor, codes_OI: Tensor, *, largest: int, routines: Routines) -> Tensor:
+def integer_product(
+    codes_MI: Tensor, codes_OI: Tensor, *, largest: int, largest_weight: int, routines: Routines
+) -> Tensor:
     """`codes_MI @ codes_OI.T` of int8 as float32 [M, O]: exact sums, rounded once if beyond 2^24.
 
     Args:
-        largest: what no product of two codes exceeds in magnitude.
+        largest, largest_weight: what the magnitudes of codes_MI and of codes_OI do not exceed.
     """
-    if _takes_int8(codes_MI, codes_OI, routines):
+    if takes_int8(codes_MI, codes_OI, largest_weight, routines):
         return torch._int_mm(codes_MI, codes_OI.t()).to(torch.float32)
-    exact = torch.float32 if codes_MI.shape[1] * largest <= 2**24 else torch.float64
+    exact = torch.float32 if codes_MI.shape[1] * largest * largest_weight <= 2**24 else torch.float64
     return torch.mm(codes_MI.to(exact), codes_OI.to(exact).t()).to(torch.float32)
+
+
+def takes_int8(codes_MI: Tensor, codes_OI: Tensor, largest_weight: int, routines: Routines) -> bool:
+    """Whether torch's int8 product is exact here, and takes these shapes.
+
+    CUDA's wants more than 16 rows, and whole eights of everything else. Without VNNI, oneDNN on x86 adds
+    pairs of products in 16 bits, of activations that are shifted to 0..255: 2 * 255 * 64 fits there, so sums
+    are exact for weights up to 64, as at 1, 2 and 4 bits, and saturate at 8 bits.
+    """
+    (rows, inputs), outputs = codes_MI.shape, codes_OI.shape[0]
+    if not codes_MI.is_cpu:
+        return codes_MI.is_cuda and rows > 16 and inputs % 8 == 0 and outputs % 8 == 0
+    if inputs == 1:  # torch 2.13 mistakes the transpose of a single column for a row
+        return False
+    # Processors of other makes say neither AVX2 nor AVX512; what they do with int8 is not known here.
+    is_x86 = torch.backends.cpu.get_cpu_capability().startswith("AVX")
+    return routines.vnni or (largest_weight <= LARGEST_IN_PAIRS and is_x86)
 
 
 def product(x_MI: Tensor, weight_OI: Tensor, bias_O: Tensor | None, routines: Routines) -> Tensor:
@@ -109,11 +129,3 @@ def weight_gradient(gradient_MO: Tensor, x_MI: Tensor, routines: Routines) -> Te
     if routines.onednn and routines.gradients == torch.float32 and is_wide:
         return product(x_MI.t(), gradient_MO.t(), None, routines).t().contiguous()
     return product(gradient_MO.t(), x_MI.t(), None, routines).to(torch.float32)
-
-
-def _takes_int8(codes_MI: Tensor, codes_OI: Tensor, routines: Routines) -> bool:
-    """CUDA's int8 product wants more than 16 rows, and whole eights of everything else."""
-    (rows, inputs), outputs = codes_MI.shape, codes_OI.shape[0]
-    if codes_MI.device.type == "cpu":
-        return routines.vnni and inputs > 1  # of a single column, torch 2.13 mistakes the transpose for a row
-    return codes_MI.is_cuda and rows > 16 and inputs % 8 == 0 and outputs % 8 == 0

@@ -26,7 +26,6 @@ Bytes = NDArray[np.uint8]
 Codes = NDArray[np.int8]
 FIVE_TRITS = 1.6  # bits of a ternary code of which a byte holds five
 _ROWS_AT_ONCE = 1024
-_LARGEST = 3**5 - 1  # a byte of five ternary digits
 
 
 def num_bytes(num_codes: int, bits: float) -> int:
@@ -91,15 +90,12 @@ def check(bytes_OB: Bytes, bits: float, num_codes: int) -> None:
     if bytes_OB.dtype != np.uint8 or bytes_OB.shape[-1] != num_bytes(num_codes, bits):
         wanted = f"{num_codes} codes of {bits} bits are uint8 with {num_bytes(num_codes, bits)}"
         raise ValueError(f"{bytes_OB.dtype} with {bytes_OB.shape[-1]} bytes a row; {wanted}")
-    if bits == FIVE_TRITS:
-        _check_digits(bytes_OB, num_codes)
-        return
-    bits = int(bits)
-    used_bits = num_codes * bits - 8 * (bytes_OB.shape[-1] - 1)
-    if used_bits < 8 and bytes_OB.size and bool((bytes_OB[..., -1] >> used_bits).any()):
-        raise ValueError("padding bits are set")
-    if bits > 1 and _holds_lowest(bytes_OB, bits):
-        raise ValueError(f"the code {-(2 ** (bits - 1))} occurs, which {bits} bits do not use")
+    in_last = num_codes - per_byte(bits) * (bytes_OB.shape[-1] - 1)
+    for part, count in ((bytes_OB, per_byte(bits)), (bytes_OB[..., -1:], in_last)):
+        is_written = _are_written(bits, count)
+        if not is_written.all() and not is_written[part].all():
+            wrong = part[~is_written[part]][0]
+            raise ValueError(f"the byte {wrong} occurs, which no {count} codes of {bits} bits are written as")
 
 
 @cache
@@ -119,15 +115,8 @@ def _largest(bits: float) -> int:
     return 1 if bits < 2 else 2 ** (int(bits) - 1) - 1
 
 
-def _check_digits(bytes_OB: Bytes, num_codes: int) -> None:
-    if bytes_OB.size and int(bytes_OB.max()) > _LARGEST:
-        raise ValueError(f"the byte {bytes_OB.max()} occurs; five ternary digits are at most {_LARGEST}")
-    used = num_codes - 5 * (bytes_OB.shape[-1] - 1)
-    if bytes_OB.size and bool((bytes_OB[..., -1] >= 3**used).any()):
-        raise ValueError("padding digits are set")
-
-
-def _holds_lowest(bytes_OB: Bytes, bits: int) -> bool:
-    """Whether a code is its sign bit alone. A byte that has one is looked up: there are only 256."""
-    has_lowest = (codes_of_each_byte(bits) == -(2 ** (bits - 1))).any(axis=1)
-    return bool(has_lowest[bytes_OB].any())
+@cache
+def _are_written(bits: float, num_codes: int) -> NDArray[np.bool_]:
+    """[256]: which bytes stand for so many codes. A byte is looked up: there are only 256."""
+    codes, top = codes_of_each_byte(bits)[:, :num_codes], _largest(bits)
+    return np.asarray(pack(np.clip(codes, -top, top), bits)[:, 0] == np.arange(256))

@@ -1,4 +1,4 @@
-"""`bitladder inspect DIR`: bits, bytes and ratio of each part of a written model."""
+"""`bitladder inspect DIR`: bits, bytes and ratio of each part of a packed model."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bitladder.packed import size
-from bitladder.packed.size import MIB, Part, Size, Sizes
+from bitladder.packed.size import MIB, Part, Sizes
 
 
 def main(folder: str, as_json: bool) -> int:
@@ -19,12 +19,14 @@ def main(folder: str, as_json: bool) -> int:
         return 0
     console = Console(soft_wrap=True, highlight=False)
     console.print(parts_table(sizes))
-    for line in summary(sizes):
+    ways = (
+        ("on disk", sizes.on_disk, "the whole model.safetensors against all its parameters in 32 bits"),
+        ("as papers count, all tables", sizes.all_tables, "norms and biases 32 bits, no scales, no head"),
+        ("as papers count, position and segment left out", sizes.without_position_and_segment, "same"),
+    )
+    for name, counted, meaning in ways:
+        line = f"{name}: {counted.mib:.3f} MiB, {counted.ratio:.2f} times smaller ({meaning})"
         console.print(line, markup=False)
-    if size.holds_latent_weights(Path(folder)):
-        console.print(
-            "These are latent weights in full precision; the packed model is in packed/.", markup=False
-        )
     return 0
 
 
@@ -44,17 +46,6 @@ def parts_table(sizes: Sizes) -> Table:
     return table
 
 
-def summary(sizes: Sizes) -> list[str]:
-    """The three ways of counting, one line each."""
-    return [
-        _line("on disk", sizes.on_disk, "the whole model.safetensors against all its parameters in 32 bits"),
-        _line(
-            "as papers count, all tables", sizes.all_tables, "norms and biases 32 bits, no scales, no head"
-        ),
-        _line("as papers count, position and segment left out", sizes.without_position_and_segment, "same"),
-    ]
-
-
 def _cells(part: Part) -> list[str]:
     ratio = f"{part.full_bytes / part.stored_bytes:.2f}" if part.parameters and part.stored_bytes else "-"
     return [
@@ -66,7 +57,3 @@ def _cells(part: Part) -> list[str]:
         f"{part.full_bytes / MIB:.3f}" if part.parameters else "-",
         ratio,
     ]
-
-
-def _line(name: str, counted: Size, meaning: str) -> str:
-    return f"{name}: {counted.mib:.3f} MiB, {counted.ratio:.2f} times smaller ({meaning})"

@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from bitladder import files
-from bitladder.packed import format, reading, schema, tensors
+from bitladder.packed import format, reading, schema
 from bitladder.packed.schema import ENCODER, HEAD, POOLER_PART, SIDE, Stored
 
 MIB = 2**20
 MATRICES = (*schema.TABLE_PARTS.values(), ENCODER, POOLER_PART)
-# The last three are in trained models alone: from quantizers that learn or observe, and what no BERT has.
-_ORDER = (*MATRICES, HEAD, SIDE, schema.SCALES, schema.ACTIVATION_STEPS, "weight steps", "curvature", "other")
+_ORDER = (*MATRICES, HEAD, SIDE, schema.SCALES, schema.ACTIVATION_STEPS)
 _FULL = 4  # bytes of a parameter in 32 bits
 
 
@@ -78,7 +77,7 @@ class Sizes:
 
 
 def account(folder: Path) -> Sizes:
-    """Count the parts of a packed folder, or of a trained model's.
+    """Count the parts of a packed folder, published or not yet.
 
     Raises:
         IntegrityError: the folder has a manifest and a file is not what it promises.
@@ -86,28 +85,17 @@ def account(folder: Path) -> Sizes:
     """
     if (folder / files.MANIFEST).is_file():
         files.verify(folder)
-    path = folder / format.WEIGHTS
-    if _json(folder).get("model_type") == format.MODEL_TYPE:
-        config = format.read_config(folder)
-        reading.open_weights(folder, config)
-        found = list(schema.tensors(config).values())
-    else:
-        found = [_trained(name, entry) for name, entry in tensors.read_contents(path).entries.items()]
-    return count(found, file_bytes=path.stat().st_size)
-
-
-def holds_latent_weights(folder: Path) -> bool:
-    """Whether this is a rung as it was trained: quantized at each forward, stored in full precision."""
-    config = _json(folder)
-    return config.get("model_type") == "bert" and "bitladder_precision" in config
+    config = format.read_config(folder)
+    reading.open_weights(folder, config)
+    return count(schema.tensors(config).values(), file_bytes=(folder / format.WEIGHTS).stat().st_size)
 
 
 def count(found: Iterable[Stored], *, file_bytes: int) -> Sizes:
     """The same of a file's tensors."""
-    groups: dict[str, list[Stored]] = {}
+    groups: dict[str, list[Stored]] = {part: [] for part in _ORDER}
     for stored in found:
-        groups.setdefault(stored.part, []).append(stored)
-    parts = [_part(part, groups[part]) for part in _ORDER if part in groups]
+        groups[stored.part].append(stored)
+    parts = [_part(part, group) for part, group in groups.items() if group]
     header = Part("file header", 0, None, file_bytes - sum(part.stored_bytes for part in parts), 0)
     return Sizes(
         parts=[*parts, header],
@@ -116,14 +104,6 @@ def count(found: Iterable[Stored], *, file_bytes: int) -> Sizes:
         without_position_and_segment=_as_papers_count(parts, left_out=("position table", "segment table")),
         on_disk=Size(file_bytes, sum(part.full_bytes for part in parts) / file_bytes),
     )
-
-
-def _json(folder: Path) -> dict[str, Any]:
-    path = folder / format.CONFIG
-    found = tensors.parse_json(path.read_bytes(), str(path)) if path.is_file() else None
-    if not isinstance(found, dict):
-        raise tensors.FormatError(f"{path}: missing, or not a JSON object; give the folder of a model")
-    return found
 
 
 def _part(part: str, found: list[Stored]) -> Part:
@@ -137,35 +117,11 @@ def _part(part: str, found: list[Stored]) -> Part:
     )
 
 
-def _trained(name: str, entry: tensors.Entry) -> Stored:
-    """A tensor of a model as it was trained, which no schema lists."""
-    part, bits = _part_of(name), 8 * tensors.ITEM_SIZE[entry.dtype]
-    parameters = math.prod(entry.shape) if part in (*MATRICES, HEAD, SIDE, "other") else 0
-    return Stored(name, entry, part, bits, parameters, parameters)
-
-
-def _part_of(name: str) -> str:
-    pieces = name.split(".")
-    if "quantizer" in pieces:
-        return "curvature" if pieces[-1] == "curvature" else "weight steps"
-    if {"activation", "products"} & set(pieces):
-        return schema.ACTIVATION_STEPS
-    if pieces[0] in ("classifier", "qa_outputs", "cls"):
-        return HEAD
-    if pieces[-1] == "bias" or "LayerNorm" in pieces:
-        return SIDE
-    places = {**schema.TABLE_PARTS, "pooler": POOLER_PART, "encoder": ENCODER}
-    return next((part for place, part in places.items() if place in pieces), "other")
-
-
 def _as_papers_count(parts: list[Part], *, left_out: tuple[str, ...]) -> Size:
     whole = [part for part in parts if part.part in (*MATRICES, SIDE)]
     counted = [part for part in whole if part.part not in left_out]
-    size_bytes = sum(_nominal_bytes(part) for part in counted)
+    size_bytes = 0.0
+    for part in counted:
+        is_full = part.part == SIDE or part.bits is None
+        size_bytes += part.parameters * (_FULL if is_full else math.ceil(part.bits or 0) / 8)
     return Size(size_bytes, sum(part.full_bytes for part in whole) / size_bytes)
-
-
-def _nominal_bytes(part: Part) -> float:
-    if part.part == SIDE or part.bits is None:
-        return part.parameters * _FULL
-    return part.parameters * math.ceil(part.bits) / 8

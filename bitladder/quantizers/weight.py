@@ -13,6 +13,7 @@ features; it has R rows of N weights that share a scale, [R, N], of which each o
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 
 import torch
@@ -52,11 +53,13 @@ class Quantized:
         return values_OGN.mul_(self.scale_OG.unsqueeze(2)).flatten(1)
 
     @property
-    def sums_O1(self) -> Tensor:
+    def sums_O(self) -> Tensor:
         """The sum of each row's weights."""
-        codes_OGN = self.codes_OI.reshape(len(self.codes_OI), self.num_groups, -1)
-        sums_OG = codes_OGN.sum(dim=2) * self.scale_OG
-        return sums_OG.sum(dim=1, keepdim=True)
+        return (self._code_sums_OG * self.scale_OG).sum(dim=1)
+
+    @cached_property
+    def _code_sums_OG(self) -> Tensor:
+        return self.codes_OI.reshape(len(self.codes_OI), self.num_groups, -1).sum(dim=2)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@
 What the kernels do not cover raises `UnsupportedError`; `bitladder.load` takes torch for it.
 """
 
+from bitladder.runtime.kernels.engines import UnsupportedError
 from bitladder.runtime.model import Model, load
-from bitladder.runtime.support import UnsupportedError
 
 __all__ = ["Model", "UnsupportedError", "load"]

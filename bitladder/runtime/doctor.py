@@ -4,20 +4,16 @@ import json
 import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from bitladder.runtime.kernels import engines
-from bitladder.runtime.kernels.engines import Choice
 from bitladder.runtime.model import num_threads
 
 PACKAGES = ("numba", "llvmlite", "numpy", "safetensors", "tokenizers", "torch", "transformers")
 # What kernels use or could: of the many features of a processor those that say something here.
 TELLING = ("avx2", "avx512bw", "avx512vnni", "avx512vbmi", "avx512vpopcntdq", "avxvnni", "neon", "dotprod")
 
-
-# What linears that read quantized activations hold in memory: int8_products.py, kernels/memory_order.py.
+# What linears that read quantized activations hold in memory.
 _UNPACKED = "one byte each once they were used, beside their bits"
 _PACKED = "their bits alone, in the order that the kernels read them"
 
@@ -30,13 +26,17 @@ def main(as_json: bool) -> int:
         return 0
     versions = ", ".join(f"{name} {number or 'not there'}" for name, number in found["versions"].items())
     forced = f"{engines.VARIABLE}={found['forced']}" if found["forced"] else f"{engines.VARIABLE} is not set"
+    has = ", ".join(name for name, is_there in found["features"].items() if is_there)
+    processor = f"{found['processor']}: {has or 'nothing that kernels use'}"
+    is_torch = found["engine"] == engines.TORCH
+    uncached = "engine torch has no kernels" if is_torch else "kernels are compiled in each process"
     lines = (
         f"engine     {found['engine']}: {found['reason']}",
         f"forced     {forced}; known: {', '.join(engines.ENGINES)}",
-        f"processor  {_of_processor(found)}",
+        f"processor  {processor if found['processor'] else 'not known without numba'}",
         f"threads    {found['threads']}",
         f"versions   {versions}",
-        f"cache      {found['cache'] or _without_cache(found)}",
+        f"cache      {found['cache'] or f'none: {uncached}'}",
         f"weights    {found['weights']}",
     )
     sys.stdout.write("\n".join(lines) + "\n")
@@ -46,49 +46,27 @@ def main(as_json: bool) -> int:
 def findings() -> dict[str, Any]:
     """The same as values; features are None where they are not known. Raises EngineError, ThreadsError."""
     choice, features = engines.choose(), engines.features()
+    versions = {name: _version(name) for name in PACKAGES}
+    missing = [name for name in ("torch", "transformers") if versions[name] is None]
+    lacking = f"; {' and '.join(missing)} not installed (pip install 'bitladder[train]')"
+    processor = cache = None
+    if features is not None:
+        from llvmlite import binding
+
+        from bitladder.runtime.kernels import machine_code
+
+        processor, cache = str(binding.get_host_cpu_name()), machine_code.folder()
     return {
         "engine": choice.engine,
-        "reason": choice.reason + _lacking(choice),
+        "reason": choice.reason + (lacking if choice.engine == engines.TORCH and missing else ""),
         "forced": os.environ.get(engines.VARIABLE) or None,
-        "processor": _processor() if features is not None else None,
+        "processor": processor,
         "features": {name: None if features is None else bool(features.get(name)) for name in TELLING},
         "threads": num_threads(),
-        "versions": {name: _version(name) for name in PACKAGES},
+        "versions": versions,
         "weights": _UNPACKED if choice.engine == engines.TORCH else _PACKED,
-        "cache": str(_cache()) if features is not None and _cache() else None,
+        "cache": str(cache) if cache else None,
     }
-
-
-def _of_processor(found: dict[str, Any]) -> str:
-    if not found["processor"]:
-        return "not known without numba"
-    has = ", ".join(name for name, is_there in found["features"].items() if is_there)
-    return f"{found['processor']}: {has or 'nothing that kernels use'}"
-
-
-def _without_cache(found: dict[str, Any]) -> str:
-    has_kernels = found["engine"] != engines.TORCH
-    return f"none: {'kernels are compiled in each process' if has_kernels else 'engine torch has no kernels'}"
-
-
-def _lacking(choice: Choice) -> str:
-    """What engine torch needs and is not installed."""
-    missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
-    if choice.engine != engines.TORCH or not missing:
-        return ""
-    return f"; {' and '.join(missing)} not installed (pip install 'bitladder[train]')"
-
-
-def _processor() -> str:
-    from llvmlite import binding
-
-    return str(binding.get_host_cpu_name())
-
-
-def _cache() -> Path | None:
-    from bitladder.runtime.kernels import machine_code
-
-    return machine_code.folder()
 
 
 def _version(name: str) -> str | None:

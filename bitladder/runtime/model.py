@@ -9,7 +9,7 @@ Shapes: B sequences, S tokens, L labels.
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -68,11 +68,8 @@ def num_threads(environment: Mapping[str, str] = os.environ, *, otherwise: int |
         return int(asked or otherwise or 1)
     # Behind a comma are the numbers for threads that threads start.
     common = environment.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return int(common) if common.isdecimal() and int(common) else num_cores()
-
-
-def num_cores() -> int:
-    """Those that this process may use."""
+    if common.isdecimal() and int(common):
+        return int(common)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -86,10 +83,11 @@ class Model:
     """
 
     def __init__(self, arrays: Arrays, engine: Choice, threads: int) -> None:
+        from bitladder.runtime.kernels import machine_code  # with it, LLVM
         from bitladder.runtime.model_structs import ModelStructs
 
         self.config, self.engine, self.threads = arrays.config, engine, threads
-        self._run = _compiled()
+        self._run = machine_code.load()
         self._structs = ModelStructs(arrays, engine.engine)
         self._own = threading.local()
         self._pools: dict[int, ThreadPoolExecutor] = {}  # by process: a fork has no threads of its parent's
@@ -194,15 +192,6 @@ class _Room:
         self.x_at, self.room_at = int(self._x.ctypes.data), int(self._room.ctypes.data)
         self.mask = np.empty(length, np.float32)
         self.found = np.empty(length * num_outputs, np.float32)
-
-
-def _compiled() -> Callable[..., None]:
-    from bitladder.runtime.kernels import machine_code  # with it, LLVM
-
-    try:
-        return machine_code.load()
-    except machine_code.CompilerError as error:
-        raise support.UnsupportedError(str(error)) from error
 
 
 def _whole(values: ArrayLike, name: str) -> Whole:

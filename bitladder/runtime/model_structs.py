@@ -3,6 +3,8 @@
 Shapes: O outputs, I inputs, B bytes per row of codes.
 """
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,16 +12,65 @@ from numpy.typing import NDArray
 
 from bitladder.packed import schema
 from bitladder.packed.codes import FIVE_TRITS, as_two_bits
-from bitladder.packed.reading import Arrays
+from bitladder.packed.reading import Arrays, Floats
 from bitladder.packed.schema import Matrix
 from bitladder.quantizers.precision import FULL
-from bitladder.runtime import quantizers
 from bitladder.runtime.kernels import engines, memory_order, structs
 from bitladder.runtime.kernels.memory_order import Laid
-from bitladder.runtime.quantizers import Rounding
 
 _DOTS = {1: structs.DOT_1, 2: structs.DOT_2, 4: structs.DOT_4, 8: structs.DOT_8}
 _ACTIVATIONS = {"gelu": structs.GELU, "relu": structs.RELU}
+_LOWEST, _HIGHEST = math.log(2**-24), math.log(65504)  # of a step's logarithm: half precision's range
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """One activation quantizer.
+
+    Attributes:
+        kind: structs.PER_TOKEN, STEP or BITS.
+        low, high: the smallest and the largest code.
+        step: of the codes; 1 where each token has its own.
+        signed: of BITS: -1 and +1; else 0 and 1.
+        offset: where the lowest level lies.
+        shift: of BITS, what is taken off per channel before; None for nothing.
+    """
+
+    kind: int
+    low: float
+    high: float
+    step: np.float32 = np.float32(1)  # noqa: RUF009  # a number, and numbers do not change
+    signed: bool = True
+    offset: np.float32 = np.float32(0)  # noqa: RUF009
+    shift: Floats | None = None
+
+    def fill(self, struct: Any) -> None:
+        """The fields that structs.PLACE and QUANTIZER share."""
+        struct["quantizer"], struct["step"] = self.kind, self.step
+        struct["low"], struct["high"] = self.low, self.high
+
+    def shift_of(self, size: int) -> Floats:
+        """Of so many channels."""
+        return np.zeros(size, np.float32) if self.shift is None else self.shift
+
+
+def read_rounding(arrays: Arrays, name: str, *, signed: bool = True) -> Rounding:
+    """The quantizer of that name; at 8 bits the file has nothing of it.
+
+    What each does: quantizers/per_token.py at 8 bits, activation_lsq.py at 4 and 2, elastic.py at 1.
+    """
+    bits = arrays.config.precision.activations
+    if bits == 8:
+        return Rounding(structs.PER_TOKEN, -127, 127)
+    log_step = np.clip(arrays.floats(f"{name}.log_step"), _LOWEST, _HIGHEST)
+    step = np.exp(log_step.astype(np.float64))  # as the trained quantizer has it, to the last bit
+    if bits == 1:
+        shift = arrays.floats(f"{name}.shift").reshape(-1) if f"{name}.shift" in arrays else None
+        return Rounding(structs.BITS, -1 if signed else 0, 1, np.float32(step), signed, shift=shift)
+    offset = arrays.floats(f"{name}.offset") if f"{name}.offset" in arrays else 0
+    high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
+    low = 0 if not signed else -2 if bits == 2 else -high
+    return Rounding(structs.STEP, low, high, np.float32(step), signed, np.float32(offset))
 
 
 class ModelStructs:
@@ -85,31 +136,33 @@ class ModelStructs:
         own["ones_at"] = self._at(np.ones(config.max_position_embeddings, np.float32))
 
     def _fill_tables(self) -> None:
-        bits = self._config.precision.embeddings
-        numbers = (structs.WORD, structs.POSITION, structs.SEGMENT)
-        for number, name in zip(numbers, (table.name for table in schema.tables(self._config)), strict=True):
+        """Of quantized ones codes in whole bits, of which the kernels unpack the rows that are looked up."""
+        config, bits = self._config, self._config.precision.embeddings
+        for number, name in enumerate(table.name for table in schema.tables(config)):
             own = self.lookups[number]
-            rows = self._arrays.floats(f"{name}.weight") if bits == FULL else self._table(name)
-            own["bits"], own["row_bytes"] = bits, rows.shape[1] * rows.itemsize
-            own["rows_at"] = self._at(rows)
-            if bits != FULL:
+            if bits == FULL:
+                rows: NDArray[Any] = self._arrays.floats(f"{name}.weight")
+            else:
+                rows = self._arrays.bytes(name)
+                if config.stored_bits(bits) == FIVE_TRITS:
+                    rows = as_two_bits(rows, config.hidden_size)
                 scale = self._arrays.floats(f"{name}{schema.SCALE}")
                 own["scale_at"], own["scale_step"] = self._at(scale), int(len(scale) > 1)
-
-    def _table(self, name: str) -> NDArray[Any]:
-        """Codes in whole bits, of which the kernels unpack the rows that are looked up."""
-        stored_OB = self._arrays.bytes(name)
-        is_ternary = self._config.stored_bits(self._config.precision.embeddings) == FIVE_TRITS
-        return as_two_bits(stored_OB, self._config.hidden_size) if is_ternary else stored_OB
+            own["bits"], own["row_bytes"] = bits, rows.shape[1] * rows.itemsize
+            own["rows_at"] = self._at(rows)
 
     def _fill_layer(self, layer: int) -> None:
         *heads, out, up, down = schema.linears(self._config, layer)
-        groups = [heads, [], []] if self._can_be_joined(heads) else [[one] for one in heads]
+        # At 8 bits layers that read the same input make the same codes of it: they are one, if it fits.
+        are_alike = self._config.precision.activations == 8 and 3 * out.columns <= structs.LARGEST
+        groups = [heads, [], []] if are_alike else [[one] for one in heads]
         for number, group in enumerate([*groups, [out], [up], [down]]):
             if group:
                 self._fill_place(self.places[layer, number], group)
         for number, part in enumerate(schema.PRODUCTS):
-            rounding = self._rounding(f"{schema.products(layer)}.{part}", signed=part != "probabilities")
+            rounding = read_rounding(
+                self._arrays, f"{schema.products(layer)}.{part}", signed=part != "probabilities"
+            )
             own = self.quantizers[layer, number]
             rounding.fill(own)
             own["shift_at"] = self._at(rounding.shift_of(self._config.hidden_size))
@@ -117,20 +170,13 @@ class ModelStructs:
             for part in ("weight", "bias"):
                 self.norms[layer, number][f"{part}_at"] = self._at(self._arrays.floats(f"{norm}.{part}"))
 
-    def _can_be_joined(self, group: list[Matrix]) -> bool:
-        """Whether layers that read the same input make the same codes of it, and fit together."""
-        outputs = sum(one.rows for one in group)
-        return outputs <= structs.LARGEST and all(
-            self._rounding(f"{one.name}.activation").is_alike for one in group
-        )
-
     def _fill_place(self, own: Any, group: list[Matrix]) -> None:
         """One place of layers that are computed side by side."""
         arrays, first = self._arrays, group[0]
         scale_O = np.concatenate(
             [np.broadcast_to(arrays.floats(f"{one.name}{schema.SCALE}"), one.rows) for one in group]
         )
-        rounding = self._rounding(f"{first.name}.activation", signed=first.signed)
+        rounding = read_rounding(arrays, f"{first.name}.activation", signed=first.signed)
         rounding.fill(own)
         own["num_outputs"], own["num_inputs"] = len(scale_O), first.columns
         own["offset"] = rounding.offset
@@ -142,17 +188,14 @@ class ModelStructs:
         own["bias_at"] = self._at(np.concatenate([arrays.floats(f"{one.name}.bias") for one in group]))
         own["shift_at"] = self._at(rounding.shift_of(first.columns))
 
-    def _rounding(self, name: str, *, signed: bool = True) -> Rounding:
-        return quantizers.read(self._arrays, name, self._config.precision.activations, signed=signed)
-
     def _laid(self, group: list[Matrix], rounding: Rounding) -> tuple[int, Laid]:
         """The way to multiply, and the weights in its order."""
         bits = self._config.precision.weights
         if rounding.kind == structs.BITS:
             product = structs.DIFFERING if rounding.signed else structs.COMMON
-            return product, memory_order.stored_for_popcount(self._bytes(group))
+            return product, memory_order.for_popcount(self._bytes(group))
         if bits == 1 and self._engine == engines.LOOKUP:
-            return structs.LOOKUP, memory_order.stored_for_lookup(self._bytes(group))
+            return structs.LOOKUP, memory_order.for_lookup(self._bytes(group))
         return _DOTS[bits], memory_order.for_dot_products(self._codes(group), bits)
 
     def _bytes(self, group: list[Matrix]) -> NDArray[np.uint8]:

@@ -11,25 +11,14 @@ tokens of an answer.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bitladder.text.cutting import OUTSIDE, Offsets
+from bitladder.text.cutting import OUTSIDE, Offsets, Pieces
 
 Array = npt.NDArray[Any]
-
-
-class Cut(Protocol):
-    """What windows.py and cutting.py make of questions: see `cutting.Pieces`."""
-
-    @property
-    def question_of(self) -> list[int]: ...
-    @property
-    def offsets(self) -> list[Offsets]: ...
-    @property
-    def contexts(self) -> list[str]: ...
 
 
 @dataclass(frozen=True)
@@ -52,7 +41,7 @@ class Span:
         return self.no_answer - self.score
 
 
-def best_spans(logits_N2S: Iterable[Array], windows: Cut, *, max_answer_length: int) -> list[Span]:
+def best_spans(logits_N2S: Iterable[Array], windows: Pieces, *, max_answer_length: int) -> list[Span]:
     """The best piece for each question, in order; logits may be padded at the end of S.
 
     Raises ValueError when a context has no word.

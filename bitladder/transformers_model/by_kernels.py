@@ -42,7 +42,7 @@ class ByKernels:
     reason = ""
 
     def __init__(self, owner: nn.Module) -> None:
-        self.modules = _modules(owner)
+        self.modules = list(owner.modules())
 
     def __getstate__(self) -> dict[str, Any]:
         return {"modules": self.modules}
@@ -68,7 +68,7 @@ class ByKernels:
 
     def _tensors(self) -> list[Any] | None:
         """The model's tensors, where each lies and how often it was written to; None: torch is to answer."""
-        modules, is_traced = _modules(self.modules[0]), cast("Any", torch.jit).is_tracing()
+        modules, is_traced = list(self.modules[0].modules()), cast("Any", torch.jit).is_tracing()
         if is_traced or torch.compiler.is_compiling() or not _are_same(modules, self.modules):
             return None
         if cast("Any", nn.modules.module)._has_any_global_hook() or any(map(_is_watched, modules[1:])):
@@ -86,7 +86,9 @@ class ByKernels:
 def logits(model: Model, input_ids: Any, attention_mask: Any, token_type_ids: Any) -> Tensor | None:
     """[B, L], or [B, 2, S] with padding at -1e4; None where torch is to answer, or to refuse."""
     given = [tensor for tensor in (input_ids, attention_mask, token_type_ids) if tensor is not None]
-    if input_ids is None or any(not _is_plain(tensor, input_ids) for tensor in given):
+    # Of a subclass are tensors that are traced or simulated.
+    are_plain = all(type(tensor) is Tensor and tensor.is_cpu and tensor.ndim == 2 for tensor in given)
+    if input_ids is None or not are_plain or any(tensor.shape != input_ids.shape for tensor in given):
         return None
     if not 0 < input_ids.shape[1] <= model.config.max_position_embeddings or not len(input_ids):
         return None
@@ -108,20 +110,9 @@ def _make(arrays: Callable[[], Arrays]) -> tuple[Model | None, str]:
         return None, str(error)
 
 
-def _is_plain(tensor: Any, input_ids: Any) -> bool:
-    """Whether this is [B, S] of the CPU, as the ids are, and neither traced nor simulated."""
-    return type(tensor) is Tensor and tensor.is_cpu and tensor.ndim == 2 and tensor.shape == input_ids.shape
-
-
 def _is_watched(module: nn.Module) -> bool:
     """By a hook, or by what somebody has put in the place of its forward."""
     return bool(module._forward_hooks or module._forward_pre_hooks or "forward" in module.__dict__)
-
-
-def _modules(module: nn.Module) -> list[nn.Module]:
-    """`module.modules()`, which looks for those that are there twice and takes three times as long."""
-    children = (child for child in module._modules.values() if child is not None)
-    return [module, *(below for child in children for below in _modules(child))]
 
 
 def _are_same(ones: list[Any], others: list[Any]) -> bool:

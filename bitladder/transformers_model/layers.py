@@ -3,7 +3,7 @@
 The arithmetic is that of the trained layers in `modeling/layers.py`, to the last bit: the same operations on
 the same codes and scales. No weight stays in memory as a float. What does:
 
-    linear, quantized input, eval   the packed bytes and, once used, a byte per weight: int8_products.py
+    linear, quantized input, eval   the packed bytes and, once used, a byte per weight: 85 MB in a BERT-base
     linear, all else                the packed bytes; they are unpacked at use, and forgotten
     embedding                       the packed bytes; only rows that are looked up are unpacked
 
@@ -11,20 +11,18 @@ Shapes: O output features (entries of a table), I input features, B bytes per ro
 """
 
 from functools import cache
-from typing import Any, Self, cast
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear, WeightSplitLinear
+from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
 from bitladder.modeling.linear import multiply
 from bitladder.modeling.routines import product
 from bitladder.packed.codes import codes_of_each_byte, num_bytes
-from bitladder.quantizers.activation import Codes
+from bitladder.quantizers.activation import ActivationQuantizer
 from bitladder.quantizers.weight import Quantized, ScaleLayout
-from bitladder.transformers_model import int8_products
-from bitladder.transformers_model.int8_products import Unpacked
 
 
 class Packed(nn.Module):
@@ -49,9 +47,6 @@ class Packed(nn.Module):
         codes_OI = unpack(bytes_OB, self.stored, self.layout.num_inputs)
         return Quantized(codes_OI, scale.reshape(-1, self.layout.num_groups), self.layout.largest)
 
-    def extra_repr(self) -> str:
-        return str(self.layout)
-
 
 class PackedLinear(Packed):
     """`x @ (codes * scale).T + bias`, the input quantized first where the trained layer did so."""
@@ -62,59 +57,38 @@ class PackedLinear(Packed):
         self.bias = layer.bias
         self.activation = layer.activation
         self.routines = layer.routines
-        self._unpacked: tuple[Tensor, int, Unpacked] | None = None  # of which codes, at which version
+        self._kept: tuple[Tensor, Tensor, int, Quantized] | None = None  # codes, scales, the codes' version
 
     def forward(self, input: Tensor) -> Tensor:
         quantizer = self.activation
         if self.routines.fused and quantizer is not None:
-            return self.multiplied(quantizer.encode(input), largest=quantizer.largest)
+            return self.coded(input, quantizer)
         x = input if quantizer is None else quantizer(input)
         return product(x, self.weight().values_OI, self.bias, self.routines)
+
+    def coded(self, x: Tensor, activation: ActivationQuantizer) -> Tensor:
+        """The layer's output on whole numbers, of an input that `activation` rounds."""
+        weight = self.weight() if self.training else self.unpacked()
+        codes, largest = activation.encode(x), activation.largest
+        return multiply(codes, weight, self.bias, largest=largest, routines=self.routines)
 
     def weight(self) -> Quantized:
         return self.quantized(self.codes, self.scale)
 
-    def multiplied(self, codes: Codes, *, largest: int) -> Tensor:
-        """The layer's output for an input that is quantized already."""
-        if self.training:
-            return multiply(codes, self.weight(), self.bias, largest=largest, routines=self.routines)
-        scale_OG = self.scale.reshape(-1, self.layout.num_groups)
-        options: Any = {"largest": largest, "routines": self.routines}
-        return int8_products.multiply(codes, self.unpacked(), scale_OG, self.bias, **options)
-
-    def unpacked(self) -> Unpacked:
+    def unpacked(self) -> Quantized:
         """The codes as int8, kept until they are exchanged or written to."""
-        codes = self.codes
+        codes, scale, kept = self.codes, self.scale, self._kept
         if codes.is_inference():  # made in inference mode: it does not count how often it was written to
-            return int8_products.unpacked(self.weight())
-        kept = self._unpacked
-        if kept is None or kept[0] is not codes or kept[1] != codes._version:
-            kept = self._unpacked = (codes, codes._version, int8_products.unpacked(self.weight()))
-        return kept[2]
+            return self.weight()
+        if kept is None or kept[0] is not codes or kept[1] is not scale or kept[2] != codes._version:
+            kept = self._kept = (codes, scale, codes._version, self.weight())
+        return kept[3]
 
     def train(self, mode: bool = True) -> Self:
         """In training codes are unpacked at use; nothing is kept."""
         if mode:
-            self._unpacked = None
+            self._kept = None
         return super().train(mode)
-
-
-class PackedSplitLinear(nn.Module):
-    """The sum of two binary layers on the same quantized input."""
-
-    def __init__(self, layer: WeightSplitLinear) -> None:
-        super().__init__()
-        self.first, self.second = (PackedLinear(half, stored=1) for half in (layer.first, layer.second))
-        self.activation = layer.activation
-
-    def forward(self, input: Tensor) -> Tensor:
-        quantizer = self.activation
-        if self.first.routines.fused and quantizer is not None:
-            codes = quantizer.encode(input)
-            first = self.first.multiplied(codes, largest=quantizer.largest)
-            return first + self.second.multiplied(codes, largest=quantizer.largest)
-        x = input if quantizer is None else quantizer(input)
-        return cast("Tensor", self.first(x) + self.second(x))
 
 
 class PackedEmbedding(Packed):

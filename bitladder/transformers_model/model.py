@@ -19,8 +19,6 @@ by_kernels.py says when they do not. Its parameters want no gradients, so that a
 False` leaves everything to torch.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -43,13 +41,12 @@ from transformers.models.bert.modeling_bert import (
     BertForSequenceClassification,
     BertPreTrainedModel,
 )
-from transformers.utils import logging
 from transformers.utils.generic import can_return_tuple
 
 from bitladder import files
 from bitladder.modeling import attention
 from bitladder.modeling.bert import narrow, quantize
-from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear, WeightSplitLinear
+from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
 from bitladder.modeling.traces import logits_of
 from bitladder.packed import format
 from bitladder.packed.format import PackedConfig
@@ -59,7 +56,7 @@ from bitladder.runtime import UnsupportedError
 from bitladder.runtime.kernels import engines
 from bitladder.runtime.kernels.engines import Choice
 from bitladder.transformers_model.by_kernels import ByKernels, logits
-from bitladder.transformers_model.layers import PackedEmbedding, PackedLinear, PackedSplitLinear
+from bitladder.transformers_model.layers import PackedEmbedding, PackedLinear
 
 _DTYPES = {torch.uint8: "U8", torch.float32: "F32"}
 
@@ -97,9 +94,7 @@ class PackedBert(BertPreTrainedModel):
             narrow(cast("Any", self))
         quantize(cast("Any", self), packed.precision)
         for name, layer in list(self.named_modules()):
-            if isinstance(layer, WeightSplitLinear):
-                self.set_submodule(name, PackedSplitLinear(layer))
-            elif isinstance(layer, QuantizedLinear | QuantizedEmbedding):
+            if isinstance(layer, QuantizedLinear | QuantizedEmbedding):
                 assert layer.quantizer is not None
                 stored = packed.stored_bits(layer.quantizer.layout.bits)
                 kind = PackedLinear if isinstance(layer, QuantizedLinear) else PackedEmbedding
@@ -124,11 +119,15 @@ class PackedBert(BertPreTrainedModel):
     def _load(cls, source: Any, *arguments: Any, **options: Any) -> Any:
         _refuse_other_arithmetic(options)
         wants_info = options.pop("output_loading_info", False)
-        if Path(source).is_dir():
-            _check_folder(Path(source), cls.architecture)
+        folder = Path(source)
+        if folder.is_dir():  # from the header alone, before memory is taken for a model
+            config = format.read_config(folder)
+            if config.architectures != [cls.architecture]:
+                holds = config.architectures[0]
+                raise FormatError(f"{folder}: holds a {holds}, and a {cls.architecture} was asked for")
+            open_weights(folder, config)
         strict = {"output_loading_info": True, "use_safetensors": True, "dtype": torch.float32}
-        with _without_progress_bar():
-            loaded: Any = super().from_pretrained(source, *arguments, **{**options, **strict})
+        loaded: Any = super().from_pretrained(source, *arguments, **{**options, **strict})
         model, info = loaded
         wrong = {name: sorted(map(str, keys)) for name, keys in info.items() if keys}
         if wrong:
@@ -277,14 +276,6 @@ def _class_of(folder: Path) -> type[PackedBert]:
     return PackedBertForQuestionAnswering if name == format.ANSWERER else PackedBertForSequenceClassification
 
 
-def _check_folder(folder: Path, asked: str) -> None:
-    """Names, shapes, dtypes and version, from the header alone, before memory is taken for a model."""
-    config = format.read_config(folder)
-    if config.architectures != [asked]:
-        raise FormatError(f"{folder}: holds a {config.architectures[0]}, and a {asked} was asked for")
-    open_weights(folder, config)
-
-
 def _refuse_other_arithmetic(options: dict[str, Any]) -> None:
     for key in ("state_dict", "quantization_config", "gguf_file"):
         if options.get(key) is not None:
@@ -297,18 +288,6 @@ def _refuse_other_arithmetic(options: dict[str, Any]) -> None:
     asked = options.pop("attn_implementation", None) or configured
     if asked not in (None, attention.NAME, format.ATTENTION):
         raise ValueError(f"attn_implementation: {asked!r}; a packed model needs {attention.NAME!r}")
-
-
-@contextmanager
-def _without_progress_bar() -> Iterator[None]:
-    """transformers' bar over tensors: it is there and gone, and spoils a log."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _typed(model: Any) -> PackedBert:

@@ -14,28 +14,22 @@ import pandas as pd
 import torch
 
 from bitladder.text.cutting import OUTSIDE as OUTSIDE
-from bitladder.text.cutting import Offsets, cut
+from bitladder.text.cutting import Offsets, Pieces, cut
 from pipeline.data.tables import CONTEXT, QUESTION, STARTS, TEXTS
 from pipeline.tasks.batches import Encoded
 
 
 @dataclass(frozen=True)
-class Windows:
+class Windows(Pieces):
     """The questions of a split, cut.
 
     Attributes:
         rows: the windows; labels [N, 2] are the first and the last token of the answer. Counted as
             truncated are questions.
-        question_of: the number of each window's question.
-        offsets: by window, [S, 2]: the context's characters that a token covers, from and to; -1 elsewhere.
-        contexts: by question.
         answers: by question, the texts that people gave; none where there is no answer.
     """
 
     rows: Encoded
-    question_of: list[int]
-    offsets: list[Offsets]
-    contexts: list[str]
     answers: list[list[str]]
 
     def __len__(self) -> int:
@@ -78,7 +72,7 @@ def encode_windows(
         tokens.num_truncated,
     )
     texts = [[text for text, _ in own] for own in answers]
-    return Windows(rows, pieces.question_of, pieces.offsets, contexts, texts)
+    return Windows(tokens, pieces.question_of, pieces.offsets, contexts, rows, texts)
 
 
 def _answers(frame: pd.DataFrame) -> list[list[tuple[str, int]]]:

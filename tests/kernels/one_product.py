@@ -28,16 +28,27 @@ class Product:
 
     laid: Laid
     num_outputs: int
+    group: int
     compute: Callable[[NDArray[np.int8], Laid], Whole]
 
     def multiply(self, codes_MI: NDArray[np.int8]) -> Whole:
-        padded = np.pad(codes_MI, ((0, 0), (0, self.laid.num_inputs - codes_MI.shape[1])))
-        return self.compute(np.ascontiguousarray(padded), self.laid)[:, : self.num_outputs]
+        return self.compute(padded(codes_MI, 1, self.group), self.laid)[:, : self.num_outputs]
+
+
+def padded(codes: NDArray[np.int8], lanes: int, group: int) -> NDArray[np.int8]:
+    """Zeros added until outputs and inputs are multiples, as a model's always are."""
+    return np.pad(codes, ((0, -codes.shape[0] % lanes), (0, -codes.shape[1] % group)))
+
+
+def stored(codes_OI: memory_order.Codes, lanes: int, group: int) -> NDArray[np.uint8]:
+    """Of 1 bit, as a packed file has them."""
+    return np.packbits(padded(codes_OI, lanes, group) > 0, axis=-1, bitorder="little")
 
 
 def by_lookup(codes_OI: memory_order.Codes) -> Product:
     """Weights of 1 bit, activations of up to 8."""
-    return Product(memory_order.for_lookup(codes_OI), codes_OI.shape[0], _lookup)
+    sides = memory_order.LOOKUP_LANES, memory_order.LOOKUP_GROUP
+    return Product(memory_order.for_lookup(stored(codes_OI, *sides)), len(codes_OI), sides[1], _lookup)
 
 
 def by_dot_products(codes_OI: memory_order.Codes, bits: int) -> Product:
@@ -45,13 +56,15 @@ def by_dot_products(codes_OI: memory_order.Codes, bits: int) -> Product:
 
     def compute(codes_MI: NDArray[np.int8], laid: Laid) -> Whole:
         raised = (codes_MI.astype(np.int16) + memory_order.OFFSET).astype(np.uint8)
-        sums = np.empty((len(raised), laid.num_outputs), np.int32)
-        _MULTIPLY[bits](_at(raised), _at(laid.words), _at(sums), *sums.shape, laid.num_inputs)
+        sums = np.empty((len(raised), len(laid.column)), np.int32)
+        _MULTIPLY[bits](_at(raised), _at(laid.words), _at(sums), *sums.shape, codes_MI.shape[1])
         if bits == 1:
             return 2 * sums + laid.column - codes_MI.sum(axis=1, dtype=np.int32)[:, None]
         return sums + laid.column
 
-    return Product(memory_order.for_dot_products(codes_OI, bits), codes_OI.shape[0], compute)
+    sides = memory_order.DOT_LANES, memory_order.DOT_GROUP
+    laid = memory_order.for_dot_products(padded(codes_OI, *sides), bits)
+    return Product(laid, len(codes_OI), sides[1], compute)
 
 
 def by_popcount(codes_OI: memory_order.Codes, *, signed: bool) -> Product:
@@ -61,20 +74,21 @@ def by_popcount(codes_OI: memory_order.Codes, *, signed: bool) -> Product:
 
     def compute(codes_MI: NDArray[np.int8], laid: Laid) -> Whole:
         bits = np.packbits(codes_MI > 0, axis=1, bitorder="little")
-        counts = np.empty((len(bits), laid.num_outputs), np.int32)
-        words = laid.num_inputs // memory_order.COUNT_GROUP
+        counts = np.empty((len(bits), len(laid.column)), np.int32)
+        words = codes_MI.shape[1] // memory_order.COUNT_GROUP
         popcount.count(_at(bits), _at(laid.words), _at(counts), *counts.shape, words, int(signed))
         return (
             num_inputs - 2 * counts if signed else 2 * counts - codes_MI.sum(axis=1, dtype=np.int32)[:, None]
         )
 
-    return Product(memory_order.for_popcount(codes_OI), codes_OI.shape[0], compute)
+    sides = memory_order.COUNT_LANES, memory_order.COUNT_GROUP
+    return Product(memory_order.for_popcount(stored(codes_OI, *sides)), len(codes_OI), sides[1], compute)
 
 
 def _lookup(codes_MI: NDArray[np.int8], laid: Laid) -> Whole:
-    sums = np.empty((len(codes_MI), laid.num_outputs), np.int32)
+    sums = np.empty((len(codes_MI), len(laid.column)), np.int32)
     tables = memory_order.aligned(np.empty(memory_order.CHUNK * 4 * memory_order.TABLES_SIZE, np.uint8))
-    lookup.multiply(_at(codes_MI), _at(laid.words), _at(sums), _at(tables), *sums.shape, laid.num_inputs)
+    lookup.multiply(_at(codes_MI), _at(laid.words), _at(sums), _at(tables), *sums.shape, codes_MI.shape[1])
     return 2 * sums - codes_MI.sum(axis=1, dtype=np.int32)[:, None]
 
 

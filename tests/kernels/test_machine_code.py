@@ -120,8 +120,9 @@ def test_what_the_environment_tells_the_compiler_is_in_the_folders_name(
 def test_where_the_kernels_do_not_compile_the_process_goes_on_and_says_so(change: str, said: str) -> None:
     code = (
         f"import os, sys; {change}\n"
-        "from bitladder.runtime import UnsupportedError, model\n"
-        "try: model._compiled()\n"
+        "from bitladder.runtime import UnsupportedError\n"
+        "from bitladder.runtime.kernels import machine_code\n"
+        "try: machine_code.load()\n"
         "except UnsupportedError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

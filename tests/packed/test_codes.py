@@ -68,7 +68,7 @@ def test_a_bit_set_in_the_padding_is_refused(case: tuple[float, Codes], data: st
         packed_OB[data.draw(st.integers(0, codes_OI.shape[0] - 1)), -1] |= 1 << data.draw(
             st.sampled_from(padding)
         )
-        with pytest.raises(ValueError, match="padding"):
+        with pytest.raises(ValueError, match="which no"):
             packing.check(packed_OB, bits, codes_OI.shape[1])
 
 
@@ -125,7 +125,7 @@ def test_torch_unpacks_the_same(case: tuple[float, Codes]) -> None:
 
 
 def test_a_digit_in_the_padding_or_a_sixth_one_is_refused() -> None:
-    with pytest.raises(ValueError, match="padding"):
+    with pytest.raises(ValueError, match="the byte 9 occurs, which no 2 codes"):
         packing.check(np.array([[0, 9]], np.uint8), 1.6, 7)
     with pytest.raises(ValueError, match="byte 243"):
         packing.check(np.array([[243]], np.uint8), 1.6, 5)
@@ -140,7 +140,7 @@ def test_five_in_a_byte_become_four_in_a_byte(case: tuple[float, Codes]) -> None
 
 @pytest.mark.parametrize(("bits", "unused"), [(2, 0b10), (4, 0b1000), (8, 0x80)])
 def test_the_code_no_width_uses_is_refused(bits: int, unused: int) -> None:
-    with pytest.raises(ValueError, match="do not use"):
+    with pytest.raises(ValueError, match="which no"):
         packing.check(np.array([[unused]], np.uint8), bits, 8 // bits)
 
 

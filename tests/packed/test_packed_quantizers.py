@@ -144,16 +144,6 @@ def test_scales_of_groups_are_counted(trained: Rung, tmp_path: Path) -> None:
     assert parts["scales"].stored_bytes == 2 * scales
 
 
-def test_what_trained_rungs_keep_beside_weights_is_no_parameter(trained: Rung) -> None:
-    bare = size.account(trained(Precision(2, 2, 8)))
-    for name, part in (("lat", "curvature"), ("lsq", "weight steps")):
-        sizes = size.account(trained(Precision(2, 2, 8, weight_quantizer=name)))
-        parts = {found.part: found for found in sizes.parts}
-        assert parts[part].parameters == 0
-        assert parts[part].stored_bytes > 0
-        assert sizes.all_tables == bare.all_tables
-
-
 def test_a_step_that_was_never_set_is_not_packed(trained: Rung, tmp_path: Path) -> None:
     source = trained(Precision(4, 4, 8, weight_quantizer="lsq"))
     state = load_file(source / checkpoint.WEIGHTS)

@@ -1,6 +1,7 @@
 """The straight-through estimator, and a learned step that is one number wherever it is computed."""
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from bitladder.quantizers.rounding import positive_step, straight_through
-from bitladder.runtime import quantizers
+from bitladder.runtime.model_structs import read_rounding
 
 # Of half precision's range; its ends are rounded to float32 by either library.
 LOG_STEPS = st.floats(math.ceil(math.log(2**-24)), math.floor(math.log(65504)), width=32)
@@ -22,8 +23,9 @@ MISSED = (-2.998046875, -2.505859375)
 class Stored:
     """What a packed file has of one quantizer."""
 
-    def __init__(self, log_step: float) -> None:
+    def __init__(self, log_step: float, bits: int) -> None:
         self.log_step = np.array(log_step, np.float32)
+        self.config = SimpleNamespace(precision=SimpleNamespace(activations=bits))
 
     def __contains__(self, name: str) -> bool:
         return name == "activation.log_step"
@@ -45,7 +47,7 @@ def test_a_step_is_the_nearest_float_to_the_exponential(log_step: float) -> None
 def test_the_kernels_have_the_trained_step_to_the_last_bit(log_step: float) -> None:
     """Its last bit decides between two codes: where weights share a scale, of many inputs at once."""
     for bits in (1, 2, 4):
-        found = quantizers.read(Stored(log_step), "activation", bits)  # type: ignore[arg-type]
+        found = read_rounding(Stored(log_step, bits), "activation")  # type: ignore[arg-type]
         assert found.step == float(positive_step(torch.tensor(log_step)))
 
 

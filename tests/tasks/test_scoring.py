@@ -160,6 +160,7 @@ def test_where_every_question_has_an_answer_there_is_no_threshold(windows: Windo
     answered = [number for number, texts in enumerate(windows.answers) if texts]
     kept = [row for row, number in enumerate(windows.question_of) if number in answered]
     some = Windows(
+        tokens=windows.tokens,
         rows=type(windows.rows)(
             [windows.rows.input_ids[row] for row in kept],
             [windows.rows.token_type_ids[row] for row in kept],

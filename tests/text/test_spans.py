@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitladder.text.spans import Span, answers, best_spans
+from bitladder.text.tokens import Tokens
 from pipeline.tasks.batches import Encoded
 from pipeline.tasks.windows import OUTSIDE, Windows
 
@@ -21,7 +22,8 @@ def windows(*offsets: list[list[int]], question_of: list[int] | None = None) -> 
     of = question_of or [0] * len(offsets)
     rows = Encoded([], [], torch.zeros(len(offsets), 2), 0)
     places = [np.array(own, np.int32) for own in offsets]
-    return Windows(rows, of, places, [CONTEXT] * (max(of) + 1), [[]] * (max(of) + 1))
+    contexts = [CONTEXT] * (max(of) + 1)
+    return Windows(Tokens([], [], 0), of, places, contexts, rows, [[]] * len(contexts))
 
 
 def logits(*windows: tuple[list[float], list[float]]) -> np.ndarray:

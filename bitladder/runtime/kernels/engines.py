@@ -28,6 +28,12 @@ class EngineError(ValueError):
     exit_code = 2
 
 
+class UnsupportedError(RuntimeError):
+    """The kernels do not run this model, or do not run on this computer; torch does."""
+
+    exit_code = 2
+
+
 @dataclass(frozen=True)
 class Choice:
     """The engine, and why this one."""

@@ -21,13 +21,11 @@ from typing import Any
 import llvmlite
 from llvmlite import binding
 
+from bitladder.runtime.kernels.engines import UnsupportedError
+
 NAME = "bitladder_answer"
 FILE = f"{NAME}.o"
 _DIGEST_SIZE = hashlib.sha256().digest_size
-
-
-class CompilerError(RuntimeError):
-    """There is no machine code, and none can be made."""
 
 
 @once
@@ -35,7 +33,7 @@ def load() -> Callable[..., None]:
     """`sequence.answer` as a function of whole numbers; other threads run while it computes.
 
     Raises:
-        CompilerError: numba, or its LLVM, does not make it on this computer or in this environment.
+        UnsupportedError: numba, or its LLVM, does not make it on this computer or in this environment.
     """
     try:
         code = read(FILE)
@@ -47,7 +45,7 @@ def load() -> Callable[..., None]:
         return _linked(code)
     except Exception as error:  # whatever a compiler may raise that is broken, or told not to compile
         what, *_ = str(error).splitlines() or [""]
-        raise CompilerError(f"the kernels do not compile here: {type(error).__name__}: {what}") from error
+        raise UnsupportedError(f"the kernels do not compile here: {type(error).__name__}: {what}") from error
 
 
 def _linked(code: bytes) -> Callable[..., None]:

@@ -1,7 +1,6 @@
 """Codes of a packed file in the order that a kernel reads them. Made once, when a model is loaded.
 
-Shapes: O outputs, I inputs. Where a kernel wants more outputs or inputs than there are, what is added is zero
-bits or codes and its results are not used.
+Shapes: O outputs, I inputs, B bytes per row of codes.
 """
 
 from dataclasses import dataclass
@@ -26,73 +25,53 @@ class Laid:
 
     Attributes:
         words: the bytes, on a multiple of 64.
-        num_outputs, num_inputs: with what was added.
         column: int32 per output, added to the kernel's sums (for activations with `offset` added).
     """
 
     words: NDArray[np.uint8]
-    num_outputs: int
-    num_inputs: int
     column: NDArray[np.int32]
 
 
-def for_lookup(codes_OI: Codes) -> Laid:
-    """1 bit, as lookup.py reads it: [O / 32, I / 16, 32] words of 16 inputs."""
-    return stored_for_lookup(_bits(_padded(codes_OI > 0, LOOKUP_LANES, LOOKUP_GROUP)))
+def for_lookup(bytes_OB: NDArray[np.uint8]) -> Laid:
+    """1 bit, as lookup.py reads it: [O / 32, I / 16, 32] words of 16 inputs.
 
-
-def for_popcount(codes_OI: Codes) -> Laid:
-    """1 bit, as popcount.py reads it: [O / 8, I / 64, 8] words of 64 inputs."""
-    return stored_for_popcount(_bits(_padded(codes_OI > 0, COUNT_LANES, COUNT_GROUP)))
-
-
-def stored_for_lookup(bytes_OB: NDArray[np.uint8]) -> Laid:
-    """`for_lookup` of 1-bit codes as a packed file has them, O a multiple of 32, I of 16: only moved."""
+    Codes as a packed file has them are only moved. O is a multiple of 32, I of 16.
+    """
     return _in_words(bytes_OB, np.uint16, LOOKUP_LANES)
 
 
-def stored_for_popcount(bytes_OB: NDArray[np.uint8]) -> Laid:
-    """`for_popcount` of the same, O a multiple of 8, I of 64."""
+def for_popcount(bytes_OB: NDArray[np.uint8]) -> Laid:
+    """As popcount.py reads it: [O / 8, I / 64, 8] words of 64 inputs; O is a multiple of 8, I of 64."""
     return _in_words(bytes_OB, np.uint64, COUNT_LANES)
 
 
 def _in_words(bytes_OB: NDArray[np.uint8], word: Any, lanes: int) -> Laid:
-    outputs, size = bytes_OB.shape
+    outputs = len(bytes_OB)
     words = bytes_OB.view(word).reshape(outputs // lanes, lanes, -1).transpose(0, 2, 1)
-    return Laid(aligned(words), outputs, size * 8, np.zeros(outputs, np.int32))
+    return Laid(aligned(words), np.zeros(outputs, np.int32))
 
 
 def for_dot_products(codes_OI: Codes, bits: int) -> Laid:
-    """1 to 8 bits, as dot_products.py reads them: [O / 16, I / 4] times 64 weights."""
-    codes = _padded(codes_OI, DOT_LANES, DOT_GROUP)
-    outputs, inputs = codes.shape
+    """1 to 8 bits, as dot_products.py reads them: [O / 16, I / 4] times 64 weights; O and I are multiples."""
+    outputs, inputs = codes_OI.shape
     shape = (outputs // DOT_LANES, DOT_LANES, inputs // DOT_GROUP, DOT_GROUP)
-    blocks = codes.reshape(shape).transpose(0, 2, 1, 3).reshape(shape[0], shape[2], 64)
-    multiplied = (codes > 0) if bits == 1 else codes
+    blocks = codes_OI.reshape(shape).transpose(0, 2, 1, 3).reshape(shape[0], shape[2], 64)
+    multiplied = (codes_OI > 0) if bits == 1 else codes_OI
     # A product with set bits counts twice when it becomes one with {-1, +1}.
     times = OFFSET * (2 if bits == 1 else 1)
     column = -times * multiplied.sum(axis=1, dtype=np.int32)
-    return Laid(aligned(_stored(blocks, bits)), outputs, inputs, column)
+    return Laid(aligned(_stored(blocks, bits)), column)
 
 
 def _stored(blocks: Codes, bits: int) -> NDArray[np.uint8]:
     """Blocks of 64 weights as dot_products.py reads them."""
-    if bits == 1:
-        return _bits(blocks > 0)
-    if bits == 2:
-        return np.concatenate([_bits(blocks != 0), _bits(blocks < 0)], axis=-1)
+    if bits <= 2:
+        are_set = (blocks > 0,) if bits == 1 else (blocks != 0, blocks < 0)
+        return np.concatenate([np.packbits(one, axis=-1, bitorder="little") for one in are_set], axis=-1)
     if bits == 4:
         halves = (blocks + 8).astype(np.uint8)
         return np.asarray(halves[..., :32] | halves[..., 32:] << 4, np.uint8)
     return blocks.view(np.uint8)
-
-
-def _bits(is_set: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    return np.packbits(is_set, axis=-1, bitorder="little")
-
-
-def _padded(codes: NDArray[Any], lanes: int, group: int) -> NDArray[Any]:
-    return np.pad(codes, ((0, -codes.shape[0] % lanes), (0, -codes.shape[1] % group)))
 
 
 def aligned(array: NDArray[Any], multiple: int = 64) -> NDArray[np.uint8]:
