@@ -127,17 +127,15 @@ class ContextualWordEmbsAug(naw.ContextualWordEmbsAug):  # type: ignore[misc]
             [split_edges(tokens[place]) for place in places]
             for tokens, places in zip(texts, chosen, strict=True)
         ]
+        # A mask that the text itself spells out is no question of ours.
+        mask, unknown = self.model.get_mask_token(), self.model.get_unknown_token()
+        shown = [[token.replace(mask, unknown) for token in tokens] for tokens in texts]
+        masks = [[mask] * len(places) for places in chosen]
         words = self.model.predict(
-            [self._masked(*row) for row in zip(texts, chosen, parts, strict=True)],
+            [_filled(*row) for row in zip(shown, chosen, parts, masks, strict=True)],
             [[word for _, word, _ in row] for row in parts],
         )
         return [_filled(*row) for row in zip(texts, chosen, parts, words, strict=True)]
-
-    def _masked(self, tokens: list[str], places: list[int], parts: list[tuple[str, str, str]]) -> str:
-        """What the model is shown. A mask that the text itself spells out is no question of ours."""
-        mask = self.model.get_mask_token()
-        shown = [token.replace(mask, self.model.get_unknown_token()) for token in tokens]
-        return _filled(shown, places, parts, [mask] * len(places))
 
 
 def _filled(

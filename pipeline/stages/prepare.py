@@ -5,7 +5,6 @@ Writes `data/<task>/plain/` (train, selection and each validation split) and `da
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -37,7 +36,11 @@ def run(params: Params, rung: str | None = None) -> None:
             summary["splits"][name]["sha256"] = files.sha256(write_split(folder, name, frame))
         files.write_json(folder / SUMMARY, summary)
     with files.publish(data_dir(params.task.name, CORPUS)) as folder:
-        _write_corpus(folder, corpus)
+        told: dict[str, Any] = {"rows": 0, "note": "this source has no corpus to pre-train on"}
+        if corpus is not None:
+            path = write_split(folder, CORPUS, pd.DataFrame({"text": corpus}))
+            told = {"rows": len(corpus), "sha256": files.sha256(path)}
+        files.write_json(folder / SUMMARY, told)
     for name, found in summary["splits"].items():
         counts = ", ".join(f"{key} {value}" for key, value in found.items() if key != "sha256")
         say(f"prepare {params.task.name} {name}: {counts}")
@@ -148,11 +151,3 @@ def _context_counts(frame: pd.DataFrame, train: pd.DataFrame, *, is_train: bool)
         "articles": int(frame[TITLE].nunique()),
         "contexts_also_in_train": None if is_train else len(contexts & set(train[CONTEXT])),
     }
-
-
-def _write_corpus(folder: Path, corpus: list[str] | None) -> None:
-    if corpus is None:
-        files.write_json(folder / SUMMARY, {"rows": 0, "note": "this source has no corpus to pre-train on"})
-        return
-    path = write_split(folder, CORPUS, pd.DataFrame({"text": corpus}))
-    files.write_json(folder / SUMMARY, {"rows": len(corpus), "sha256": files.sha256(path)})

@@ -136,8 +136,11 @@ def _check(
         return
     result = evaluated.models.get(name) if evaluated else None
     lineage.chain.append(Step(own, result, model.model_id, _run_id(model)))
-    differences = [*_differences(model, own, parent), *_taught_by_another(own)]
-    lineage.disagreements += [f"{name}: {text}" for text in differences]
+    lineage.disagreements += [f"{name}: {text}" for text in _differences(model, own, parent)]
+    teacher = _record(own.teacher) if own.teacher else None
+    if teacher is not None and teacher.digest != own.teacher_digest:
+        was = f"{own.teacher} {own.teacher_digest}"
+        lineage.disagreements.append(f"{name}: taught by {was}, which is {teacher.digest} on disk")
     try:
         files.verify(paths.model_dir(name))
     except files.IntegrityError as error:
@@ -162,14 +165,6 @@ def _differences(model: "LoggedModel", own: Record, parent: "LoggedModel | None"
         for key, file, mlflow in found + walked
         if file != mlflow
     ]
-
-
-def _taught_by_another(own: Record) -> list[str]:
-    """Where the model that taught is not the one that lies there now."""
-    teacher = _record(own.teacher) if own.teacher else None
-    if teacher is None or teacher.digest == own.teacher_digest:
-        return []
-    return [f"taught by {own.teacher} {own.teacher_digest}, which is {teacher.digest} on disk"]
 
 
 def _packed_differences(client: "MlflowClient", model: "LoggedModel") -> list[str]:

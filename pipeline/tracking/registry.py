@@ -70,7 +70,12 @@ def ensure_version(
 
 def candidates(client: "MlflowClient", name: str) -> list[Candidate]:
     """Every version of the registered model that `register` published."""
-    return [_candidate(found) for found in versions(client, name) if "bitladder.name" in found.tags]
+    found = []
+    for version in versions(client, name):
+        tags: dict[str, Any] = {key.removeprefix("bitladder."): value for key, value in version.tags.items()}
+        if "name" in tags:
+            found.append(Candidate(**{**tags, "rung": tags["name"], "version": str(version.version)}))
+    return found
 
 
 def appoint(client: "MlflowClient", name: str, criteria: Criteria, today: Today) -> Choice:
@@ -124,11 +129,6 @@ def remembered(client: "MlflowClient", name: str) -> Criteria:
 def kept_in(name: str) -> Path:
     """The project's own copy: outside the store's folder, which may be deleted as a whole."""
     return paths.WORK / f"champion-{name}.json"
-
-
-def _candidate(version: "ModelVersion") -> Candidate:
-    tags: dict[str, Any] = {key.removeprefix("bitladder."): value for key, value in version.tags.items()}
-    return Candidate(**{**tags, "rung": tags["name"], "version": str(version.version)})
 
 
 def _ensure_registered(client: "MlflowClient", name: str, task: str) -> None:

@@ -26,9 +26,8 @@ def move(model: nn.Module) -> None:
 
 def copied(batch: dict[str, torch.Tensor], to: torch.device) -> dict[str, torch.Tensor]:
     """The batch on a device; a GPU copies it from pinned memory while this process goes on."""
-    if to.type != "cuda":
-        return {key: tensor.to(to) for key, tensor in batch.items()}
-    return {key: tensor.pin_memory().to(to, non_blocking=True) for key, tensor in batch.items()}
+    pinned = {key: each.pin_memory() for key, each in batch.items()} if to.type == "cuda" else batch
+    return {key: tensor.to(to, non_blocking=True) for key, tensor in pinned.items()}
 
 
 def choose_threads(hidden_size: int) -> None:

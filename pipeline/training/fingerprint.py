@@ -102,12 +102,14 @@ def _of_task(params: Params) -> dict[str, Any]:
 
 
 def _facts(settings: Mapping[str, Any], digests: Mapping[str, str], processes: int) -> Facts:
+    is_cpu = device().type == "cpu"  # another kind of device adds in another order
+    kind = torch.backends.cpu.get_cpu_capability() if is_cpu else torch.cuda.get_device_name()
     return {
         **_flat(settings),
         **{f"sha256 of {name}": value for name, value in digests.items()},
         **{f"code {path}": value for path, value in files.code(CODE, ROOT).items()},
         **{f"version of {name}": version(name) for name in LIBRARIES},
-        "device": _device(),
+        "device": f"{device().type}, {kind}",
         "threads": str(torch.get_num_threads()),
         "processes": str(processes),
     }
@@ -122,13 +124,6 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Facts:
         else:
             found[f"{prefix}{name}"] = json.dumps(value, ensure_ascii=False)
     return found
-
-
-def _device() -> str:
-    """The kind of device that computes: another one adds in another order."""
-    if device().type == "cuda":
-        return f"cuda, {torch.cuda.get_device_name()}"
-    return f"cpu, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _shown(value: str | None) -> str:
