@@ -22,19 +22,11 @@ def compose(overrides: Sequence[str] = (), conf: Path = CONF) -> str:
     Raises:
         hydra.errors.HydraException: a group, an option or a key that does not exist; the message lists them.
     """
-    return _compose(overrides, conf)[0]
-
-
-def _compose(overrides: Sequence[str], conf: Path) -> tuple[str, dict[str, str]]:
-    """The text, and which option of each group it was made from."""
-    from hydra import compose, initialize_config_dir
+    import hydra
     from omegaconf import OmegaConf
 
-    with initialize_config_dir(str(conf.resolve()), version_base=None):
-        both = compose(config_name="config", overrides=list(overrides), return_hydra_config=True)
-    config = OmegaConf.masked_copy(both, [str(key) for key in both if key != "hydra"])
-    OmegaConf.resolve(config)
-    return OmegaConf.to_yaml(config), dict(both.hydra.runtime.choices)
+    with hydra.initialize_config_dir(str(conf.resolve()), version_base=None):
+        return OmegaConf.to_yaml(hydra.compose("config", overrides=list(overrides)), resolve=True)
 
 
 def main(overrides: Sequence[str]) -> int:
@@ -43,14 +35,13 @@ def main(overrides: Sequence[str]) -> int:
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        text, choices = _compose(overrides, CONF)
-        files.write_text(paths.PARAMS, text)
-        load(paths.PARAMS)
+        files.write_text(paths.PARAMS, compose(overrides))
+        params = load(paths.PARAMS)
     except (HydraException, OmegaConfBaseException, ParamsError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    groups = [group for group in ("task", "model", "ladder", "budget", "experiment") if choices.get(group)]
-    chosen = ", ".join(f"{group} {choices[group]}" for group in groups)
+    rungs = ", ".join(params.rungs)
+    chosen = f"task {params.task.name}, model {params.model.name}, budget {params.budget.name}, rungs {rungs}"
     sys.stdout.write(f"{paths.PARAMS} written: {chosen}\n")
     return 0
 

@@ -1,16 +1,14 @@
 """`bitladder run`: the whole graph as one Prefect flow, a task per DVC stage, independent ones side by side.
 
 DVC's graph says what needs what, `dvc repro` says what must run, files say what is true. Prefect shows it:
-each task is named like its stage, one that DVC skipped is Cached, one that ran has its own flow run as a
-child. If Prefect's server dies the work goes on, and only the stages decide the exit code.
+each task is named like its stage and logs what that prints; one that DVC skipped is Cached. If Prefect's
+server dies the work goes on, and only the stages decide the exit code.
 """
 
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -20,6 +18,7 @@ from pipeline import params_file, paths
 from pipeline.record import OtherFormatError
 from pipeline.reporting import table
 
+FLOW = "bitladder"
 WHY_CACHED = {
     "untouched": "Neither the stage nor anything before it has changed",
     "cached": "DVC had the output already, in place or in its cache",
@@ -44,7 +43,8 @@ def run_command(jobs: int | None = None, target: str | None = None) -> int:
         jobs = jobs or default_jobs()
         settings = params_file.load(paths.PARAMS)
         title = f"{settings.task.name}, {settings.model.name}, {settings.budget.name} budget"
-        with processes.sole_writer(paths.WORK / "locks" / "run.lock"), _sigterm_raises():
+        signal.signal(signal.SIGTERM, _terminate)
+        with processes.sole_writer(paths.WORK / "locks" / "run.lock"):
             walk = Walk(graph.stages(target), jobs, changed=graph.changed())
             exit_code = run(walk, title)
     except (KeyboardInterrupt, SystemExit) as stop:
@@ -61,9 +61,9 @@ def run_command(jobs: int | None = None, target: str | None = None) -> int:
 def run(walk: Walk, title: str) -> int:
     """Walk the graph as a flow, then walk whatever Prefect kept from running without it."""
     try:
-        with servers.prefect_for_a_run() as walk.api:
-            os.environ["PREFECT_API_URL"] = walk.api
-            as_flow(walk, title)
+        with servers.prefect_for_a_run() as api:
+            os.environ["PREFECT_API_URL"] = api
+            as_flow(walk, title, api)
     except StagesFailedError:
         pass
     except Exception as error:
@@ -73,9 +73,9 @@ def run(walk: Walk, title: str) -> int:
     return walk.exit_code()
 
 
-def as_flow(walk: Walk, title: str) -> None:
+def as_flow(walk: Walk, title: str, api: str) -> None:
     """The flow. Raises StagesFailedError, or whatever Prefect raises when its server is lost."""
-    from prefect import flow, get_run_logger, runtime, task
+    from prefect import flow, get_run_logger, task
     from prefect.states import Completed
     from prefect.task_runners import ThreadPoolTaskRunner
 
@@ -84,7 +84,7 @@ def as_flow(walk: Walk, title: str) -> None:
 
     @task(name="dvc stage", task_run_name="{stage}")
     def bring_up_to_date(stage: str) -> Any:
-        outcome = walk.do(stage, task_run=str(runtime.task_run.id), log=get_run_logger().info)
+        outcome = walk.do(stage, get_run_logger().info)
         if outcome.how == "failed":
             raise StagesFailedError(f"{stage}: exit code {outcome.exit_code}")
         if outcome.how == "ran":
@@ -92,13 +92,12 @@ def as_flow(walk: Walk, title: str) -> None:
         return Completed(name="Cached", message=WHY_CACHED[outcome.how])
 
     def submit(stage: str, needs: dict[str, Any]) -> Any:
-        before = [in_picture(walk, name, future) for name, future in needs.items()]
-        return bring_up_to_date.submit(stage, wait_for=before)  # type: ignore[call-overload]
+        return bring_up_to_date.submit(stage, wait_for=list(needs.values()))  # type: ignore[call-overload]
 
-    @flow(name=prefect_server.FLOW, flow_run_name=title, task_runner=side_by_side)
+    @flow(name=FLOW, flow_run_name=title, task_runner=side_by_side)
     def bitladder(jobs: int, stages: int) -> None:
         walk.go(submit)
-        prefect_server.abort_if_lost(walk.api)
+        prefect_server.abort_if_lost(api)
         show_results()
         if walk.exit_code():
             raise StagesFailedError(walk.summary())
@@ -113,29 +112,18 @@ def without_prefect(walk: Walk) -> None:
         walk.go(lambda stage, _: pool.submit(walk.do, stage))
 
 
-def in_picture(walk: Walk, stage: str, future: Any) -> Any:
-    """What an edge of Prefect's picture comes from: the stage's own flow run if it had one, else its task."""
-    from prefect.client.schemas.objects import StateDetails
-    from prefect.states import Completed
-    from prefect.utilities.engine import link_state_to_flow_run_result
-
-    if stage not in walk.flow_runs:
-        return future
-    state: Any = Completed(state_details=StateDetails(flow_run_id=walk.flow_runs[stage]))
-    link_state_to_flow_run_result(state, walk.outcomes[stage])
-    return walk.outcomes[stage]
-
-
 def show_results() -> None:
-    """The results table as an artifact of the flow run, if there is one by now that this version wrote."""
-    from prefect.artifacts import create_table_artifact
+    """The results as one table beside the flow run, if there are any by now that this version wrote."""
+    from prefect.artifacts import create_markdown_artifact
 
     try:
         results = table.read_results()
     except (table.NoResultsError, OtherFormatError):
         return
-    description = " ".join([table.title(results), *table.counted(results)])
-    create_table_artifact(key="results", table=table.rows(results), description=description)
+    rows = table.rows(results)
+    cells = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
+    lines = [f"| {' | '.join(row)} |" for row in cells]
+    create_markdown_artifact("\n".join([table.title(results), "", *lines]), key="results")
 
 
 def default_jobs() -> int:
@@ -150,15 +138,6 @@ class UsageError(ValueError):
     """Something the person gave cannot be."""
 
     exit_code = 2
-
-
-@contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    before = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _terminate(number: int, _frame: FrameType | None) -> NoReturn:

@@ -5,7 +5,6 @@ the person has set already stays as it is.
 """
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import paths
@@ -35,7 +34,6 @@ IMPATIENT = {
     "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "pipeline",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
 }
 # A second thread that spins at a barrier while another program has its core makes a step ten times slower.
 PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -47,26 +45,15 @@ OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFL
 def prepare() -> None:
     """Fill this process's environment, which its children inherit."""
     home = {"PREFECT_HOME": str((paths.WORK / "prefect").absolute())}
-    _set_unless_set({**SILENT, **NO_PICKLE, **IMPATIENT, **PATIENT_THREADS, **home})
+    os.environ.update({**SILENT, **NO_PICKLE, **IMPATIENT, **PATIENT_THREADS, **home} | os.environ)
 
 
 def stay_offline_unless(settings: "params.Params") -> None:
     """Keep Hugging Face's libraries from the network unless the data or the model comes from the hub."""
     if "hub" not in (settings.data.source, settings.model.source):
-        _set_unless_set(OFFLINE)
+        os.environ.update(OFFLINE | os.environ)
 
 
 def unwatched() -> dict[str, str]:
     """This process's environment without those who watch: for work that is not the graph's own."""
     return {name: value for name, value in os.environ.items() if name not in WATCHERS}
-
-
-def with_interpreter_first(environment: dict[str, str], interpreter: Path) -> dict[str, str]:
-    """The same environment with this interpreter's folder first on PATH, so that `python` means it."""
-    path = os.pathsep.join([str(interpreter.parent), environment.get("PATH", os.defpath)])
-    return {**environment, "PATH": path}
-
-
-def _set_unless_set(variables: dict[str, str]) -> None:
-    for name, value in variables.items():
-        os.environ.setdefault(name, value)

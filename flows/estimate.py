@@ -136,7 +136,7 @@ def _timed(params: Params, shape: Shape, costs: Mapping[str, Cost], notes: list[
     start_seconds, start_mib = time.process_time() - started, processes.resident_mib()
     timed, per_row = dict[str, Cost](), [0.0]
     deadline = time.monotonic() + SECONDS_FOR_ALL
-    for name, cost in reversed(costs.items()):  # the slowest come last in most ladders
+    for name, cost in reversed(list(costs.items())):  # the slowest come last in most ladders
         size = _batch_size(params, name)
         if timed and time.monotonic() > deadline:
             notes.append(f"{name}: not timed, and taken to be as slow as the slowest.")

@@ -62,7 +62,9 @@ def die_with_dvc() -> None:
     second whether every process up to dvc still lives.
     """
     die_with_parent(signal.SIGTERM)
-    above = _processes_up_to_dvc()
+    parents = list(psutil.Process().parents())
+    depth = next((depth for depth, parent in enumerate(parents, start=1) if _is_dvc(parent)), 1)
+    above = parents[:depth]
     if "DVC_STAGE" in os.environ and [process.pid for process in above] == [1] and not _is_dvc(above[0]):
         os.kill(os.getpid(), signal.SIGTERM)  # dvc ended while this interpreter was starting
     threading.Thread(target=_end_with, args=(above,), daemon=True).start()
@@ -80,7 +82,11 @@ def sole_writer(path: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise BusyError(_who_holds(path)) from None
+        pid = path.read_text(encoding="ascii").strip() or "unknown"
+        seconds = max(0, round(time.time() - path.stat().st_mtime))
+        raise BusyError(
+            f"process {pid} has held {path} for {seconds} s; wait for it, or stop it with: kill {pid}"
+        ) from None
     try:
         path.write_text(f"{os.getpid()}\n", encoding="ascii")
         yield
@@ -128,12 +134,6 @@ def exit_at_once(exit_code: int) -> NoReturn:
     os._exit(exit_code)
 
 
-def _processes_up_to_dvc() -> list[psutil.Process]:
-    parents = list(psutil.Process().parents())
-    depth = next((depth for depth, parent in enumerate(parents, start=1) if _is_dvc(parent)), 1)
-    return parents[:depth]
-
-
 def _is_dvc(process: psutil.Process) -> bool:
     try:
         return any(Path(word).name == "dvc" for word in process.cmdline()[:4])
@@ -145,12 +145,6 @@ def _end_with(above: list[psutil.Process]) -> None:
     while all(map(lives, above)):
         time.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _who_holds(path: Path) -> str:
-    pid = path.read_text(encoding="ascii").strip() or "unknown"
-    seconds = max(0, round(time.time() - path.stat().st_mtime))
-    return f"process {pid} has held {path} for {seconds} s; wait for it, or stop it with: kill {pid}"
 
 
 def _group_of(process: psutil.Process) -> int | None:

@@ -101,9 +101,8 @@ def down() -> str:
 def running() -> Instance | None:
     """The instance of the last `up`, if both its servers still listen where the state file says."""
     instance = _remembered()
-    if instance and all(listens(instance.id, server.port) for server in instance.servers):
-        return instance
-    return None
+    whole = instance and all(listens(instance.id, server.port) for server in instance.servers)
+    return instance if whole else None
 
 
 @contextmanager
@@ -122,8 +121,6 @@ def prefect_for_a_run() -> Iterator[str]:
     try:
         server = instance.server("prefect") if instance else _start_prefect(own, detached=False)
         _wait_until_it_answers(server.api, instance.id if instance else own, server)
-        # A server of this folder alone, so what it shows as running belongs to a process that has died.
-        prefect_server.crash_unfinished(server.api)
         yield server.api
     finally:
         stop(own)
@@ -164,7 +161,8 @@ def stop(instance: str) -> int:
 
 def members(instance: str) -> list[psutil.Process]:
     """The processes that have the id in their environment."""
-    return [process for process in psutil.process_iter(["environ"]) if _id_of(process) == instance]
+    every = psutil.process_iter(["environ"])  # None: another person's, a zombie, or gone
+    return [process for process in every if (process.info["environ"] or {}).get(ID) == instance]
 
 
 def listens(instance: str, port: int) -> bool:
@@ -181,10 +179,6 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _id_of(process: psutil.Process) -> str | None:
-    return (process.info["environ"] or {}).get(ID)  # none: another person's, a zombie, or gone
-
-
 def _start_both() -> Instance:
     if left := _remembered():  # of an earlier instance that is no longer whole
         stop(left.id)
@@ -196,7 +190,6 @@ def _start_both() -> Instance:
         prefect, mlflow = instance.servers
         _wait_until_it_answers(prefect.api, own, prefect)
         _wait_until_it_answers(mlflow.url, own, mlflow)
-        prefect_server.notice_crashes(prefect.api)
     except BaseException:
         stop(own)
         STATE.unlink(missing_ok=True)
@@ -236,8 +229,10 @@ def _wait_until_it_answers(url: str, instance: str, server: Server) -> None:
     """Return when the server listens and answers at `url`. Raises StartError with the end of its log."""
     deadline, what = time.monotonic() + START_S, f"did not answer within {START_S} s"
     while time.monotonic() < deadline:
-        if listens(instance, server.port) and prefect_server.answers(url):
-            return
+        with suppress(ConnectionError):
+            if listens(instance, server.port):
+                prefect_server.require(url)
+                return
         if server.pid not in [process.pid for process in members(instance)]:
             what = "ended while starting"
             break

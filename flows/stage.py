@@ -26,34 +26,13 @@ from functools import partial
 from types import FrameType
 
 from bitladder import files
-from flows import (
-    environment,
-    estimate,
-    live_curves,
-    processes,
-    repeat,
-    timings,
-    torchrun,
-    watched,
-)
+from flows import environment, estimate, live_curves, processes, repeat, timings, torchrun, watched
 from flows.timings import Timing
 from pipeline import params_file, paths
 from pipeline.params import Params
 from pipeline.rungs import PRETRAINED, TEACHER
 
-STAGES = (
-    "prepare",
-    "pretrained",
-    "augment",
-    "teacher",
-    "weights",
-    "weights_activations",
-    "pack",
-    "repeat",
-    "evaluate",
-    "report",
-    "register",
-)
+STAGES = ("prepare", "augment", *torchrun.TRAINING, "pack", repeat.STAGE, "evaluate", "report", "register")
 GRACE_S = 10  # time to write a checkpoint after the first signal
 
 
@@ -63,12 +42,13 @@ def main(arguments: list[str] | None = None) -> int:
     address = f"{name}@{rung}" if rung else name
     environment.prepare()
     processes.keep_what_is_freed()
-    say: Callable[[str], None] = _say
+    say: Callable[[str], object] = lambda text: sys.stderr.write(f"{text}\n")  # noqa: E731
     if torchrun.is_one():
         say = torchrun.settle(address)
     else:
         processes.die_with_dvc()
-    _stop_on_signals()
+    signal.signal(signal.SIGTERM, _on_signal)
+    signal.signal(signal.SIGINT, _on_signal)
     _log_to_stderr()
     try:
         with torchrun.sole_writer(paths.WORK / "locks" / f"{address}.lock"):
@@ -99,16 +79,11 @@ def run(name: str, rung: str | None, address: str) -> None:
     taken = max(torchrun.newest_steps(rung or name).values(), default=0)  # by a training that was stopped
     started = time.monotonic()
     with live_curves.shown(settings, name):
-        perform(name, address, work)
+        if os.environ.get("PREFECT_API_URL"):
+            watched.perform(name, address, work)
+        else:
+            work()
     _note(settings, address, rung or name, taken, time.monotonic() - started)
-
-
-def perform(name: str, address: str, work: Callable[[], None]) -> None:
-    """Call `work` once: inside a Prefect flow run when a server is named, else without importing Prefect."""
-    if os.environ.get("PREFECT_API_URL"):
-        watched.perform(name, address, work)
-    else:
-        work()
 
 
 def _note(settings: Params, stage: str, model: str, taken: int, seconds: float) -> None:
@@ -141,17 +116,8 @@ def _parse(arguments: list[str]) -> tuple[str, str | None]:
     parser.add_argument("name", choices=STAGES)
     parser.add_argument("rung", nargs="?", help="default: what follows @ in DVC_STAGE")
     parsed = parser.parse_args(arguments)
-    return parsed.name, parsed.rung or _rung_of_dvc_stage(parsed.name)
-
-
-def _rung_of_dvc_stage(name: str) -> str | None:
     stage, _, rung = os.environ.get("DVC_STAGE", "").rpartition(":")[2].partition("@")
-    return rung or None if stage == name else None
-
-
-def _stop_on_signals() -> None:
-    signal.signal(signal.SIGTERM, _on_signal)
-    signal.signal(signal.SIGINT, _on_signal)
+    return parsed.name, parsed.rung or (rung or None if stage == parsed.name else None)
 
 
 def _on_signal(number: int, _frame: FrameType | None) -> None:
@@ -181,10 +147,6 @@ def _explain(address: str, error: Exception) -> str:
         return "".join(traceback.format_exception(error)).rstrip()
     kind = "" if isinstance(error, ValueError | RuntimeError | OSError) else f"{type(error).__name__}: "
     return f"{address}: {kind}{error}"
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
 
 
 if __name__ == "__main__":

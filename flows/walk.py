@@ -22,9 +22,8 @@ from functools import partial
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal
-from uuid import UUID
 
-from flows import environment, graph, prefect_server, processes, watched
+from flows import graph, processes
 
 GRACE_S = 12  # a stage gives itself 10 s to save its work
 OUR_CODES = (2, 3, 4, 5, 6, 75)
@@ -58,12 +57,12 @@ class Children:
         self._lock = threading.Lock()
         self._stopping = False
 
-    def reproduce(self, stage: str, show: Callable[[str], None], variables: dict[str, str]) -> Outcome:
+    def reproduce(self, stage: str, show: Callable[[str], None]) -> Outcome:
         """Run the stage to its end, handing each line of its output to `show`."""
         with self._lock:
             if self._stopping:
                 return Outcome(stage, "failed", 130)
-            child = self._running[stage] = _start(stage, variables)
+            child = self._running[stage] = _start(stage)
         assert child.stdout is not None
         lines = []
         for line in child.stdout:
@@ -93,10 +92,8 @@ class Walk:
     stages: graph.Graph
     jobs: int
     changed: set[str]  # what DVC finds out of date before anything has run
-    api: str = ""
     watched: bool = True  # until the server is lost
     outcomes: dict[str, Outcome] = field(default_factory=dict)
-    flow_runs: dict[str, UUID] = field(default_factory=dict)  # of the stages that ran
     children: Children = field(default_factory=Children)
 
     def go(self, start: Callable[[str, dict[str, Any]], Any]) -> None:
@@ -123,11 +120,20 @@ class Walk:
                 self.children.stop()
             raise
 
-    def do(self, stage: str, *, task_run: str = "", log: Callable[[str], None] | None = None) -> Outcome:
-        """Bring one stage up to date, unless this walk has tried already; stream what it prints."""
-        if stage not in self.outcomes:
-            show = partial(self._show, stage, log)
-            self.outcomes[stage] = self._untouched(stage, show) or self._reproduce(stage, show, task_run)
+    def do(self, stage: str, log: Callable[[str], None] | None = None) -> Outcome:
+        """Bring one stage up to date, unless this walk has tried already; stream what it prints.
+
+        DVC is not asked, a second each time, where nothing up to this stage has changed.
+        """
+        if stage in self.outcomes:
+            return self.outcomes[stage]
+        show = partial(self._show, stage, log)
+        before = {self.outcomes[needed].how for needed in self.stages[stage]}
+        if stage in self.changed or before - {"untouched"}:
+            self.outcomes[stage] = self.children.reproduce(stage, show)
+        else:
+            show(f"{stage}: up to date")
+            self.outcomes[stage] = Outcome(stage, "untouched")
         return self.outcomes[stage]
 
     def went_well(self, stage: str) -> bool:
@@ -154,30 +160,6 @@ class Walk:
         left = [stage for stage in self.stages if stage not in self.outcomes]
         return f"{line}; failed: {', '.join(failed)}; not run: {', '.join(left) or 'none'}"
 
-    def _untouched(self, stage: str, show: Callable[[str], None]) -> Outcome | None:
-        """An outcome without asking DVC again, a second each, if nothing up to this stage has changed."""
-        before = [self.outcomes[needed].how for needed in self.stages[stage]]
-        if stage in self.changed or any(how != "untouched" for how in before):
-            return None
-        show(f"{stage}: up to date")
-        return Outcome(stage, "untouched")
-
-    def _reproduce(self, stage: str, show: Callable[[str], None], task_run: str) -> Outcome:
-        variables = {"PREFECT_API_URL": self._watcher(), watched.PARENT: task_run}
-        outcome = self.children.reproduce(stage, show, variables)
-        if task_run and (flow_run := prefect_server.end_child(self._watcher(), task_run)):
-            self.flow_runs[stage] = flow_run
-        return outcome
-
-    def _watcher(self) -> str:
-        """The API's URL while it answers, else nothing, so that a stage does not wait for a dead server."""
-        if self.watched:
-            try:
-                prefect_server.require(self.api)
-            except ConnectionError as error:
-                self.go_on_unseen(error)
-        return self.api if self.watched else ""
-
     def _show(self, stage: str, log: Callable[[str], None] | None, line: str) -> None:
         named = self.jobs == 1 or line.startswith(f"{stage}:")
         sys.stdout.write(f"{line}\n" if named else f"{stage} | {line}\n")
@@ -196,14 +178,15 @@ def judge(stage: str, returncode: int, output: str) -> Outcome:
     return Outcome(stage, "failed", int(said[-1]) if said and int(said[-1]) in OUR_CODES else 1)
 
 
-def _start(stage: str, variables: dict[str, str]) -> subprocess.Popen[str]:
-    inherited = {**os.environ, "PYTHONUNBUFFERED": "1", **variables}
+def _start(stage: str) -> subprocess.Popen[str]:
+    bin_first = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    own = {"PATH": bin_first, "PYTHONUNBUFFERED": "1", "PREFECT_API_URL": ""}  # its task shows it
     return subprocess.Popen(
         [sys.executable, "-m", "flows.processes", "dvc", "--wait-for-lock", "repro", "--single-item", stage],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=environment.with_interpreter_first(inherited, Path(sys.executable)),
+        env={**os.environ, **own},
         process_group=0,
         text=True,
         errors="replace",

@@ -10,12 +10,10 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn
-from uuid import UUID
 
 from flows import prefect_server, processes
-
-PARENT = "BITLADDER_PARENT_TASK_RUN"  # id of the task run in `bitladder run` that started this stage
 
 _log = logging.getLogger(__name__)
 _lost = False
@@ -43,12 +41,11 @@ def perform(name: str, address: str, work: Callable[[], None]) -> None:
     """Do the work inside a flow run if the server can be had, else without; raise what the work raised."""
     global _lost
     once = Once(work)
-    parent = os.environ.pop(PARENT, None)  # for this process alone, not for what it may start
     try:
-        _as_flow_run(name, address, once, parent=UUID(parent) if parent else None)
+        _as_flow_run(name, address, once)
     except Exception as error:
         _lost = once.error is None
-        if once.error is None and not parent:  # `bitladder run` says it once for all its stages
+        if _lost:
             _log.warning(
                 "%s: Prefect does not show all of this; the work is not affected (%s)", address, error
             )
@@ -65,15 +62,12 @@ def end_process(exit_code: int) -> NoReturn:
     sys.exit(exit_code)
 
 
-def _as_flow_run(name: str, address: str, once: Once, *, parent: UUID | None) -> None:
+def _as_flow_run(name: str, address: str, once: Once) -> None:
     """Raises what the work raised, or whatever Prefect raises when its server is or gets lost."""
     api = os.environ["PREFECT_API_URL"]
     prefect_server.require(api)
 
     from prefect import flow, task
-    from prefect.client.orchestration import get_client
-    from prefect.flow_engine import run_flow
-    from prefect.states import Pending
 
     prefect_server.lose_events_rather_than_wait()
     on_sigterm = signal.getsignal(signal.SIGTERM)
@@ -84,22 +78,24 @@ def _as_flow_run(name: str, address: str, once: Once, *, parent: UUID | None) ->
         try:
             once()
         except (KeyboardInterrupt, SystemExit):
-            _leave(api, flow_run.id, address)
+            _leave(address)
 
-    @flow(name=name)
+    @flow(name=name, flow_run_name=address)
     def stage() -> None:
         work()
         prefect_server.abort_if_lost(api)
 
-    with get_client(sync_client=True) as client:
-        flow_run = client.create_flow_run(stage, name=address, parent_task_run_id=parent, state=Pending())
     with prefect_server.abort_is_lost():
-        run_flow(stage, flow_run=flow_run)
+        stage()
 
 
-def _leave(api: str, flow_run: UUID, address: str) -> None:
+def _leave(address: str) -> NoReturn:
     """End a stage that was told to stop without Prefect's engine: its server may have been stopped too."""
-    stop = sys.exception()
-    prefect_server.say_stopped(api, flow_run)
+    from prefect import get_client, runtime
+    from prefect.states import Crashed
+
+    stop, timeout = sys.exception(), {"timeout": prefect_server.SHORT_S}
+    with suppress(Exception), get_client(timeout, sync_client=True) as client:
+        client.set_flow_run_state(runtime.flow_run.id, Crashed(message="stopped by a signal"), force=True)
     _log.info("%s: stopped", address)
     processes.exit_at_once(130 if isinstance(stop, KeyboardInterrupt) else 143)

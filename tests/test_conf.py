@@ -53,8 +53,8 @@ def test_what_was_written_is_said_in_one_line(
     Path("conf").symlink_to(CONF)
     overrides = ["task=mrpc", "model=minilm", "budget=quick", "ladder=binarybert"]
     assert main(overrides) == 0
-    said = "params.yaml written: task mrpc, model minilm, ladder binarybert, budget quick\n"
-    assert capsys.readouterr().out == said
+    said = "params.yaml written: task mrpc, model minilm, budget quick, rungs "
+    assert capsys.readouterr().out.startswith(said)
     assert Path("params.yaml").read_text(encoding="utf-8") == compose(overrides, CONF)
 
 

@@ -19,7 +19,6 @@ import short_demo
 from writer_points import POINTS
 
 from bitladder import files
-from flows import environment
 
 ROOT = Path(__file__).parents[2]
 NUM_STEPS, EVERY = 400, 10
@@ -65,7 +64,8 @@ def variables() -> dict[str, str]:
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "training")])
     quiet = {"OMP_NUM_THREADS": "1", "DVC_SITE_CACHE_DIR": str(Path("site").absolute()), "SHELL": "/bin/sh"}
     own = {"PYTHONPATH": path, "DVC_NO_ANALYTICS": "1", **quiet}
-    return environment.with_interpreter_first({**inherited, **own}, Path(sys.executable))
+    interpreter_first = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {**inherited, **own, "PATH": interpreter_first}
 
 
 def start(*command: str) -> "subprocess.Popen[str]":
