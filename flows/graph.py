@@ -119,14 +119,13 @@ def states() -> list[StageState]:
     found: dict[str, StageState] = {}
     for name in TopologicalSorter(needs).static_order():
         causes = [needed for needed in needs[name] if found[needed].state != "skipped"]
-        last = timings.read(name)
-        seconds = None if last is None else last.seconds
+        state: tuple[Literal["runs", "may run", "skipped"], str] = ("skipped", "nothing changed")
         if name in changes:
-            found[name] = StageState(name, "runs", why(changes[name]), seconds)
+            state = "runs", why(changes[name])
         elif causes:
-            found[name] = StageState(name, "may run", f"after {', '.join(causes)}", seconds)
-        else:
-            found[name] = StageState(name, "skipped", "nothing changed", seconds)
+            state = "may run", f"after {', '.join(causes)}"
+        last = timings.read(name)
+        found[name] = StageState(name, *state, last.seconds if last else None)
     return list(found.values())
 
 

@@ -17,7 +17,7 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,10 @@ def run(settings: Params, seed: str | None) -> None:
             _say(number, f"{stage} is up to date")
         else:
             _say(number, stage)
-            _begin(folder, stage, definitions[stage], key)
+            for output in definitions[stage].outputs:
+                shutil.rmtree(folder / output, ignore_errors=True)
+            # What the outputs that appear next are made from. They appear whole, so this is noted before.
+            files.write_json(folder / FINISHED / f"{stage}.json", {"key": key})
             work(folder, stage)
     _say(number, SCORES)
     work(folder, SCORES)  # minutes beside the hours of the others: done whatever has changed
@@ -71,12 +74,13 @@ def settle(folder: Path, settings: Params, seed: int) -> None:
     (folder / paths.MODELS).mkdir(parents=True, exist_ok=True)
     files.write_text(folder / paths.PARAMS, _params_text(paths.PARAMS, seed))
     for shared in (paths.DATA, paths.model_dir("pretrained")):
-        _link(folder / shared, shared)
-    for place, names in (
-        (paths.MODELS, ("pretrained", "teacher", *settings.rungs)),
-        (paths.PACKED, settings.deliver),
-    ):
-        _forget_others(folder / place, names)
+        (folder / shared).unlink(missing_ok=True)
+        (folder / shared).symlink_to(os.path.relpath(shared, (folder / shared).parent))
+    kept = {paths.MODELS: ("pretrained", "teacher", *settings.rungs), paths.PACKED: settings.deliver}
+    for place, names in kept.items():
+        for left in (folder / place).glob("[!.]*"):
+            if left.name not in names:  # a rung that is no longer there
+                shutil.rmtree(left)
 
 
 def chain(definitions: Mapping[str, Definition]) -> list[str]:
@@ -122,13 +126,6 @@ def _length(settings: Params, stage: str) -> Mapping[str, Any] | None:
     return settings.duration_of(rung).model_dump(exclude_none=True)
 
 
-def _begin(folder: Path, stage: str, definition: Definition, key: str) -> None:
-    """Note what the outputs that appear next are made from. They appear whole, so this is noted before."""
-    for output in definition.outputs:
-        shutil.rmtree(folder / output, ignore_errors=True)
-    files.write_json(folder / FINISHED / f"{stage}.json", {"key": key})
-
-
 def work(folder: Path, stage: str) -> None:
     """Run a stage in the seed's folder. Whatever ends this function ends the stage."""
     name, _, rung = stage.partition("@")
@@ -156,20 +153,6 @@ def _params_text(path: Path, seed: int) -> str:
             values[section][key] = str(Path(values[section][key]).absolute())
     YAML().dump(values, text)
     return text.getvalue()
-
-
-def _link(at: Path, to: Path) -> None:
-    target = os.path.relpath(to, at.parent)
-    if not (at.is_symlink() and os.readlink(at) == target):
-        at.unlink(missing_ok=True)
-        at.symlink_to(target)
-
-
-def _forget_others(folder: Path, names: Iterable[str]) -> None:
-    """Delete the models of rungs that are no longer there."""
-    for left in folder.glob("[!.]*"):
-        if left.name not in names:
-            shutil.rmtree(left)
 
 
 def _place(path: str, folder: Path) -> Path:

@@ -31,17 +31,12 @@ STOP_S = 10
 
 @dataclass(frozen=True)
 class Server:
-    """One running server: what it is, where it answers, its first process."""
+    """One running server: what it is, where it answers, its first process. Prefect's API is at `url`/api."""
 
     name: str
     url: str
     port: int
     pid: int
-
-    @property
-    def api(self) -> str:
-        """What PREFECT_API_URL is set to."""
-        return f"{self.url}/api"
 
 
 @dataclass(frozen=True)
@@ -83,7 +78,7 @@ def up() -> str:
         f"  Prefect  {prefect.url}   flows, tasks, logs\n"
         f"  MLflow   {mlflow.url}   runs, models, lineage\n"
         "`bitladder run` is shown there by itself; for plain `dvc repro`, first:\n"
-        f"  export PREFECT_API_URL={prefect.api}\n"
+        f"  export PREFECT_API_URL={prefect.url}/api\n"
         "Stop both with: bitladder down"
     )
 
@@ -120,8 +115,8 @@ def prefect_for_a_run() -> Iterator[str]:
     instance, own = running(), new_id()
     try:
         server = instance.server("prefect") if instance else _start_prefect(own, detached=False)
-        _wait_until_it_answers(server.api, instance.id if instance else own, server)
-        yield server.api
+        _wait_until_it_answers(f"{server.url}/api", instance.id if instance else own, server)
+        yield f"{server.url}/api"
     finally:
         stop(own)
 
@@ -188,7 +183,7 @@ def _start_both() -> Instance:
         files.write_json(STATE, asdict(instance))
         STATE.chmod(0o600)
         prefect, mlflow = instance.servers
-        _wait_until_it_answers(prefect.api, own, prefect)
+        _wait_until_it_answers(f"{prefect.url}/api", own, prefect)
         _wait_until_it_answers(mlflow.url, own, mlflow)
     except BaseException:
         stop(own)

@@ -155,10 +155,8 @@ def _run_agent(command: list[str], number: int, folder: Path, restarts: Restarts
     from torch.distributed.elastic.rendezvous import RendezvousParameters
     from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
 
-    if os.environ.get("BITLADDER_DEBUG") != "1":  # the agent's own account of it, over dozens of lines
-        for name in [
-            name for name in logging.root.manager.loggerDict if name.startswith("torch.distributed")
-        ]:
+    for name in list(logging.root.manager.loggerDict):  # the agent's own account of it, over dozens of lines
+        if name.startswith("torch.distributed"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
     class Agent(LocalElasticAgent):
@@ -166,12 +164,8 @@ def _run_agent(command: list[str], number: int, folder: Path, restarts: Restarts
 
         def _monitor_workers(self, worker_group: WorkerGroup) -> RunResult:
             result: RunResult = super()._monitor_workers(worker_group)
-            if (
-                result.is_failed()
-                and self._remaining_restarts
-                and not restarts.are_worth_it(cause(result.failures))
-            ):
-                self._remaining_restarts = 0
+            if result.is_failed() and self._remaining_restarts:
+                self._remaining_restarts *= restarts.are_worth_it(cause(result.failures))
             return result
 
     here, place = "127.0.0.1", str(folder / "rendezvous")
