@@ -35,12 +35,12 @@ def run_command(jobs: int | None = None, target: str | None = None) -> int:
     When Prefect's server was lost the process ends here, with that code.
 
     Raises:
-        ParamsError, UsageError, UnknownStageError: nothing has been started.
+        ParamsError, UnknownStageError: nothing has been started.
         BusyError: another `bitladder run` is at it.
     """
     environment.prepare()
     try:
-        jobs = jobs or default_jobs()
+        jobs = jobs or max(1, (os.cpu_count() or 1) // 2)
         settings = params_file.load(paths.PARAMS)
         title = f"{settings.task.name}, {settings.model.name}, {settings.budget.name} budget"
         signal.signal(signal.SIGTERM, _terminate)
@@ -124,20 +124,6 @@ def show_results() -> None:
     cells = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
     lines = [f"| {' | '.join(row)} |" for row in cells]
     create_markdown_artifact("\n".join([table.title(results), "", *lines]), key="results")
-
-
-def default_jobs() -> int:
-    """Stages side by side: BITLADDER_JOBS, else one for every two cores."""
-    given = os.environ.get("BITLADDER_JOBS", "")
-    if given and not (given.isdecimal() and int(given) > 0):
-        raise UsageError(f"BITLADDER_JOBS: {given!r}; a whole number from 1 on")
-    return int(given or max(1, (os.cpu_count() or 1) // 2))
-
-
-class UsageError(ValueError):
-    """Something the person gave cannot be."""
-
-    exit_code = 2
 
 
 def _terminate(number: int, _frame: FrameType | None) -> NoReturn:

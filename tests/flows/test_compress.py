@@ -117,13 +117,6 @@ def test_what_dvc_says_tells_how_a_stage_ended(returncode: int, output: str, how
     assert walk.judge("w8", returncode, output) == Outcome("w8", how, code)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("jobs", ["0", "-1", "two", "1.5"])
-def test_a_number_of_jobs_that_is_none_is_refused(jobs: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BITLADDER_JOBS", jobs)
-    with pytest.raises(compress.UsageError, match="BITLADDER_JOBS"):
-        compress.default_jobs()
-
-
 def test_wrong_parameters_stop_everything_before_it_starts(scratch: Scratch) -> None:
     text = (scratch.root / "params.yaml").read_text()
     (scratch.root / "params.yaml").write_text(text.replace("seed: 0", "seed: -1\nsede: 3", 1))
