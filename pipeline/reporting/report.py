@@ -18,7 +18,7 @@ from bitladder.packed.inspect import summary
 from bitladder.packed.size import MIB, Sizes, account
 from pipeline import paths, record
 from pipeline.evaluation import agreement
-from pipeline.evaluation.agreement import Agreement, ByKernels, OnSplit
+from pipeline.evaluation.agreement import Agreement
 from pipeline.evaluation.results import ModelResult, Results
 from pipeline.params import Params
 from pipeline.record import Record, origins
@@ -105,7 +105,7 @@ def page(contents: Contents) -> str:
             chosen=selection.said(results.checkpoint_selected_on, results.split),
             claims=claims.lines(results.claims, table.score_name(results)),
             lineage=lineage(results.models, contents.records),
-            agreements=agreement_rows(contents.agreements),
+            agreements=contents.agreements,
             parts=sizes_table(contents.sizes),
             size_lines={rung: summary(sizes) for rung, sizes in contents.sizes.items()},
             origins={rung: origins(found.init) for rung, found in contents.records.items()},
@@ -167,19 +167,3 @@ def sizes_table(sizes: Mapping[str, Sizes]) -> dict[str, Any]:
         cells = [f"{stored[name]:,}" if name in stored else "-" for name in names]
         rows.append((rung, [*cells, f"{found.file_bytes:,}", f"{found.file_bytes / MIB:.3f}"]))
     return {"parts": [*names, "file", "MiB"], "rows": rows}
-
-
-def agreement_rows(agreements: Mapping[str, Agreement]) -> list[tuple[str, str, int, list[str]]]:
-    """Rung, split, rows; largest difference of a logit and share of equal labels, twice: then by kernels."""
-    return [
-        (rung, split, found.rows, [*_agreed(found), *_agreed(found.by_kernels)])
-        for rung, agreement in agreements.items()
-        for split, found in agreement.splits.items()
-    ]
-
-
-def _agreed(found: OnSplit | ByKernels | None) -> list[str]:
-    if found is None:
-        return ["-", "-"]
-    share = found.label_agreement
-    return [f"{found.largest_logit_difference:.3g}", "-" if share is None else f"{share:.2%}"]

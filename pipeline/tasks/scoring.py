@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from bitladder.modeling.traces import PADDING, logits_of
 from bitladder.text.spans import Span, answers, best_spans
-from pipeline.params import Task
+from pipeline.params import Answering, Task
 from pipeline.tasks import metrics, squad
 from pipeline.tasks.batches import Encoded, encode, inputs_of
 from pipeline.tasks.metrics import Array, Scores
@@ -51,13 +51,7 @@ def read(frame: pd.DataFrame, task: Task, tokenizer_folder: Path) -> Split:
     """Tokenize a split's rows; contexts of questions are cut into windows."""
     if task.answering is None:
         return encode(frame, task.sentence_columns, tokenizer_folder, max_length=task.max_length)
-    return encode_windows(
-        frame,
-        tokenizer_folder,
-        max_length=task.max_length,
-        doc_stride=task.answering.doc_stride,
-        max_question_length=task.answering.max_question_length,
-    )
+    return encode_windows(frame, tokenizer_folder, task.answering, max_length=task.max_length)
 
 
 def rows(split: Split) -> Encoded:
@@ -70,13 +64,7 @@ def score(model: Any, split: Split, task: Task, *, threshold: float | None = Non
     if isinstance(split, Encoded):
         return score_labels(model, split, list(task.metrics), regression=task.kind == "regression")
     assert task.answering is not None
-    return score_answers(
-        model,
-        split,
-        max_answer_length=task.answering.max_answer_length,
-        unanswerable=task.answering.unanswerable,
-        threshold=threshold,
-    )
+    return score_answers(model, split, task.answering, threshold=threshold)
 
 
 @torch.no_grad()
@@ -113,24 +101,19 @@ def score_labels(model: Any, split: Encoded, metric_names: list[str], *, regress
 
 
 def score_answers(
-    model: Any,
-    windows: Windows,
-    *,
-    max_answer_length: int,
-    unanswerable: bool,
-    threshold: float | None = None,
+    model: Any, windows: Windows, answering: Answering, *, threshold: float | None = None
 ) -> Scored:
     """Score answers to questions. Logits that are not finite give undefined scores.
 
     Args:
-        unanswerable: whether a question may have no answer.
-        threshold: margin over which "no answer" is said then; without one, the best on this very split, which
-            only the split may use that checkpoints are chosen on.
+        threshold: margin over which "no answer" is said, where there may be none; without one, the best on
+            this very split, which only the split may use that checkpoints are chosen on.
     """
+    unanswerable = answering.unanswerable
     logits_N2S = logits(model, windows.rows)
     if not np.isfinite(logits_N2S).all():
         return Scored(logits_N2S, dict.fromkeys((squad.EXACT_MATCH, squad.F1)), None)
-    spans = best_spans(logits_N2S, windows, max_answer_length=max_answer_length)
+    spans = best_spans(logits_N2S, windows, max_answer_length=answering.max_answer_length)
     if unanswerable and threshold is None:
         threshold = chosen_threshold(spans, windows.answers)
     predicted = answers(spans, threshold if unanswerable else None)

@@ -16,6 +16,7 @@ import torch
 from bitladder.text.cutting import OUTSIDE as OUTSIDE
 from bitladder.text.cutting import Offsets, Pieces, cut
 from pipeline.data.tables import CONTEXT, QUESTION, STARTS, TEXTS
+from pipeline.params import Answering
 from pipeline.tasks.batches import Encoded
 
 
@@ -37,19 +38,12 @@ class Windows(Pieces):
 
 
 def encode_windows(
-    frame: pd.DataFrame,
-    tokenizer_folder: Path,
-    *,
-    max_length: int,
-    doc_stride: int,
-    max_question_length: int,
+    frame: pd.DataFrame, tokenizer_folder: Path, answering: Answering, *, max_length: int
 ) -> Windows:
     """Tokenize and cut. Columns: `question`, `context`; `answer_texts` and `answer_starts` where known.
 
     Args:
         max_length: tokens of a window, the question and three special tokens included.
-        doc_stride: tokens of the context that two neighbouring windows share.
-        max_question_length: tokens that are read of a question; the rest is cut.
     """
     contexts, answers = frame[CONTEXT].tolist(), _answers(frame)
     pieces = cut(
@@ -57,8 +51,8 @@ def encode_windows(
         contexts,
         tokenizer_folder,
         max_length=max_length,
-        doc_stride=doc_stride,
-        max_question_length=max_question_length,
+        doc_stride=answering.doc_stride,
+        max_question_length=answering.max_question_length,
     )
     labels = [
         _tokens_of(answers[number][0], own) if answers[number] else (0, 0)

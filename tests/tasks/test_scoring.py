@@ -11,10 +11,13 @@ from tiny_rung import NOUNS, VERBS, write_tokenizer
 from torch import Tensor
 
 from bitladder.modeling.traces import PADDING
+from pipeline.params import Answering
 from pipeline.tasks import scoring
 from pipeline.tasks.batches import Encoded
 from pipeline.tasks.scoring import Scored, gives_one_answer, logits, score_answers, score_labels
 from pipeline.tasks.windows import Windows, encode_windows
+
+ANSWERING = Answering(doc_stride=3, max_question_length=4, max_answer_length=4, unanswerable=True)
 
 
 def split(num_rows: int = 70, *, regression: bool = False) -> Encoded:
@@ -118,13 +121,12 @@ def windows(tmp_path_factory: pytest.TempPathFactory) -> Windows:
     frame = pd.DataFrame(rows, columns=["question", "context", "answer_texts", "answer_starts"])
     for row in rows:
         assert all(row[1].startswith(text, start) for text, start in zip(row[2], row[3], strict=True)), row
-    return encode_windows(frame, folder, max_length=13, doc_stride=3, max_question_length=4)
+    return encode_windows(frame, folder, ANSWERING, max_length=13)
 
 
 def scored(windows: Windows, *, threshold: float | None = None, unanswerable: bool = True) -> Scored:
-    return score_answers(
-        answerer(), windows, max_answer_length=4, unanswerable=unanswerable, threshold=threshold
-    )
+    answering = ANSWERING.model_copy(update={"unanswerable": unanswerable})
+    return score_answers(answerer(), windows, answering, threshold=threshold)
 
 
 def test_windows_of_different_lengths_are_padded_with_what_wins_nothing(windows: Windows) -> None:
@@ -182,6 +184,6 @@ def test_answers_of_logits_that_are_not_finite_have_no_score(windows: Windows) -
     model = answerer()
     with torch.no_grad():
         model.qa_outputs.bias[0] = float("nan")
-    found = score_answers(model, windows, max_answer_length=4, unanswerable=True)
+    found = score_answers(model, windows, ANSWERING)
     assert (found.score, found.right, found.threshold) == (None, None, None)
     assert found.scores == {"exact_match": None, "f1": None}

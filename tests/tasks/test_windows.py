@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_rung import NOUNS, VERBS, write_tokenizer
 
+from pipeline.params import Answering
 from pipeline.tasks.windows import OUTSIDE, Windows, encode_windows
 
 WORDS = [*NOUNS, *VERBS, "the", "a", "."]
@@ -34,9 +35,10 @@ def rows(*asked: tuple[str, str, list[tuple[str, int]]]) -> pd.DataFrame:
 def cut(
     frame: pd.DataFrame, folder: Path, *, max_length: int = 12, stride: int = 2, question: int = 4
 ) -> Windows:
-    return encode_windows(
-        frame, folder, max_length=max_length, doc_stride=stride, max_question_length=question
+    answering = Answering(
+        doc_stride=stride, max_question_length=question, max_answer_length=5, unanswerable=True
     )
+    return encode_windows(frame, folder, answering, max_length=max_length)
 
 
 def labelled(windows: Windows, number: int) -> str:
