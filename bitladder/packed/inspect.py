@@ -19,13 +19,7 @@ def main(folder: str, as_json: bool) -> int:
         return 0
     console = Console(soft_wrap=True, highlight=False)
     console.print(parts_table(sizes))
-    ways = (
-        ("on disk", sizes.on_disk, "the whole model.safetensors against all its parameters in 32 bits"),
-        ("as papers count, all tables", sizes.all_tables, "norms and biases 32 bits, no scales, no head"),
-        ("as papers count, position and segment left out", sizes.without_position_and_segment, "same"),
-    )
-    for name, counted, meaning in ways:
-        line = f"{name}: {counted.mib:.3f} MiB, {counted.ratio:.2f} times smaller ({meaning})"
+    for line in summary(sizes):
         console.print(line, markup=False)
     return 0
 
@@ -44,6 +38,19 @@ def parts_table(sizes: Sizes) -> Table:
     table.add_section()
     table.add_row(*_cells(whole))
     return table
+
+
+def summary(sizes: Sizes) -> list[str]:
+    """How small the whole is, in the ways that papers and disks count."""
+    ways = (
+        ("on disk", sizes.on_disk, "the whole model.safetensors against all its parameters in 32 bits"),
+        ("as papers count, all tables", sizes.all_tables, "norms and biases 32 bits, no scales, no head"),
+        ("as papers count, position and segment left out", sizes.without_position_and_segment, "same"),
+    )
+    return [
+        f"{name}: {counted.mib:.3f} MiB, {counted.ratio:.2f} times smaller ({meaning})"
+        for name, counted, meaning in ways
+    ]
 
 
 def _cells(part: Part) -> list[str]:
