@@ -4,7 +4,7 @@
 
 Random weights (see random_berts.py). Rivals are made from one fp32 model by the library's own way: ONNX by
 torch's exporter, the graph fused, then quantized dynamically; OpenVINO by its own converter; its int8 by
-NNCF, statically, calibrated on random ids.
+NNCF, statically, calibrated on made-up ids.
 """
 
 import sys
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from engines import ENGINES, FLOATS
-from random_berts import build, random_batch, save, save_packed
-from shapes import SHAPES, Shape
+from random_berts import build, save, save_packed
+from shapes import SHAPES, Shape, spread_ids
 
 from bitladder import files
 from bitladder.quantizers.precision import Precision
@@ -46,7 +46,7 @@ def _onnx(shape: Shape, floats: Path, target: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.transformers.optimizer import optimize_model
 
-    batch = random_batch(shape, rows=2, tokens=16)
+    batch = _tensors(shape)
     plain, fused = target / "plain.onnx", target / "fused.onnx"
     axes = {name: {0: "rows", 1: "tokens"} for name in batch}
     # Without dynamo and with eager attention, or nothing is fused into an Attention.
@@ -72,13 +72,20 @@ def _openvino(shape: Shape, floats: Path, target: Path, *, int8: bool) -> None:
     import nncf
     import openvino
 
-    example = dict(random_batch(shape, rows=2, tokens=16))
+    example = _tensors(shape)
     made = openvino.convert_model(_logits_alone(floats, "sdpa"), example_input=example)
     if int8:
-        samples = [random_batch(shape, rows=rows, tokens=tokens) for rows, tokens in _CALIBRATION]
-        data = nncf.Dataset([{name: ids.numpy() for name, ids in sample.items()} for sample in samples])
+        samples = [spread_ids(*size, vocab_size=shape.vocab_size) for size in _CALIBRATION]
+        data = nncf.Dataset(samples)
         made = nncf.quantize(made, data, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(samples))
     openvino.save_model(made, target / "model.xml", compress_to_fp16=int8)
+
+
+def _tensors(shape: Shape) -> dict[str, Any]:
+    import torch
+
+    ids = spread_ids(2, 16, vocab_size=shape.vocab_size)
+    return {name: torch.from_numpy(values) for name, values in ids.items()}
 
 
 def _logits_alone(floats: Path, attention: str) -> Any:

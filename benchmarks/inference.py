@@ -72,13 +72,12 @@ class Timed:
     """One engine's figures.
 
     Attributes:
-        first_answer_seconds, first_answer_cpu_seconds: of fresh processes.
+        first_answer_seconds: of fresh processes.
         logits: of the first row at 1x16, to see that engines compute the same model.
     """
 
     file_bytes: int
     first_answer_seconds: Middle
-    first_answer_cpu_seconds: Middle
     logits: list[float]
     shapes: dict[str, Cell]
 
@@ -132,13 +131,16 @@ def measure(
             workers.append(worker)
             first.setdefault(engine.name, []).append(answer)
         cells = {f"{shape[0]}x{shape[1]}": _turns(workers, *shape, threads, rounds) for shape in shapes}
+    # The first start of all may have compiled kernels or read files from disk.
+    warm = {worker.name: first[worker.name][1:] or first[worker.name] for worker in workers}
     found = {
-        worker.name: _timed(
-            ENGINES[worker.name].file_bytes(CACHE / model),
-            first[worker.name],
-            {shape: found[worker.name] for shape, found in cells.items()},
+        name: Timed(
+            file_bytes=ENGINES[name].file_bytes(CACHE / model),
+            first_answer_seconds=middle([answer["seconds"] for answer in answers]),
+            logits=answers[-1]["logits"],
+            shapes={shape: cell[name] for shape, cell in cells.items()},
         )
-        for worker in workers
+        for name, answers in warm.items()
     }
     return Measured(model, threads, found, left_out)
 
@@ -185,24 +187,16 @@ def _turns(workers: Sequence[Worker], rows: int, tokens: int, threads: int, roun
     }
 
 
-def _timed(file_bytes: int, first: Sequence[Answer], cells: dict[str, Cell]) -> Timed:
-    warm = first[1:] or first  # the first start of all may have compiled kernels or read files from disk
-    wall, cpu = (middle([answer[key] for answer in warm]) for key in ("seconds", "process_cpu_seconds"))
-    return Timed(file_bytes, wall, cpu, first[-1]["logits"], cells)
-
-
 def as_text(measured: Measured) -> str:
     """Two tables: times and memory of each engine, and ratios between ours and the others."""
     shapes = list(dict.fromkeys(shape for timed in measured.engines.values() for shape in timed.shapes))
-    names = ["first answer s", "of it CPU s"] if measured.threads == 1 else []
+    names = ["first answer s"] if measured.threads == 1 else []
     times = [["engine", *shapes, "file MB", f"resident MiB, {' / '.join(shapes)}", *names]]
     for name, timed in measured.engines.items():
         memory = " / ".join(f"{cell.resident_mib:.0f}" for cell in timed.shapes.values())
-        starts = [timed.first_answer_seconds, timed.first_answer_cpu_seconds][: len(names)]
         row = [name, *(cell.milliseconds.text(1) for cell in timed.shapes.values())]
-        times.append(
-            [*row, f"{timed.file_bytes / 1e6:.1f}", memory, *(f"{one.median:.2f}" for one in starts)]
-        )
+        row += [f"{timed.file_bytes / 1e6:.1f}", memory, f"{timed.first_answer_seconds.median:.2f}"]
+        times.append(row[: len(times[0])])
     ratios: dict[tuple[str, str], dict[str, str]] = {}
     for own, shape, rival, found in measured.ratios():
         ratios.setdefault((own, shape), {})[rival] = found.text(3)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
@@ -45,7 +45,7 @@ def middle(values: Sequence[float]) -> Middle:
 
 @dataclass(frozen=True)
 class Worker:
-    """A process that works when asked. RuntimeError, with the end of its output, tells that it died."""
+    """A process that works when asked. When it died, `answer` raises RuntimeError with its last output."""
 
     name: str
     process: "subprocess.Popen[str]"
@@ -53,24 +53,19 @@ class Worker:
 
     def ask(self, **request: int) -> None:
         assert self.process.stdin is not None
-        try:
+        with suppress(BrokenPipeError):  # `answer` tells
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
-        except BrokenPipeError:
-            raise self._died() from None
 
     def answer(self) -> Answer:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise self._died()
+            code = self.process.wait()
+            self.output.seek(0)
+            raise RuntimeError(f"{self.name}: ended with exit code {code}\n{self.output.read()[-4000:]}")
         found: Answer = json.loads(line)
         return found
-
-    def _died(self) -> RuntimeError:
-        code = self.process.wait()
-        self.output.seek(0)
-        return RuntimeError(f"{self.name}: ended with exit code {code}\n{self.output.read()[-4000:]}")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from shapes import Shape
+from shapes import Shape, spread_ids
 from transformers.models.bert.configuration_bert import BertConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the clone, where it is not installed
@@ -20,7 +20,6 @@ from bitladder.modeling.bert import Bert, build_bert
 from bitladder.packed.writing import pack
 from bitladder.quantizers.precision import Precision
 from pipeline.initialization.step_sizes import calibrate
-from pipeline.tasks.batches import Batch
 
 
 def build(shape: Shape, precision: Precision | None = None) -> Bert:
@@ -30,20 +29,10 @@ def build(shape: Shape, precision: Precision | None = None) -> Bert:
     config.problem_type = "single_label_classification"
     model = build_bert(config, precision)
     if precision is not None:
-        calibrate(model, random_batch(shape, rows=4, tokens=min(32, shape.max_position_embeddings)))
+        ids = spread_ids(4, min(32, shape.max_position_embeddings), vocab_size=shape.vocab_size)
+        calibrate(model, {name: torch.from_numpy(values) for name, values in ids.items()})
         checkpoint.round_side_parameters(model)
     return model
-
-
-def random_batch(shape: Shape, *, rows: int, tokens: int) -> Batch:
-    """Random words, nothing padded."""
-    generator = torch.Generator().manual_seed(rows * 1000 + tokens)
-    size = (rows, tokens)
-    return {
-        "input_ids": torch.randint(5, shape.vocab_size, size, generator=generator),
-        "attention_mask": torch.ones(size, dtype=torch.long),
-        "token_type_ids": torch.zeros(size, dtype=torch.long),
-    }
 
 
 def save(folder: Path, model: Bert) -> None:

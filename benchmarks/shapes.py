@@ -1,6 +1,11 @@
-"""The shapes of the BERTs that are measured. Nothing here imports torch."""
+"""The shapes of the BERTs that are measured, and what they read. Nothing here imports torch."""
 
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ids = dict[str, NDArray[np.int64]]
 
 
 class Shape(NamedTuple):
@@ -19,3 +24,13 @@ SHAPES = {
     "minilm": Shape(384, 6, 1536),
     "demo": Shape(64, 3, 256, num_attention_heads=4, vocab_size=240, max_position_embeddings=32),
 }
+
+
+def spread_ids(rows: int, tokens: int, *, vocab_size: int) -> Ids:
+    """Words from all over the vocabulary, mask and types, each [rows, tokens]; nothing is padded."""
+    words = (np.arange(rows * tokens).reshape(rows, tokens) * 7919 + tokens) % (vocab_size - 5) + 5
+    return {
+        "input_ids": words,
+        "attention_mask": np.ones_like(words),
+        "token_type_ids": np.zeros_like(words),
+    }

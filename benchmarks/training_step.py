@@ -146,11 +146,9 @@ def _run(workload: Workload, group: list[Variant], *, rounds: int, threads: int)
     with ExitStack() as stack:
         workers = []
         for variant in group:
-            command = [
-                str(HERE / "step_worker.py"),
-                json.dumps({"shape": workload.name, "variant": variant.name}),
-            ]
+            wanted = json.dumps({"shape": workload.name, "variant": variant.name})
             variables = {"BITLADDER_KERNELS": "plain"} if variant.is_reference else {}
+            command = [str(HERE / "step_worker.py"), wanted]
             worker = started(variant.name, command, threads=threads, **variables)
             workers.append(stack.enter_context(worker))
         request = {"steps": workload.steps_per_round}

@@ -49,9 +49,8 @@ def _names(task: Task) -> Iterator[Problem]:
         yield Problem("task.name", f"{task.name!r} cannot be a name; {NAME_RULE}")
     for split in task.validation_splits:
         if not is_name(split) or split in ("train", "selection", "test"):
-            yield Problem(
-                "task.validation_splits", f"{split!r} cannot be a validation split; expected e.g. validation"
-            )
+            sentence = f"{split!r} cannot be a validation split; expected e.g. validation"
+            yield Problem("task.validation_splits", sentence)
     for field in ("sentence_columns", "label_names", "metrics", "validation_splits"):
         if twice := repeated(getattr(task, field)):
             yield Problem(f"task.{field}", f"{listed(twice)} is written twice; once is enough")
@@ -110,9 +109,8 @@ def _source(data: Data, task: Task) -> Iterator[Problem]:
 
 def _demo_task(task: Task, data: Data) -> Iterator[Problem]:
     if data.source == DEMO and task.name != DEMO:
-        yield Problem(
-            "data.source", f"demo generates the demo task only, not {task.name}; allowed: hub, path"
-        )
+        sentence = f"demo generates the demo task only, not {task.name}; allowed: hub, path"
+        yield Problem("data.source", sentence)
     if data.source != DEMO and task.name == DEMO:
         yield Problem("data.source", f"the demo task is generated, not read from {data.source}; write demo")
     if task.name == DEMO and task.generator is None:
@@ -146,9 +144,8 @@ def _pinned(section: str, revision: str | None) -> Iterator[Problem]:
     if revision is None:
         yield Problem(f"{section}.revision", f"missing; {section}.source: hub needs a commit (40 hex digits)")
     elif not _COMMIT.fullmatch(revision):
-        yield Problem(
-            f"{section}.revision", f"{revision!r} can change; write a commit (40 hex digits), which cannot"
-        )
+        sentence = f"{revision!r} can change; write a commit (40 hex digits), which cannot"
+        yield Problem(f"{section}.revision", sentence)
 
 
 def _architecture(model: Model, task: Task) -> Iterator[Problem]:
@@ -156,10 +153,8 @@ def _architecture(model: Model, task: Task) -> Iterator[Problem]:
     if shape is None:
         return
     if shape.hidden_size % shape.num_attention_heads:
-        yield Problem(
-            "model.architecture.hidden_size",
-            f"{shape.hidden_size} is not divisible by {shape.num_attention_heads} attention heads",
-        )
+        sentence = f"{shape.hidden_size} is not divisible by {shape.num_attention_heads} attention heads"
+        yield Problem("model.architecture.hidden_size", sentence)
     positions = shape.max_position_embeddings
     if task.name == DEMO and task.max_length > positions:
         yield Problem("task.max_length", f"{task.max_length} tokens, but the model has {positions} positions")
@@ -179,6 +174,5 @@ def _seeds(params: Params) -> Iterator[Problem]:
     if twice := repeated(params.seeds):
         yield Problem("seeds", f"{listed(twice)} is written twice; the same training again tells nothing new")
     if params.seed not in params.seeds:
-        yield Problem(
-            "seeds", f"{listed(params.seeds)} lack seed {params.seed}, that of models/ and packed/; add it"
-        )
+        sentence = f"{listed(params.seeds)} lack seed {params.seed}, that of models/ and packed/; add it"
+        yield Problem("seeds", sentence)

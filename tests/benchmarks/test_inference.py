@@ -63,7 +63,6 @@ def test_a_worker_answers_a_line_with_a_line_whatever_its_library_prints() -> No
     assert (first["logits"], second["logits"]) == ([5, 0], [7, 0])
     assert (len(first["cpu_seconds"]), len(first["wall_seconds"])) == (3, 3)
     assert first["resident_mib"] > 1
-    assert second["process_cpu_seconds"] >= first["process_cpu_seconds"] > 0
 
 
 @pytest.fixture
