@@ -5,7 +5,7 @@
 The weights are random: the size depends on the shape alone. Packed are all tables, the encoder and the
 pooler; scales, biases and norms are half-precision numbers, the head is in 32 bits. A rung's `granularity`
 says what shares a scale: a row, or a matrix as in ladder=bit. Ternary codes, of 2 bits, are written five to
-a byte. `bitladder size` counts a packed folder part by part, and as papers count.
+a byte. `bitladder inspect` counts a packed folder part by part.
 """
 
 import argparse
