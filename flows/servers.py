@@ -77,8 +77,7 @@ def up() -> str:
         f"{'Already running' if found else 'Running'}, on this machine only:\n"
         f"  Prefect  {prefect.url}   flows, tasks, logs\n"
         f"  MLflow   {mlflow.url}   runs, models, lineage\n"
-        "`bitladder run` is shown there by itself; for plain `dvc repro`, first:\n"
-        f"  export PREFECT_API_URL={prefect.url}/api\n"
+        "`bitladder run` is shown there by itself.\n"
         "Stop both with: bitladder down"
     )
 

@@ -180,7 +180,7 @@ def judge(stage: str, returncode: int, output: str) -> Outcome:
 
 def _start(stage: str) -> subprocess.Popen[str]:
     bin_first = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    own = {"PATH": bin_first, "PYTHONUNBUFFERED": "1", "PREFECT_API_URL": ""}  # its task shows it
+    own = {"PATH": bin_first, "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", "flows.processes", "dvc", "--wait-for-lock", "repro", "--single-item", stage],
         stdin=subprocess.DEVNULL,
