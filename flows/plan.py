@@ -6,6 +6,8 @@ Touches nothing that DVC keeps.
 import json
 import shutil
 import sys
+import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from io import StringIO
@@ -190,14 +192,12 @@ def _stages(stages: Sequence[StageState], seconds: Mapping[str, float]) -> str:
             *(stage.stage, stage.state),
             _number(0.0 if stage.state == "skipped" else seconds.get(stage.stage), 0),
             _number(stage.seconds, 0),
-            stage.why if len(stage.why) <= _WIDEST_REASON else f"{stage.why[: _WIDEST_REASON - 3]}...",
+            textwrap.shorten(stage.why, _WIDEST_REASON, placeholder=" ..."),
         )
         for stage in stages
     ]
-    states = [stage.state for stage in stages]
-    counts = (
-        f"{states.count('runs')} run, {states.count('may run')} may run, {states.count('skipped')} skipped"
-    )
+    known = Counter(stage.state for stage in stages)
+    counts = f"{known['runs']} run, {known['may run']} may run, {known['skipped']} skipped"
     return f"{_table(('DVC stage', '', 's planned', 's last', 'why'), rows)}\n{counts}"
 
 
@@ -233,7 +233,6 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     for row in rows:
         table.add_row(*row)
     shown = StringIO()  # as wide as it is: whoever reads a narrow terminal scrolls
-    Console(file=shown, width=10_000, color_system=None, markup=False, emoji=False, highlight=False).print(
-        table
-    )
+    console = Console(file=shown, width=10_000, color_system=None, markup=False, emoji=False, highlight=False)
+    console.print(table)
     return "\n".join(line.rstrip() for line in shown.getvalue().splitlines())

@@ -160,9 +160,7 @@ def peak_mib() -> float:
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT / MIB
     # Linux's ru_maxrss has what the process that started this one held then: a large test run, say.
     with suppress(OSError):
-        told = re.search(
-            r"^VmHWM:\s*(\d+)", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE
-        )
+        told = re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text(encoding="ascii"))
         own = int(told[1]) * 2**10 / MIB if told else own
     return max(own, children)
 
