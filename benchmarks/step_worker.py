@@ -19,8 +19,8 @@ from training_step import VARIANTS, WORKLOADS, Variant, Workload
 from transformers.models.bert.configuration_bert import BertConfig
 from transformers.models.bert.modeling_bert import BertForSequenceClassification
 
-from bitladder.modeling import frozen, routines
-from bitladder.modeling.bert import build_bert
+from bitladder.modeling import routines
+from bitladder.modeling.bert import build_bert, freeze
 from bitladder.quantizers.precision import Precision
 from flows import processes
 from pipeline.distillation.objective import Objective, Portion, label_loss, total
@@ -123,7 +123,7 @@ def student_and_teacher(variant: Variant, shape: Shape, batch: Batch) -> tuple[n
     calibrate(student, batch)
     chosen = routines.choose(variant.gradients)
     routines.use(student, chosen)
-    frozen.convert(teacher, chosen)
+    freeze(teacher, chosen)
     return student, teacher
 
 

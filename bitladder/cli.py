@@ -62,9 +62,9 @@ def bitladder(
 @app.command()
 def inspect(folder: Folder, as_json: Json = False) -> None:
     """Show a packed model's bits and bytes, part by part."""
-    from bitladder.packed import inspect
+    from bitladder.packed import size
 
-    raise typer.Exit(inspect.main(str(folder), as_json))
+    raise typer.Exit(size.main(str(folder), as_json))
 
 
 @app.command()

@@ -204,13 +204,12 @@ def _label(logits_L: Floats, config: PackedConfig) -> Answer:
 
 
 def _answer(span: "Span", threshold: float | None) -> Answer:
-    place: Answer = {"answer": span.text, "start": span.start, "end": span.end, "score": span.score}
-    if threshold is None:
-        return place
-    doubt = {"margin": span.margin, "threshold": threshold}
-    if span.margin > threshold:
-        return {**place, "answer": None, "start": None, "end": None, **doubt}
-    return {**place, **doubt}
+    found: Answer = {"answer": span.text, "start": span.start, "end": span.end, "score": span.score}
+    if threshold is not None:
+        found |= {"margin": span.margin, "threshold": threshold}
+        if span.margin > threshold:
+            found |= {"answer": None, "start": None, "end": None}
+    return found
 
 
 def _lines(answer: Answer) -> list[str]:

@@ -15,8 +15,8 @@ import torch
 from torch import nn
 from transformers.models.bert.configuration_bert import BertConfig
 
-from bitladder.modeling import frozen, routines
-from bitladder.modeling.bert import ANSWERER, HEADS_KEY, WIDTH_KEY, build_bert
+from bitladder.modeling import routines
+from bitladder.modeling.bert import ANSWERER, HEADS_KEY, WIDTH_KEY, build_bert, freeze
 from bitladder.modeling.share import num_kept
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.ladder.sizes import Shape
@@ -97,7 +97,7 @@ def _learner(params: Params, shape: Shape, rung: Rung | None, batch: Batch) -> t
     teacher = build_bert(_config(params, shape, 0.0)).requires_grad_(False)
     teacher.eval()  # type: ignore[no-untyped-call]
     move(teacher)
-    frozen.convert(teacher, chosen)
+    freeze(teacher, chosen)
     loss = rung.phases[0].distillation if rung.phases else rung.distillation or params.distillation
     return student, against_teacher(teacher, objective(loss, regression=regression))
 

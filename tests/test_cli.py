@@ -12,7 +12,7 @@ import pytest
 
 from bitladder import cli
 from bitladder.files import IntegrityError
-from bitladder.packed import inspect
+from bitladder.packed import size
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = ("inspect", "doctor", "predict")
@@ -119,6 +119,6 @@ def test_a_failure_is_one_line_and_its_own_exit_code(
     code: int,
     line: str,
 ) -> None:
-    monkeypatch.setattr(inspect, "main", mock.Mock(side_effect=failure))
+    monkeypatch.setattr(size, "main", mock.Mock(side_effect=failure))
     assert bitladder("inspect", ".") == code
     assert capsys.readouterr().err == line + "\n"

@@ -10,7 +10,7 @@ a pooler and the head `classifier`, a question-answering model has no pooler and
 from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers.models.bert.configuration_bert import BertConfig
 from transformers.models.bert.modeling_bert import (
     BertForQuestionAnswering,
@@ -25,6 +25,7 @@ from bitladder.modeling.layers import (
     WeightSplitEmbedding,
     WeightSplitLinear,
 )
+from bitladder.modeling.routines import Routines, product
 from bitladder.modeling.share import TABLES, num_kept
 from bitladder.quantizers.activation import activation_quantizer
 from bitladder.quantizers.precision import FULL, Precision
@@ -74,7 +75,11 @@ def quantize(model: Bert, precision: Precision) -> None:
             _convert_linear(model.bert, name, layer, precision)
         elif precision.embeddings != FULL and name.split(".")[-1] in TABLES:
             assert isinstance(layer, nn.Embedding)
-            _convert_table(model.bert, name, layer, precision)
+            if precision.split:
+                model.bert.set_submodule(name, WeightSplitEmbedding(layer, precision=precision))
+                continue
+            shape = (layer.num_embeddings, layer.embedding_dim)
+            QuantizedEmbedding.convert(layer, quantizer=weight_quantizer(precision, shape, is_table=True))
         elif isinstance(layer, BertSelfAttention):
             attention.QuantizedSelfAttention.convert(
                 layer,
@@ -120,14 +125,6 @@ def narrow(model: BertForSequenceClassification) -> None:
         layer.output.dense = nn.Linear(inner, config.hidden_size)
 
 
-def _convert_table(bert: nn.Module, name: str, layer: nn.Embedding, precision: Precision) -> None:
-    if precision.split:
-        bert.set_submodule(name, WeightSplitEmbedding(layer, precision=precision))
-        return
-    shape = (layer.num_embeddings, layer.embedding_dim)
-    QuantizedEmbedding.convert(layer, quantizer=weight_quantizer(precision, shape, is_table=True))
-
-
 def _convert_linear(bert: nn.Module, name: str, layer: nn.Linear, precision: Precision) -> None:
     activation = None
     if precision.activations != FULL:
@@ -146,3 +143,48 @@ def _convert_linear(bert: nn.Module, name: str, layer: nn.Linear, precision: Pre
         return
     quantizer = weight_quantizer(precision, (layer.out_features, layer.in_features))
     QuantizedLinear.convert(layer, quantizer=quantizer, activation=activation)
+
+
+class FrozenLinear(nn.Linear):
+    """A linear layer that is not trained and computes in its weight's dtype."""
+
+    routines: Routines
+
+    def forward(self, input: Tensor) -> Tensor:
+        return product(input.to(self.weight.dtype), self.weight, self.bias, self.routines)
+
+
+def freeze(model: nn.Module, routines: Routines) -> None:
+    """Make a teacher's layers compute as fast as this machine can, in place: no more training or saving.
+
+    In float32 the products go through oneDNN. In bfloat16 the encoder's weights are rounded once, and so is
+    what each of its linears reads; sums, LayerNorms, softmax, pooler and head stay in float32. A teacher that
+    is a rung answers as it is scored, to the last bit: all that changes is that quantized weights which
+    products see as floats are computed once, and not in every step.
+    """
+    _quantize_once(model)
+    if not routines.fused:
+        return
+    bert = cast("Any", model).bert
+    for part in bert.encoder.modules():
+        if type(part) is nn.Linear:
+            part.__class__ = FrozenLinear
+            part.to(routines.gradients)
+        if isinstance(part, FrozenLinear | BertSelfAttention):
+            part.routines = routines
+
+
+@torch.no_grad()
+def _quantize_once(model: nn.Module) -> None:
+    """Put quantized weights in the latent ones' place: of tables, and of linears whose input stays a float.
+
+    Where activations are whole numbers so are the weights they meet, and those are left to their quantizers.
+    """
+    meets_floats = precision_of(cast("Any", model).config).activations == FULL
+    for part in model.modules():
+        if isinstance(part, QuantizedEmbedding):
+            part.weight.copy_(part.quantizer.quantize(part.weight).values_OI)
+            part.__class__ = nn.Embedding  # type: ignore[assignment]
+        elif isinstance(part, QuantizedLinear) and part.quantizer is not None and meets_floats:
+            part.weight.copy_(part.quantizer.quantize(part.weight).values_OI)
+            part.quantizer = None

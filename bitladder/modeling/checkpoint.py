@@ -21,25 +21,21 @@ WEIGHTS = files.WEIGHTS
 CONFIG = files.CONFIG
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
 # transformers ties these to other tensors or rebuilds them; checkpoints from elsewhere may carry them.
+_TIED = "cls.predictions.decoder."
 _REBUILT = ("bert.embeddings.position_ids", "embeddings.position_ids")
 
 
 def save(folder: Path, model: nn.Module, config: BertConfig, *, tokenizer_from: Path) -> None:
-    """Write a model into an existing folder, its tokenizer copied from another model's folder."""
-    _save(folder, model, config)
-    copy_tokenizer(tokenizer_from, folder)
+    """Write a model into an existing folder, its tokenizer copied from another model's folder.
 
-
-def save_tied(folder: Path, model: nn.Module, config: BertConfig) -> None:
-    """Write a masked-LM model into an existing folder; the decoder shares the word table and is left out."""
-    _save(folder, model, config, without=("cls.predictions.decoder.weight", "cls.predictions.decoder.bias"))
-
-
-def _save(folder: Path, model: nn.Module, config: BertConfig, *, without: tuple[str, ...] = ()) -> None:
-    kept = {name: tensor for name, tensor in model.state_dict().items() if name not in without}
+    Of a masked-LM model the decoder is left out: it shares the word table.
+    """
+    kept = {name: own for name, own in model.state_dict().items() if not name.startswith(_TIED)}
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
     save_config(folder, config)
+    if tokenizer_from != folder:
+        copy_tokenizer(tokenizer_from, folder)
 
 
 def save_config(folder: Path, config: BertConfig) -> None:

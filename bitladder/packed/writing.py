@@ -84,7 +84,9 @@ def packed_arrays(model: nn.Module, config: PackedConfig) -> dict[str, NDArray[A
     arrays: dict[str, NDArray[Any]] = {}
     state = model.state_dict()
     for name, tensor in state.items():
-        _check_finite(name, tensor)
+        if not bool(torch.isfinite(tensor).all()):
+            unset = "; the step was never set" if name.endswith("log_step") else ""
+            raise ValueError(f"{name}: holds NaN or infinity{unset}")
     for name, layer in model.named_modules():
         if isinstance(layer, QuantizedLinear | QuantizedEmbedding):
             arrays |= _matrix(name, layer, config)
@@ -108,12 +110,6 @@ def _matrix(
         f"{name}{schema.CODES}": codes.pack(quantized.codes_OI.numpy(), config.stored_bits(layout.bits)),
         f"{name}{schema.SCALE}": _exactly_half(f"{name}{schema.SCALE}", scale),
     }
-
-
-def _check_finite(name: str, tensor: Tensor) -> None:
-    if not bool(torch.isfinite(tensor).all()):
-        unset = "; the step was never set" if name.endswith("log_step") else ""
-        raise ValueError(f"{name}: holds NaN or infinity{unset}")
 
 
 def _exactly_half(name: str, values: Tensor) -> NDArray[np.float16]:

@@ -7,7 +7,7 @@
 Each says the same thing three times. `forward` is the reference, in plain autograd. `encode` gives the whole
 numbers that integer products multiply; `gradients` gives what autograd makes of `forward`, in fewer passes.
 
-Steps are positive by construction: what is learned is their logarithm (`step_gradient.positive_step`). They
+Steps are positive by construction: what is learned is their logarithm (`rounding.positive_step`). They
 are set once, from data, by `initialization/step_sizes.py`, and are saved with the weights. An unset step is
 NaN: none is used unnoticed.
 

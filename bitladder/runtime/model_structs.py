@@ -74,7 +74,7 @@ def read_rounding(arrays: Arrays, name: str, *, signed: bool = True) -> Rounding
 
 
 class ModelStructs:
-    """Everything that `kernels.sequence.answer` is told of a model that `support.check` lets pass.
+    """Everything that `kernels.sequence.answer` is told of a model that `model.check_supported` lets pass.
 
     Attributes:
         model, lookups, places, quantizers, norms, pooler: as `answer` names them.

@@ -5,7 +5,7 @@ The kernels give logits, and nothing on the way to them. So the torch layers ans
     in training mode, where a parameter wants gradients, and where a layer has a hook or a forward of its own;
     where a layer was exchanged, on another device than the CPU, and while torch traces or compiles;
     where masks are not [B, S], and where an input is none at all: torch then says what is wrong with it;
-    of models that have no kernel, and on computers that have none (`runtime.support`, BITLADDER_ENGINE).
+    of models that have no kernel, and on computers that have none (`runtime.model`, BITLADDER_ENGINE).
 
 What the kernels read is made of the model's tensors at the first call, and made anew when one of them was
 written to or exchanged (writing through `tensor.data` alone cannot be seen). The model holds both.
@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 from bitladder.packed.reading import Arrays
 from bitladder.packed.tensors import FormatError
-from bitladder.runtime import Model, UnsupportedError, support
-from bitladder.runtime.model import num_threads
+from bitladder.runtime import Model, UnsupportedError
+from bitladder.runtime.model import check_supported, num_threads, supported_engine
 
 _LOCKS: dict[int, threading.Lock] = {}  # by process: a fork has the locks of threads that it does not have
 
@@ -61,8 +61,14 @@ class ByKernels:
             return None
         with _LOCKS.setdefault(os.getpid(), threading.Lock()):
             if self._state is None or not _are_same(self._state, state):
-                self._model = None  # what it held is free before the next is made
-                self._model, self.reason = _make(arrays)
+                self._model, self._state, self.reason = None, None, ""  # free before the next is made
+                try:
+                    found = arrays()
+                    check_supported(found.config)
+                    threads = num_threads(otherwise=torch.get_num_threads())
+                    self._model = Model(found, supported_engine(), threads)
+                except (UnsupportedError, FormatError) as error:  # somebody may have made it another
+                    self.reason = str(error)
                 self._state = state
             return self._model
 
@@ -90,24 +96,12 @@ def logits(model: Model, input_ids: Any, attention_mask: Any, token_type_ids: An
     are_plain = all(type(tensor) is Tensor and tensor.is_cpu and tensor.ndim == 2 for tensor in given)
     if input_ids is None or not are_plain or any(tensor.shape != input_ids.shape for tensor in given):
         return None
-    if not 0 < input_ids.shape[1] <= model.config.max_position_embeddings or not len(input_ids):
-        return None
     mask = None if attention_mask is None else attention_mask.numpy() != 0
-    if mask is not None and not mask.any(axis=1).all():
-        return None
     segments = None if token_type_ids is None else token_type_ids.numpy()
-    return torch.from_numpy(model.logits(input_ids.numpy(), mask, segments))
-
-
-def _make(arrays: Callable[[], Arrays]) -> tuple[Model | None, str]:
-    """None where the kernels do not run it, and why: torch runs what somebody has made of the model, too."""
     try:
-        found = arrays()
-        support.check(found.config)
-        threads = num_threads(otherwise=torch.get_num_threads())
-        return Model(found, support.engine(), threads), ""
-    except (UnsupportedError, FormatError) as error:
-        return None, str(error)
+        return torch.from_numpy(model.logits(input_ids.numpy(), mask, segments))
+    except ValueError:
+        return None
 
 
 def _is_watched(module: nn.Module) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from bitladder.packed.inspect import summary
+from bitladder.packed.size import summary
 from pipeline.record import SUMS_OF_TWO, origins, quantizers
 from pipeline.reporting import cells, claims, report, table
 from pipeline.reporting.report import Contents

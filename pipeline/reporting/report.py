@@ -14,8 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 
 from bitladder import files
-from bitladder.packed.inspect import summary
-from bitladder.packed.size import MIB, Sizes, account
+from bitladder.packed.size import MIB, Sizes, account, summary
 from pipeline import paths, record
 from pipeline.evaluation import agreement
 from pipeline.evaluation.agreement import Agreement

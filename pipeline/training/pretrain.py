@@ -48,7 +48,7 @@ def fit_pretrained(params: Params) -> None:
     drawn = Part("whole model", "drawn", distribution="BERT's own initialization", seed=params.seed)
     with files.publish(paths.model_dir("pretrained")) as folder:
         write_tokenizer(folder, tokenizer, max_length=model.config.max_position_embeddings)
-        checkpoint.save_tied(folder, model, model.config)
+        checkpoint.save(folder, model, model.config, tokenizer_from=folder)
         files.write_text(folder / paths.CURVE, curve_csv(fitted.curve))
         own = Record(
             "pretrained",

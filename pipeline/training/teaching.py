@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bitladder.modeling import checkpoint, frozen, routines
-from bitladder.modeling.bert import Bert, heads_of
+from bitladder.modeling import checkpoint, routines
+from bitladder.modeling.bert import Bert, freeze, heads_of
 from bitladder.modeling.routines import Routines
 from bitladder.modeling.traces import of_heads, trace
 from pipeline import paths
@@ -50,7 +50,7 @@ def load_teacher(name: str, chosen: Routines) -> Bert:
     teacher = checkpoint.load_bert(paths.model_dir(name)).requires_grad_(False)
     move(teacher)
     routines.use(teacher, chosen)
-    frozen.convert(teacher, chosen)
+    freeze(teacher, chosen)
     return teacher
 
 

@@ -117,7 +117,7 @@ def test_of_a_rung_with_activations_plain_transformers_leaves_only_the_steps(sav
 def test_a_masked_lm_model_is_whole_for_transformers_though_its_decoder_is_not_stored(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = BertForMaskedLM(config())
-    checkpoint.save_tied(tmp_path, model, model.config)
+    checkpoint.save(tmp_path, model, model.config, tokenizer_from=tmp_path)
     loaded, report = BertForMaskedLM.from_pretrained(tmp_path, output_loading_info=True)
     assert not any(report.values()), report
     assert torch.equal(loaded.cls.predictions.decoder.weight, model.bert.embeddings.word_embeddings.weight)

@@ -7,7 +7,7 @@ import torch
 from tiny_model import WEIGHTS_ONLY, WITH_ACTIVATIONS, batch, classifier
 from torch import nn
 
-from bitladder.modeling import frozen
+from bitladder.modeling.bert import freeze
 from bitladder.modeling.routines import NAMES, PLAIN, choose, use
 from bitladder.modeling.traces import Trace, trace
 from bitladder.quantizers.precision import Precision
@@ -26,7 +26,7 @@ def traces(gradients: Any) -> tuple[Trace, Trace]:
     model = classifier().requires_grad_(False)
     with torch.no_grad():
         before = trace(model, batch())
-        frozen.convert(model, choose(gradients, name="fused"))
+        freeze(model, choose(gradients, name="fused"))
         return before, trace(model, batch())
 
 
@@ -48,7 +48,7 @@ def test_in_bfloat16_hidden_states_and_logits_are_still_float32() -> None:
 
 def test_the_plain_routines_leave_the_teacher_as_it_is() -> None:
     model = classifier()
-    frozen.convert(model, PLAIN)
+    freeze(model, PLAIN)
     assert {type(part) for part in model.modules() if isinstance(part, nn.Linear)} == {nn.Linear}
 
 
@@ -56,7 +56,7 @@ def test_a_teacher_that_is_a_rung_keeps_its_quantized_layers() -> None:
     model = classifier(Precision(1, 1, 8)).requires_grad_(False)
     with torch.no_grad():
         before = model(**batch()).logits
-        frozen.convert(model, choose("bfloat16", name="fused"))
+        freeze(model, choose("bfloat16", name="fused"))
         assert torch.equal(model(**batch()).logits, before)
 
 
@@ -68,7 +68,7 @@ def test_a_teacher_that_is_a_rung_answers_to_the_last_bit(precision: Precision, 
     use(model, routines)
     with torch.no_grad():
         before = trace(model, batch())
-        frozen.convert(model, routines)
+        freeze(model, routines)
         after = trace(model, batch())
     assert torch.equal(after.logits_BL, before.logits_BL)
     for expected, found in zip(before.hidden_states, after.hidden_states, strict=True):
@@ -80,7 +80,7 @@ def test_weights_that_meet_floats_are_quantized_once(
     precision: Precision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = classifier(precision).requires_grad_(False)
-    frozen.convert(model, choose(name="fused"))
+    freeze(model, choose(name="fused"))
     monkeypatch.setattr(WeightQuantizer, "quantize", None)
     with torch.no_grad():
         assert model(**batch()).logits.isfinite().all()

@@ -15,8 +15,9 @@ import torch
 from tiny_model import batch, classifier
 from torch import Tensor, nn
 
-from bitladder.modeling import frozen, routines
+from bitladder.modeling import routines
 from bitladder.modeling.attention import QuantizedSelfAttention, attention
+from bitladder.modeling.bert import freeze
 from bitladder.modeling.layers import QuantizedLinear
 from bitladder.modeling.routines import Routines, choose
 from bitladder.modeling.traces import trace
@@ -52,7 +53,7 @@ def two_losses(
         for parameter in (*teacher.parameters(), *student.parameters()):
             parameter.data.mul_(NARROW / 0.3 if parameter.dim() == 2 else 1)
     routines.use(student, chosen)
-    frozen.convert(teacher, chosen)
+    freeze(teacher, chosen)
     optimizer = torch.optim.AdamW(student.parameters(), lr=1e-4)
     inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
     losses = []

@@ -9,7 +9,7 @@ from transformers import BertConfig
 
 from bitladder import files
 from bitladder.modeling.bert import PRECISION_KEY, WIDTH_KEY
-from bitladder.packed import format, inspect, schema, size
+from bitladder.packed import format, schema, size
 from bitladder.packed.tensors import FormatError
 from bitladder.packed.writing import pack, packed_config
 from bitladder.quantizers.precision import Precision
@@ -107,7 +107,7 @@ def test_a_changed_file_is_not_measured(packed: Path) -> None:
 def test_inspect_prints_every_part_and_the_ways_of_counting(
     packed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert inspect.main(str(packed), as_json=False) == 0
+    assert size.main(str(packed), as_json=False) == 0
     text = capsys.readouterr().out
     for expected in ("word table", "encoder", "scales", "on disk", "position and segment left out"):
         assert expected in text
@@ -120,6 +120,6 @@ def test_a_rung_as_it_was_trained_is_refused(trained: Rung) -> None:
 
 
 def test_inspect_as_json_is_json(packed: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert inspect.main(str(packed), as_json=True) == 0
+    assert size.main(str(packed), as_json=True) == 0
     sizes = json.loads(capsys.readouterr().out)
     assert sizes["file_bytes"] == (packed / format.WEIGHTS).stat().st_size

@@ -99,7 +99,7 @@ def test_the_model_learns_and_is_whole_for_transformers(short: Params, tmp_path:
     assert (fitted.num_steps, fitted.best_step) == (3, 3)
     assert [(point.step, point.score) for point in fitted.curve] == [(1, None), (2, None), (3, None)]
     assert fitted.curve[-1].loss < fitted.curve[0].loss
-    checkpoint.save_tied(tmp_path, model, model.config)
+    checkpoint.save(tmp_path, model, model.config, tokenizer_from=tmp_path)
     _, report = BertForMaskedLM.from_pretrained(tmp_path, output_loading_info=True)
     assert not any(report.values()), report
 

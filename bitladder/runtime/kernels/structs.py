@@ -94,10 +94,6 @@ ROOM = OF_ROWS + ROWS * 8
 def room_for(length: int, hidden: int, neurons: int, head_size: int) -> int:
     """Bytes that `sequence.encode` needs for a sequence of so many tokens."""
     rows = ROWS * (4 * hidden + neurons) + length * hidden
-    return int(ROOM + rows * 4 + room_for_attention(length, hidden, head_size))
-
-
-def room_for_attention(length: int, hidden: int, head_size: int) -> int:
-    """Bytes that `attention.attend` needs for so many tokens."""
     padded = (length + 15) // 16 * 16
-    return padded * (3 * (hidden + 8 * (hidden // head_size)) + 5 * head_size + 4 * QUERIES)
+    attention = padded * (3 * (hidden + 8 * (hidden // head_size)) + 5 * head_size + 4 * QUERIES)
+    return int(ROOM + rows * 4 + attention)
