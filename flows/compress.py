@@ -5,6 +5,7 @@ each task is named like its stage and logs what that prints; one that DVC skippe
 server dies the work goes on, and only the stages decide the exit code.
 """
 
+import logging
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Any, NoReturn
 
-from flows import environment, graph, prefect_server, processes, servers
+from flows import environment, graph, processes, servers
 from flows.walk import Walk
 from pipeline import params_file, paths
 from pipeline.record import OtherFormatError
@@ -76,10 +77,11 @@ def run(walk: Walk, title: str) -> int:
 def as_flow(walk: Walk, title: str, api: str) -> None:
     """The flow. Raises StagesFailedError, or whatever Prefect raises when its server is lost."""
     from prefect import flow, get_run_logger, task
+    from prefect.exceptions import Abort
     from prefect.states import Completed
     from prefect.task_runners import ThreadPoolTaskRunner
 
-    prefect_server.lose_events_rather_than_wait()
+    lose_events_rather_than_wait()
     side_by_side: Any = ThreadPoolTaskRunner(max_workers=walk.jobs)
 
     @task(name="dvc stage", task_run_name="{stage}")
@@ -97,13 +99,27 @@ def as_flow(walk: Walk, title: str, api: str) -> None:
     @flow(name=FLOW, flow_run_name=title, task_runner=side_by_side)
     def bitladder(jobs: int, stages: int) -> None:
         walk.go(submit)
-        prefect_server.abort_if_lost(api)
+        try:
+            servers.require_prefect(api, within_s=1.0)
+        except ConnectionError as error:  # not a word to a server that no longer answers: each costs seconds
+            raise Abort(str(error)) from None
         show_results()
         if walk.exit_code():
             raise StagesFailedError(walk.summary())
 
-    with prefect_server.abort_is_lost():
+    try:
         bitladder(jobs=walk.jobs, stages=len(walk.stages))
+    except Abort as error:  # which is no Exception
+        raise ConnectionError(str(error)) from None
+
+
+def lose_events_rather_than_wait() -> None:
+    """By default each event waits seconds for a dead server, and the process waits for every event."""
+    from prefect.events.clients import PrefectEventsClient
+    from prefect.events.worker import EventsWorker
+
+    EventsWorker.set_client_override(PrefectEventsClient, reconnection_attempts=1)
+    logging.raiseExceptions = False  # Prefect would write "Error logging to API" for every batch
 
 
 def without_prefect(walk: Walk) -> None:

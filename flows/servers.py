@@ -5,6 +5,7 @@ may be taken by a stranger; the id in a process's environment, which its childre
 Only this user's processes can be looked at, which is enough.
 """
 
+import http.client
 import os
 import secrets
 import signal
@@ -12,6 +13,8 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -20,7 +23,7 @@ from pathlib import Path
 import psutil
 
 from bitladder import files
-from flows import environment, prefect_server, processes
+from flows import environment, processes
 from pipeline import paths
 
 STATE = paths.WORK / "servers.json"
@@ -108,7 +111,7 @@ def prefect_for_a_run() -> Iterator[str]:
         StartError: the server for this block did not start.
     """
     if url := os.environ.get("PREFECT_API_URL"):
-        prefect_server.require(url)
+        require_prefect(url)
         yield url
         return
     instance, own = running(), new_id()
@@ -118,6 +121,24 @@ def prefect_for_a_run() -> Iterator[str]:
         yield f"{server.url}/api"
     finally:
         stop(own)
+
+
+def require_prefect(url: str, *, within_s: float = 5.0) -> None:
+    """Raise ConnectionError unless a server says at `url`/health that it is well.
+
+    A refusal is an answer too: a server may want credentials, which Prefect's own client knows.
+    """
+    try:
+        urllib.request.urlopen(f"{url}/health", timeout=within_s).close()  # noqa: S310
+    except urllib.error.HTTPError as refused:
+        if refused.code not in (401, 403):
+            raise ConnectionError(
+                f"what answers at {url} is not a healthy Prefect server: {refused}"
+            ) from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise ConnectionError(
+            f"no Prefect server answers at {url}: {getattr(error, 'reason', error)}"
+        ) from None
 
 
 def new_id() -> str:
@@ -225,7 +246,7 @@ def _wait_until_it_answers(url: str, instance: str, server: Server) -> None:
     while time.monotonic() < deadline:
         with suppress(ConnectionError):
             if listens(instance, server.port):
-                prefect_server.require(url)
+                require_prefect(url)
                 return
         if server.pid not in [process.pid for process in members(instance)]:
             what = "ended while starting"

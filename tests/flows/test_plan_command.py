@@ -1,6 +1,7 @@
 """What `bitladder plan` says of time, memory and disk."""
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -98,7 +99,7 @@ def test_the_model_that_needs_most_memory_is_named_and_too_much_is_a_warning(
 
 def test_too_little_disk_is_a_warning(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "WARNING" not in plan.main(as_json=False, ask_dvc=False)
-    monkeypatch.setattr(plan.shutil, "disk_usage", lambda _: SimpleNamespace(free=2**20))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**20))
     assert "MiB of disk are needed, 1 MiB are free" in plan.main(as_json=False, ask_dvc=False)
 
 
