@@ -113,7 +113,8 @@ def main() -> None:
             traceback.print_exc()
         else:
             print(_said(error), file=sys.stderr)
-        raise SystemExit(_exit_code(error)) from None
+        code = 2 if _not_installed(error) else int(getattr(error, "exit_code", 1))
+        raise SystemExit(code) from None
 
 
 def _add_those_of_the_project(folder: Path) -> None:
@@ -133,10 +134,6 @@ def _outside(context: typer.Context) -> None:
         f"{context.info_name} works in a project's root, the folder with params.yaml and flows/; "
         "change to it, or clone the project first"
     )
-
-
-def _exit_code(error: Exception) -> int:
-    return 2 if _not_installed(error) else int(getattr(error, "exit_code", 1))
 
 
 def _said(error: Exception) -> str:

@@ -169,10 +169,8 @@ def main(folder: str, text: str, text_pair: str | None = None, as_json: bool = F
     Raises as `load` does, and ValueError as `PackedModel`.
     """
     answer = load(folder)(text, text_pair)
-    if as_json:
-        sys.stdout.write(json.dumps(answer, ensure_ascii=False, allow_nan=False) + "\n")
-        return 0
-    sys.stdout.write("\n".join(_lines(answer)) + "\n")
+    shown = json.dumps(answer, ensure_ascii=False, allow_nan=False) if as_json else "\n".join(_lines(answer))
+    sys.stdout.write(shown + "\n")
     return 0
 
 

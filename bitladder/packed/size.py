@@ -17,7 +17,6 @@ import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -77,9 +76,6 @@ class Sizes:
     without_position_and_segment: Size
     on_disk: Size
 
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 def account(folder: Path) -> Sizes:
     """Count the parts of a packed folder, published or not yet.
@@ -136,7 +132,7 @@ def main(folder: str, as_json: bool) -> int:
     """Print what `account` counts. Raises as that does."""
     sizes = account(Path(folder))
     if as_json:
-        sys.stdout.write(json.dumps(sizes.as_dict(), indent=2, sort_keys=True) + "\n")
+        sys.stdout.write(json.dumps(asdict(sizes), indent=2, sort_keys=True) + "\n")
         return 0
     console = Console(soft_wrap=True, highlight=False)
     console.print(parts_table(sizes))

@@ -162,13 +162,10 @@ class Model:
         rows = list(zip(ids_BS, mask_BS, segments_BS, strict=True))
         if self.threads < 2 or len(rows) < 2:
             return np.stack([self._answer(*row) for row in rows])
-        return np.stack(list(self._pool().map(lambda row: self._answer(*row), rows)))
-
-    def _pool(self) -> ThreadPoolExecutor:
         own = os.getpid()
         if own not in self._pools:  # one that loses a race has no threads yet, and never will
             self._pools.setdefault(own, ThreadPoolExecutor(self.threads, "bitladder"))
-        return self._pools[own]
+        return np.stack(list(self._pools[own].map(lambda row: self._answer(*row), rows)))
 
     def _answer(self, ids_S: Whole, mask_S: Whole, segments_S: Whole) -> Floats:
         """[L], or [2, S]."""

@@ -77,7 +77,9 @@ class ByKernels:
         modules, is_traced = list(self.modules[0].modules()), cast("Any", torch.jit).is_tracing()
         if is_traced or torch.compiler.is_compiling() or not _are_same(modules, self.modules):
             return None
-        if cast("Any", nn.modules.module)._has_any_global_hook() or any(map(_is_watched, modules[1:])):
+        # A forward in a module's own attributes is what somebody has put in the place of its class's.
+        watched = (m._forward_hooks or m._forward_pre_hooks or "forward" in m.__dict__ for m in modules[1:])
+        if cast("Any", nn.modules.module)._has_any_global_hook() or any(watched):
             return None
         held = [held for module in modules for held in (module._parameters, module._buffers) if held]
         tensors = [tensor for own in held for tensor in own.values() if tensor is not None]
@@ -102,11 +104,6 @@ def logits(model: Model, input_ids: Any, attention_mask: Any, token_type_ids: An
         return torch.from_numpy(model.logits(input_ids.numpy(), mask, segments))
     except ValueError:
         return None
-
-
-def _is_watched(module: nn.Module) -> bool:
-    """By a hook, or by what somebody has put in the place of its forward."""
-    return bool(module._forward_hooks or module._forward_pre_hooks or "forward" in module.__dict__)
 
 
 def _are_same(ones: list[Any], others: list[Any]) -> bool:
