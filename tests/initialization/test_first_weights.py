@@ -121,9 +121,9 @@ TEACHERS = Source("teacher", {}, "0" * 64)
 
 
 def chosen(**init: object) -> dict[str, object]:
-    wanted = {
-        selector.replace("__", "."): rungs.Origin.model_validate(origin) for selector, origin in init.items()
-    }
+    written = {selector.replace("__", "."): origin for selector, origin in init.items()}
+    needed = {"bits": 1, "init_from": "w1", "taught_by": "teacher", "data": "plain"}
+    wanted = rungs.Rung.model_validate({**needed, "init": written}).init
     return dict(origins(wanted, 2, parent=W1, teacher=lambda: TEACHERS, std=0.02, seed=5))
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from bitladder import files
 from pipeline import paths, record
+from pipeline.evaluation import agreement
 from pipeline.params import Params
 from pipeline.stages import (
     augment,
@@ -95,11 +96,11 @@ def test_its_official_metrics_are_reported_on_each_of_its_validation_splits(task
 
 def test_the_packed_model_is_the_trained_one(task: Params) -> None:
     for rung in RUNGS:
-        splits = files.read_json(paths.packed_dir(rung) / pack.AGREEMENT)["splits"]
+        splits = agreement.read(paths.packed_dir(rung)).splits
         assert list(splits) == list(task.task.validation_splits)[:1]
         for split in splits.values():
-            assert split["largest_logit_difference"] == 0
-            assert split["label_agreement"] == (None if task.task.kind == "regression" else 1)
+            assert split.largest_logit_difference == 0
+            assert split.label_agreement == (None if task.task.kind == "regression" else 1)
 
 
 def test_it_trained_on_the_rows_it_was_given(task: Params) -> None:
