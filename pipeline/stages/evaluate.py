@@ -17,11 +17,12 @@ from pipeline import paths, record
 from pipeline.evaluation import agreement, results
 from pipeline.evaluation.results import LabelAgreement, ModelResult, Results, Value, difference
 from pipeline.evaluation.seeds import over_seeds
+from pipeline.ladder.lengths import require_lengths
 from pipeline.ladder.words import unusual
 from pipeline.params import Params, Task
 from pipeline.progress import say
 from pipeline.record import Record
-from pipeline.rungs import TEACHER, ancestry
+from pipeline.rungs import TEACHER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,12 +33,6 @@ if TYPE_CHECKING:
 RESULTS = paths.RESULTS
 TABLE, CURVES = (paths.METRICS / name for name in ("table.csv", "curves.csv"))
 Splits = Mapping[str, "pd.DataFrame"]  # the validation splits by name, the task's first one first
-
-
-class OutdatedError(RuntimeError):
-    """A rung follows another one's length (`duration.equal_to`), which has changed since it was trained."""
-
-    exit_code = 2
 
 
 def run(params: Params, rung: str | None = None) -> None:
@@ -66,28 +61,6 @@ def run(params: Params, rung: str | None = None) -> None:
     results.write(RESULTS, found)
     files.write_text(TABLE, table_csv(models))
     files.write_text(CURVES, curves_csv(params.deliver))
-
-
-def require_lengths(params: Params) -> None:
-    """DVC trains a rung again when its own settings change, and does not see those of one that it follows.
-
-    Raises:
-        OutdatedError: with the command that trains it again.
-    """
-    ways = (ancestry(params.rungs, name)[:-1] for name in params.deliver)
-    for name in dict.fromkeys(one for way in ways for one in way):
-        rung = params.rungs[name]
-        if rung.duration is None or rung.duration.equal_to is None:
-            continue
-        own = record.read(paths.model_dir(name))
-        rows, batch_size = own.settings.get("rows", 0), own.settings["batch_size"]
-        steps = params.duration_of(rung).count_steps(num_rows=rows, batch_size=batch_size)
-        if steps != own.steps:
-            raise OutdatedError(
-                f"{name} was trained for {own.steps} steps; to be as long as {rung.duration.equal_to}, "
-                f"it needs {steps} now: run `dvc repro --single-item --force {rung.stage}@{name}`, "
-                "then `dvc repro`"
-            )
 
 
 def other_seed(task: Task, seed: int) -> dict[str, ModelResult]:

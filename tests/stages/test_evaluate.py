@@ -20,7 +20,6 @@ from pipeline.evaluation import results as written
 from pipeline.evaluation.results import Results
 from pipeline.params import Params
 from pipeline.record import OtherFormatError
-from pipeline.rungs import Duration
 from pipeline.stages import evaluate, pack
 from pipeline.tasks import scoring
 
@@ -87,23 +86,6 @@ def test_the_gap_is_to_the_teacher(results: Results) -> None:
 def test_steps_add_up_along_the_ladder(results: Results) -> None:
     steps = {name: model.total_steps / tiny_project.STEPS for name, model in results.models.items()}
     assert (steps["teacher"], steps["w8"], steps["w1"], steps["w1a1"]) == (0, 1, 4, 7)
-
-
-def test_a_rung_that_follows_another_ones_length_is_refused_when_that_has_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """DVC does not see it: w1a8_direct is equal_to w1a8, and w2 is on the way to that."""
-    monkeypatch.chdir(tmp_path)
-    found = tiny_project.make()
-    evaluate.require_lengths(found)
-    longer = found.weights["w2"].model_copy(update={"duration": Duration(steps=250)})
-    changed = found.model_copy(update={"weights": {**found.weights, "w2": longer}})
-    with pytest.raises(
-        evaluate.OutdatedError,
-        match="w1a8_direct was trained for 500 steps; to be as long as w1a8, it needs 650 now: run `dvc "
-        "repro --single-item --force weights_activations@w1a8_direct`, then `dvc repro`",
-    ):
-        evaluate.require_lengths(changed)
 
 
 def test_what_an_earlier_ladder_packed_says_nothing_of_this_ones_rung(
