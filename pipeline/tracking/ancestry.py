@@ -94,12 +94,12 @@ def trace(client: "MlflowClient", task: str, rung: str) -> Lineage:
     seen: set[str] = set()
     while model is not None and model.model_id not in seen:
         seen.add(model.model_id)
-        parent = _parent(client, model, lineage)
+        run = client.get_run(str(model.source_run_id))
+        parents = run.inputs.model_inputs if run.inputs else []
+        parent = client.get_logged_model(parents[0].model_id) if parents else None
         _check(lineage, model, parent, evaluated)
         lineage.disagreements += _packed_differences(client, model)
         model = parent
-    if model is not None:
-        lineage.disagreements.append(f"{rung}: MLflow's model inputs run in a circle")
     if TEACHER not in [step.record.name for step in lineage.chain] and rung != PRETRAINED:
         lineage.disagreements.append(f"{rung}: the chain does not reach the teacher")
     return lineage
@@ -118,14 +118,6 @@ def _start(client: "MlflowClient", task: str, rung: str) -> "LoggedModel":
     return next((model for model in ready if own and _tag(model, "digest") == own.digest), ready[0])
 
 
-def _parent(client: "MlflowClient", model: "LoggedModel", lineage: Lineage) -> "LoggedModel | None":
-    run = client.get_run(_run_id(model))
-    parents = run.inputs.model_inputs if run.inputs else []
-    if len(parents) > 1:
-        lineage.disagreements.append(f"{model.name}: its run has {len(parents)} model inputs, one wanted")
-    return client.get_logged_model(parents[0].model_id) if parents else None
-
-
 def _check(
     lineage: Lineage, model: "LoggedModel", parent: "LoggedModel | None", evaluated: Results | None
 ) -> None:
@@ -135,7 +127,7 @@ def _check(
         lineage.disagreements.append(f"{name}: {paths.model_dir(name) / RECORD} is missing; run dvc checkout")
         return
     result = evaluated.models.get(name) if evaluated else None
-    lineage.chain.append(Step(own, result, model.model_id, _run_id(model)))
+    lineage.chain.append(Step(own, result, model.model_id, str(model.source_run_id)))
     lineage.disagreements += [f"{name}: {text}" for text in _differences(model, own, parent)]
     teacher = _record(own.teacher) if own.teacher else None
     if teacher is not None and teacher.digest != own.teacher_digest:
@@ -199,8 +191,3 @@ def _record(name: str) -> Record | None:
 def _tag(model: "LoggedModel | None", name: str) -> str | None:
     value = model.tags.get(f"bitladder.{name}") if model is not None else None
     return None if value is None else str(value)
-
-
-def _run_id(model: "LoggedModel") -> str:
-    assert model.source_run_id is not None, "publish names the run of every model"
-    return model.source_run_id

@@ -16,7 +16,6 @@ import pydantic
 from pydantic import ConfigDict
 
 ANY = 0
-WEIGHT_BITS = (1, 2, 4, 8)
 
 
 class CriteriaError(ValueError):
@@ -43,9 +42,8 @@ class Criteria:
             value = getattr(self, entry.name)
             if value is not None and finite(value) is None:
                 raise CriteriaError(f"{entry.name}: {value!r} is not a finite number")
-        if self.weight_bits not in (ANY, *WEIGHT_BITS):
-            allowed = ", ".join(map(str, WEIGHT_BITS))
-            raise CriteriaError(f"weight_bits: {self.weight_bits!r} is none of {allowed} or 0 (any)")
+        if self.weight_bits not in (ANY, 1, 2, 4, 8):
+            raise CriteriaError(f"weight_bits: {self.weight_bits!r} is none of 1, 2, 4, 8 or 0 (any)")
 
     def describe(self) -> str:
         stated = {
@@ -168,23 +166,18 @@ def _objection(one: Candidate, criteria: Criteria, today: Today) -> str | None:
     if criteria.max_mib is not None and size is not None and size > criteria.max_mib:
         return f"{size:.4g} MiB, at most {criteria.max_mib} wanted"
     if criteria.min_score is not None and score < criteria.min_score:
-        return f"{_said(one)}, at least {criteria.min_score} wanted"
+        return f"{_said(one, score)}, at least {criteria.min_score} wanted"
     return None
 
 
 def _reason(ranked: tuple[Candidate, ...], criteria: Criteria) -> str:
     if not ranked:
         return f"no registered rung that competes has {criteria.describe()}"
-    best, tied = ranked[0], [one for one in ranked[1:] if one.counted == ranked[0].counted]
-    text = f"{_said(best, 4)} is the highest of {len(ranked)} with {criteria.describe()}"
-    if not tied:
-        return text
-    if any(one.mib == best.mib for one in tied):
-        return f"{text}; equal scores and sizes: first by name"
-    return f"{text}; {', '.join(one.rung for one in tied)} equal it but are larger"
+    tied = "; equals by size, then name" if ranked[0].counted in [one.counted for one in ranked[1:]] else ""
+    score = f"{ranked[0].counted:.4f}"
+    return f"{_said(ranked[0], score)} is the highest of {len(ranked)} with {criteria.describe()}{tied}"
 
 
-def _said(one: Candidate, places: int | None = None) -> str:
+def _said(one: Candidate, score: float | str) -> str:
     """`score 0.9`, or `score 0.9 (mean over 3 seeds)`."""
-    score = one.counted if places is None else f"{one.counted:.{places}f}"
     return f"score {score}" + (f" ({one.of_seeds})" if one.of_seeds else "")

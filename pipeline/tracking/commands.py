@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ from rich.table import Table
 from pipeline import params_file, paths, record
 from pipeline.record import Record
 from pipeline.rungs import TEACHER
-from pipeline.tracking import ancestry, execution, fields, live_runs, registry, store
-from pipeline.tracking.ancestry import Lineage, Step
-from pipeline.tracking.choice import Candidate, Choice, Criteria, Today
+from pipeline.tracking import ancestry, execution, live_runs, registry, store
+from pipeline.tracking.ancestry import Lineage
+from pipeline.tracking.choice import Choice, Criteria, Today
 from pipeline.tracking.registry import ALIAS
 from pipeline.training import live
 
@@ -34,16 +35,15 @@ def lineage(rung: str, as_json: bool) -> int:
     """
     settings = params_file.load(paths.PARAMS)
     if rung not in execution.names(settings):
-        _complain(f"{rung}: no such rung; known: {', '.join(execution.names(settings))}")
+        sys.stderr.write(f"{rung}: no such rung; known: {', '.join(execution.names(settings))}\n")
         return 2
     with store.opened(store.locate()) as client:
         found = ancestry.trace(client, settings.task.name, rung)
     if as_json:
         _write_json(found.as_json())
     else:
-        _console().print(_chain_table(found))
-    for text in found.disagreements:
-        _complain(text)
+        _show_chain(found)
+    sys.stderr.writelines(f"{text}\n" for text in found.disagreements)
     return 0 if found.verified else DISAGREES
 
 
@@ -99,32 +99,27 @@ def sync(as_json: bool) -> int:
     elif not refused:
         sys.stdout.write("Nothing is spooled.\n")
     for path, error in refused.items():
-        _complain(f"{path}: not delivered: {error}".replace(place.uri, place.shown))
+        sys.stderr.write(f"{path}: not delivered: {error}\n".replace(place.uri, place.shown))
     return 1 if refused else 0
 
 
-def _chain_table(found: Lineage) -> Table:
+def _show_chain(found: Lineage) -> None:
     verdict = "MLflow and the records agree" if found.verified else "MLflow and the records DISAGREE"
-    table = Table(title=f"{escape(found.rung)} on {escape(found.task)}: {verdict}", title_justify="left")
-    for column in ("model", "stage", "W-E-A bits", "score", "MiB", "digest", "first weights", "data"):
-        table.add_column(column, justify="right" if column in {"score", "MiB"} else "left", overflow="fold")
-    for step in found.chain:
-        table.add_row(*(escape(text) for text in _chain_row(step)))
-    return table
-
-
-def _chain_row(step: Step) -> tuple[str, ...]:
-    own, result = step.record, step.result
-    return (
-        own.name,
-        own.stage,
-        "-".join(map(str, record.bits(own).values())),
-        _decimal(result.score if result else None, 4),
-        _decimal(result.mib if result else None, 2),
-        fields.short(own.digest),
-        _first_weights(own),
-        own.data.get("kind", ""),
-    )
+    columns = ("model", "stage", "W-E-A bits", "score", "MiB", "digest", "first weights", "data")
+    rows = [
+        (
+            step.record.name,
+            step.record.stage,
+            "-".join(map(str, record.bits(step.record).values())),
+            _decimal(step.result.score if step.result else None, 4),
+            _decimal(step.result.mib if step.result else None, 2),
+            step.record.digest[:10],
+            _first_weights(step.record),
+            step.record.data.get("kind", ""),
+        )
+        for step in found.chain
+    ]
+    _show_table(f"{found.rung} on {found.task}: {verdict}", columns, rows)
 
 
 def _first_weights(own: Record) -> str:
@@ -137,38 +132,30 @@ def _first_weights(own: Record) -> str:
 
 
 def _show_choice(choice: Choice, name: str) -> None:
-    console = _console()
-    table = Table(title=f"Versions of {escape(name)}", title_justify="left")
-    for column in ("rung", "version", "W-E-A bits", "score", "seeds", "MiB", "digest", "verdict"):
-        right = column in {"score", "seeds", "MiB"}
-        table.add_column(column, justify="right" if right else "left", overflow="fold")
-    for one in choice.ranked:
-        table.add_row(*_candidate_row(one, "chosen" if one == choice.best else "competed"))
-    for one, objection in choice.excluded:
-        table.add_row(*_candidate_row(one, objection))
-    console.print(table)
-    if any(one.num_seeds > 1 for one in (*choice.ranked, *(one for one, _ in choice.excluded))):
-        console.print("Score: of several seeds their mean, which is what ranks; the file is one seed's.")
-    if choice.best is None:
-        console.print(escape(f"Nothing chosen: {choice.reason}. The alias {ALIAS} stays where it was."))
-        return
-    console.print(
-        escape(f"{ALIAS} = {choice.best.rung} (version {choice.best.version}): its {choice.reason}.")
-    )
-
-
-def _candidate_row(one: Candidate, verdict: str) -> list[str]:
-    bits = f"{one.weight_bits}-{one.embedding_bits}-{one.activation_bits}"
-    row = [
-        one.rung,
-        one.version,
-        bits,
-        _decimal(one.counted, 4),
-        str(one.num_seeds),
-        _decimal(one.mib, 2),
-        fields.short(one.digest),
+    columns = ("rung", "version", "W-E-A bits", "score", "seeds", "MiB", "digest", "verdict")
+    judged = [(one, "chosen" if one == choice.best else "competed") for one in choice.ranked]
+    judged += choice.excluded
+    rows = [
+        (
+            one.rung,
+            one.version,
+            f"{one.weight_bits}-{one.embedding_bits}-{one.activation_bits}",
+            _decimal(one.counted, 4),
+            str(one.num_seeds),
+            _decimal(one.mib, 2),
+            one.digest[:10],
+            verdict,
+        )
+        for one, verdict in judged
     ]
-    return [escape(text) for text in [*row, verdict]]
+    _show_table(f"Versions of {name}", columns, rows)
+    if any(one.num_seeds > 1 for one, _ in judged):
+        sys.stdout.write("Score: of several seeds their mean, which is what ranks; the file is one seed's.\n")
+    if choice.best is None:
+        said = f"Nothing chosen: {choice.reason}. The alias {ALIAS} stays where it was."
+    else:
+        said = f"{ALIAS} = {choice.best.rung} (version {choice.best.version}): its {choice.reason}."
+    sys.stdout.write(f"{said}\n")
 
 
 def _choice_json(choice: Choice, name: str, wanted: Criteria) -> dict[str, Any]:
@@ -188,13 +175,15 @@ def _decimal(value: float | None, places: int) -> str:
     return "" if value is None else f"{value:.{places}f}"
 
 
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else WIDTH_IN_A_PIPE)
+def _show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    table = Table(title=escape(title), title_justify="left")
+    for column in columns:
+        is_number = column in {"score", "seeds", "MiB"}
+        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    Console(width=None if sys.stdout.isatty() else WIDTH_IN_A_PIPE).print(table)
 
 
 def _write_json(value: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
-
-
-def _complain(text: str) -> None:
-    sys.stderr.write(f"{text}\n")

@@ -155,13 +155,9 @@ def _check_parents(models: list[Model]) -> None:
     """Raises IntegrityError unless each was made from one before it."""
     digests: dict[str, str] = {}
     for own in (model.record for model in models):
-        if own.parent is not None and own.parent not in digests:
-            raise files.IntegrityError(
-                f"models/{own.name}: its parent models/{own.parent} is missing; run dvc repro"
-            )
-        if own.parent is not None and digests[own.parent] != own.parent_digest:
+        if own.parent is not None and digests.get(own.parent) != own.parent_digest:
             raise files.IntegrityError(
                 f"models/{own.name}: made from {own.parent} {own.parent_digest}, but models/{own.parent} "
-                f"is now {digests[own.parent]}; run dvc repro"
+                f"is now {digests.get(own.parent, 'missing')}; run dvc repro"
             )
         digests[own.name] = own.digest

@@ -112,7 +112,7 @@ def points(model: Model) -> list[Point]:
         for column, text in row.items()
         if column != "step" and text
     ]
-    found += [Point(f"trained/{key}", score, own.best_step) for key, score in _by_split(own.scores)]
+    found += [Point(f"trained/{key}", score, own.best_step) for key, score in _flatten(own.scores, "/")]
     if shares := own.sign_flips:
         found.append(Point("trained/sign_flips", sum(shares.values()) / len(shares), own.best_step))
     found += [
@@ -124,7 +124,7 @@ def points(model: Model) -> list[Point]:
 
 def flat(values: Mapping[str, Any]) -> dict[str, str]:
     """Nested mappings as text by dotted names; None is left out."""
-    return {legal_key(key): cut(value) for key, value in _flatten(values) if value is not None}
+    return {legal_key(key): cut(value) for key, value in _flatten(values, ".") if value is not None}
 
 
 def legal_key(key: str) -> str:
@@ -138,14 +138,9 @@ def cut(value: Any) -> str:
     return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}... (cut, {len(text)} characters)"
 
 
-def short(digest: str | None) -> str:
-    """The first ten digits: enough to compare by eye."""
-    return (digest or "")[:10]
-
-
 def _evaluated(result: ModelResult) -> list[Point]:
     found = [Point("eval/score", result.score)]
-    found += [Point(f"eval/{key}", score) for key, score in _by_split(result.scores)]
+    found += [Point(f"eval/{key}", score) for key, score in _flatten(result.scores, "/")]
     if result.seeds is not None and result.num_seeds > 1:
         names = ("mean", "std", "gap_mean", "gap_std", "num_seeds")
         found += [Point(f"eval/seeds/{name}", getattr(result.seeds, name)) for name in names]
@@ -154,17 +149,12 @@ def _evaluated(result: ModelResult) -> list[Point]:
     return [*found, *(Point(f"size/{name}", getattr(result, name)) for name in ("mib", "bytes", "ratio"))]
 
 
-def _by_split(scores: Mapping[str, Mapping[str, float | None]]) -> Iterator[tuple[str, float | None]]:
-    for split, metrics in scores.items():
-        yield from ((f"{split}/{metric}", score) for metric, score in metrics.items())
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten(values: Mapping[str, Any], separator: str) -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
         if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
+            yield from ((f"{key}{separator}{rest}", each) for rest, each in _flatten(value, separator))
         else:
-            yield f"{prefix}{key}", value
+            yield key, value
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
