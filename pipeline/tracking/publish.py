@@ -3,15 +3,23 @@
     experiment bitladder/<task>
       run "execution-...": settings, the score of every rung, the verdict on each claim, results.json
         a run per model: params, metrics by step, final scores, data digests; its parent as model input
-          its logged model (model_files.py), and a registered version if it is delivered (registry.py)
+          its logged model, and a registered version if it is delivered (registry.py)
 
 A model's run is found again by its key (execution.py), so a model that did not change keeps the run of the
 execution that first had it. A live run that showed its training (live_runs.py) becomes its run. Every step
 here may be repeated: a publication that was killed is completed by the next one, on the same runs.
+
+The logged model of a delivered rung has the packed folder, as it is, and the code that serves it
+(served_model.py), so nothing is pickled. That of any other model has record.json alone; its weights stay in
+DVC. It is READY only after MLflow took every file, and an upload that was cut short is repeated.
 """
 
 import logging
+import tempfile
+import warnings
 from dataclasses import dataclass, field
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +27,8 @@ from bitladder import files
 from pipeline import paths
 from pipeline.ladder.claims import qualified
 from pipeline.params import Params
-from pipeline.tracking import fields, live_runs, model_files, registry, store
+from pipeline.record import RECORD
+from pipeline.tracking import fields, live_runs, registry, store
 from pipeline.tracking.execution import Execution, Model
 from pipeline.tracking.store import Store
 
@@ -29,6 +38,8 @@ if TYPE_CHECKING:
 
 KEY = "bitladder.key"
 SOURCE = store.source("bitladder register")
+# numba where there are kernels, torch and transformers where there are none.
+SERVED_WITH = ("numba", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "pydantic")
 logger = logging.getLogger(__name__)
 
 
@@ -56,10 +67,9 @@ def publish(client: "MlflowClient", place: Store, found: Execution, params: Para
         own, logged = _model_run(client, experiment_id, model, tags, published)
         if own.info.status != "FINISHED":
             _describe_model(client, model, own, logged, parent)
-        model_files.upload(client, model, logged, params)
+        _upload(client, model, logged, params)
         if model.packed is not None:
-            number, is_new = registry.ensure_version(client, model, logged, tags)
-            published.versions[model.name] = number
+            published.versions[model.name], is_new = registry.ensure_version(client, model, logged, tags)
             published.new_versions += [model.name] if is_new else []
         _finish(client, own)
         _take_over_live_runs(client, experiment_id, model, own)
@@ -199,6 +209,57 @@ def _datasets(model: Model) -> list[Any]:
         for split, digest in sorted(own.data.items())
         if split != "kind"
     ]
+
+
+def _upload(client: "MlflowClient", model: Model, logged: "LoggedModel", params: Params) -> None:
+    """Give `logged` its files, unless it has them."""
+    if logged.status == "READY":
+        return
+    with tempfile.TemporaryDirectory() as staging:
+        folder = Path(staging) / "model"
+        if model.packed is None:
+            files.write_text(folder / RECORD, (model.folder / RECORD).read_text(encoding="utf-8"))
+        else:
+            _write_served(model, logged, params, folder)
+        client.log_model_artifacts(logged.model_id, str(folder))
+    client.finalize_logged_model(logged.model_id, "READY")
+
+
+def _write_served(model: Model, logged: "LoggedModel", params: Params, folder: Path) -> None:
+    """Write `folder` as MLflow's format for models wants it."""
+    import mlflow.pyfunc
+    from mlflow.models import Model as Description
+
+    task = params.task
+    description = Description(
+        artifact_path=logged.artifact_location,
+        run_id=logged.source_run_id,
+        model_id=logged.model_id,
+        model_uuid=logged.model_id,
+    )
+    with warnings.catch_warnings():
+        # It asks for an input example, to guess the signature that is given here.
+        warnings.simplefilter("ignore", UserWarning)
+        mlflow.pyfunc.save_model(
+            str(folder),
+            python_model=str(Path(__file__).with_name("served_model.py")),
+            artifacts={"packed": str(paths.packed_dir(model.name))},
+            signature=_signature(params),
+            mlflow_model=description,
+            model_config={"sentence_columns": list(task.sentence_columns), "max_length": task.max_length},
+            pip_requirements=[f"{name}=={version(name)}" for name in SERVED_WITH if find_spec(name)],
+        )
+
+
+def _signature(params: Params) -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    outputs = [ColSpec("double", "score")]
+    if params.task.kind != "regression":
+        outputs.insert(0, ColSpec("string", "label" if params.task.kind == "classification" else "answer"))
+    inputs = [ColSpec("string", column) for column in params.task.sentence_columns]
+    return ModelSignature(inputs=Schema([*inputs]), outputs=Schema([*outputs]))
 
 
 def _link_outputs(client: "MlflowClient", run: "Run", model_ids: list[str]) -> None:

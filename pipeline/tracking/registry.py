@@ -43,7 +43,9 @@ def ensure_version(
 ) -> tuple[str, bool]:
     """The number of a delivered rung's version, found again by its source or made; and whether it is new."""
     name, source = registered_model(model.record.task), f"models:/{logged.model_id}"
-    _ensure_registered(client, name, model.record.task)
+    with store.unless_it_exists():
+        description = f"Delivered rungs of the ladder on task {model.record.task}"
+        client.create_registered_model(name, {"bitladder.task": model.record.task}, description)
     described = (model.name, model.record.digest)
     same = [
         found
@@ -57,7 +59,7 @@ def ensure_version(
         source,
         logged.source_run_id,
         shown,
-        description=_summary(model),
+        description=f"{model.name}, made from {model.record.parent}",
         model_id=logged.model_id,
     )
     # What MLflow's own register_model does: the logged model's page then shows the version.
@@ -131,19 +133,6 @@ def kept_in(name: str) -> Path:
     return paths.WORK / f"champion-{name}.json"
 
 
-def _ensure_registered(client: "MlflowClient", name: str, task: str) -> None:
-    from mlflow.exceptions import MlflowException
-
-    if client.search_registered_models(f"name = '{name}'"):
-        return
-    try:
-        description = f"Delivered rungs of the ladder on task {task}"
-        client.create_registered_model(name, tags={"bitladder.task": task}, description=description)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another process was faster
-            raise
-
-
 def _supersede(client: "MlflowClient", name: str, current: str, same: list["ModelVersion"]) -> None:
     for other in same:
         number, stated = str(other.version), other.tags.get(SUPERSEDED)
@@ -151,20 +140,3 @@ def _supersede(client: "MlflowClient", name: str, current: str, same: list["Mode
             client.delete_model_version_tag(name, number, SUPERSEDED)
         if number != current and stated != current:
             client.set_model_version_tag(name, number, SUPERSEDED, current)
-
-
-def _summary(model: Model) -> str:
-    own, result = model.record.precision, model.result
-    what = f"{model.name} ({own.weights}-{own.embeddings}-{own.activations} bits) from {model.record.parent}"
-    if result is None:
-        return f"{what}: not evaluated"
-    score = _four_places(result.score)
-    if result.num_seeds > 1:
-        score = f"{_four_places(result.means.mean)} (mean over {result.num_seeds} seeds; this file {score})"
-    if result.collapsed_seeds:
-        score += f", one answer to all rows (seed {', '.join(result.collapsed_seeds)})"
-    return f"{what}: score {score}, size {result.mib:.2f} MiB"
-
-
-def _four_places(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4f}"

@@ -167,15 +167,12 @@ def locked(path: Path, wait_seconds: float = LOCK_SECONDS) -> Iterator[None]:
         StoreBusyError: another process still held it after `wait_seconds`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path, timeout=wait_seconds)
     try:
-        lock.acquire()
+        held = FileLock(path, timeout=wait_seconds).acquire()
     except Timeout:
         raise StoreBusyError(f"{path}: another process has held the lock for {wait_seconds:.0f} s") from None
-    try:
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 def publishing_lock(store: Store) -> Path:
@@ -189,22 +186,28 @@ def experiment(client: "MlflowClient", store: Store, task: str) -> str:
     Raises:
         StoreUnreachableError: it exists, and its artifacts cannot be had from here.
     """
-    from mlflow.exceptions import MlflowException
-
     name = f"bitladder/{task}"
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    with unless_it_exists():
         location = store.artifacts.as_uri() if store.artifacts else None
-        try:
-            return str(client.create_experiment(name, artifact_location=location))
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-            return experiment(client, store, task)  # another process was faster
+        return str(client.create_experiment(name, artifact_location=location))
+    found = client.get_experiment_by_name(name)
+    assert found is not None
     _require_artifacts(store, name, found.artifact_location)
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     return str(found.experiment_id)
+
+
+@contextmanager
+def unless_it_exists() -> Iterator[None]:
+    """MLflow's refusal to make what is there already, by another process perhaps, ends the block in peace."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
 
 
 def pages(search: Any, **query: Any) -> Iterator[Any]:

@@ -102,14 +102,14 @@ def test_a_changed_rung_alone_is_new_and_gets_a_new_version(registered_project: 
 def test_a_publication_cut_short_is_completed_on_the_same_runs(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = publish.model_files.upload
+    real = publish._upload
 
     def breaks_at_w1(opened: Any, model: Any, *rest: Any) -> None:
         if model.name == "w1":
             raise KeyboardInterrupt
         real(opened, model, *rest)
 
-    monkeypatch.setattr(publish.model_files, "upload", breaks_at_w1)
+    monkeypatch.setattr(publish, "_upload", breaks_at_w1)
     with pytest.raises(KeyboardInterrupt):
         published(project)
     with client() as opened:
@@ -117,7 +117,7 @@ def test_a_publication_cut_short_is_completed_on_the_same_runs(
         assert cut.info.status == "RUNNING"
         registered = {v.tags["bitladder.name"] for v in registry.versions(opened, "bitladder-demo")}
         assert registered.isdisjoint({"w1", "w1a8"})
-    monkeypatch.setattr(publish.model_files, "upload", real)
+    monkeypatch.setattr(publish, "_upload", real)
     done = published(project)
 
     assert done.runs["w1"] == cut.info.run_id
