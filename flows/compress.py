@@ -5,7 +5,6 @@ each task is named like its stage and logs what that prints; one that DVC skippe
 server dies the work goes on, and only the stages decide the exit code.
 """
 
-import logging
 import os
 import signal
 import sys
@@ -13,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Any, NoReturn
 
-from flows import environment, graph, processes, servers
+from flows import environment, graph, processes, servers, watched
 from flows.walk import Walk
 from pipeline import params_file, paths
+from pipeline.ladder import lengths
 from pipeline.record import OtherFormatError
 from pipeline.reporting import table
 
@@ -46,7 +46,7 @@ def run_command(jobs: int | None = None, target: str | None = None) -> int:
         title = f"{settings.task.name}, {settings.model.name}, {settings.budget.name} budget"
         signal.signal(signal.SIGTERM, _terminate)
         with processes.sole_writer(paths.WORK / "locks" / "run.lock"):
-            walk = Walk(graph.stages(target), jobs, changed=graph.changed())
+            walk = Walk(graph.stages(target), jobs, graph.changed(), forced={*lengths.outdated(settings)})
             exit_code = run(walk, title)
     except (KeyboardInterrupt, SystemExit) as stop:
         how, code = (
@@ -81,7 +81,7 @@ def as_flow(walk: Walk, title: str, api: str) -> None:
     from prefect.states import Completed
     from prefect.task_runners import ThreadPoolTaskRunner
 
-    lose_events_rather_than_wait()
+    watched.lose_events_rather_than_wait()
     side_by_side: Any = ThreadPoolTaskRunner(max_workers=walk.jobs)
 
     @task(name="dvc stage", task_run_name="{stage}")
@@ -111,15 +111,6 @@ def as_flow(walk: Walk, title: str, api: str) -> None:
         bitladder(jobs=walk.jobs, stages=len(walk.stages))
     except Abort as error:  # which is no Exception
         raise ConnectionError(str(error)) from None
-
-
-def lose_events_rather_than_wait() -> None:
-    """By default each event waits seconds for a dead server, and the process waits for every event."""
-    from prefect.events.clients import PrefectEventsClient
-    from prefect.events.worker import EventsWorker
-
-    EventsWorker.set_client_override(PrefectEventsClient, reconnection_attempts=1)
-    logging.raiseExceptions = False  # Prefect would write "Error logging to API" for every batch
 
 
 def without_prefect(walk: Walk) -> None:

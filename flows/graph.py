@@ -1,6 +1,7 @@
 """DVC's own graph of stages, which is the ladder: what needs what, and what would run, asked of DVC."""
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any, Literal
@@ -102,8 +103,10 @@ def changed() -> set[str]:
         return set(repo.status())
 
 
-def states() -> list[StageState]:
+def states(outdated: Mapping[str, str] | None = None) -> list[StageState]:
     """Whether each stage would run, and why; inputs first.
+
+    `outdated`: stages that DVC cannot know to be out of date, each with the reason.
 
     Raises:
         NoAnswerError: there is no DVC repository here, or DVC is busy or broken.
@@ -116,12 +119,13 @@ def states() -> list[StageState]:
             needs, changes = _needs(repo), repo.status()
     except DvcException as error:
         raise NoAnswerError(str(error)) from None
+    reasons = {**(outdated or {}), **{name: why(change) for name, change in changes.items()}}
     found: dict[str, StageState] = {}
     for name in TopologicalSorter(needs).static_order():
         causes = [needed for needed in needs[name] if found[needed].state != "skipped"]
         state: tuple[Literal["runs", "may run", "skipped"], str] = ("skipped", "nothing changed")
-        if name in changes:
-            state = "runs", why(changes[name])
+        if name in reasons:
+            state = "runs", reasons[name]
         elif causes:
             state = "may run", f"after {', '.join(causes)}"
         last = timings.read(name)

@@ -20,6 +20,7 @@ from flows import graph, processes
 from flows.estimate import Cost, Estimate, estimate
 from flows.graph import StageState
 from pipeline import paths
+from pipeline.ladder import lengths
 from pipeline.ladder.plan import Plan, Row
 from pipeline.ladder.plan import plan as plan_of
 from pipeline.params_file import load
@@ -60,7 +61,7 @@ def main(*, as_json: bool, ask_dvc: bool, measure: bool = True) -> str:
     params = load(paths.PARAMS)
     plan, stages, silence = plan_of(params), list[StageState](), None
     try:
-        stages = graph.states() if ask_dvc else []
+        stages = graph.states(lengths.outdated(params)) if ask_dvc else []
     except graph.NoAnswerError as error:
         silence = str(error)
     if measure:

@@ -3,7 +3,8 @@
 RUNG (of `repeat`: a seed) defaults to what follows "@" in DVC_STAGE, which DVC sets, so no text of
 params.yaml reaches a shell. The work itself is `run(params, rung)` of `pipeline/stages/<name>.py`; that of
 `repeat` is other stages (`flows/repeat.py`). Around it, in this order: a quiet environment, an end when dvc
-ends, one writer per output, checked parameters. Where several processes train (`training.processes`),
+ends, one writer per output, checked parameters; then the plain function, or the same function inside a
+Prefect flow run when PREFECT_API_URL names a server. Where several processes train (`training.processes`),
 the work is to start and watch those; each is this command again, under torchrun.
 
 Exit codes: 0 done, 1 failed, 2 wrong parameters, 4 an input is not what was written, 75 another process
@@ -25,7 +26,7 @@ from functools import partial
 from types import FrameType
 
 from bitladder import files
-from flows import environment, estimate, live_curves, processes, repeat, timings, torchrun
+from flows import environment, estimate, live_curves, processes, repeat, timings, torchrun, watched
 from flows.timings import Timing
 from pipeline import params_file, paths
 from pipeline.params import Params
@@ -78,7 +79,10 @@ def run(name: str, rung: str | None, address: str) -> None:
     taken = max(torchrun.newest_steps(rung or name).values(), default=0)  # by a training that was stopped
     started = time.monotonic()
     with live_curves.shown(settings, name):
-        work()
+        if os.environ.get("PREFECT_API_URL"):
+            watched.perform(name, address, work)
+        else:
+            work()
     _note(settings, address, rung or name, taken, time.monotonic() - started)
 
 
@@ -146,4 +150,4 @@ def _explain(address: str, error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    watched.end_process(main())

@@ -57,12 +57,12 @@ class Children:
         self._lock = threading.Lock()
         self._stopping = False
 
-    def reproduce(self, stage: str, show: Callable[[str], None]) -> Outcome:
-        """Run the stage to its end, handing each line of its output to `show`."""
+    def reproduce(self, stage: str, show: Callable[[str], None], *, force: bool = False) -> Outcome:
+        """Run the stage to its end, handing each line of its output to `show`; `force`: whatever DVC says."""
         with self._lock:
             if self._stopping:
                 return Outcome(stage, "failed", 130)
-            child = self._running[stage] = _start(stage)
+            child = self._running[stage] = _start(stage, force)
         assert child.stdout is not None
         lines = []
         for line in child.stdout:
@@ -92,6 +92,7 @@ class Walk:
     stages: graph.Graph
     jobs: int
     changed: set[str]  # what DVC finds out of date before anything has run
+    forced: set[str] = field(default_factory=set)  # outdated, and DVC cannot know it
     watched: bool = True  # until the server is lost
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     children: Children = field(default_factory=Children)
@@ -129,8 +130,8 @@ class Walk:
             return self.outcomes[stage]
         show = partial(self._show, stage, log)
         before = {self.outcomes[needed].how for needed in self.stages[stage]}
-        if stage in self.changed or before - {"untouched"}:
-            self.outcomes[stage] = self.children.reproduce(stage, show)
+        if stage in self.changed | self.forced or before - {"untouched"}:
+            self.outcomes[stage] = self.children.reproduce(stage, show, force=stage in self.forced)
         else:
             show(f"{stage}: up to date")
             self.outcomes[stage] = Outcome(stage, "untouched")
@@ -178,11 +179,12 @@ def judge(stage: str, returncode: int, output: str) -> Outcome:
     return Outcome(stage, "failed", int(said[-1]) if said and int(said[-1]) in OUR_CODES else 1)
 
 
-def _start(stage: str) -> subprocess.Popen[str]:
+def _start(stage: str, force: bool) -> subprocess.Popen[str]:
+    command = ["dvc", "--wait-for-lock", "repro", "--single-item", *(["--force"] if force else []), stage]
     bin_first = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    own = {"PATH": bin_first, "PYTHONUNBUFFERED": "1"}
+    own = {"PATH": bin_first, "PYTHONUNBUFFERED": "1", "PREFECT_API_URL": ""}  # its task shows it
     return subprocess.Popen(
-        [sys.executable, "-m", "flows.processes", "dvc", "--wait-for-lock", "repro", "--single-item", stage],
+        [sys.executable, "-m", "flows.processes", *command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

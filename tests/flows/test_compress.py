@@ -28,12 +28,14 @@ class Recorded(Children):
         self.broken = broken
         self.began: list[str] = []
         self.ended: list[str] = []
+        self.forced: set[str] = set()
         self.most_at_once = 0
         self._recording = threading.Lock()
 
-    def reproduce(self, stage: str, show: Callable[[str], None]) -> Outcome:
+    def reproduce(self, stage: str, show: Callable[[str], None], *, force: bool = False) -> Outcome:
         with self._recording:
             self.began.append(stage)
+            self.forced |= {stage} if force else set()
             self.most_at_once = max(self.most_at_once, len(self.began) - len(self.ended))
         time.sleep(0.0005)
         with self._recording:
@@ -99,6 +101,14 @@ def test_dvc_is_not_asked_about_stages_before_the_first_change() -> None:
     compress.without_prefect(going)
     assert children.began == ["b", "c"]
     assert going.summary() == "2 ran, 2 up to date"
+
+
+def test_what_dvc_cannot_know_to_be_outdated_is_forced() -> None:
+    stages = {"a": [], "b": ["a"], "c": ["b"]}
+    children = Recorded(set())
+    going = Walk(stages, 1, changed=set(), forced={"b"}, watched=False, children=children)
+    compress.without_prefect(going)
+    assert (children.began, children.forced) == (["b", "c"], {"b"})
 
 
 @pytest.mark.parametrize(

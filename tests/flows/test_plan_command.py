@@ -70,7 +70,7 @@ def test_the_whole_ladder_is_trainings_packings_and_what_else_is_known(project: 
 
 def test_skipped_stages_cost_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = stages(teacher="skipped", weights__w8="runs", weights__w4="may run", report="may run")
-    monkeypatch.setattr(graph, "states", lambda: found)
+    monkeypatch.setattr(graph, "states", lambda _: found)
     answer = as_json(ask_dvc=True)
     assert answer["totals"]["minutes"] == pytest.approx(2 * 100 * 0.6 / 60)
     assert answer["totals"]["not_counted"] == ["report"]
@@ -82,7 +82,7 @@ def test_a_stage_that_trains_nothing_is_expected_to_take_what_it_took(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timings.write("register", Timing(seconds=30.0))
-    monkeypatch.setattr(graph, "states", lambda: [StageState("register", "runs", "", 30.0)])
+    monkeypatch.setattr(graph, "states", lambda _: [StageState("register", "runs", "", 30.0)])
     totals = as_json(ask_dvc=True)["totals"]
     assert (totals["minutes"], totals["not_counted"]) == (pytest.approx(0.5), [])
 
@@ -121,6 +121,6 @@ def test_of_several_seeds_the_graphs_own_has_nothing_to_do(
     text = Path("params.yaml").read_text()
     Path("params.yaml").write_text(text.replace("seeds:\n- 0\n", "seeds:\n- 0\n- 1\n"))
     now = stages(prepare="skipped", repeat__0="runs", repeat__1="runs", evaluate="runs")
-    monkeypatch.setattr(graph, "states", lambda: now)
+    monkeypatch.setattr(graph, "states", lambda _: now)
     totals = as_json(ask_dvc=True)["totals"]
     assert (totals["minutes"], totals["not_counted"]) == (pytest.approx(3.0 / 60), ["repeat@1"])

@@ -3,10 +3,13 @@
 import json
 import os
 import signal
+import time
+from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
-from scratch_project import ROOT, Scratch, gone, until
+from scratch_project import ROOT, Scratch, ask, gone, mortal, until
 
 from flows import environment, stage
 from pipeline import params_file
@@ -14,7 +17,7 @@ from pipeline import params_file
 ADDRESS = "weights@w8"
 
 
-def test_the_stages_function_runs_and_prefect_is_not_imported(scratch: Scratch) -> None:
+def test_without_a_server_named_the_plain_function_runs_and_prefect_is_not_imported(scratch: Scratch) -> None:
     assert scratch.run("flows.stage", "weights", "w8").returncode == 0
     seen = scratch.seen(ADDRESS)
     assert (seen["prefect"], seen["rung"]) == (False, "w8")
@@ -134,3 +137,67 @@ def test_a_stage_does_not_outlive_its_dvc(scratch: Scratch, sent: signal.Signals
     os.kill(dvc.pid, sent)
     assert until(lambda: gone(pid), "the stage has ended", within_s=10) < 5
     assert scratch.ends() == []
+
+
+def test_a_server_that_does_not_answer_costs_one_line(scratch: Scratch) -> None:
+    ended = scratch.run("flows.stage", "prepare", PREFECT_API_URL="http://127.0.0.1:1/api")
+    assert ended.returncode == 0
+    assert scratch.calls() == ["prepare"]
+    assert ended.stderr.count("Prefect does not show") == 1
+
+
+def last_flow_run(api: str, name: str) -> dict[str, Any]:
+    found = ask(f"{api}/flow_runs/filter", {"flow_runs": {"name": {"any_": [name]}}})
+    return dict(max(found, key=lambda flow_run: str(flow_run["created"])))
+
+
+@pytest.mark.slow
+def test_prefect_shows_a_stage_as_a_flow_run_with_its_task(scratch: Scratch, prefect_api: str) -> None:
+    assert scratch.run("flows.stage", "weights", "w8", PREFECT_API_URL=prefect_api).returncode == 0
+    shown = last_flow_run(prefect_api, ADDRESS)
+    assert (shown["state_name"], scratch.calls()) == ("Completed", [ADDRESS])
+    of_it = {"flow_runs": {"id": {"any_": [shown["id"]]}}}
+
+    def tasks() -> list[tuple[str, str]]:
+        found = ask(f"{prefect_api}/task_runs/filter", of_it)
+        return [(task["name"], task["state_name"]) for task in found]
+
+    until(lambda: tasks() == [(ADDRESS, "Completed")], "the task is shown")
+
+
+@pytest.mark.slow
+def test_a_failure_under_prefect_is_the_same_failure(scratch: Scratch, prefect_api: str) -> None:
+    scratch.behave("prepare", error="integrity")
+    ended = scratch.run("flows.stage", "prepare", PREFECT_API_URL=prefect_api)
+    assert (ended.returncode, scratch.calls()) == (4, ["prepare"])
+    assert ended.stderr == "prepare: at work\nprepare: models/teacher: no manifest\n"
+
+
+@pytest.mark.slow
+def test_the_server_may_die_while_the_stage_works(scratch: Scratch, prefect_api: str) -> None:
+    scratch.behave("prepare", seconds=1)
+    port = int(prefect_api.split(":")[2].partition("/")[0])
+    with mortal(port) as (other_port, die):
+        process = scratch.start(
+            "flows.stage", "prepare", PREFECT_API_URL=f"http://127.0.0.1:{other_port}/api"
+        )
+        scratch.pid("prepare")
+        die()
+        until(lambda: scratch.ends() == ["prepare"], "the work is done")
+        done = time.monotonic()
+        _, said = process.communicate(timeout=60)
+    assert time.monotonic() - done < 20
+    assert process.returncode == 0
+    assert (scratch.calls(), scratch.ends()) == (["prepare"], ["prepare"])
+    assert said.count("Prefect does not show") == 1
+    assert Path(scratch.root, "made/prepare").exists()
+
+
+@pytest.mark.slow
+def test_a_stage_that_is_stopped_is_crashed_for_prefect(scratch: Scratch, prefect_api: str) -> None:
+    scratch.behave("weights@w2", seconds=60)
+    process = scratch.start("flows.stage", "weights", "w2", PREFECT_API_URL=prefect_api)
+    os.kill(scratch.pid("weights@w2"), signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 143
+    assert last_flow_run(prefect_api, "weights@w2")["state_type"] == "CRASHED"
