@@ -12,11 +12,15 @@ from pydantic import ValidationError
 
 from pipeline.ladder.sizes import shape_of
 from pipeline.params import Params
-from pipeline.problems.claims import claim_problems
 from pipeline.problems.distillation import distillation_problems
-from pipeline.problems.durations import duration_problems
 from pipeline.problems.fields import field_problems
-from pipeline.problems.ladder import initialization_problems, ladder_problems, sound
+from pipeline.problems.ladder import (
+    claim_problems,
+    duration_problems,
+    initialization_problems,
+    ladder_problems,
+    sound,
+)
 from pipeline.problems.precision import precision_problems
 from pipeline.problems.problem import Problem
 from pipeline.problems.reading import UnreadableError, read_mapping

@@ -58,7 +58,7 @@ def plan(params: Params) -> Plan:
         data="plain",
         duration=said(params.budget.teacher),
         init="copied, head random",
-        mib=_mib(sizes.full_bytes(shape, num_labels=labels)) if shape else None,
+        mib=round(sizes.full_bytes(shape, num_labels=labels) / MIB, 3) if shape else None,
     )
     rungs = (
         Row(
@@ -68,7 +68,7 @@ def plan(params: Params) -> Plan:
             data=rung.data,
             duration=said(params.duration_of(rung)),
             init="; ".join((first_weights(rung), *how_quantized(rung), *how_taught(rung))),
-            mib=_mib(sizes.packed_bytes(shape, rung, num_labels=labels)) if shape else None,
+            mib=round(sizes.packed_bytes(shape, rung, num_labels=labels) / MIB, 3) if shape else None,
             precision=rung.precision,
         )
         for name, rung in climb(params.rungs).items()
@@ -80,7 +80,3 @@ def plan(params: Params) -> Plan:
         rows=(pretrained, teacher, *rungs),
         deliver=tuple(params.deliver),
     )
-
-
-def _mib(size_bytes: int) -> float:
-    return round(size_bytes / MIB, 3)

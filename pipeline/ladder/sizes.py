@@ -86,35 +86,22 @@ def shape_of(params: Params) -> Shape | None:
 
 def _pretrained_folder(params: Params) -> Path | None:
     """Where the pre-trained model's config.json lies on this machine."""
-    model = params.model
-    folder = {"path": _folder, "package": _package}.get(model.source, _fetched)(model.location or "")
-    if folder is None:
+    source, location = params.model.source, params.model.location or ""
+    try:
+        if source == "path":
+            folder = Path(location).expanduser()
+        elif source == "package":
+            spec = importlib.util.find_spec(location)
+            folder = Path(next(iter((spec and spec.submodule_search_locations) or ())))
+        else:  # what the stage `pretrained` has fetched before, if it was this model
+            folder = paths.model_dir(PRETRAINED)
+            record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+            if record["settings"]["location"] != location:
+                return None
+    except (ImportError, OSError, ValueError, KeyError, TypeError, StopIteration):
         return None
     configs = [*folder.glob("config.json"), *sorted(folder.glob("*/config.json"))]
     return configs[0].parent if configs else None
-
-
-def _folder(location: str) -> Path:
-    return Path(location).expanduser()
-
-
-def _package(location: str) -> Path | None:
-    try:
-        spec = importlib.util.find_spec(location)
-    except (ImportError, ValueError):
-        return None
-    places = spec.submodule_search_locations if spec else None
-    return Path(next(iter(places))) if places else None
-
-
-def _fetched(location: str) -> Path | None:
-    """What the stage `pretrained` has fetched before, if it was this model."""
-    folder = paths.model_dir(PRETRAINED)
-    try:
-        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-        return folder if record["settings"]["location"] == location else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _read(path: Path) -> Shape | None:

@@ -69,7 +69,9 @@ def _sentence(root: type[BaseModel], item: ErrorDetails) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return f"{value} is not a finite number"
     if kind == "literal_error":
-        return _not_allowed(value, context["expected"])
+        allowed = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        suggestion = did_you_mean(value, allowed) if isinstance(value, str) else ""
+        return f"{_shown(value)} is not allowed; {suggestion}allowed: {listed(allowed)}"
     if kind in ("too_short", "too_long"):
         bound = (
             f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
@@ -80,12 +82,6 @@ def _sentence(root: type[BaseModel], item: ErrorDetails) -> str:
     if kind in _OUT_OF_RANGE and (expected := _range(root, item["loc"])):
         return f"{_shown(value)} is not allowed; expected {expected}"
     return f"{_shown(value)} is not allowed; {item['msg'].lower().removeprefix('input ')}"
-
-
-def _not_allowed(value: object, expected: str) -> str:
-    allowed = expected.replace("'", "").replace(" or ", ", ").split(", ")
-    suggestion = did_you_mean(value, allowed) if isinstance(value, str) else ""
-    return f"{_shown(value)} is not allowed; {suggestion}allowed: {listed(allowed)}"
 
 
 def _wrong_type(value: object, expected: str) -> str:

@@ -1,4 +1,4 @@
-"""Problems of the ladder's shape: names, parents and teachers, models to deliver, first weights.
+"""Problems of the ladder: names, parents and teachers, what is delivered, first weights, durations, claims.
 
 A model is trained before what starts from it and before what it teaches, so `init_from` and `taught_by`
 together lead from every rung to the teacher. DVC finds a missing parent only when the rung's turn comes,
@@ -8,8 +8,10 @@ hours later; here everything is found before anything runs.
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
+from pipeline.durations import MixedError, UnequalError
+from pipeline.ladder import claims
 from pipeline.ladder.sizes import Shape
-from pipeline.params import Params
+from pipeline.params import Claim, Params
 from pipeline.parts import MAX_LAYERS, SelectorError, choose, select
 from pipeline.problems.problem import Found, Problem, did_you_mean, listed, of_rung, unknown
 from pipeline.problems.task import NAME_RULE, is_name, repeated
@@ -18,13 +20,14 @@ from pipeline.rungs import PRETRAINED, TEACHER, Rung, ancestry
 LINKS = {"init_from": "starts from", "taught_by": "is taught by"}
 _ENOUGH_LAYERS = 99  # for a model whose number is not known: more only make selectors overlap less
 
+_BUDGETS = ("pretraining", "teacher", "rung", "binary_activations")
+
 Rungs = Mapping[str, Rung]
 
 
 def ladder_problems(params: Params) -> Iterator[Problem]:
     """Every problem of names, of `init_from` and `taught_by`, and of `deliver`."""
     yield from _names(params)
-    yield from _links(params.rungs)
     yield from _circles(params.rungs)
     yield from _deliver(params)
 
@@ -46,6 +49,64 @@ def initialization_problems(params: Params, shape: Shape | None) -> Iterator[Pro
     num_layers = min(shape.num_hidden_layers, MAX_LAYERS) if shape else _ENOUGH_LAYERS
     for name, rung in params.rungs.items():
         yield from of_rung(name, rung, _selectors(rung, num_layers))
+
+
+def duration_problems(params: Params, rungs: Rungs) -> Iterator[Problem]:
+    """Every problem of the budget and of the rungs' own. `rungs`: those that lead to the teacher."""
+    budget = {f"budget.{kind}": getattr(params.budget, kind) for kind in _BUDGETS}
+    for field, duration in budget.items():
+        if duration.equal_to is not None:
+            yield Problem(f"{field}.equal_to", "only for a rung's own duration; give steps or epochs")
+            return
+    steps = {f"budget.{kind}": getattr(params.budget, kind).steps for kind in _BUDGETS[1:]}
+    mixed: dict[str, Problem] = {}
+    for name, rung in rungs.items():
+        if rung.duration is None:
+            continue
+        other, place = rung.duration.equal_to, f"{rung.stage}.{name}.duration"
+        if other is not None and other not in params.rungs:
+            known = (one for one in params.rungs if one != name)
+            yield Problem(f"{place}.equal_to", unknown("rung", other, known))
+        elif other is None or other in rungs:
+            try:
+                steps[place] = params.duration_of(rung).steps
+            except MixedError as error:
+                mixed[name] = Problem(f"{place}.equal_to", str(error))
+            except UnequalError as error:
+                yield Problem(f"{place}.equal_to", str(error))
+    if mixed:  # said once: the budget makes it so for all of them
+        (_, first), *others = mixed.items()
+        also = f"; the same holds for {listed(name for name, _ in others)}" if others else ""
+        remedy = "give all durations in steps (budget=hours)"
+        yield Problem(first.field, f"{first.sentence}; {remedy}{also}")
+    for field, count in steps.items():
+        if count is not None and count < params.budget.evaluations:
+            yield Problem(
+                "budget.evaluations",
+                f"{params.budget.evaluations} do not fit in {count} steps ({field}); write at most {count}",
+            )
+
+
+def claim_problems(params: Params, rungs: Rungs) -> Iterator[Problem]:
+    """Every problem of every claim. `rungs`: those that lead to the teacher."""
+    for number, claim in enumerate(params.claims):
+        where = f"claims[{number}]"
+        if claim.claim not in claims.KINDS:
+            yield Problem(f"{where}.claim", unknown("claim", claim.claim, claims.KINDS))
+        for field, name in (("better", claim.better), ("worse", claim.worse)):
+            if name in params.rungs and name not in params.deliver:
+                yield Problem(
+                    f"{where}.{field}", f"{name} is not delivered, so it gets no score; add it to deliver"
+                )
+            elif name not in params.deliver:
+                yield Problem(f"{where}.{field}", unknown("rung", name, params.deliver, which="delivered"))
+        if claim in params.claims[:number]:
+            pair = f"{claim.claim} of {claim.better} and {claim.worse}"
+            yield Problem(where, f"{pair} is written twice; once is enough")
+        elif claim.better == claim.worse:
+            yield Problem(f"{where}.worse", f"{claim.worse} cannot beat itself; name another rung")
+        elif claim.claim in claims.KINDS and {claim.better, claim.worse} <= rungs.keys():
+            yield from _pair(where, claim, rungs)
 
 
 def _selectors(rung: Rung, num_layers: int) -> Found:
@@ -73,11 +134,8 @@ def _names(params: Params) -> Iterator[Problem]:
     for name in params.weights.keys() & params.weights_activations.keys():
         sentence = "stands under weights too; a name may be used once; choose another"
         yield Problem(f"weights_activations.{name}", sentence)
-
-
-def _links(rungs: Rungs) -> Iterator[Problem]:
-    for name, rung in rungs.items():
-        known = [TEACHER, *(other for other in rungs if other != name)]
+    for name, rung in params.rungs.items():
+        known = [TEACHER, *(other for other in params.rungs if other != name)]
         for field in LINKS:
             if (other := getattr(rung, field)) not in (*known, name):
                 yield Problem(f"{rung.stage}.{name}.{field}", unknown("rung", other, known))
@@ -125,3 +183,18 @@ def _deliver(params: Params) -> Iterator[Problem]:
             yield Problem("deliver", unknown("rung", name, params.rungs))
     for twice in repeated(params.deliver):
         yield Problem("deliver", f"{twice} is written twice; once is enough")
+
+
+def _pair(where: str, claim: Claim, rungs: Rungs) -> Iterator[Problem]:
+    kind, names = claims.KINDS[claim.claim], (claim.better, claim.worse)
+    better, worse = (claims.way(rungs, name) for name in names)
+    if better.bits != worse.bits:
+        first, second = ("-".join(map(str, each.bits)) for each in (better, worse))
+        yield Problem(
+            where,
+            f"{claim.claim} does not fit: both must have equal bits (of weights, embeddings, activations); "
+            f"{claim.better} has {first}, {claim.worse} {second}",
+        )
+    elif not kind.fits(better, worse):
+        needs = kind.needs.format(better=claim.better, worse=claim.worse)
+        yield Problem(where, f"{claim.claim} does not fit: {needs}")

@@ -4,6 +4,6 @@ from pipeline.params import Params
 
 
 def run(params: Params, rung: str | None = None) -> None:
-    from pipeline.training.fit_teacher import fit_teacher
+    from pipeline.training.fit_models import fit_teacher
 
     fit_teacher(params)

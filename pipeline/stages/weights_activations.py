@@ -4,7 +4,7 @@ from pipeline.params import Params
 
 
 def run(params: Params, rung: str | None = None) -> None:
-    from pipeline.training.fit_rung import fit_rung
+    from pipeline.training.fit_models import fit_rung
 
     if rung not in params.weights_activations:
         raise ValueError(

@@ -23,8 +23,7 @@ from pipeline.progress import Progress
 from pipeline.tasks.batches import Batch
 from pipeline.training import live, parallel, stopping
 from pipeline.training.device import copied
-from pipeline.training.divergence import Divergence
-from pipeline.training.optimizer import adamw, linear_schedule, show_second_moments
+from pipeline.training.optimizer import Divergence, adamw, linear_schedule, show_second_moments
 from pipeline.training.resume import States
 from pipeline.training.state import Point, Reached, Shares, capture, put_weights, restore
 

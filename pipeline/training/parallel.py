@@ -20,6 +20,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import torch
@@ -89,15 +90,12 @@ class World:
                 flat /= self.size
                 pieces = flat.split([tensor.numel() for tensor in bucket])  # type: ignore[no-untyped-call]
                 torch._foreach_copy_(bucket, [p.view_as(t) for p, t in zip(pieces, bucket, strict=True)])
-            self._measure_together(model)
+            measured = [each for part in activation_quantizers(model).values() for each in part.buffers()]
+            if measured:
+                flat = torch.stack(measured)
+                dist.all_reduce(flat, dist.ReduceOp.MAX)
+                torch._foreach_copy_(measured, list(flat.unbind()))
         return dict(zip(terms, values, strict=True))
-
-    def _measure_together(self, model: nn.Module) -> None:
-        measured = [each for part in activation_quantizers(model).values() for each in part.buffers()]
-        if measured:
-            flat = torch.stack(measured)
-            dist.all_reduce(flat, dist.ReduceOp.MAX)
-            torch._foreach_copy_(measured, list(flat.unbind()))
 
     def draw_apart(self) -> None:
         """From here on each process draws its own dropout; process 0 goes on as it would alone."""
@@ -155,7 +153,12 @@ def join(processes: int) -> World:
         WorldError: torchrun started another number of processes.
     """
     global _world
-    _require(processes)
+    started = int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+    if started != processes:
+        raise WorldError(
+            f"training.processes: {processes}, but {started} {'was' if started == 1 else 'were'} started; "
+            f"run `python -m flows.stage`, or `torchrun --nproc_per_node={processes} -m flows.stage`"
+        )
     if _world.size != processes:
         _initialize()
         _world = World(dist.get_rank(), dist.get_world_size())
@@ -169,30 +172,20 @@ class WorldError(ValueError):
     exit_code = 2
 
 
-def _require(processes: int) -> None:
-    started = int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
-    if started != processes:
-        raise WorldError(
-            f"training.processes: {processes}, but {started} {'was' if started == 1 else 'were'} started; "
-            f"run `python -m flows.stage`, or `torchrun --nproc_per_node={processes} -m flows.stage`"
-        )
-
-
 def _initialize() -> None:
     timeout = timedelta(seconds=float(os.environ.get(TIMEOUT, COLLECTIVE_TIMEOUT_S)))
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     # By a file nothing listens on the network; only torchrun over several machines needs its own store.
     path = os.environ.get(STORE)
     start = os.environ.get("TORCHELASTIC_RESTART_COUNT")  # that of an earlier start names the dead
-    place = {"store": FileStore(f"{path}-{start}", size)} if path else {"init_method": "env://"}
+    place: dict[str, Any] = (
+        {"store": FileStore(f"{path}-{start}", size)} if path else {"init_method": "env://"}
+    )
     if torch.cuda.is_available():
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(device)
-        dist.init_process_group(
-            "nccl", rank=rank, world_size=size, timeout=timeout, device_id=device, **place
-        )
-    else:
-        dist.init_process_group("gloo", rank=rank, world_size=size, timeout=timeout, **place)
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        place["device_id"] = torch.device("cuda", torch.cuda.current_device())
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, rank=rank, world_size=size, timeout=timeout, **place)
 
 
 def _device() -> torch.device:

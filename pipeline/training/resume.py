@@ -14,7 +14,6 @@ import os
 import shutil
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -104,12 +103,11 @@ class States:
 
     def _check_newest(self) -> int:
         """The step of the newest whole state, 0 if there is none."""
-        damaged = []
-        for step in reversed(state_steps(self.folder)):
+        steps = state_steps(self.folder)
+        for step in reversed(steps):
             try:
                 files.verify(self._folder(step))
             except files.IntegrityError as error:
-                damaged.append(step)
                 name = f"{self.folder.name}-step-{step:09d}.damaged"
                 aside = _set_aside(self._folder(step), self.folder.with_name(name))
                 _log.warning(
@@ -118,7 +116,7 @@ class States:
                 continue
             _log.info("%s: goes on from step %d", self.name, step)
             return step
-        if damaged:
+        if steps:
             _log.warning("%s: no whole state is left; starts anew", self.name)
         return 0
 
@@ -165,8 +163,13 @@ def _set_aside(folder: Path, wanted: Path) -> Path:
 
 def _refusal(states: States, others: list[Path]) -> str:
     other = max(others, key=lambda folder: state_steps(folder)[-1])
-    lines = differences(_facts_of(other), states.facts)
-    step, number = state_steps(other)[-1], len(lines)
+    step = state_steps(other)[-1]
+    try:
+        facts: Facts = files.read_json(other / f"step-{step:09d}" / VALUES)["facts"]
+    except (OSError, ValueError, KeyError, TypeError):
+        facts = {}
+    lines = differences(facts, states.facts)
+    number = len(lines)
     found = "1 fact differs" if number == 1 else f"{number} facts differ"
     return "\n".join(
         (
@@ -176,14 +179,3 @@ def _refusal(states: States, others: list[Path]) -> str:
             f"{other} is then set aside, not deleted.",
         )
     )
-
-
-def _facts_of(folder: Path) -> Facts:
-    """Of a training's newest state whose facts can be read; nothing if none can."""
-    for step in reversed(state_steps(folder)):
-        try:
-            found: dict[str, Any] = files.read_json(folder / f"step-{step:09d}" / VALUES)["facts"]
-            return {str(name): str(value) for name, value in found.items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue
-    return {}

@@ -25,11 +25,16 @@ class Stop:
         self.asked: BaseException | None = None
         self._now = False
 
-    def keep(self, stop: BaseException) -> None:
-        """Note that this process was asked to stop; inside `at_once`, do it."""
-        self.asked = stop
-        if self._now:
-            raise stop
+    def handle(self, handler: Any, number: int, frame: FrameType | None) -> None:
+        """Handle a signal as `handler` did, but keep what it leaves with; inside `at_once`, leave."""
+        try:
+            if not callable(handler):  # the default: the process would just end
+                raise SystemExit(128 + number)
+            handler(number, frame)
+        except (KeyboardInterrupt, SystemExit) as leave:
+            self.asked = leave
+            if self._now:
+                raise
 
     @contextmanager
     def at_once(self, now: bool = True) -> Iterator[None]:
@@ -58,7 +63,7 @@ def between_steps(leave: Callable[[], None]) -> Iterator[Stop]:
         before = {number: signal.getsignal(number) for number in SIGNALS}
     before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
     for number, handler in before.items():
-        signal.signal(number, partial(_keep, stop, handler))
+        signal.signal(number, partial(stop.handle, handler))
     try:
         yield stop
     except (KeyboardInterrupt, SystemExit) as stopped:
@@ -69,16 +74,3 @@ def between_steps(leave: Callable[[], None]) -> Iterator[Stop]:
         for number, handler in before.items():
             signal.signal(number, handler)
     stop.leave_if(stop.asked is not None)  # it came after the last look
-
-
-def _keep(stop: Stop, handler: Any, number: int, frame: FrameType | None) -> None:
-    """Handle a signal as whoever did before, but keep the exception it leaves with until the step is over."""
-    try:
-        if not callable(handler):  # the default: the process would just end
-            raise SystemExit(128 + number)
-        handler(number, frame)
-    except (KeyboardInterrupt, SystemExit) as asked:
-        leave = asked
-    else:
-        return
-    stop.keep(leave)

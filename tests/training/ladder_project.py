@@ -10,8 +10,7 @@ from pipeline import paths
 from pipeline.data.tables import read_split, write_split
 from pipeline.params import Params
 from pipeline.stages import prepare
-from pipeline.training.fit_rung import fit_rung
-from pipeline.training.fit_teacher import fit_teacher
+from pipeline.training.fit_models import fit_rung, fit_teacher
 
 LADDER = (
     "weights.w1.init_from=teacher",

@@ -22,9 +22,9 @@ from writer_points import end_at
 
 from flows import stage
 from pipeline.tasks.batches import Batch, Shuffled
-from pipeline.training import fit_rung
+from pipeline.training import fit_models
 
-assert fit_rung, "imported for the children"
+assert fit_models, "imported for the children"
 
 
 def log_steps(seconds: float) -> None:

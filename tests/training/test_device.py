@@ -19,10 +19,9 @@ from pipeline.params import Optimization
 from pipeline.tasks.batches import Batch
 from pipeline.training import pretrain
 from pipeline.training.device import NARROW, THREADS_AT_MOST, choose_threads, copied
-from pipeline.training.divergence import Divergence
-from pipeline.training.fit_teacher import against_labels
+from pipeline.training.fit_models import against_labels
 from pipeline.training.loop import LossTerms, Phase, fit
-from pipeline.training.optimizer import adamw
+from pipeline.training.optimizer import Divergence, adamw
 from pipeline.training.teaching import against_teacher
 
 PRECISIONS = (Precision(1, 1), Precision(2, 2), Precision(4, 8), Precision(1, 1, 8), Precision(1, 1, 1))

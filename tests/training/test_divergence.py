@@ -8,8 +8,7 @@ from small_training import Ended, open_for, train
 from torch import Tensor, nn
 
 from pipeline.training import loop
-from pipeline.training.divergence import DivergedError, Divergence
-from pipeline.training.optimizer import adamw
+from pipeline.training.optimizer import DivergedError, Divergence, adamw
 
 
 class Late(Divergence):

@@ -25,7 +25,7 @@ CARRIERS |= {f"pipeline.{name}" for name in ("durations", "params", "parts", "pa
 CARRIERS |= {f"pipeline.{name}" for name in ("progress", "record", "rungs")}
 
 
-@pytest.mark.parametrize("module", ["pretrain", "fit_teacher", "fit_rung"])
+@pytest.mark.parametrize("module", ["pretrain", "fit_models"])
 def test_every_module_that_a_training_imports_is_among_its_facts(module: str) -> None:
     graph = grimp.build_graph("bitladder", "pipeline")
     imported = graph.find_upstream_modules(f"pipeline.training.{module}")

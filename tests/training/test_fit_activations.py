@@ -14,7 +14,7 @@ from bitladder.packed.writing import pack
 from bitladder.transformers_model import model
 from pipeline import paths, record
 from pipeline.params import Params
-from pipeline.training.fit_rung import fit_rung
+from pipeline.training.fit_models import fit_rung
 
 
 def fitted(params: Params, name: str, **changes: Any) -> record.Record:

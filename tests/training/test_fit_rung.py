@@ -17,7 +17,7 @@ from pipeline import paths, record
 from pipeline.params import Params
 from pipeline.rungs import Distillation, Duration, Phase
 from pipeline.training import rows, teaching
-from pipeline.training.fit_rung import fit_rung
+from pipeline.training.fit_models import fit_rung
 from pipeline.training.student import calibration_rows
 from pipeline.training.teaching import lessons, objective
 

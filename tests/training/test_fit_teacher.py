@@ -12,8 +12,7 @@ from bitladder.modeling import checkpoint
 from pipeline import paths, record
 from pipeline.params import Params
 from pipeline.training import rows
-from pipeline.training.fit_rung import fit_rung
-from pipeline.training.fit_teacher import fit_teacher, task_config
+from pipeline.training.fit_models import fit_rung, fit_teacher, task_config
 
 WEIGHTS = Path("models/teacher/model.safetensors")
 

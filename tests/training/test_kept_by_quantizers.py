@@ -20,7 +20,7 @@ from bitladder.transformers_model import model as packed_model
 from pipeline import paths, record
 from pipeline.params import Params
 from pipeline.training import loop
-from pipeline.training.fit_rung import fit_rung
+from pipeline.training.fit_models import fit_rung
 from pipeline.training.optimizer import adamw, show_second_moments
 
 TABLE = "bert.embeddings.word_embeddings"

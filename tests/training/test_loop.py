@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from pipeline.distillation.objective import WHOLE, Portion
 from pipeline.params import Optimization
 from pipeline.tasks.batches import Batch
-from pipeline.training.divergence import DivergedError
 from pipeline.training.loop import Fitted, LossTerms, Phase, fit, phase_at
+from pipeline.training.optimizer import DivergedError
 
 OPTIMIZATION = Optimization(
     batch_size=4, learning_rate=0.1, warmup_fraction=0.0, weight_decay=0.0, max_grad_norm=1.0, dropout=0.0

@@ -22,7 +22,7 @@ from pipeline import record
 from pipeline.distillation.objective import WHOLE, Portion, total
 from pipeline.tasks.batches import Batch
 from pipeline.training import parallel
-from pipeline.training.fit_rung import fit_rung
+from pipeline.training.fit_models import fit_rung
 from pipeline.training.parallel import World, WorldError, join
 from pipeline.training.pretrain import masked_words
 from pipeline.training.teaching import against_teacher

@@ -97,7 +97,7 @@ def test_killed_before_it_is_published_it_only_publishes(
         raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.training.fit_rung.publish", die)
+        patch.setattr("pipeline.training.fit_models.publish", die)
         with pytest.raises(KilledError):
             STAGES["w1"](project)
     with killed_before(0, monkeypatch) as begun:

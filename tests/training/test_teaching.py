@@ -25,7 +25,7 @@ from pipeline.rungs import Distillation, Phase
 from pipeline.tasks.batches import Batch
 from pipeline.training import student as first_student
 from pipeline.training import teaching
-from pipeline.training.fit_rung import fit_rung
+from pipeline.training.fit_models import fit_rung
 from pipeline.training.resume import OtherTrainingError
 from pipeline.training.teaching import against_teacher, load_teacher, share_out
 

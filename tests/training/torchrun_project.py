@@ -16,7 +16,7 @@ import ladder_project
 from bitladder import files
 from pipeline.params import Params
 from pipeline.params_file import load
-from pipeline.training.fit_teacher import fit_teacher
+from pipeline.training.fit_models import fit_teacher
 
 ROOT = Path(__file__).parents[2]
 STEPS, EVERY = 12, 4
