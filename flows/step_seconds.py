@@ -23,7 +23,7 @@ from pipeline.ladder.sizes import Shape
 from pipeline.params import Params
 from pipeline.rungs import Rung
 from pipeline.tasks.batches import Batch
-from pipeline.training.device import choose_threads, copied, device, seed_everything
+from pipeline.training.device import choose_threads, copied, device, move, seed_everything
 from pipeline.training.fit_models import against_labels
 from pipeline.training.loop import LossTerms, Phase, fit
 from pipeline.training.teaching import against_teacher, objective
@@ -81,7 +81,7 @@ def _learner(params: Params, shape: Shape, rung: Rung | None, batch: Batch) -> t
     regression = params.task.kind == "regression"
     if rung is None:
         model = build_bert(_config(params, shape, params.training.teacher.dropout))
-        model.to(device())
+        move(model)
         return model, against_labels(regression)
     config = _config(params, shape, params.optimization_of(rung).dropout)
     config.hidden_act = rung.hidden_act or config.hidden_act
@@ -91,12 +91,12 @@ def _learner(params: Params, shape: Shape, rung: Rung | None, batch: Batch) -> t
         setattr(config, HEADS_KEY, [list(range(heads))] * shape.num_hidden_layers)
     chosen = routines.choose(params.training.gradients)
     student = build_bert(config, rung.precision)
-    student.to(device())
+    move(student)
     calibrate(student, copied(batch, device()))
     routines.use(student, chosen)
     teacher = build_bert(_config(params, shape, 0.0)).requires_grad_(False)
     teacher.eval()  # type: ignore[no-untyped-call]
-    teacher.to(device())
+    move(teacher)
     freeze(teacher, chosen)
     loss = rung.phases[0].distillation if rung.phases else rung.distillation or params.distillation
     return student, against_teacher(teacher, objective(loss, regression=regression))

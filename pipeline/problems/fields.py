@@ -29,26 +29,8 @@ _OUT_OF_RANGE = ("greater_than", "greater_than_equal", "less_than", "less_than_e
 
 def field_problems(root: type[BaseModel], error: ValidationError) -> list[Problem]:
     """Every field that the model refused, in the model's order."""
-    problems = [
-        _entry(root, item) or (item["loc"], _sentence(root, item)) for item in error.errors(include_url=False)
-    ]
-    return [Problem(_dotted(location), sentence) for location, sentence in dict.fromkeys(problems)]
-
-
-def _entry(root: type[BaseModel], item: ErrorDetails) -> tuple[tuple[int | str, ...], str] | None:
-    """A problem for a mapping's entry that lacks all it must have, as a rung that only an override names."""
-    place, given = item["loc"][:-1], item["input"]
-    if item["type"] != "missing" or len(place) != 2:
-        return None
-    section, name = (str(part) for part in place)
-    if get_origin(root.model_fields[section].annotation) is not dict:
-        return None
-    fields = _section_at(root, [section, name]).model_fields
-    required = [key for key, field in fields.items() if field.is_required()]
-    if any(key in given for key in required):
-        return None
-    has = f"{listed(given)} alone" if given else "nothing"
-    return place, f"has {has}, and lacks {listed(required)}; is it changed here but not in this ladder?"
+    found = ((_dotted(item["loc"]), _sentence(root, item)) for item in error.errors(include_url=False))
+    return [Problem(field, sentence) for field, sentence in dict.fromkeys(found)]
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:

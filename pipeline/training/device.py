@@ -5,6 +5,7 @@ import random
 
 import numpy as np
 import torch
+from torch import nn
 
 NARROW = 128  # hidden size
 THREADS_AT_MOST = "BITLADDER_THREADS_AT_MOST"  # environment variable: set for each of several processes
@@ -16,6 +17,11 @@ def device() -> torch.device:
     `CUDA_VISIBLE_DEVICES` hides GPUs as usual.
     """
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def move(model: nn.Module) -> None:
+    """Move a model to the device, in place."""
+    model.to(device())
 
 
 def copied(batch: dict[str, torch.Tensor], to: torch.device) -> dict[str, torch.Tensor]:

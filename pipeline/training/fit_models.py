@@ -21,7 +21,7 @@ from pipeline.record import Record, Stage
 from pipeline.rungs import TEACHER, Rung
 from pipeline.tasks.batches import Batch, inputs_of
 from pipeline.training import fingerprint, parallel, rows
-from pipeline.training.device import choose_threads, device, seed_everything
+from pipeline.training.device import choose_threads, move, seed_everything
 from pipeline.training.loop import LossTerms, Phase, fit
 from pipeline.training.outcome import described, publish, sign_flips_since
 from pipeline.training.resume import open_states
@@ -58,7 +58,7 @@ def fit_teacher(params: Params) -> Record:
     if params.training.gradients != "float32":  # there transformers' own layers compute
         quantize(model, Precision())
         routines.use(model, routines.choose(params.training.gradients))
-    model.to(device())
+    move(model)
     num_steps = params.budget.teacher.count_steps(
         num_rows=len(data.train), batch_size=optimization.batch_size
     )

@@ -23,7 +23,7 @@ from pipeline.params import Architecture, Params
 from pipeline.record import Part, Record
 from pipeline.tasks.batches import Batch, Encoded, Shuffled
 from pipeline.training import fingerprint, parallel
-from pipeline.training.device import choose_threads, device, seed_everything
+from pipeline.training.device import choose_threads, move, seed_everything
 from pipeline.training.loop import Fitted, Phase, fit
 from pipeline.training.outcome import curve_csv
 from pipeline.training.resume import States, open_states
@@ -82,7 +82,7 @@ def pretrain(
     rows = Encoded(ids, [[0] * len(row) for row in ids], torch.zeros(len(ids)), 0)
     config = bert_config(params.model.architecture, tokenizer.get_vocab_size(), dropout=optimization.dropout)
     model = BertForMaskedLM(config)
-    model.to(device())
+    move(model)
     batches = rows.shuffled(
         optimization.batch_size, seed=params.seed, bucket_batches=params.training.bucket_batches
     )

@@ -27,7 +27,7 @@ from pipeline.params import Params
 from pipeline.record import Part
 from pipeline.rungs import TEACHER, Rung
 from pipeline.tasks.batches import Batch, inputs_of
-from pipeline.training.device import device
+from pipeline.training.device import device, move
 from pipeline.training.rows import TaskData
 
 CALIBRATION_ROWS = 128
@@ -67,7 +67,7 @@ def start(params: Params, rung: Rung, data: TaskData) -> Student:
     )
     first, init = assemble(model.state_dict(), chosen)
     model.load_state_dict(first)
-    model.to(device())
+    move(model)
     calibrate(model, {key: tensor.to(device()) for key, tensor in rows.items()})
     return Student(model, first, init, parent.digest)
 
@@ -110,7 +110,7 @@ def _narrowed(parent: Source, width: float, rows: Batch, config: BertConfig, *, 
     heads, neurons = config.num_attention_heads, config.intermediate_size
     num_heads, num_neurons = num_kept(heads, width, "heads"), num_kept(neurons, width, "neurons")
     model = checkpoint.load_bert(paths.model_dir(parent.model))
-    model.to(device())
+    move(model)
     batches = [
         {name: tensor[first : first + BATCH_ROWS].to(device()) for name, tensor in rows.items()}
         for first in range(0, len(rows["labels"]), BATCH_ROWS)

@@ -25,7 +25,7 @@ from pipeline.distillation.objective import Objective, Portion
 from pipeline.params import Params
 from pipeline.rungs import Distillation, Rung
 from pipeline.tasks.batches import Batch
-from pipeline.training.device import device
+from pipeline.training.device import move
 from pipeline.training.loop import LossTerms, Phase
 
 
@@ -48,7 +48,7 @@ class Lesson:
 def load_teacher(name: str, chosen: Routines) -> Bert:
     """`models/<name>`, frozen, on the device, computing with these routines."""
     teacher = checkpoint.load_bert(paths.model_dir(name)).requires_grad_(False)
-    teacher.to(device())
+    move(teacher)
     routines.use(teacher, chosen)
     freeze(teacher, chosen)
     return teacher
