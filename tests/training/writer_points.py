@@ -14,7 +14,7 @@ def end_at(
     where: str, step: int, end: Callable[[], object], set_attribute: Callable[[Any, str, Any], None]
 ) -> None:
     """Have `end` called at this point of writing the state of this step."""
-    save_file, seal, swap = resume.save_file, files._seal, files._swap
+    save_file, seal, sync = resume.save_file, files._seal, files._sync
 
     def end_if(point: str, path: Path) -> None:
         if point == where and f"step-{step:09d}" in str(path):
@@ -30,12 +30,13 @@ def end_at(
     def sealing(folder: Path) -> None:
         end_if("before manifest", folder)
         seal(folder)
+        end_if("before rename", folder)
 
-    def swapping(temporary: Path, target: Path) -> None:
-        end_if("before rename", target)
-        swap(temporary, target)
-        end_if("after rename", target)
+    def syncing(path: Path) -> None:
+        if (renamed := path / f"step-{step:09d}").exists():
+            end_if("after rename", renamed)
+        sync(path)
 
     set_attribute(resume, "save_file", saving)
     set_attribute(files, "_seal", sealing)
-    set_attribute(files, "_swap", swapping)
+    set_attribute(files, "_sync", syncing)
