@@ -9,8 +9,7 @@ one that a later evaluation of the same weights replaced, nor that of a rung whi
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import asdict, dataclass, field
 
 import pydantic
 from pydantic import ConfigDict
@@ -38,10 +37,9 @@ class Criteria:
     weight_bits: int = 1
 
     def __post_init__(self) -> None:
-        for entry in fields(self):
-            value = getattr(self, entry.name)
-            if value is not None and finite(value) is None:
-                raise CriteriaError(f"{entry.name}: {value!r} is not a finite number")
+        for name, value in asdict(self).items():
+            if value is not None and not math.isfinite(value):
+                raise CriteriaError(f"{name}: {value!r} is not a finite number")
         if self.weight_bits not in (ANY, 1, 2, 4, 8):
             raise CriteriaError(f"weight_bits: {self.weight_bits!r} is none of 1, 2, 4, 8 or 0 (any)")
 
@@ -84,7 +82,8 @@ class Candidate:
     @property
     def counted(self) -> float | None:
         """What it is ranked by: the mean of several seeds, else its one score; None where not finite."""
-        return finite(self.mean if self.num_seeds > 1 else self.score)
+        value = self.mean if self.num_seeds > 1 else self.score
+        return value if value is not None and math.isfinite(value) else None
 
     @property
     def of_seeds(self) -> str:
@@ -131,22 +130,14 @@ def choose(candidates: list[Candidate], criteria: Criteria, today: Today | None 
     return Choice(ranked[0] if ranked else None, ranked, excluded, reason)
 
 
-def finite(value: Any) -> float | None:
-    """`value` as a float if it is a finite number, else None."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) else None
-
-
 def _rank(one: Candidate) -> tuple[float, float, str, str, str]:
-    score, size = one.counted, finite(one.mib)
-    best_first = math.inf if score is None else -score
+    best_first = math.inf if one.counted is None else -one.counted
     # The version comes in only between two publications of the same weights under the same name.
-    return best_first, math.inf if size is None else size, one.rung, one.digest, one.version
+    return best_first, math.inf if one.mib is None else one.mib, one.rung, one.digest, one.version
 
 
 def _objection(one: Candidate, criteria: Criteria, today: Today) -> str | None:
-    score, size = one.counted, finite(one.mib)
+    score = one.counted
     if one.superseded_by is not None:
         return f"the same weights were evaluated again: version {one.superseded_by}"
     if today.digests.get(one.rung, one.digest) != one.digest:
@@ -161,10 +152,10 @@ def _objection(one: Candidate, criteria: Criteria, today: Today) -> str | None:
         return f"{one.weight_bits}-bit weights, wanted {criteria.weight_bits}"
     if criteria.activation_bits not in (None, one.activation_bits):
         return f"{one.activation_bits}-bit activations, wanted {criteria.activation_bits}"
-    if criteria.max_mib is not None and size is None:
+    if criteria.max_mib is not None and one.mib is None:
         return "unknown size"
-    if criteria.max_mib is not None and size is not None and size > criteria.max_mib:
-        return f"{size:.4g} MiB, at most {criteria.max_mib} wanted"
+    if criteria.max_mib is not None and one.mib is not None and one.mib > criteria.max_mib:
+        return f"{one.mib:.4g} MiB, at most {criteria.max_mib} wanted"
     if criteria.min_score is not None and score < criteria.min_score:
         return f"{_said(one, score)}, at least {criteria.min_score} wanted"
     return None

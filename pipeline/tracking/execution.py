@@ -131,7 +131,11 @@ def _model(name: str, deliver: list[str], evaluated: Results | None) -> Model:
             f"{folder / record.RECORD}: describes {own.name!r} with {WEIGHTS} {own.digest}, "
             f"found {name!r} with {verified.get(WEIGHTS)}"
         )
-    packed = _packed(own) if name in deliver and paths.packed_dir(name).is_dir() else None
+    packed = None
+    if name in deliver and (delivered := paths.packed_dir(name)).is_dir():
+        packed = files.verify(delivered)
+        if record.read(delivered) != own:
+            raise files.IntegrityError(f"{delivered}: packed from another model than {folder}; run dvc repro")
     result = evaluated.models.get(name) if evaluated else None
     if result is not None and result.digest not in (own.digest, (packed or {}).get(WEIGHTS)):
         raise files.IntegrityError(
@@ -139,16 +143,6 @@ def _model(name: str, deliver: list[str], evaluated: Results | None) -> Model:
             "run dvc repro"
         )
     return Model(own, folder, verified, packed, result)
-
-
-def _packed(own: Record) -> dict[str, str]:
-    folder = paths.packed_dir(own.name)
-    verified = files.verify(folder)
-    if record.read(folder) != own:
-        raise files.IntegrityError(
-            f"{folder}: packed from another model than models/{own.name}; run dvc repro"
-        )
-    return verified
 
 
 def _check_parents(models: list[Model]) -> None:

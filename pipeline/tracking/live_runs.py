@@ -75,8 +75,7 @@ def deliver(client: "MlflowClient", place: store.Store, task: str, curve: live.C
     kept = [(run, held) for run, held in known[:1] if held.items() <= (held | points).items()]
     for run, _ in known[len(kept) :]:
         client.delete_run(run.info.run_id)
-    made = {**tags, **store.source("bitladder, while training")}
-    run, held = kept[0] if kept else (client.create_run(experiment_id, curve.started, made, curve.name), {})
+    run, held = kept[0] if kept else (client.create_run(experiment_id, curve.started, tags, curve.name), {})
     new = {point: value for point, value in points.items() if point not in held}
     at = run.info.start_time
     store.log(client, run, metrics=[Metric(key, value, at, step) for (key, step), value in new.items()])

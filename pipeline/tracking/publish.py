@@ -2,7 +2,7 @@
 
     experiment bitladder/<task>
       run "execution-...": settings, the score of every rung, the verdict on each claim, results.json
-        a run per model: params, metrics by step, final scores, data digests; its parent as model input
+        a run per model: params, metrics by step, final scores; its parent as model input
           its logged model, and a registered version if it is delivered (registry.py)
 
 A model's run is found again by its key (execution.py), so a model that did not change keeps the run of the
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Run
 
 KEY = "bitladder.key"
-SOURCE = store.source("bitladder register")
 # numba where there are kernels, torch and transformers where there are none.
 SERVED_WITH = ("numba", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "pydantic")
 logger = logging.getLogger(__name__)
@@ -91,7 +90,7 @@ def logged_models(client: "MlflowClient", experiment_id: str, tag: str, value: s
 def _execution_run(client: "MlflowClient", experiment_id: str, found: Execution, params: Params) -> "Run":
     run = _find_run(client, experiment_id, found.key)
     if run is None:
-        tags = {KEY: found.key, "bitladder.task": found.task, **SOURCE, **_origin()}
+        tags = {KEY: found.key, "bitladder.task": found.task, **_origin()}
         run = client.create_run(experiment_id, run_name=f"execution-{found.key[:8]}", tags=tags)
     if run.info.status != "FINISHED":
         _describe_execution(client, run, found, params)
@@ -121,7 +120,7 @@ def _model_run(
 
     run = _find_run(client, experiment_id, model.key)
     if run is None:
-        own = {**tags, **SOURCE, "mlflow.parentRunId": published.execution_run}
+        own = {**tags, "mlflow.parentRunId": published.execution_run}
         live = _live_runs(client, experiment_id, model)
         if live:  # running until everything else is there too
             client.update_run(live[0].info.run_id, status="RUNNING")
@@ -172,8 +171,8 @@ def _describe_model(
     _log(client, run, fields.params(model.record), fields.points(model), logged.model_id)
     inputs = client.get_run(run.info.run_id).inputs
     linked = [entry.model_id for entry in inputs.model_inputs] if inputs else []
-    models = [LoggedModelInput(parent)] if parent is not None and parent not in linked else None
-    client.log_inputs(run.info.run_id, models=models, datasets=_datasets(model))
+    if parent is not None and parent not in linked:
+        client.log_inputs(run.info.run_id, models=[LoggedModelInput(parent)])
     _link_outputs(client, run, [logged.model_id])
 
 
@@ -193,22 +192,6 @@ def _log(
         if one.value is not None
     ]
     store.log(client, run, metrics=metrics, params=[Param(fields.legal_key(k), v) for k, v in params.items()])
-
-
-def _datasets(model: Model) -> list[Any]:
-    """The Parquet files a model saw. MLflow has room for 36 characters of a digest; the tags have all 64."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    own = model.record
-    source = f'{{"uri": "{paths.DATA.as_posix()}/{own.task}"}}'
-    return [
-        DatasetInput(
-            Dataset(f"{own.task}/{own.data.get('kind', 'plain')}/{split}", digest[:32], "local", source),
-            [InputTag("mlflow.data.context", split)],
-        )
-        for split, digest in sorted(own.data.items())
-        if split != "kind"
-    ]
 
 
 def _upload(client: "MlflowClient", model: Model, logged: "LoggedModel", params: Params) -> None:

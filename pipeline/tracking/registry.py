@@ -46,12 +46,9 @@ def ensure_version(
     with store.unless_it_exists():
         description = f"Delivered rungs of the ladder on task {model.record.task}"
         client.create_registered_model(name, {"bitladder.task": model.record.task}, description)
-    described = (model.name, model.record.digest)
-    same = [
-        found
-        for found in versions(client, name)
-        if (found.tags.get("bitladder.name"), found.tags.get("bitladder.digest")) == described
-    ]
+    same = versions(client, name)
+    for key in ("bitladder.name", "bitladder.digest"):
+        same = [found for found in same if found.tags.get(key) == tags[key]]
     own = next((found for found in same if found.source == source), None)
     shown = {key: tags[key] for key in tags if not key.removeprefix("bitladder.").startswith(_HIDDEN)}
     version = own or client.create_model_version(

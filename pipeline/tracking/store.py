@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import urlopen
 
@@ -235,11 +234,6 @@ def log(client: "MlflowClient", run: "Run", **entries: Sequence[Any]) -> None:
             client.log_batch(run.info.run_id, **batch)
 
 
-def source(name: str) -> dict[str, str]:
-    """Tags by which MLflow's pages say what made a run."""
-    return {"mlflow.source.name": name, "mlflow.source.type": "JOB"}
-
-
 def _require_artifacts(store: Store, experiment: str, location: str) -> None:
     """MLflow keeps absolute places: of a server's own store, or of where the project lay before."""
     if store.artifacts is None or location == store.artifacts.as_uri():
@@ -280,12 +274,10 @@ def _probe(store: Store) -> None:
     try:
         with urlopen(f"{store.uri}/health", timeout=patience):  # noqa: S310 - locate() allows http(s) only
             return
-    except HTTPError as error:
-        # Anything below 500 is a live server; what it refuses, the calls that follow will tell.
-        if error.code >= 500:
-            raise _unreachable(store, f"it answered {error.code} {error.reason}") from error
     except (OSError, HTTPException) as error:
-        raise _unreachable(store, str(getattr(error, "reason", error))) from error
+        # Anything below 500 is a live server's answer; what it refuses, the calls that follow will tell.
+        if getattr(error, "code", 500) >= 500:
+            raise _unreachable(store, str(getattr(error, "reason", error))) from error
 
 
 @contextmanager

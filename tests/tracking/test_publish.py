@@ -58,10 +58,7 @@ def test_every_model_becomes_a_run_under_the_execution(registered_project: Proje
     assert w1.data.params["bits.weights"] == "1"
     assert w1.data.params["settings.learning_rate"] == "0.0003"
     assert w1.data.tags["bitladder.init_from_digest"] == registered_project.record("w8").digest
-    assert {entry.dataset.name for entry in w1.inputs.dataset_inputs} == {
-        "demo/plain/train",
-        "demo/plain/selection",
-    }
+    assert w1.data.tags["bitladder.data.train"] == registered_project.record("w1").data["train"]
     assert {metric.key: metric.value for metric in logged.metrics}["eval/score"] == 0.94
     assert logged.status == "READY"
     packed = [*(path.name for path in (registered_project.root / "packed/w1").iterdir())]
