@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import paths
-from pipeline.evaluation.results import ModelResult
 from pipeline.paths import WEIGHTS
 from pipeline.record import Record, bits, origins, quantizers
 from pipeline.tasks.selection import is_optimistic
@@ -119,7 +118,17 @@ def points(model: Model) -> list[Point]:
         Point(f"sign_flips/{row['tensor']}", _number(row["share"]), int(row["step"]), final=False)
         for row in _rows(model.folder / paths.SIGN_FLIPS)
     ]
-    return found + (_evaluated(model.result) if model.result else [])
+    result = model.result
+    if result is None:
+        return found
+    found.append(Point("eval/score", result.score))
+    found += [Point(f"eval/{key}", score) for key, score in _flatten(result.scores, "/")]
+    if result.seeds is not None and result.num_seeds > 1:
+        names = ("mean", "std", "gap_mean", "gap_std", "num_seeds")
+        found += [Point(f"eval/seeds/{name}", getattr(result.seeds, name)) for name in names]
+    if result.gap is not None:
+        found.append(Point("eval/gap", result.gap))
+    return [*found, *(Point(f"size/{name}", getattr(result, name)) for name in ("mib", "bytes", "ratio"))]
 
 
 def flat(values: Mapping[str, Any]) -> dict[str, str]:
@@ -136,17 +145,6 @@ def cut(value: Any) -> str:
     """`value` as text that MLflow keeps whole."""
     text = repr(value) if isinstance(value, float) else str(value)
     return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}... (cut, {len(text)} characters)"
-
-
-def _evaluated(result: ModelResult) -> list[Point]:
-    found = [Point("eval/score", result.score)]
-    found += [Point(f"eval/{key}", score) for key, score in _flatten(result.scores, "/")]
-    if result.seeds is not None and result.num_seeds > 1:
-        names = ("mean", "std", "gap_mean", "gap_std", "num_seeds")
-        found += [Point(f"eval/seeds/{name}", getattr(result.seeds, name)) for name in names]
-    if result.gap is not None:
-        found.append(Point("eval/gap", result.gap))
-    return [*found, *(Point(f"size/{name}", getattr(result, name)) for name in ("mib", "bytes", "ratio"))]
 
 
 def _flatten(values: Mapping[str, Any], separator: str) -> Iterator[tuple[str, Any]]:

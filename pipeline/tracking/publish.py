@@ -92,12 +92,8 @@ def _execution_run(client: "MlflowClient", experiment_id: str, found: Execution,
     if run is None:
         tags = {KEY: found.key, "bitladder.task": found.task, **_origin()}
         run = client.create_run(experiment_id, run_name=f"execution-{found.key[:8]}", tags=tags)
-    if run.info.status != "FINISHED":
-        _describe_execution(client, run, found, params)
-    return run
-
-
-def _describe_execution(client: "MlflowClient", run: "Run", found: Execution, params: Params) -> None:
+    if run.info.status == "FINISHED":
+        return run
     settings = params.model_dump(
         mode="json", include={"task", "model", "budget", "seed", "seeds", "evaluation"}
     )
@@ -110,6 +106,7 @@ def _describe_execution(client: "MlflowClient", run: "Run", found: Execution, pa
     _log(client, run, values, [fields.Point(key, value) for key, value in numbers])
     if paths.RESULTS.is_file():
         client.log_artifact(run.info.run_id, str(paths.RESULTS))
+    return run
 
 
 def _model_run(

@@ -10,13 +10,14 @@ MLflow's "active run" is never used: it belongs to a thread and is moved by the 
 
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import urlopen
 
 from filelock import FileLock, Timeout
@@ -86,10 +87,7 @@ class Store:
     @property
     def shown(self) -> str:
         """The address without user name and password."""
-        parts = urlsplit(self.uri)
-        if "@" not in parts.netloc:
-            return self.uri
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        return re.sub("//[^/]*@", "//", self.uri)
 
 
 def locate() -> Store:
