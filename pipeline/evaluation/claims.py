@@ -37,7 +37,7 @@ from scipy.stats import t as student
 
 from pipeline.evaluation.results import ClaimResult, Difference, Measure, ModelResult, Value, Verdict
 from pipeline.ladder.claims import KINDS, Kind
-from pipeline.params import Claim
+from pipeline.params import Claim, Params
 from pipeline.tasks import metrics
 from pipeline.tasks.metrics import Array
 
@@ -53,15 +53,6 @@ RULE = (
 )
 ONE_SEED = "not what another seed would give"
 SEEDS = "the spread of the difference over seeds, taken seed by seed"
-
-
-def measures(kind: str, metric_names: Sequence[str]) -> dict[Measure, Score]:
-    """How each measure of a kind of task comes from `Scored.rows_NK`."""
-    if kind == "question_answering":
-        return {"score": of_marks}
-    if kind == "regression":
-        return {"score": of_predictions(metric_names)}
-    return {"score": of_predictions(metric_names), "accuracy": of_predictions(["accuracy"])}
 
 
 def of_predictions(metric_names: Sequence[str]) -> Score:
@@ -86,6 +77,24 @@ def scores_without_each(rows_NK: Array, score: Score) -> Array:
     return without[kind_of.reshape(-1)]
 
 
+def without_each(params: Params, rows: Mapping[str, Array]) -> Without:
+    """Of the rungs that a claim is about, each measure without each example in turn.
+
+    Args:
+        rows: of every model, `Scored.rows_NK`.
+    """
+    named = {name for claim in params.claims for name in (claim.better, claim.worse)}
+    is_answering = params.task.kind == "question_answering"
+    ways: dict[Measure, Score] = {"score": of_marks if is_answering else of_predictions(params.task.metrics)}
+    if params.task.kind == "classification":
+        ways["accuracy"] = of_predictions(["accuracy"])
+    return {
+        name: {measure: scores_without_each(rows_NK, score) for measure, score in ways.items()}
+        for name, rows_NK in rows.items()
+        if name in named
+    }
+
+
 def standard_error(first_N: Array, second_N: Array) -> float:
     """Of the difference of two models' scores, from those without each example."""
     difference_N = first_N - second_N
@@ -98,11 +107,6 @@ def judge(declared: Sequence[Claim], models: Models, without: Without) -> list[C
     return [
         _judged(claim, models, without) for claim in declared if {claim.better, claim.worse} <= models.keys()
     ]
-
-
-def named(declared: Sequence[Claim]) -> set[str]:
-    """The rungs that some claim is about."""
-    return {name for claim in declared for name in (claim.better, claim.worse)}
 
 
 def verdict(difference: float | None, margin: float | None) -> Verdict:

@@ -6,7 +6,7 @@ beside its own. Only all eight tasks without WNLI make either; the mean of fewer
 stands apart and is in no average.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.evaluation.results import ModelResult, Results, Value
@@ -157,25 +157,21 @@ def compare(sources: Sequence[Source]) -> Comparison:
         MismatchError: two results of a task under one label, of different splits or metrics, or a model whose
             bits, or what is unusual of it, differ from task to task.
     """
-    columns: dict[str, Column] = {}
-    rows: dict[str, Row] = {}
-    given: dict[tuple[str, str], str] = {}
+    columns = _agreed(sources)
     one_teacher = _share_a_teacher(sources)
-    for source in sources:
-        key = (source.label, source.results.task)
-        if key in given:
-            raise MismatchError(
-                f"{source.file}: results of {key[1]}, as {given[key]}; name ladders apart, as in "
-                f"bit={source.file}"
-            )
-        given[key] = source.file
-        for column in _columns(source):
-            _agree(columns.setdefault(column.key, column), column)
-            _fill(rows, column, source, one_teacher=one_teacher)
+    rows: dict[str, Row] = {}
+    for label in dict.fromkeys(source.label for source in sources):
+        own = [source for source in sources if source.label == label]
+        for name in in_order({name: model for one in own for name, model in one.results.models.items()}):
+            shown = name if name == TEACHER and one_teacher else labelled(label, name)
+            for source in own:
+                if model := source.results.models.get(name):
+                    row = rows.setdefault(shown, Row(shown, model.bits, tuple(model.unusual)))
+                    _add(row, model, source)
     order = list(_TITLES)
     return Comparison(
         sorted(columns.values(), key=lambda c: (order.index(c.key) if c.key in order else len(order), c.key)),
-        [rows[name] for name in dict.fromkeys(_names(sources, one_teacher))],
+        list(rows.values()),
         averages(columns),
         claims.gather((source.label, source.results) for source in sources),
     )
@@ -220,32 +216,45 @@ def _columns(source: Source) -> list[Column]:
     ]
 
 
-def _agree(known: Column, column: Column) -> None:
-    for what in ("metric", "split", "rows", "constant"):
-        if getattr(known, what) != getattr(column, what):
+def _agreed(sources: Sequence[Source]) -> dict[str, Column]:
+    """The columns by key: one file for each task and label, one kind of number in each column."""
+    columns: dict[str, Column] = {}
+    given: dict[tuple[str, str], str] = {}
+    for source in sources:
+        key = (source.label, source.results.task)
+        if key in given:
             raise MismatchError(
-                f"{column.file}: {what} of {column.title} is {getattr(column, what)}, {known.file} has "
-                f"{getattr(known, what)}; one column can hold one of them"
+                f"{source.file}: results of {key[1]}, as {given[key]}; name ladders apart, as in "
+                f"bit={source.file}"
             )
+        given[key] = source.file
+        for column in _columns(source):
+            known = columns.setdefault(column.key, column)
+            for what in ("metric", "split", "rows", "constant"):
+                if getattr(known, what) != getattr(column, what):
+                    raise MismatchError(
+                        f"{column.file}: {what} of {column.title} is {getattr(column, what)}, {known.file} "
+                        f"has {getattr(known, what)}; one column can hold one of them"
+                    )
+    return columns
 
 
-def _fill(rows: dict[str, Row], column: Column, source: Source, *, one_teacher: bool) -> None:
-    models = source.results.models
-    for name, model in models.items():
-        shown = _shown(source.label, name, one_teacher)
-        own = Row(shown, model.bits, tuple(model.unusual))
-        row = rows.setdefault(shown, own)
-        if own.described != row.described:
-            raise MismatchError(
-                f"{column.file}: {shown} has {own.described} (bits of weights, embeddings, activations); "
-                f"elsewhere {row.described}; name ladders apart, as in bit={column.file}"
-            )
-        row.bytes[column.task] = model.bytes
-        row.cells[column.key] = _cell(model, models[TEACHER], column, column.split == source.results.split)
+def _add(row: Row, model: ModelResult, source: Source) -> None:
+    """The file's bytes and the numbers of one model."""
+    own = Row(row.name, model.bits, tuple(model.unusual))
+    if own.described != row.described:
+        raise MismatchError(
+            f"{source.file}: {row.name} has {own.described} (bits of weights, embeddings, activations); "
+            f"elsewhere {row.described}; name ladders apart, as in bit={source.file}"
+        )
+    row.bytes[source.results.task] = model.bytes
+    for column in _columns(source):
+        row.cells[column.key] = _cell(model, column, source.results)
 
 
-def _cell(model: ModelResult, teacher: ModelResult, column: Column, is_first: bool) -> Cell:
+def _cell(model: ModelResult, column: Column, results: Results) -> Cell:
     """Of the first split the task's score; of MNLI's second one its only metric."""
+    is_first, teacher = column.split == results.split, results.models[TEACHER]
     found = {name: model.means_of(column.split, name, teacher) for name in model.scores[column.split]}
     means = model.means if is_first else next(iter(found.values()))
     return Cell(
@@ -262,24 +271,9 @@ def _share_a_teacher(sources: Sequence[Source]) -> bool:
 
     A teacher of three seeds here and of one there has two rows: each ladder's gaps are to its own row.
     """
-    known: dict[str, ModelResult] = {}
-    for source in sources:
-        own = source.results.models[TEACHER]
-        same = known.setdefault(source.results.task, own)
-        if (own.digest, own.selected_on, own.by_seed()) != (same.digest, same.selected_on, same.by_seed()):
-            return False
-    return True
-
-
-def _names(sources: Sequence[Source], one_teacher: bool) -> Iterator[str]:
-    """Ladder by ladder in the order given, each as `bitladder results` has it."""
-    for label in dict.fromkeys(source.label for source in sources):
-        models: dict[str, ModelResult] = {}
-        for source in sources:
-            models |= source.results.models if source.label == label else {}
-        for name in in_order(models):
-            yield _shown(label, name, one_teacher)
-
-
-def _shown(label: str, name: str, one_teacher: bool) -> str:
-    return name if name == TEACHER and one_teacher else labelled(label, name)
+    known = {source.results.task: source.results.models[TEACHER] for source in sources}
+    pairs = [(source.results.models[TEACHER], known[source.results.task]) for source in sources]
+    return all(
+        (own.digest, own.selected_on, own.by_seed()) == (same.digest, same.selected_on, same.by_seed())
+        for own, same in pairs
+    )

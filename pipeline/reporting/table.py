@@ -151,16 +151,18 @@ def counted(results: Results) -> list[str]:
     unusual = [model.unusual for model in results.models.values()]
     seed = results.models[TEACHER].seed
     files_of = f"Files and sizes are those of seed {seed}; the gap is to the teacher of the same seed."
-    chance = "" if constant is None else f" {constant_answer(results)} scores {constant:.4f}."
-    what = f"{score_name(results)} on {counted_rows(results)} of {split}"
+    always = "Never giving an answer" if _has_questions(results) else "Always giving the most frequent label"
+    chance = "" if constant is None else f" {always} scores {constant:.4f}."
+    scored, read = results.rows[split], results.rows_read[split]
+    part = f"{scored} of the {read} rows (data.max_validation_rows)"
+    counted_rows = f"all {scored} rows" if read == scored else part
     return [
-        f"Score: {what}, {cells.of_seeds(results)}.{chance}",
+        f"Score: {score_name(results)} on {counted_rows} of {split}, {cells.of_seeds(results)}.{chance}",
         "Each rung (a model with fewer bits than the one it starts from) is scored from its packed file. "
         f"Checkpoints were {selection.said(results.checkpoint_selected_on, split)}. Gap: score less the "
         "teacher's.",
         "W, E, A: bits of weights, embeddings, activations; 32 is full precision. MiB: the whole "
         "model.safetensors; ratio: how many times larger the teacher's is.",
-        *_of_agreement(results),
         *([files_of] * (results.num_seeds > 1)),
         *cells.mark_notes(results.models.values()),
         *([f"{UNUSUAL.capitalize()}: what is not the usual choice at these bits."] * any(unusual)),
@@ -169,40 +171,8 @@ def counted(results: Results) -> list[str]:
     ]
 
 
-def counted_rows(results: Results) -> str:
-    """How much of the first validation split was scored: all of it, or a part that was drawn."""
-    scored, read = results.rows[results.split], results.rows_read[results.split]
-    return (
-        f"all {scored} rows" if read == scored else f"{scored} of the {read} rows (data.max_validation_rows)"
-    )
-
-
-def constant_answer(results: Results) -> str:
-    """What a model could say whatever it is asked."""
-    return "Never giving an answer" if _has_questions(results) else "Always giving the most frequent label"
-
-
 def _has_questions(results: Results) -> bool:
     return results.kind == "question_answering"
-
-
-def _of_agreement(results: Results) -> list[str]:
-    """How many labels are those of the trained rungs, where they were compared."""
-    found = {name: model.label_agreement for name, model in results.models.items() if model.label_agreement}
-    said = [
-        _at_least("Packed rungs give the trained ones' labels on", {n: own.file for n, own in found.items()}),
-        _at_least("run by our kernels, on", {n: own.kernels for n, own in found.items()}),
-    ]
-    return ["; ".join(filter(None, said)) + "."] if any(said) else []
-
-
-def _at_least(what: str, shares: Mapping[str, float | None]) -> str:
-    """The least of the shares and whose it is; "" where there is none."""
-    known = [(share, name) for name, share in shares.items() if share is not None]
-    if not known:
-        return ""
-    least, name = min(known)
-    return f"{what} all rows" if least == 1 else f"{what} at least {least:.2%} of rows ({name})"
 
 
 def _of_questions(results: Results) -> list[str]:

@@ -27,7 +27,6 @@ from pipeline.rungs import TEACHER
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.evaluation.claims import Without
     from pipeline.tasks.scoring import Scored
 
 RESULTS = paths.RESULTS
@@ -42,21 +41,25 @@ def run(params: Params, rung: str | None = None) -> None:
         IntegrityError: a folder is not what its manifest says.
         OutdatedError: a rung's training is not as long as params.yaml asks for now.
     """
-    from pipeline.evaluation.claims import judge
+    from pipeline.data.tables import read_split
+    from pipeline.evaluation import claims
 
     require_lengths(params)
-    splits = _read_splits(params.task)
+    plain = paths.data_dir(params.task.name, "plain")
+    files.verify(plain)
+    splits = {name: read_split(plain, name) for name in params.task.validation_splits}
     models: dict[str, ModelResult] = {}
     scored: dict[str, Scored] = {}
     for name in (TEACHER, *params.deliver):
         models[name], scored[name] = _evaluate(params, name, splits, models.get(TEACHER))
     models = _with_seeds(params, models)
+    rows = {name: one.rows_NK for name, one in scored.items() if one.rows_NK is not None}
     found = Results(
         **_setting(params.task, splits),
         num_seeds=len(params.seeds),
         checkpoint_selected_on=", ".join(sorted({str(model.selected_on) for model in models.values()})),
         models=models,
-        claims=judge(params.claims, models, _without_each(params, scored)),
+        claims=claims.judge(params.claims, models, claims.without_each(params, rows)),
     )
     results.write(RESULTS, found)
     files.write_text(TABLE, table_csv(models))
@@ -150,14 +153,6 @@ def _with_seeds(params: Params, models: Mapping[str, ModelResult]) -> dict[str, 
     }
 
 
-def _read_splits(task: Task) -> Splits:
-    from pipeline.data.tables import read_split
-
-    plain = paths.data_dir(task.name, "plain")
-    files.verify(plain)
-    return {name: read_split(plain, name) for name in task.validation_splits}
-
-
 def _evaluate(
     params: Params, name: str, splits: Splits, teacher: ModelResult | None
 ) -> tuple[ModelResult, "Scored"]:
@@ -214,19 +209,6 @@ def _score(task: Task, name: str, splits: Splits) -> dict[str, "Scored"]:
     return {
         split: scoring.score(model, scoring.read(frame, task, folder_of(name)), task, threshold=threshold)
         for split, frame in splits.items()
-    }
-
-
-def _without_each(params: Params, scored: Mapping[str, "Scored"]) -> "Without":
-    """Of the rungs that a claim is about, each measure without each example in turn."""
-    from pipeline.evaluation import claims
-
-    rows = {name: scored[name].rows_NK for name in claims.named(params.claims) if name in scored}
-    measures = claims.measures(params.task.kind, params.task.metrics)
-    return {
-        name: {measure: claims.scores_without_each(rows_NK, score) for measure, score in measures.items()}
-        for name, rows_NK in rows.items()
-        if rows_NK is not None
     }
 
 

@@ -10,7 +10,7 @@ import some_results
 from bitladder import files
 from pipeline import paths
 from pipeline.evaluation import results
-from pipeline.evaluation.results import LabelAgreement, ModelResult, Results, Value, difference
+from pipeline.evaluation.results import ModelResult, Results, Value, difference
 from pipeline.record import OtherFormatError
 from pipeline.reporting import cells, table
 
@@ -60,19 +60,6 @@ def test_a_rung_that_gives_one_answer_is_marked_whatever_it_scores() -> None:
     assert (marked["w1"], marked["w8"]) == ("0.8500 †", "0.9100")
     assert cells.SAYS_COLLAPSED in table.counted(found)
     assert not any("†" in line for line in table.counted(RESULTS))
-
-
-def test_it_says_how_many_labels_are_those_of_the_trained_rungs() -> None:
-    shares = {"w8": (1.0, None), "w1": (1.0, 0.9981), "w1a8_direct": (1.0, 0.999)}
-    models = {
-        name: MODELS[name].model_copy(
-            update={"label_agreement": LabelAgreement(file=of_file, kernels=of_kernels)}
-        )
-        for name, (of_file, of_kernels) in shares.items()
-    }
-    said = "Packed rungs give the trained ones' labels on all rows; run by our kernels, on at least 99.81%"
-    assert f"{said} of rows (w1)." in table.counted(some_results.with_models(RESULTS, **models))
-    assert not any("trained ones' labels" in line for line in table.counted(RESULTS))
 
 
 def test_it_says_what_was_counted() -> None:
