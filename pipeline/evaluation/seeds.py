@@ -24,14 +24,14 @@ def over_seeds(models_by_seed: Mapping[int, Models]) -> dict[str, OverSeeds]:
 
 def mean(values: Sequence[Value]) -> Value:
     """None when there is no value or one of them is undefined."""
-    defined = _defined(values)
-    return statistics.fmean(defined) if defined else None
+    defined = [value for value in values if value is not None]
+    return statistics.fmean(defined) if 0 < len(defined) == len(values) else None
 
 
 def spread(values: Sequence[Value]) -> Value:
     """Sample standard deviation; None for fewer than two values or when one of them is undefined."""
-    defined = _defined(values)
-    return statistics.stdev(defined) if len(defined) > 1 else None
+    defined = [value for value in values if value is not None]
+    return statistics.stdev(defined) if 1 < len(defined) == len(values) else None
 
 
 def _of_model(name: str, models_by_seed: Mapping[int, Models]) -> OverSeeds:
@@ -58,9 +58,3 @@ def _of_metric(models: list[ModelResult], teachers: list[ModelResult], split: st
 
 def _means(scores: Sequence[Value], gaps: Sequence[Value]) -> dict[str, Value]:
     return {"mean": mean(scores), "std": spread(scores), "gap_mean": mean(gaps), "gap_std": spread(gaps)}
-
-
-def _defined(values: Sequence[Value]) -> list[float]:
-    """All values, or none of them when one is undefined."""
-    defined = [value for value in values if value is not None]
-    return defined if len(defined) == len(values) else []

@@ -9,6 +9,7 @@ stands apart and is in no average.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bitladder.packed.size import MIB
 from pipeline.evaluation.results import ModelResult, Results, Value
 from pipeline.reporting import claims
 from pipeline.reporting.claims import labelled
@@ -131,6 +132,11 @@ class Row:
         """`1-1-8, relu`: bits of weights, embeddings and activations, and what is unusual."""
         return ", ".join(["-".join(map(str, self.bits)), *self.unusual])
 
+    @property
+    def mib(self) -> str:
+        """Of the largest file of all tasks'."""
+        return f"{max(self.bytes.values()) / MIB:.2f}"
+
     def mean(self, average: Average, what: str = "score") -> Value:
         """None when a number is missing or undefined: no mean leaves out what it is named after."""
         values = [getattr(self.cells.get(key), what, None) for key in average.columns]
@@ -144,6 +150,10 @@ class Comparison:
     rows: list[Row]
     averages: list[Average]
     claims: list[claims.Row]
+
+    def having(self, columns: Sequence[Column]) -> list[Row]:
+        """The rows with a number in one of these columns."""
+        return [row for row in self.rows if any(column.key in row.cells for column in columns)]
 
     def cells(self, column: Column) -> dict[str, Cell]:
         """A column from above to below, with the names of the rows."""

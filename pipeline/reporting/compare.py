@@ -17,8 +17,9 @@ from pipeline.reporting.cells import grouped, marked, points
 from pipeline.reporting.columns import SQUAD, Average, Cell, Column, Comparison, Row, Source, compare
 from pipeline.reporting.table import print_lines, print_table
 
-MIB = 2**20
 BITS = "W-E-A"
+HELD_OUT = "Checkpoints chosen on rows held out of train"
+OPTIMISTIC = "Chosen on the split that is reported, so optimistic"
 Grid = tuple[list[str], list[list[str]]]
 
 
@@ -51,15 +52,13 @@ def grids(found: Comparison) -> list[tuple[str, Grid]]:
     """Scores and gaps of GLUE's tasks and others, then of SQuAD, then claims; what has no row is left out."""
     apart = [column for column in found.columns if column.key in SQUAD]
     others = [column for column in found.columns if column.key not in SQUAD]
-    made = []
-    if others:
-        made.append(("score, in points", _scores(found, others)))
-        made.append(("gap to the own teacher, in points", _gaps(found, others)))
-    if apart:
-        made.append(("SQuAD: exact match and F1, gap of the F1, in points", _squad(found, apart)))
-    if found.claims:
-        made.append(("claims", claims.grid(found.claims, _tasks(found))))
-    return made
+    made = [
+        ("score, in points", _scores(found, others)),
+        ("gap to the own teacher, in points", _gaps(found, others)),
+        ("SQuAD: exact match and F1, gap of the F1, in points", _squad(found, apart)),
+        ("claims", claims.grid(found.claims, _tasks(found))),
+    ]
+    return [(title, grid) for title, grid in made if grid[1]]
 
 
 def notes(found: Comparison) -> list[str]:
@@ -135,13 +134,12 @@ def _scores(found: Comparison, columns: Sequence[Column]) -> Grid:
     headings = [f"{column.title} ({column.metric})" for column in columns]
     return ["model", BITS, *headings, *(mean.title for mean in found.averages), "MiB"], [
         [
-            row.name,
-            row.described,
+            *(row.name, row.described),
             *(_score(row.cells.get(column.key)) for column in columns),
             *(_mean(row, mean) for mean in found.averages),
-            _mib(row),
+            row.mib,
         ]
-        for row in _with_a_score(found, columns)
+        for row in found.having(columns)
     ]
 
 
@@ -153,7 +151,7 @@ def _gaps(found: Comparison, columns: Sequence[Column]) -> Grid:
             *(_gap(row.cells.get(column.key)) for column in columns),
             *(_mean(row, mean, "gap", sign="+") for mean in found.averages),
         ]
-        for row in _with_a_score(found, columns)
+        for row in found.having(columns)
         if not row.is_teacher
     ]
 
@@ -161,24 +159,14 @@ def _gaps(found: Comparison, columns: Sequence[Column]) -> Grid:
 def _squad(found: Comparison, columns: Sequence[Column]) -> Grid:
     headings = [f"{column.title} {what}" for column in columns for what in ("EM", "F1", "gap")]
     return ["model", BITS, *headings, "MiB"], [
-        [
-            row.name,
-            row.described,
-            *(text for column in columns for text in _answers(row, row.cells.get(column.key))),
-            _mib(row),
-        ]
-        for row in _with_a_score(found, columns)
+        [row.name, row.described, *(text for column in columns for text in _answers(row, column)), row.mib]
+        for row in found.having(columns)
     ]
 
 
-def _with_a_score(found: Comparison, columns: Sequence[Column]) -> list[Row]:
-    return [row for row in found.rows if any(column.key in row.cells for column in columns)]
-
-
-def _answers(row: Row, cell: Cell | None) -> list[str]:
-    if cell is None:
-        return ["-", "-", "-"]
-    exact = points(cell.metrics["exact_match"], cell.metrics_std["exact_match"])
+def _answers(row: Row, column: Column) -> list[str]:
+    cell = row.cells.get(column.key)
+    exact = points(cell.metrics["exact_match"], cell.metrics_std["exact_match"]) if cell else "-"
     return [exact, _score(cell), "-" if row.is_teacher else _gap(cell)]
 
 
@@ -196,10 +184,6 @@ def _mean(row: Row, average: Average, what: str = "score", *, sign: str = "") ->
         return "-"
     seeds = [seed for key in average.columns for seed in row.cells[key].collapsed]
     return marked(points(row.mean(average, what), sign=sign), seeds)
-
-
-def _mib(row: Row) -> str:
-    return f"{max(row.bytes.values()) / MIB:.2f}"
 
 
 def _of_seeds(found: Comparison) -> list[str]:
@@ -221,23 +205,21 @@ def _of_one_answer(found: Comparison) -> list[str]:
 
 
 def _of_selection(found: Comparison) -> list[str]:
-    """What checkpoints were chosen on; the peers' habit is called optimistic, row by row."""
-    held_out, optimistic = (_where(found, is_so) for is_so in (False, True))
-    return [
-        *([f"Checkpoints chosen on rows held out of train: {held_out}."] * bool(held_out)),
-        *([f"Chosen on the split that is reported, so optimistic: {optimistic}."] * bool(optimistic)),
-    ]
+    """What checkpoints were chosen on; the peers' habit is called optimistic.
 
-
-def _where(found: Comparison, optimistic: bool) -> str:
-    """`CoLA, RTE`, and of columns that have both kinds their rows: `of QNLI the models w1, w2`."""
-    said = []
-    for column in found.columns:
-        every = found.cells(column)
-        rows = [name for name, cell in every.items() if cell.is_optimistic == optimistic]
-        if rows:
-            said.append(("" if len(rows) == len(every) else ", ".join(rows), column.title))
-    return "; ".join(f"of {of} the models {rows}" if rows else of for rows, of in grouped(said).items())
+    `CoLA, RTE`, and of columns that have both kinds their rows: `of QNLI the models w1, w2`.
+    """
+    notes = []
+    for habit, optimistic in ((HELD_OUT, False), (OPTIMISTIC, True)):
+        said = []
+        for column in found.columns:
+            every = found.cells(column)
+            rows = [name for name, cell in every.items() if cell.is_optimistic == optimistic]
+            if rows:
+                said.append(("" if len(rows) == len(every) else ", ".join(rows), column.title))
+        where = (f"of {of} the models {rows}" if rows else of for rows, of in grouped(said).items())
+        notes += [f"{habit}: {'; '.join(where)}."] * bool(said)
+    return notes
 
 
 def _tasks(found: Comparison) -> dict[str, str]:

@@ -7,13 +7,13 @@ gets is one archive of the files of all tasks.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from bitladder import files
 from pipeline import params_file, paths
-from pipeline.params import Params, Task
+from pipeline.params import Task
 from pipeline.reporting.columns import NAMES
 
 if TYPE_CHECKING:
@@ -32,10 +32,13 @@ class Sheet(NamedTuple):
     split: str
 
 
-MNLI = [Sheet("MNLI-m.tsv", "mnli", "test_matched"), Sheet("MNLI-mm.tsv", "mnli", "test_mismatched")]
 DIAGNOSTIC = Sheet("AX.tsv", "ax", "test")  # left out where its split is not there
 SHEETS = {task: [Sheet(f"{name}.tsv", task, "test")] for task, name in NAMES.items() if "mnli" not in task}
-SHEETS["mnli"] = [*MNLI, DIAGNOSTIC]
+SHEETS["mnli"] = [
+    Sheet("MNLI-m.tsv", "mnli", "test_matched"),
+    Sheet("MNLI-mm.tsv", "mnli", "test_mismatched"),
+    DIAGNOSTIC,
+]
 IN_WORDS = ("mnli", "qnli", "rte")  # the others in numbers
 
 
@@ -46,14 +49,23 @@ def main(rung: str, root: Path | None, output: Path) -> int:
         ValueError: the task is none of GLUE's, or there is no such rung.
         FileNotFoundError, IntegrityError, HubError, DataError: a test split cannot be had or used.
     """
+    from pipeline.data import sources
+
     settings = params_file.load(paths.PARAMS)
     if settings.task.name not in SHEETS:
         raise ValueError(f"task.name: {settings.task.name} is none of GLUE's; known: {', '.join(SHEETS)}")
     if rung not in settings.deliver:
         raise ValueError(f"no packed rung {rung!r}; known: {', '.join(settings.deliver)}")
-    for sheet, frame in _splits(settings, root):
+    task, data = settings.task, settings.data
+    if root is not None:
+        data = data.model_copy(update={"source": "path", "root": str(root)})
+    for sheet in SHEETS[task.name]:
+        may_be_missing = sheet == DIAGNOSTIC and data.source == "path"
+        if may_be_missing and not sources.path_of(task, data, sheet.split, dataset=sheet.dataset).is_file():
+            continue
+        frame = sources.unlabelled(task, data, sheet.split, dataset=sheet.dataset)
         path = output / sheet.name
-        files.write_text(path, tsv(frame["idx"].tolist(), answers(settings.task, rung, frame)))
+        files.write_text(path, tsv(frame["idx"].tolist(), answers(task, rung, frame)))
         sys.stdout.write(f"{path}: {len(frame)} answers of {rung} on {sheet.dataset} {sheet.split}\n")
     return 0
 
@@ -84,16 +96,3 @@ def tsv(index: Sequence[int], predictions: Sequence[str]) -> str:
     """The file's text, in the order of the index."""
     rows = sorted(zip(index, predictions, strict=True))
     return "\n".join(["index\tprediction", *(f"{number}\t{answer}" for number, answer in rows)]) + "\n"
-
-
-def _splits(settings: Params, root: Path | None) -> Iterator[tuple[Sheet, "pd.DataFrame"]]:
-    from pipeline.data import sources
-
-    task, data = settings.task, settings.data
-    if root is not None:
-        data = data.model_copy(update={"source": "path", "root": str(root)})
-    for sheet in SHEETS[task.name]:
-        may_be_missing = sheet == DIAGNOSTIC and data.source == "path"
-        if may_be_missing and not sources.path_of(task, data, sheet.split, dataset=sheet.dataset).is_file():
-            continue
-        yield sheet, sources.unlabelled(task, data, sheet.split, dataset=sheet.dataset)
