@@ -171,7 +171,13 @@ def undefined(measure: Measure, names: Sequence[str], models: Models, without: W
 def _judged(claim: Claim, models: Models, without: Without) -> ClaimResult:
     names = (claim.better, claim.worse)
     pair, kind = {name: models[name] for name in names}, KINDS[claim.claim]
-    unequal = _unequal(kind, *pair.values())
+    steps = {name: model.total_steps for name, model in pair.items()}
+    augmented = {name: model.augmented_steps for name, model in pair.items()}
+    better, worse = names
+    unequal = ["steps"] * (steps[better] != steps[worse])
+    # Not the steps but the share of them on augmented rows.
+    if augmented[better] * steps[worse] != augmented[worse] * steps[better] and not kind.is_about_data:
+        unequal.append("data")
     collapsed = {name: model.collapsed_seeds for name, model in pair.items()}
     scores = [score for model in pair.values() for score in model.by_seed().values()]
     found = measured(names, models, without)
@@ -186,20 +192,11 @@ def _judged(claim: Claim, models: Models, without: Without) -> ClaimResult:
         collapsed=[_of_seeds(n, some, models[n].by_seed()) for n, some in collapsed.items() if some],
         score_is=undefined("score", names, models, without),
         num_examples=models[claim.better].num_examples,
-        total_steps={name: model.total_steps for name, model in pair.items()},
-        augmented_steps={name: model.augmented_steps for name, model in pair.items()},
+        total_steps=steps,
+        augmented_steps=augmented,
         equal_steps="steps" not in unequal,
         unequal=unequal,
     )
-
-
-def _unequal(kind: Kind, first: ModelResult, second: ModelResult) -> list[str]:
-    """What the two differ in beside what is claimed: steps in all, share of them on augmented rows."""
-    has_other_data = (
-        first.augmented_steps * second.total_steps != second.augmented_steps * first.total_steps
-        and not kind.is_about_data
-    )
-    return ["steps"] * (first.total_steps != second.total_steps) + ["data"] * has_other_data
 
 
 def _statement(claim: Claim, kind: Kind, pair: Models, unequal: Sequence[str]) -> str:

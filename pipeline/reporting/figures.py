@@ -31,17 +31,15 @@ _BLUE, _RED = "#0072B2", "#D55E00"
 
 
 def score_against_size(models: Mapping[str, ModelResult], *, score: str, constant: Value) -> str:
-    """Every rung by the MiB of its packed file and its score; a line joins those that none beats in both.
+    """Every rung by the MiB of its packed file and its score; the name of a rung that has collapsed has a †.
 
-    Of a rung that has collapsed the name has a †, and the line leaves it out, however it scores. Of several
-    seeds the score is the mean, with a bar from one standard deviation below to above.
+    Of several seeds the score is the mean, with a bar from one standard deviation below to above.
     """
     points = {
         name: (model.mib, model.means.mean)
         for name, model in models.items()
         if name != TEACHER and model.means.mean is not None
     }
-    front = pareto_front({name: at for name, at in points.items() if not models[name].collapsed_seeds})
     levels = {"teacher": models[TEACHER].means.mean, "always the same answer": constant}
 
     def draw(figure: Figure) -> None:
@@ -49,8 +47,6 @@ def score_against_size(models: Mapping[str, ModelResult], *, score: str, constan
         for style, (name, level) in zip(("--", ":"), levels.items(), strict=True):
             if level is not None:
                 axes.axhline(level, color="#777777", linewidth=1, linestyle=style, label=name)
-        path = list(zip(*(points[name] for name in front), strict=True))
-        axes.plot(*path, color="#999999", linewidth=1, drawstyle="steps-post")
         for (name, at), marker in zip(points.items(), cycle("os^Dv")):
             label = marked(name, models[name].collapsed_seeds)
             axes.errorbar(*at, models[name].means.std or 0.0, fmt=marker, label=label)
@@ -58,17 +54,6 @@ def score_against_size(models: Mapping[str, ModelResult], *, score: str, constan
             figure.legend(loc="outside right upper", frameon=False)
 
     return _svg("size", 4.8, draw)
-
-
-def pareto_front(points: Mapping[str, tuple[float, float]]) -> list[str]:
-    """Names, smallest first, of what no other one matches in size and beats in score."""
-    front: list[str] = []
-    best = -math.inf
-    for name, (_, score) in sorted(points.items(), key=lambda item: (item[1][0], -item[1][1], item[0])):
-        if score > best:
-            front.append(name)
-            best = score
-    return front
 
 
 def training_curves(curves: pd.DataFrame) -> str:

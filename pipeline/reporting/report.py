@@ -117,23 +117,20 @@ def page(contents: Contents) -> str:
 
 def headline(results: Results) -> str:
     """The smallest rung within a point of the teacher; the best one when none is. None that has collapsed."""
-    known = [
-        (model.means.mean, model.means.gap_mean, name)
-        for name, model in results.models.items()
-        if name != TEACHER and not model.collapsed_seeds
-    ]
-    scores = {name: (score, gap) for score, gap, name in known if score is not None and gap is not None}
-    if not scores:
+    ranked = []
+    for name, model in results.models.items():
+        score, gap = model.means.mean, model.means.gap_mean
+        if name != TEACHER and not model.collapsed_seeds and score is not None and gap is not None:
+            is_close = gap >= -_CLOSE
+            merits = (model.bytes, -score) if is_close else (-score, model.bytes)
+            ranked.append((not is_close, *merits, name))
+    if not ranked:
         return "No rung has a defined score and gives more than one answer."
-    best = max(score for score, _ in scores.values())
-    close = {n: score for n, (score, gap) in scores.items() if gap >= -_CLOSE} or {
-        n: score for n, (score, _) in scores.items() if score == best
-    }
-    name = min(close, key=lambda name: (results.models[name].bytes, -close[name], name))
+    name = min(ranked)[-1]
     model, teacher = results.models[name], results.models[TEACHER]
     own = (
         f"{name} ({model.weight_bits}-bit weights, {model.activation_bits}-bit activations): "
-        f"{table.score_name(results)} {close[name]:.4f} in {model.mib:.3f} MiB"
+        f"{table.score_name(results)} {model.means.mean:.4f} in {model.mib:.3f} MiB"
     )
     of_teacher = f"{teacher.means.mean:.4f} in {teacher.mib:.3f} MiB, {model.ratio:.1f} times as much"
     return f"{own}; the teacher's is {of_teacher}."
