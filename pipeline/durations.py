@@ -22,10 +22,6 @@ class UnequalError(ValueError):
     """There is no such length."""
 
 
-class MixedError(UnequalError):
-    """Some of the training is in steps, some in epochs, or in epochs of other batches."""
-
-
 @dataclass(frozen=True)
 class Length:
     """How long one rung trains: its duration as written, and what an epoch of it is.
@@ -55,8 +51,8 @@ def total(name: str, lengths: Mapping[str, Length], asked: tuple[str, ...] = ())
     """Of the rung and of all its ancestors below the teacher. `lengths`: every rung's, by name.
 
     Raises:
-        UnequalError: a rung is not there, or its length depends on itself.
-        MixedError: the way is in steps and in epochs, or in epochs of other batches.
+        UnequalError: a rung is not there, or its length depends on itself; or the way is in steps and in
+            epochs, or in epochs of other batches.
     """
     if name == TEACHER:
         return Amount()
@@ -78,7 +74,7 @@ def equal(equal_to: str, parent: str, lengths: Mapping[str, Length]) -> Duration
     """How long a rung that starts from `parent` trains to have had as much as `equal_to`, in steps or epochs.
 
     Raises:
-        UnequalError, MixedError: like `total`, and where the way to the parent is as long already.
+        UnequalError: like `total`, and where the way to the parent is as long already.
     """
     wanted, had = total(equal_to, lengths), total(parent, lengths)
     left = _sum(wanted, had, sign=-1)
@@ -91,8 +87,9 @@ def equal(equal_to: str, parent: str, lengths: Mapping[str, Length]) -> Duration
 
 def _sum(first: Amount, second: Amount, *, sign: int = 1) -> Amount:
     if first.unit and second.unit and first.unit != second.unit:
-        raise MixedError(
+        raise UnequalError(
             f"{first.rung} is trained for {first.unit}, {second.rung} for {second.unit}; these do not add up"
+            "; give all durations in steps (budget=hours)"
         )
     named = first if first.unit else second
     return Amount(round(first.count + sign * second.count, _DIGITS), named.unit, named.rung)

@@ -78,7 +78,10 @@ def select(selector: str, num_layers: int) -> list[str]:
     if section in SINGLE and not rest:
         return [section]
     if section == "embeddings" and len(rest) <= 1:
-        return _tables(selector, rest)
+        if rest and rest[0] not in EMBEDDINGS:
+            sentence = f"{selector}: the embeddings have no {rest[0]!r}"
+            raise SelectorError(sentence, word=rest[0], known=EMBEDDINGS)
+        return [f"embeddings.{name}" for name in rest or EMBEDDINGS]
     if section == "encoder":
         return _layer_parts(selector, rest, num_layers)
     known = ("embeddings", "encoder", *SINGLE)
@@ -124,12 +127,6 @@ def layers_in(parts: Iterable[str]) -> int:
     """How many layers a full list of smallest parts is about."""
     numbers = (re.match(r"encoder\.(\d+)\.", part) for part in parts)
     return 1 + max((int(number[1]) for number in numbers if number), default=-1)
-
-
-def _tables(selector: str, rest: list[str]) -> list[str]:
-    if rest and rest[0] not in EMBEDDINGS:
-        raise SelectorError(f"{selector}: the embeddings have no {rest[0]!r}", word=rest[0], known=EMBEDDINGS)
-    return [f"embeddings.{name}" for name in rest or EMBEDDINGS]
 
 
 def _layer_parts(selector: str, rest: list[str], num_layers: int) -> list[str]:

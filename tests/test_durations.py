@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.durations import STEPS, Amount, Length, MixedError, UnequalError, equal, total
+from pipeline.durations import STEPS, Amount, Length, UnequalError, equal, total
 from pipeline.rungs import Duration
 
 
@@ -98,13 +98,13 @@ def test_where_both_ways_are_in_epochs_it_gets_as_many() -> None:
     ],
 )
 def test_steps_and_epochs_are_never_added(rung: Length, said: str) -> None:
-    with pytest.raises(MixedError, match=said):
+    with pytest.raises(UnequalError, match=said):
         length_of("w1a8_direct", {**IN_EPOCHS, "w1a8": rung})
 
 
 def test_a_way_in_steps_is_not_as_long_as_one_in_epochs() -> None:
     ladder = {**IN_EPOCHS, "late": follows("before", "w1a8"), "before": steps("teacher", 5)}
-    with pytest.raises(MixedError, match="w8 is trained for epochs of batches of 32, before for steps"):
+    with pytest.raises(UnequalError, match="w8 is trained for epochs of batches of 32, before for steps"):
         length_of("late", ladder)
 
 

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from bitladder.modeling.traces import Trace
 from pipeline.distillation import losses
+from pipeline.rungs import Distillation
 
 
 @dataclass(frozen=True)
@@ -30,22 +31,14 @@ class Portion:
 WHOLE = Portion()
 
 
-@dataclass(frozen=True)
-class Objective:
+class Objective(Distillation):
     """Weights of the terms; one of weight 0 is not computed.
 
     Attributes:
         regression: squared errors on logits; a temperature means nothing there.
-        temperature: of the softmax over logits.
     """
 
-    logits: float
-    hidden_states: float
-    attention_scores: float
-    labels: float
     regression: bool
-    directions: float = 0.0
-    temperature: float = 1.0
 
     def terms(
         self, student: Trace, teacher: Trace, batch: dict[str, Tensor], portion: Portion = WHOLE

@@ -8,7 +8,7 @@ hours later; here everything is found before anything runs.
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
-from pipeline.durations import MixedError, UnequalError
+from pipeline.durations import UnequalError
 from pipeline.ladder import claims
 from pipeline.ladder.sizes import Shape
 from pipeline.params import Claim, Params
@@ -59,7 +59,6 @@ def duration_problems(params: Params, rungs: Rungs) -> Iterator[Problem]:
             yield Problem(f"{field}.equal_to", "only for a rung's own duration; give steps or epochs")
             return
     steps = {f"budget.{kind}": getattr(params.budget, kind).steps for kind in _BUDGETS[1:]}
-    mixed: dict[str, Problem] = {}
     for name, rung in rungs.items():
         if rung.duration is None:
             continue
@@ -70,15 +69,8 @@ def duration_problems(params: Params, rungs: Rungs) -> Iterator[Problem]:
         elif other is None or other in rungs:
             try:
                 steps[place] = params.duration_of(rung).steps
-            except MixedError as error:
-                mixed[name] = Problem(f"{place}.equal_to", str(error))
             except UnequalError as error:
                 yield Problem(f"{place}.equal_to", str(error))
-    if mixed:  # said once: the budget makes it so for all of them
-        (_, first), *others = mixed.items()
-        also = f"; the same holds for {listed(name for name, _ in others)}" if others else ""
-        remedy = "give all durations in steps (budget=hours)"
-        yield Problem(first.field, f"{first.sentence}; {remedy}{also}")
     for field, count in steps.items():
         if count is not None and count < params.budget.evaluations:
             yield Problem(

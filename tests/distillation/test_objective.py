@@ -74,7 +74,7 @@ def test_padding_changes_no_term_and_no_gradient_of_any_weight(precision: Precis
 
 def test_regression_learns_from_the_teachers_logits() -> None:
     """Two peers' STS-B students get nothing from them."""
-    only_logits = Objective(1.0, 0.0, 0.0, 0.0, regression=True)
+    only_logits = Objective(logits=1.0, hidden_states=0.0, attention_scores=0.0, labels=0.0, regression=True)
     found, gradients = terms(only_logits, batch(), num_labels=1)
     with torch.no_grad():
         student, teacher = (trace(classifier(seed=s, num_labels=1), batch()).logits_BL for s in (1, 2))
@@ -84,7 +84,9 @@ def test_regression_learns_from_the_teachers_logits() -> None:
 
 
 def test_bibert_mixes_the_teachers_answer_with_half_of_the_labels() -> None:
-    found, _ = terms(Objective(1.0, 0.0, 0.0, 0.5, regression=False), batch())
+    found, _ = terms(
+        Objective(logits=1.0, hidden_states=0.0, attention_scores=0.0, labels=0.5, regression=False), batch()
+    )
     with torch.no_grad():
         student, teacher = (trace(classifier(seed=seed), batch()).logits_BL for seed in (1, 2))
     entropy = torch.nn.functional.cross_entropy(student, teacher.softmax(dim=-1))

@@ -91,7 +91,12 @@ def test_a_teachers_dropout_is_off_through_a_whole_step() -> None:
     for part in student.modules():
         if isinstance(part, nn.Dropout):
             part.p = 0.0
-    terms = against_teacher(teacher, Objective(1.0, 1.0, 1.0, 0.0, regression=False, directions=1.0))
+    terms = against_teacher(
+        teacher,
+        Objective(
+            logits=1.0, hidden_states=1.0, attention_scores=1.0, labels=0.0, regression=False, directions=1.0
+        ),
+    )
     first, second = (total(terms(student, LABELLED, WHOLE)) for _ in range(2))
     assert torch.equal(first, second)
 
@@ -104,7 +109,7 @@ def test_a_teacher_without_the_students_heads_is_refused_where_heads_are_compare
         goal = Objective(logits=0.0, hidden_states=0.0, labels=0.0, regression=False, **weights)
         with pytest.raises(ValueError, match=r"cannot show a student its heads \[0\]"):
             against_teacher(teacher, goal)(student, LABELLED, WHOLE)
-    alone = Objective(1.0, 1.0, 0.0, 0.0, regression=False)
+    alone = Objective(logits=1.0, hidden_states=1.0, attention_scores=0.0, labels=0.0, regression=False)
     assert set(against_teacher(teacher, alone)(student, LABELLED, WHOLE)) == {"logits", "hidden_states"}
 
 
