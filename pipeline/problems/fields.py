@@ -5,13 +5,17 @@ for, and what would have been right. Unknown keys get the nearest known one, or 
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, get_args, get_origin
+import re
+from collections.abc import Iterator
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline.problems.problem import Problem, did_you_mean, listed
+
+Schema = dict[str, Any]  # JSON Schema, or a part of one
+Place = tuple[int | str, ...]
 
 _LONGEST_SHOWN = 60
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list"}
@@ -24,28 +28,35 @@ _EXPECTED = {
     "dict_type": "a mapping of names",
     "model_type": "a mapping of keys",
 }
-_OUT_OF_RANGE = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
+_ENDS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "more than",
+    "maximum": "at most",
+    "exclusiveMaximum": "less than",
+}
+_NUMBER = re.compile(r"[-+]?\d*\.?\d+(e[-+]?\d+)?", re.IGNORECASE)
 
 
 def field_problems(root: type[BaseModel], error: ValidationError) -> list[Problem]:
     """Every field that the model refused, in the model's order."""
-    found = ((_dotted(item["loc"]), _sentence(root, item)) for item in error.errors(include_url=False))
+    schema = root.model_json_schema()
+    found = ((_dotted(item["loc"]), _sentence(schema, item)) for item in error.errors(include_url=False))
     return [Problem(field, sentence) for field, sentence in dict.fromkeys(found)]
 
 
-def _dotted(location: tuple[int | str, ...]) -> str:
+def _dotted(location: Place) -> str:
     parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in location if part != "[key]"]
     return "".join(parts).removeprefix(".")
 
 
-def _sentence(root: type[BaseModel], item: ErrorDetails) -> str:
+def _sentence(schema: Schema, item: ErrorDetails) -> str:
     kind, value, context = item["type"], item["input"], item.get("ctx", {})
     if kind == "missing":
         return "missing"
     if kind == "wrong":
         return str(item["msg"])
     if kind == "extra_forbidden":
-        return _unknown_key(root, item["loc"])
+        return _unknown_key(schema, item["loc"])
     if kind == "invalid_key" or item["loc"][-1] == "[key]":
         return "this key is not text; put it in quotes"
     if isinstance(value, float) and not math.isfinite(value):
@@ -54,61 +65,34 @@ def _sentence(root: type[BaseModel], item: ErrorDetails) -> str:
         allowed = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         suggestion = did_you_mean(value, allowed) if isinstance(value, str) else ""
         return f"{_shown(value)} is not allowed; {suggestion}allowed: {listed(allowed)}"
-    if kind in ("too_short", "too_long"):
-        bound = (
-            f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
-        )
-        return f"has {context['actual_length']} entries; expected {bound}"
     if kind in _EXPECTED:
         return _wrong_type(value, _EXPECTED[kind])
-    if kind in _OUT_OF_RANGE and (expected := _range(root, item["loc"])):
-        return f"{_shown(value)} is not allowed; expected {expected}"
-    return f"{_shown(value)} is not allowed; {item['msg'].lower().removeprefix('input ')}"
+    if kind.startswith(("greater_than", "less_than")):
+        return f"{_shown(value)} is not allowed; expected {_range(_at(schema, item['loc']))}"
+    rule = item["msg"].lower().removeprefix("input ").replace(" after validation", "")
+    return f"{_shown(value)} is not allowed; {rule}"
 
 
 def _wrong_type(value: object, expected: str) -> str:
     if value is None:
         return f"empty; expected {expected}"
-    if isinstance(value, str) and "number" in expected and _is_number(value):
-        return f"{value!r} is text; expected {expected}: write it without quotes"
-    if expected == "text" and not isinstance(value, list | dict):
-        return f"{_shown(value)} is {_kind(value)}; expected text: put it in quotes"
-    return f"{_shown(value)} is {_kind(value)}; expected {expected}"
+    remedy = ""
+    if isinstance(value, str) and "number" in expected and _NUMBER.fullmatch(value):
+        remedy = ": write it without quotes"
+    elif expected == "text" and not isinstance(value, list | dict):
+        remedy = ": put it in quotes"
+    kind = "a mapping" if isinstance(value, dict) else _KINDS.get(type(value), f"a {type(value).__name__}")
+    return f"{_shown(value)} is {kind}; expected {expected}{remedy}"
 
 
-def _range(root: type[BaseModel], location: tuple[int | str, ...]) -> str:
-    """Both ends of what a field may be, "a whole number from 1 to 1024"; nothing where it has only one."""
-    is_entry = isinstance(location[-1], int)  # of a list
-    *parents, key = (str(part) for part in (location[:-1] if is_entry else location))
-    schema = _section_at(root, parents).model_json_schema()["properties"][key]
-    schema = schema["items"] if is_entry else schema
-    numbers = (kind for kind in schema.get("anyOf", [schema]) if kind.get("type") in ("integer", "number"))
-    limits: dict[str, Any] = next(numbers, {})
-    low = _end(limits, minimum="at least", exclusiveMinimum="more than")
-    high = _end(limits, maximum="at most", exclusiveMaximum="less than")
-    if not (low and high):
-        return ""
-    if limits["type"] == "integer":
-        first = limits.get("minimum", limits.get("exclusiveMinimum", 0) + 1)
-        last = limits.get("maximum", limits.get("exclusiveMaximum", 0) - 1)
+def _range(number: Schema) -> str:
+    """What a number may be: "a whole number from 1 to 1024", "a number of at least 0 and less than 1"."""
+    if number["type"] == "integer":
+        first = number.get("minimum", number.get("exclusiveMinimum", 0) + 1)
+        last = number.get("maximum", number.get("exclusiveMaximum", 0) - 1)
         return f"a whole number from {first} to {last}"
-    return f"a number of {low} and {high}"
-
-
-def _end(limits: Mapping[str, Any], **words: str) -> str:
-    return "".join(f"{said} {limits[name]:.10g}" for name, said in words.items() if name in limits)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _kind(value: object) -> str:
-    return _KINDS.get(type(value), "a mapping" if isinstance(value, dict) else f"a {type(value).__name__}")
+    ends = (f"{said} {number[name]:.10g}" for name, said in _ENDS.items() if name in number)
+    return f"a number of {' and '.join(ends)}"
 
 
 def _shown(value: object) -> str:
@@ -120,52 +104,41 @@ def _shown(value: object) -> str:
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
 
 
-def _unknown_key(root: type[BaseModel], location: tuple[int | str, ...]) -> str:
-    *parents, key = (str(part) for part in location)
-    known = list(_section_at(root, parents).model_fields)
-    elsewhere = [place for place, section in _sections(root) if key.replace("-", "_") in section.model_fields]
-    at_hand = _at_hand(elsewhere, parents)
-    suggestion = "" if at_hand else did_you_mean(key, known)
-    if not suggestion and elsewhere:
-        suggestion = f"it belongs under {' or '.join(at_hand or elsewhere)}; "
+def _unknown_key(schema: Schema, location: Place) -> str:
+    section, key = location[:-1], str(location[-1])
+    known = list(_at(schema, section)["properties"])
+    entry = section[:2] if len(section) > 1 else ()  # the same rung comes before all others
+    places = list(_having(key, schema, _at(schema, entry), _dotted(entry))) if entry else []
+    suggestion = "" if places else did_you_mean(key, known)
+    places = places or list(_having(key, schema, schema))
+    if not suggestion and places:
+        suggestion = f"it belongs under {' or '.join(places)}; "
     return f"unknown key; {suggestion}known: {listed(known)}"
 
 
-def _at_hand(places: Iterable[str], parents: Sequence[str]) -> list[str]:
-    """Those of the places that are of the same entry of a mapping, as of the same rung, by its name."""
-    entry = ".".join(parents[:2])
-    named = [place.replace(f"{parents[0]}.<name>", entry) for place in places] if len(parents) > 1 else []
-    return [place for place in named if place.startswith(f"{entry}.")]
+def _at(schema: Schema, place: Place) -> Schema:
+    """The schema of what stands in a place of the file."""
+    found = schema
+    for step in place:
+        field = found.get("properties", {}).get(step)
+        found = _inside(schema, field or found.get("additionalProperties") or found["items"])
+    return found
 
 
-def _section_at(root: type[BaseModel], location: list[str]) -> type[BaseModel]:
-    annotation: Any = root
-    for name in location:
-        inside = _without_none(annotation)
-        annotation = inside.model_fields[name].annotation if _is_section(inside) else get_args(inside)[-1]
-    section: type[BaseModel] = _without_none(annotation)
-    return section
+def _inside(schema: Schema, part: Schema) -> Schema:
+    """`X` of `X | None`, and what a reference stands for."""
+    part = part.get("anyOf", [part])[0]
+    return schema["$defs"][part["$ref"].rpartition("/")[2]] if "$ref" in part else part
 
 
-def _sections(root: type[BaseModel], place: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
-    """Every section below, with its dotted place; a mapping of names shows as `<name>`, a list as `[n]`."""
-    for name, field in root.model_fields.items():
-        inside, below = _without_none(field.annotation), f"{place}{name}"
-        if get_args(inside) and _is_section(entry := _without_none(get_args(inside)[-1])):
-            of_list = get_origin(inside) is list
-            inside, below = entry, f"{below}[n]" if of_list else f"{below}.<name>"
-        if _is_section(inside):
-            yield below, inside
-            yield from _sections(inside, f"{below}.")
-
-
-def _without_none(annotation: Any) -> Any:
-    """`X` of `X | None` and of `Annotated[X, ...]`."""
-    args = get_args(annotation)
-    if get_origin(annotation) is Annotated:
-        return args[0]
-    return next(arg for arg in args if arg is not type(None)) if type(None) in args else annotation
-
-
-def _is_section(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+def _having(key: str, schema: Schema, part: Schema, place: str = "") -> Iterator[str]:
+    """The sections that know the key; a mapping of names shows as `<name>`, a list as `[n]`."""
+    part = _inside(schema, part)
+    fields = part.get("properties", {})
+    if place and key in fields:
+        yield place
+    below = {f".{name}": field for name, field in fields.items()}
+    below |= {".<name>": part.get("additionalProperties"), "[n]": part.get("items")}
+    for name, field in below.items():
+        if field:
+            yield from _having(key, schema, field, f"{place}{name}".removeprefix("."))
