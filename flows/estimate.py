@@ -8,9 +8,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import psutil
+
 from bitladder import files
 from bitladder.packed.size import MIB
-from flows import processes, timings
+from flows import timings
 from flows.timings import Timing
 from pipeline import paths
 from pipeline.ladder import sizes
@@ -42,6 +44,10 @@ class Cost:
     peak_memory_mib: float | None = None
     disk_mib: float | None = None
 
+    @property
+    def minutes(self) -> float | None:
+        return None if self.seconds is None else self.seconds / 60
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -63,7 +69,11 @@ def estimate(params: Params, *, measure: bool) -> Estimate:
     shape, names = sizes.shape_of(params), (PRETRAINED, TEACHER, *params.rungs)
     costs = {name: Cost(num_steps(params, name)) for name in names}
     last = {name: found for name in names if (found := _last(params, stage_of(params, name))) is not None}
-    costs |= {name: _as_last_time(costs[name], found) for name, found in last.items()}
+    for name, found in last.items():
+        pace = found.seconds / found.steps if found.steps else None
+        steps = costs[name].steps
+        seconds = found.seconds if pace is None or steps is None else pace * steps
+        costs[name] = Cost(steps, pace, seconds, found.peak_memory_mib)
     notes = []
     if any(cost.steps is None for cost in costs.values()):
         notes.append("Epochs become steps once the rows are counted: after `dvc repro prepare augment`.")
@@ -84,9 +94,9 @@ def stage_of(params: Params, name: str) -> str:
 
 def num_steps(params: Params, name: str) -> int | None:
     """Steps of a training, 0 where a model comes trained; None in epochs of rows that nobody has counted."""
-    if name == PRETRAINED and params.model.source != "demo":
-        return 0
     if name == PRETRAINED:
+        if params.model.source != "demo":
+            return 0
         generator = params.task.generator
         duration, num_rows = params.budget.pretraining, generator.corpus_rows if generator else None
     elif name == TEACHER:
@@ -122,18 +132,12 @@ def _last(params: Params, stage: str) -> Timing | None:
     return found if same else None
 
 
-def _as_last_time(cost: Cost, last: Timing) -> Cost:
-    pace = last.seconds / last.steps if last.steps else None
-    seconds = last.seconds if pace is None or cost.steps is None else pace * cost.steps
-    return replace(cost, seconds_per_step=pace, seconds=seconds, peak_memory_mib=last.peak_memory_mib)
-
-
 def _timed(params: Params, shape: Shape, costs: Mapping[str, Cost], notes: list[str]) -> dict[str, Cost]:
     """The same costs with time and memory, from steps taken now; `notes` get how, and why one has none."""
     started = time.process_time()  # as long as on the clock, where nothing else runs
     from flows import step_seconds
 
-    start_seconds, start_mib = time.process_time() - started, processes.resident_mib()
+    start_seconds, start_mib = time.process_time() - started, psutil.Process().memory_info().rss / MIB
     timed, per_row = dict[str, Cost](), [0.0]
     deadline = time.monotonic() + SECONDS_FOR_ALL
     for name, cost in reversed(list(costs.items())):  # the slowest come last in most ladders

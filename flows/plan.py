@@ -10,13 +10,12 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from io import StringIO
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+import psutil
 
-from flows import graph, processes
+from bitladder.packed.size import MIB
+from flows import graph
 from flows.estimate import Cost, Estimate, estimate
 from flows.graph import StageState
 from pipeline import paths
@@ -76,7 +75,8 @@ def main(*, as_json: bool, ask_dvc: bool, measure: bool = True) -> str:
             f"Not counted: seeds {', '.join(others)}. Each trains the ladder once more, from the teacher on."
         )
     if as_json:
-        return json.dumps(_as_json(plan, expected, stages, silence, totals, notes), indent=2)
+        told = {"dvc": silence, "planned_seconds": expected.seconds, "totals": asdict(totals), "notes": notes}
+        return json.dumps(_as_json(plan, expected, stages) | told, indent=2)
     parts = [
         f"task {plan.task}, model {plan.model}, budget {plan.budget}: "
         f"{len(plan.rows)} models, {len(plan.deliver)} packed",
@@ -103,10 +103,10 @@ def _totals(plan: Plan, expected: Estimate, stages: Sequence[StageState]) -> Tot
         whole_minutes=sum(seconds.values()) / 60 if is_known else None,
         not_counted=tuple(stage.stage for stage in stages if stage.stage in running - set(seconds)),
         disk_mib=sum(disk) + _STATES * max(disk) if disk else None,
-        free_disk_mib=shutil.disk_usage(".").free / processes.MIB,
+        free_disk_mib=shutil.disk_usage(".").free / MIB,
         peak_memory_mib=peaks[largest] if largest else None,
         largest=largest,
-        available_memory_mib=processes.available_mib(),
+        available_memory_mib=psutil.virtual_memory().available / MIB,
     )
 
 
@@ -125,30 +125,15 @@ def _warnings(totals: Totals) -> list[str]:
     return found
 
 
-def _as_json(
-    plan: Plan,
-    expected: Estimate,
-    stages: Sequence[StageState],
-    silence: str | None,
-    totals: Totals,
-    notes: Sequence[str],
-) -> dict[str, Any]:
-    rows = [asdict(row) | asdict(expected.costs[row.name]) for row in plan.rows]
-    for row, planned in zip(rows, plan.rows, strict=True):
-        del row["precision"]
-        row |= dict(zip(("weight_bits", "embedding_bits", "activation_bits"), _bits(planned), strict=True))
-        row["minutes"] = _minutes(row["seconds"])
-    return {
-        **asdict(plan),
-        "rows": rows,
-        "stages": [
-            {**asdict(stage), "planned_seconds": expected.seconds.get(stage.stage)} for stage in stages
-        ],
-        "dvc": silence,
-        "planned_seconds": expected.seconds,
-        "totals": asdict(totals),
-        "notes": notes,
-    }
+def _as_json(plan: Plan, expected: Estimate, stages: Sequence[StageState]) -> dict[str, Any]:
+    rows = []
+    for row in plan.rows:
+        cost, bits = expected.costs[row.name], ("weight_bits", "embedding_bits", "activation_bits")
+        rows.append(asdict(row) | asdict(cost) | dict(zip(bits, _bits(row), strict=True)))
+        rows[-1]["minutes"] = cost.minutes
+        del rows[-1]["precision"]
+    states = [asdict(stage) | {"planned_seconds": expected.seconds.get(stage.stage)} for stage in stages]
+    return asdict(plan) | {"rows": rows, "stages": states}
 
 
 def _models(plan: Plan) -> str:
@@ -175,7 +160,7 @@ def _costs(plan: Plan, costs: Mapping[str, Cost]) -> str:
     rows = [
         (
             *(row.name, _number(costs[row.name].steps, 0), _number(costs[row.name].seconds_per_step, 3)),
-            _number(_minutes(costs[row.name].seconds), 1),
+            _number(costs[row.name].minutes, 1),
             *(_number(costs[row.name].peak_memory_mib, 0), _number(costs[row.name].disk_mib, 1)),
         )
         for row in plan.rows
@@ -221,19 +206,11 @@ def _in_all(totals: Totals, *, would: str) -> str:
     return "\n".join(lines)
 
 
-def _minutes(seconds: float | None) -> float | None:
-    return None if seconds is None else seconds / 60
-
-
 def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    table = Table(*header, box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for row in rows:
-        table.add_row(*row)
-    shown = StringIO()  # as wide as it is: whoever reads a narrow terminal scrolls
-    console = Console(file=shown, width=10_000, color_system=None, markup=False, emoji=False, highlight=False)
-    console.print(table)
-    return "\n".join(line.rstrip() for line in shown.getvalue().splitlines())
+    """As wide as it is: whoever reads a narrow terminal scrolls."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in (header, *rows))

@@ -178,21 +178,7 @@ def keep_what_is_freed() -> bool:
     return bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
 
 
-def resident_mib() -> float:
-    """What this process has now."""
-    return float(psutil.Process().memory_info().rss) / MIB
-
-
-def available_mib() -> float:
-    """What a process that starts now can have without swapping."""
-    return float(psutil.virtual_memory().available) / MIB
-
-
-def main(arguments: list[str]) -> None:
-    """`python -m flows.processes MODULE ...`: become `python -m MODULE ...`, killed with its parent."""
-    die_with_parent(signal.SIGKILL)
-    os.execv(sys.executable, [sys.executable, "-m", *arguments])  # noqa: S606
-
-
+# `python -m flows.processes MODULE ...` becomes `python -m MODULE ...`, killed with its parent.
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    die_with_parent(signal.SIGKILL)
+    os.execv(sys.executable, [sys.executable, "-m", *sys.argv[1:]])  # noqa: S606

@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -80,7 +79,8 @@ def up() -> str:
         f"{'Already running' if found else 'Running'}, on this machine only:\n"
         f"  Prefect  {prefect.url}   flows, tasks, logs\n"
         f"  MLflow   {mlflow.url}   runs, models, lineage\n"
-        "`bitladder run` is shown there by itself.\n"
+        "`bitladder run` is shown there by itself, and `dvc repro` shows its stages in Prefect when\n"
+        f"PREFECT_API_URL={prefect.url}/api is set.\n"
         "Stop both with: bitladder down"
     )
 
@@ -114,7 +114,7 @@ def prefect_for_a_run() -> Iterator[str]:
         require_prefect(url)
         yield url
         return
-    instance, own = running(), new_id()
+    instance, own = running(), secrets.token_hex(8)
     try:
         server = instance.server("prefect") if instance else _start_prefect(own, detached=False)
         _wait_until_it_answers(f"{server.url}/api", instance.id if instance else own, server)
@@ -130,19 +130,10 @@ def require_prefect(url: str, *, within_s: float = 5.0) -> None:
     """
     try:
         urllib.request.urlopen(f"{url}/health", timeout=within_s).close()  # noqa: S310
-    except urllib.error.HTTPError as refused:
-        if refused.code not in (401, 403):
-            raise ConnectionError(
-                f"what answers at {url} is not a healthy Prefect server: {refused}"
-            ) from None
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise ConnectionError(
-            f"no Prefect server answers at {url}: {getattr(error, 'reason', error)}"
-        ) from None
-
-
-def new_id() -> str:
-    return secrets.token_hex(8)
+        if getattr(error, "code", None) not in (401, 403):
+            why = getattr(error, "reason", error)
+            raise ConnectionError(f"no healthy Prefect server answers at {url}: {why}") from None
 
 
 def start(instance: str, command: list[str], variables: dict[str, str], log: Path, *, detached: bool) -> int:
@@ -197,7 +188,7 @@ def free_port() -> int:
 def _start_both() -> Instance:
     if left := _remembered():  # of an earlier instance that is no longer whole
         stop(left.id)
-    own = new_id()
+    own = secrets.token_hex(8)
     try:
         instance = Instance(own, (_start_prefect(own, detached=True), _start_mlflow(own)))
         files.write_json(STATE, asdict(instance))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import secrets
 import signal
 import socket
 import subprocess
@@ -289,7 +290,7 @@ def test_a_stage_that_is_killed_is_killed_in_mlflow_and_goes_on_in_the_same_run(
 @pytest.mark.slow
 def test_where_up_shows_the_projects_own_store_the_curve_grows_there(training: Training) -> None:
     """Only the ports matter to the stage, so something else listens on them here."""
-    ours = servers.new_id()
+    ours = secrets.token_hex(8)
     ports = [servers.free_port() for _ in range(2)]
     log = training.root / "listening.log"
     try:

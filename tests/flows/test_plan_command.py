@@ -6,9 +6,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
-from flows import estimate, graph, plan, processes, timings
+from flows import estimate, graph, plan, timings
 from flows.graph import StageState
 from flows.timings import Timing
 from pipeline.params_file import load
@@ -91,7 +92,8 @@ def test_the_model_that_needs_most_memory_is_named_and_too_much_is_a_warning(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran("w2", peak=9000.0)
-    monkeypatch.setattr(processes, "available_mib", lambda: 8000.0)
+    memory = SimpleNamespace(available=8000 * 2**20)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     text = plan.main(as_json=False, ask_dvc=False)
     assert "Memory: w2 needs the most, 9,000 MiB; 8,000 MiB are available." in text
     assert "WARNING: w2 needs 9,000 MiB of memory" in text

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -34,12 +35,12 @@ def bystander() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_processes_are_known_by_their_id_alone(tmp_path: Path) -> None:
-    ours, port = servers.new_id(), servers.free_port()
+    ours, port = secrets.token_hex(8), servers.free_port()
     pid = servers.start(ours, [*ANSWERING, str(port)], {}, tmp_path / "log", detached=True)
     try:
         until(lambda: servers.listens(ours, port), "it listens", within_s=10)
         assert [process.pid for process in servers.members(ours)] == [pid]
-        assert not servers.listens(servers.new_id(), port)
+        assert not servers.listens(secrets.token_hex(8), port)
     finally:
         assert servers.stop(ours) == 1
     assert gone(pid)
@@ -49,7 +50,7 @@ def test_processes_are_known_by_their_id_alone(tmp_path: Path) -> None:
 def test_a_server_that_is_not_detached_dies_with_whoever_started_it(
     tmp_path: Path, sent: signal.Signals
 ) -> None:
-    ours, port = servers.new_id(), servers.free_port()
+    ours, port = secrets.token_hex(8), servers.free_port()
     code = f"""if True:
         import time
         from pathlib import Path
@@ -69,7 +70,7 @@ def test_down_leaves_a_process_alone_that_was_given_the_pid(
 ) -> None:
     remembered = {"name": "prefect", "url": "http://127.0.0.1:1", "port": 1, "pid": bystander.pid}
     servers.STATE.parent.mkdir()
-    servers.STATE.write_text(json.dumps({"id": servers.new_id(), "servers": [remembered]}))
+    servers.STATE.write_text(json.dumps({"id": secrets.token_hex(8), "servers": [remembered]}))
     assert servers.running() is None
     assert "had ended already" in servers.down()
     assert bystander.poll() is None
