@@ -8,7 +8,9 @@ import importlib.util
 import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter
 
 from bitladder.packed import schema
 from bitladder.packed.codes import FIVE_TRITS
@@ -23,20 +25,20 @@ from pipeline.rungs import PRETRAINED, Rung
 # Words and letters of the generated corpus, nearly; the exact number is known once it is generated.
 DEMO_VOCABULARY = 240
 _FULL_BYTES = 4
-_LARGEST = 2**24  # a config.json may come from anywhere
+_Size = Annotated[int, Field(strict=True, gt=0, le=2**24)]  # a config.json may come from anywhere
 
 
 @dataclass(frozen=True)
 class Shape:
     """The numbers of a BERT's config.json that decide its size and speed."""
 
-    vocab_size: int
-    hidden_size: int
-    num_hidden_layers: int
-    intermediate_size: int
-    max_position_embeddings: int
-    type_vocab_size: int = 2
-    num_attention_heads: int = 12
+    vocab_size: _Size
+    hidden_size: _Size
+    num_hidden_layers: _Size
+    intermediate_size: _Size
+    max_position_embeddings: _Size
+    type_vocab_size: _Size = 2
+    num_attention_heads: _Size = 12
     has_pooler: bool = True
 
 
@@ -79,12 +81,16 @@ def shape_of(params: Params) -> Shape | None:
     if architecture is not None:
         sizes = architecture.model_dump(include={field.name for field in fields(Shape)})
         return Shape(vocab_size=DEMO_VOCABULARY, **sizes)
-    folder = _pretrained_folder(params)
-    shape = _read(folder / "config.json") if folder else None
-    return shape and replace(shape, has_pooler=params.task.answering is None)
+    if (config := _pretrained_config(params)) is None:
+        return None
+    try:
+        shape = TypeAdapter(Shape).validate_json(config.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return replace(shape, has_pooler=params.task.answering is None)
 
 
-def _pretrained_folder(params: Params) -> Path | None:
+def _pretrained_config(params: Params) -> Path | None:
     """Where the pre-trained model's config.json lies on this machine."""
     source, location = params.model.source, params.model.location or ""
     try:
@@ -101,19 +107,4 @@ def _pretrained_folder(params: Params) -> Path | None:
     except (ImportError, OSError, ValueError, KeyError, TypeError, StopIteration):
         return None
     configs = [*folder.glob("config.json"), *sorted(folder.glob("*/config.json"))]
-    return configs[0].parent if configs else None
-
-
-def _read(path: Path) -> Shape | None:
-    try:
-        config: Any = json.loads(path.read_text(encoding="utf-8"))
-        sizes = {
-            field.name: config[field.name]
-            for field in fields(Shape)
-            if field.name in config and field.name != "has_pooler"
-        }
-        if all(type(size) is int and 0 < size <= _LARGEST for size in sizes.values()):
-            return Shape(**sizes)
-    except (OSError, ValueError, TypeError):
-        pass
-    return None
+    return configs[0] if configs else None

@@ -20,8 +20,6 @@ from pipeline.rungs import PRETRAINED, TEACHER, Rung, ancestry
 LINKS = {"init_from": "starts from", "taught_by": "is taught by"}
 _ENOUGH_LAYERS = 99  # for a model whose number is not known: more only make selectors overlap less
 
-_BUDGETS = ("pretraining", "teacher", "rung", "binary_activations")
-
 Rungs = Mapping[str, Rung]
 
 
@@ -53,12 +51,13 @@ def initialization_problems(params: Params, shape: Shape | None) -> Iterator[Pro
 
 def duration_problems(params: Params, rungs: Rungs) -> Iterator[Problem]:
     """Every problem of the budget and of the rungs' own. `rungs`: those that lead to the teacher."""
-    budget = {f"budget.{kind}": getattr(params.budget, kind) for kind in _BUDGETS}
+    kinds = ("pretraining", "teacher", "rung", "binary_activations")
+    budget = {f"budget.{kind}": getattr(params.budget, kind) for kind in kinds}
     for field, duration in budget.items():
         if duration.equal_to is not None:
             yield Problem(f"{field}.equal_to", "only for a rung's own duration; give steps or epochs")
             return
-    steps = {f"budget.{kind}": getattr(params.budget, kind).steps for kind in _BUDGETS[1:]}
+    steps = {field: budget[field].steps for field in list(budget)[1:]}
     for name, rung in rungs.items():
         if rung.duration is None:
             continue

@@ -22,7 +22,7 @@ def precision_problems(params: Params, rungs: Mapping[str, Rung], shape: Shape |
     for name, rung in params.rungs.items():
         found = [_weights(rung), _groups(rung, shape), _width(rung, shape), _teachers_weights(rung)]
         if isinstance(rung, ActivationRung):
-            found += [_activations(rung), _signs(rung)]
+            found.append(_activations(rung))
         yield from of_rung(name, rung, *found)
     for name, rung in rungs.items():
         parent = rungs.get(rung.init_from)  # None: the teacher
@@ -54,18 +54,14 @@ def _activations(rung: ActivationRung) -> Found:
         yield from _quantizer("activation", rung.activation_quantizer, ACTIVATIONS, "activation_bits", bits)
     if rung.attention == "bi" and bits != 1:
         yield "attention", f"bi needs activation_bits 1, not {bits}; write softmax, or activation_bits: 1"
-
-
-def _signs(rung: ActivationRung) -> Found:
-    """After a softmax or ReLU nothing is negative, so that every sign is the same."""
-    if rung.activation_quantizer != "sign":
-        return
-    if rung.attention != "bi":
+    # After a softmax or ReLU nothing is negative, so that every sign is the same.
+    signs = rung.activation_quantizer == "sign"
+    if signs and rung.attention != "bi":
         yield (
             "activation_quantizer",
             "sign makes everything that softmax puts out the same; write attention: bi, or choose elastic",
         )
-    if rung.hidden_act == "relu":
+    if signs and rung.hidden_act == "relu":
         yield "hidden_act", "relu puts out nothing negative, and sign makes all of that the same; write gelu"
 
 

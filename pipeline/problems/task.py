@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from pipeline.params import Augmentation, Data, Model, Params, Task
+from pipeline.params import Architecture, Augmentation, Data, Model, Params, Task
 from pipeline.problems.problem import Problem, listed
 
 NAME_RULE = "a name starts with a letter and holds only a-z, 0-9 and _ (at most 64)"
@@ -28,9 +28,9 @@ def task_problems(params: Params) -> Iterator[Problem]:
     yield from _labels_and_metrics(task)
     yield from _questions(task)
     yield from _source(data, task)
-    yield from _demo_task(task, data)
     yield from _model(model, task)
-    yield from _architecture(model, task)
+    if model.architecture is not None:
+        yield from _architecture(model.architecture, task)
     yield from _augmented(params)
     yield from _seeds(params)
 
@@ -105,9 +105,6 @@ def _source(data: Data, task: Task) -> Iterator[Problem]:
         if not data.repository:
             yield Problem("data.repository", "missing; data.source: hub needs one, e.g. nyu-mll/glue")
         yield from _pinned("data", data.revision)
-
-
-def _demo_task(task: Task, data: Data) -> Iterator[Problem]:
     if data.source == DEMO and task.name != DEMO:
         sentence = f"demo generates the demo task only, not {task.name}; allowed: hub, path"
         yield Problem("data.source", sentence)
@@ -148,10 +145,7 @@ def _pinned(section: str, revision: str | None) -> Iterator[Problem]:
         yield Problem(f"{section}.revision", sentence)
 
 
-def _architecture(model: Model, task: Task) -> Iterator[Problem]:
-    shape = model.architecture
-    if shape is None:
-        return
+def _architecture(shape: Architecture, task: Task) -> Iterator[Problem]:
     if shape.hidden_size % shape.num_attention_heads:
         sentence = f"{shape.hidden_size} is not divisible by {shape.num_attention_heads} attention heads"
         yield Problem("model.architecture.hidden_size", sentence)
