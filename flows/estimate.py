@@ -1,19 +1,19 @@
 """What a ladder will take: minutes, memory and disk, from a few real training steps (`flows.step_seconds`).
 
-A model that was trained here before (`flows.timings`) is expected to take as long again, step for step. All
+A model that was trained here before (`Timing`) is expected to take as long again, step for step. All
 else is arithmetic. Nothing here raises: what cannot be told is None, and a note says why.
 """
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import psutil
+from pydantic import BaseModel, ConfigDict
 
 from bitladder import files
 from bitladder.packed.size import MIB
-from flows import timings
-from flows.timings import Timing
 from pipeline import paths
 from pipeline.ladder import sizes
 from pipeline.ladder.sizes import Shape
@@ -25,6 +25,44 @@ FLOAT_BYTES = 4
 WEIGHTS_IN_MEMORY = 6
 BESIDE_BYTES = 2**20  # beside each model's weights: its tokenizer, a record, a curve, a config
 SECONDS_FOR_ALL = 20.0  # models that come later are taken to be as slow as the slowest
+
+
+class Timing(BaseModel):
+    """One stage's last run here: `.bitladder/timings/<stage>.json`, for plan and results.
+
+    Attributes:
+        seconds: on the clock.
+        processor_seconds: of the stage's processes.
+        peak_memory_mib: the most that one of them had.
+        finished: date and time, UTC.
+        task, model: of params.yaml at that time.
+        steps: of training; None for a stage that trains nothing.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    seconds: float
+    processor_seconds: float | None = None
+    peak_memory_mib: float | None = None
+    finished: str | None = None
+    task: str | None = None
+    model: str | None = None
+    steps: int | None = None
+
+    @staticmethod
+    def path(stage: str) -> Path:
+        return paths.WORK / "timings" / f"{stage}.json"
+
+    @classmethod
+    def read(cls, stage: str) -> "Timing | None":
+        """None where the stage never ran here, or the file is not what `write` writes."""
+        try:
+            return cls.model_validate_json(cls.path(stage).read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def write(self, stage: str) -> None:
+        files.write_json(self.path(stage), self.model_dump())
 
 
 @dataclass(frozen=True)
@@ -127,7 +165,7 @@ def _batch_size(params: Params, name: str) -> int:
 
 def _last(params: Params, stage: str) -> Timing | None:
     """The stage's last run here, unless that was on another task or from another pre-trained model."""
-    found = timings.read(stage)
+    found = Timing.read(stage)
     same = found and found.task in (None, params.task.name) and found.model in (None, params.model.name)
     return found if same else None
 

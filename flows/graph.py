@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any, Literal
 
-from flows import timings
+from flows.estimate import Timing
 
 Graph = dict[str, list[str]]  # stage -> the stages it needs; both in the order of dvc.yaml
 
@@ -128,7 +128,7 @@ def states(outdated: Mapping[str, str] | None = None) -> list[StageState]:
             state = "runs", reasons[name]
         elif causes:
             state = "may run", f"after {', '.join(causes)}"
-        last = timings.read(name)
+        last = Timing.read(name)
         found[name] = StageState(name, *state, last.seconds if last else None)
     return list(found.values())
 

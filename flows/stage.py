@@ -26,8 +26,8 @@ from functools import partial
 from types import FrameType
 
 from bitladder import files
-from flows import environment, estimate, live_curves, processes, repeat, timings, torchrun, watched
-from flows.timings import Timing
+from flows import environment, estimate, live_curves, processes, repeat, torchrun, watched
+from flows.estimate import Timing
 from pipeline import params_file, paths
 from pipeline.params import Params
 from pipeline.rungs import PRETRAINED, TEACHER
@@ -91,18 +91,15 @@ def _note(settings: Params, stage: str, model: str, taken: int, seconds: float) 
     steps = None
     if stage == estimate.stage_of(settings, model) and model in (PRETRAINED, TEACHER, *settings.rungs):
         steps = estimate.num_steps(settings, model)
-    timings.write(
-        stage,
-        Timing(
-            seconds=round(seconds, 3),
-            processor_seconds=round(sum(os.times()[:4]), 3),  # of this process and its children
-            peak_memory_mib=round(processes.peak_mib(), 1),
-            finished=datetime.now(UTC).isoformat(timespec="seconds"),
-            task=settings.task.name,
-            model=settings.model.name,
-            steps=steps and steps - taken,
-        ),
-    )
+    Timing(
+        seconds=round(seconds, 3),
+        processor_seconds=round(sum(os.times()[:4]), 3),  # of this process and its children
+        peak_memory_mib=round(processes.peak_mib(), 1),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        task=settings.task.name,
+        model=settings.model.name,
+        steps=steps and steps - taken,
+    ).write(stage)
 
 
 def exit_code(error: Exception) -> int:

@@ -9,9 +9,9 @@ from typing import Any
 import psutil
 import pytest
 
-from flows import estimate, graph, plan, timings
+from flows import estimate, graph, plan
+from flows.estimate import Timing
 from flows.graph import StageState
-from flows.timings import Timing
 from pipeline.params_file import load
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +22,7 @@ MODELS = ("pretrained", "teacher", *DEFAULT.rungs)
 def ran(name: str, *, steps: int = 10, seconds: float = 6.0, peak: float = 500.0, task: str = "demo") -> None:
     """Leave what a model's training took here."""
     stage = estimate.stage_of(DEFAULT, name)
-    timings.write(stage, Timing(seconds=seconds, peak_memory_mib=peak, task=task, model="demo", steps=steps))
+    Timing(seconds=seconds, peak_memory_mib=peak, task=task, model="demo", steps=steps).write(stage)
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     others = {"prepare": 6.0, "augment": 12.0, "evaluate": 3.0}
     others |= {f"pack@{name}": 3.0 for name in DEFAULT.deliver}
     for stage, seconds in others.items():
-        timings.write(stage, Timing(seconds=seconds))
+        Timing(seconds=seconds).write(stage)
     return tmp_path
 
 
@@ -82,7 +82,7 @@ def test_skipped_stages_cost_nothing(project: Path, monkeypatch: pytest.MonkeyPa
 def test_a_stage_that_trains_nothing_is_expected_to_take_what_it_took(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    timings.write("register", Timing(seconds=30.0))
+    Timing(seconds=30.0).write("register")
     monkeypatch.setattr(graph, "states", lambda _: [StageState("register", "runs", "", 30.0)])
     totals = as_json(ask_dvc=True)["totals"]
     assert (totals["minutes"], totals["not_counted"]) == (pytest.approx(0.5), [])

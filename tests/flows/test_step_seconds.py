@@ -9,8 +9,8 @@ import made_up
 import pytest
 
 from bitladder import files
-from flows import estimate, step_seconds, timings
-from flows.timings import Timing
+from flows import estimate, step_seconds
+from flows.estimate import Timing
 from pipeline import paths
 from pipeline.params import Params
 
@@ -144,9 +144,9 @@ def test_epochs_of_rows_that_nobody_has_counted_are_left_blank(tmp_path: Path) -
     "text", ["", "[]", "{}", '{"seconds": "soon"}', '{"seconds": 3.0, "from": "another version"}']
 )
 def test_a_timing_of_another_make_stops_nothing(text: str) -> None:
-    timings.path("teacher").parent.mkdir(parents=True)
-    timings.path("teacher").write_text(text)
-    assert timings.read("teacher") in (None, Timing(seconds=3.0))
+    Timing.path("teacher").parent.mkdir(parents=True)
+    Timing.path("teacher").write_text(text)
+    assert Timing.read("teacher") in (None, Timing(seconds=3.0))
 
 
 @pytest.mark.slow
