@@ -147,18 +147,17 @@ def _layer_parts(selector: str, rest: list[str], num_layers: int) -> list[str]:
 
 def _layers(selector: str, match: re.Match[str], num_layers: int) -> list[int]:
     first, last, side, count = match.groups()
-    numbers = range(num_layers)
+    numbers = list(range(num_layers))
     if side is not None:
-        found = numbers[: int(count)] if side == "first" else numbers[max(0, num_layers - int(count)) :]
         if not 0 < int(count) <= num_layers:
             raise SelectorError(f"{selector}: {count} layers of {num_layers}")
-        return list(found)
+        return numbers[: int(count)] if side == "first" else numbers[-int(count) :]
     end = int(first if last is None else last)
     if end >= num_layers:
         raise SelectorError(f"{selector}: no layer {end}; the model has {num_layers}, 0 to {num_layers - 1}")
     if end < int(first):
         raise SelectorError(f"{selector}: {first}-{last} runs backwards; write {last}-{first}")
-    return list(numbers[int(first) : end + 1])
+    return numbers[int(first) : end + 1]
 
 
 def _narrowest(part: str, named: Mapping[str, frozenset[str]]) -> str | None:

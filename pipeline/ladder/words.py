@@ -22,7 +22,13 @@ def unusual(rung: Rung) -> list[str]:
 
 def first_weights(rung: Rung) -> str:
     """Where they come from, in a few words: `random: encoder; copied: encoder.ffn1`."""
-    parts = [("random", rung.drawn), ("copied", [*_copied(rung)])]
+    copied = [  # what would not be copied from the parent without being named
+        f"{selector} (teacher)" if origin.copy_from else selector
+        for selector, origin in rung.init.items()
+        if not origin.is_drawn
+        and (origin.copy_from or any(lies_within(selector, wider) for wider in rung.drawn))
+    ]
+    parts = [("random", rung.drawn), ("copied", copied)]
     said = [f"{how}: {', '.join(selectors)}" for how, selectors in parts if selectors]
     return "; ".join((", ".join((*(said[:1] or ["copied"]), *_form(rung, "split"))), *said[1:]))
 
@@ -59,11 +65,3 @@ def said(duration: Duration) -> str:
 
 def _form(rung: Rung, split: str = SUMS_OF_TWO) -> list[str]:
     return [f"width {rung.width:g}"] * (rung.width != 1) + [split] * rung.split
-
-
-def _copied(rung: Rung) -> Iterator[str]:
-    """What would not be copied from the parent without being named."""
-    for selector, origin in rung.init.items():
-        within = any(lies_within(selector, wider) for wider in rung.drawn)
-        if not origin.is_drawn and (origin.copy_from or within):
-            yield f"{selector} (teacher)" if origin.copy_from else selector

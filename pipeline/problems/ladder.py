@@ -6,6 +6,7 @@ hours later; here everything is found before anything runs.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import pairwise
 
 from pipeline.durations import UnequalError
@@ -34,11 +35,9 @@ def sound(rungs: Rungs) -> dict[str, Rung]:
     """Those that lead to the teacher: what is wrong with others is not said twice."""
     found = {}
     for name, rung in rungs.items():
-        try:
+        with suppress(KeyError, ValueError):
             ancestry(rungs, name)
-        except (KeyError, ValueError):
-            continue
-        found[name] = rung
+            found[name] = rung
     return found
 
 
