@@ -117,7 +117,8 @@ def test_up_twice_starts_once_and_down_leaves_nothing() -> None:
         found = servers.running()
         assert found is not None
         prefect, mlflow = found.server("prefect"), found.server("mlflow")
-        assert said.count("127.0.0.1") == 2
+        assert said.count("127.0.0.1") == 3  # the two pages, and Prefect's API for `dvc repro`
+        assert f"PREFECT_API_URL={prefect.url}/api is set" in said
         assert servers.STATE.stat().st_mode & 0o077 == 0
 
         assert servers.up().startswith("Already running")
