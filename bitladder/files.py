@@ -106,7 +106,10 @@ def verify(folder: Path) -> dict[str, str]:
     path = folder / MANIFEST
     if not path.is_file():
         raise IntegrityError(f"{folder}: no {MANIFEST}: not written by bitladder, or not completely")
-    promised = _promised(path)
+    try:
+        promised = {str(name): str(entry["sha256"]) for name, entry in read_json(path)["files"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise IntegrityError(f"{path}: damaged, it lists no files with their sha256 ({error})") from error
     found = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()} - {MANIFEST}
     if found != set(promised):
         raise IntegrityError(
@@ -117,14 +120,6 @@ def verify(folder: Path) -> dict[str, str]:
         if actual != entry:
             raise IntegrityError(f"{folder / name}: sha256 {actual}, manifest says {entry}")
     return promised
-
-
-def _promised(manifest: Path) -> dict[str, str]:
-    """The sha256 of each file by name. A manifest of another shape is damaged too."""
-    try:
-        return {str(name): str(entry["sha256"]) for name, entry in read_json(manifest)["files"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise IntegrityError(f"{manifest}: damaged, it lists no files with their sha256 ({error})") from error
 
 
 def _seal(folder: Path) -> None:

@@ -10,7 +10,7 @@ import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,10 +19,9 @@ from bitladder import runtime
 from bitladder.packed.format import AnsweringFields, PackedConfig, read_config
 from bitladder.packed.reading import Floats
 from bitladder.runtime.kernels.engines import Choice
-
-if TYPE_CHECKING:
-    from bitladder.text.spans import Span
-    from bitladder.text.tokens import Tokens
+from bitladder.text.cutting import cut
+from bitladder.text.spans import Span, best_spans
+from bitladder.text.tokens import Tokens, tokenize
 
 Answer = dict[str, Any]
 AT_ONCE = 64
@@ -109,8 +108,6 @@ class PackedModel:
         if not texts:
             return []
         if self.config.answering is None:
-            from bitladder.text.tokens import tokenize
-
             longest = max_length or self.config.max_position_embeddings
             tokens = tokenize(texts, pairs, self.folder, max_length=longest)
             return [_label(logits_L, self.config) for logits_L in self._logits(tokens)]
@@ -138,9 +135,6 @@ class PackedModel:
     def _answer_questions(
         self, questions: list[str], contexts: list[str], own: AnsweringFields
     ) -> list[Answer]:
-        from bitladder.text.cutting import cut
-        from bitladder.text.spans import best_spans
-
         pieces = cut(
             questions,
             contexts,
@@ -152,7 +146,7 @@ class PackedModel:
         spans = best_spans(self._logits(pieces.tokens), pieces, max_answer_length=own.max_answer_length)
         return [_answer(span, own.no_answer_threshold) for span in spans]
 
-    def _logits(self, tokens: "Tokens") -> list[Floats]:
+    def _logits(self, tokens: Tokens) -> list[Floats]:
         """[L], or [2, S], of each row."""
         found: list[Floats] = []
         for batch in tokens.batches(AT_ONCE):
@@ -201,7 +195,7 @@ def _label(logits_L: Floats, config: PackedConfig) -> Answer:
     return {"label": ranked[0][1], "scores": {name: share for share, name in ranked}}
 
 
-def _answer(span: "Span", threshold: float | None) -> Answer:
+def _answer(span: Span, threshold: float | None) -> Answer:
     found: Answer = {"answer": span.text, "start": span.start, "end": span.end, "score": span.score}
     if threshold is not None:
         found |= {"margin": span.margin, "threshold": threshold}

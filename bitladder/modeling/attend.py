@@ -105,9 +105,7 @@ class _Attend(torch.autograd.Function):
         query, key, value = heads_3BHSD.to(dtype).flatten(1, 2)
         of_heads = torch.empty_like(heads_3BHSD, dtype=dtype)
         of_query, of_key, of_value = of_heads.flatten(1, 2)
-        if (
-            of_context is None
-        ):  # only the scores are looked at, as in the last layer where logits weigh nothing
+        if of_context is None:  # only scores are looked at, as in the last layer where logits weigh nothing
             of_masked = of_scores
             of_value.zero_()
             of_learned = [torch.zeros_like(x) for x in ctx.quantizer.learned()] if ctx.quantizer else []

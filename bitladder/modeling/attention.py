@@ -53,10 +53,11 @@ class AttentionQuantizers(nn.Module):
         self.query = Sign(signed=True) if bi else centred()
         self.key = Sign(signed=True) if bi else centred()
         self.value = centred()
-        if bi:
-            self.probabilities: ActivationQuantizer = Sign(signed=False)
-        else:
-            self.probabilities = activation_quantizer(bits, signed=False, shift_shape=None, name=name)
+        self.probabilities: ActivationQuantizer = (
+            Sign(signed=False)
+            if bi
+            else activation_quantizer(bits, signed=False, shift_shape=None, name=name)
+        )
 
     def show(self, heads: Iterable[Tensor]) -> list[ActivationQuantizer]:
         """Show query, key and value to their quantizers, and return these."""

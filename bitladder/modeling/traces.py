@@ -6,8 +6,7 @@ collected where somebody asks for them; elsewhere showing them costs a look at a
 Shapes: B sequences, S tokens, E hidden size, H heads, D features of a head, L labels.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
@@ -39,19 +38,15 @@ class Trace:
 
 def trace(model: nn.Module, batch: dict[str, Tensor], *, heads: bool = False) -> Trace:
     """Run `model` on input_ids, token_type_ids and attention_mask, all [B, S]."""
-    if heads:
-        with collected() as layers:
-            return replace(trace(model, batch), heads=tuple(layers))
-    output = model(
-        input_ids=batch["input_ids"],
-        token_type_ids=batch["token_type_ids"],
-        attention_mask=batch["attention_mask"],
-        output_hidden_states=True,
-        output_attentions=True,
-    )
-    assert output.hidden_states is not None
-    assert output.attentions is not None
-    return Trace(logits_of(output, batch["attention_mask"]), output.hidden_states, output.attentions)
+    inputs = {name: batch[name] for name in ("input_ids", "token_type_ids", "attention_mask")}
+    layers: list[Heads] = []
+    before = _layers.set(layers if heads else None)
+    try:
+        output = model(**inputs, output_hidden_states=True, output_attentions=True)
+    finally:
+        _layers.reset(before)
+    logits_BL = logits_of(output, inputs["attention_mask"])
+    return Trace(logits_BL, output.hidden_states, output.attentions, tuple(layers))
 
 
 def of_heads(traced: Trace, wanted: list[list[int]] | None, own: list[list[int]] | None = None) -> Trace:
@@ -68,9 +63,7 @@ def of_heads(traced: Trace, wanted: list[list[int]] | None, own: list[list[int]]
         return traced
     places = wanted if own is None else [_places(*layer) for layer in zip(wanted, own, strict=True)]
     scores = (scores[:, at] for scores, at in zip(traced.scores, places, strict=True))
-    if not traced.heads:
-        return replace(traced, scores=tuple(scores))
-    layers = zip(traced.heads, places, strict=True)
+    layers = zip(traced.heads, places, strict=bool(traced.heads))  # none were asked for, or all
     heads = tuple((query[:, at], key[:, at], value[:, at]) for (query, key, value), at in layers)
     return replace(traced, scores=tuple(scores), heads=heads)
 
@@ -80,17 +73,6 @@ def _places(wanted: list[int], own: list[int]) -> list[int]:
     if lacking:
         raise ValueError(f"a teacher with the heads {own} cannot show a student its heads {lacking}")
     return [own.index(head) for head in wanted]
-
-
-@contextmanager
-def collected() -> Iterator[list[Heads]]:
-    """The queries, keys and values of every layer that runs inside."""
-    found: list[Heads] = []
-    before = _layers.set(found)
-    try:
-        yield found
-    finally:
-        _layers.reset(before)
 
 
 def show_heads(heads: Iterable[Tensor]) -> None:

@@ -126,21 +126,17 @@ class PackedConfig(_Fields):
         return {key: value for key, value in values.items() if value is not None}
 
     @model_validator(mode="after")
-    def _is_packed(self) -> "PackedConfig":
-        if self.precision.weights == FULL or self.precision.weight_quantizer is not None:
+    def _fits_together(self) -> "PackedConfig":
+        precision, group_size = self.precision, self.precision.group_size or 1
+        if precision.weights == FULL or precision.weight_quantizer is not None:
             raise ValueError(
                 "bitladder_precision: packed weights have 1, 2, 4 or 8 bits, and no weight_quantizer"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> "PackedConfig":
         heads = self.num_attention_heads
         if self.hidden_size % heads:
             raise ValueError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {heads}"
             )
-        precision, group_size = self.precision, self.precision.group_size or 1
         for inputs in (self.hidden_size, self.kept_heads * self.head_size, self.kept_neurons):
             if inputs % group_size:
                 raise ValueError(f"group_size {group_size} does not divide {inputs} inputs")

@@ -23,7 +23,6 @@ from bitladder.packed import codes, format, reading, schema, tensors
 from bitladder.packed.format import PackedConfig
 from bitladder.quantizers.precision import FULL
 
-TRITS_PER_BYTE = 5
 _KEPT = (
     "vocab_size",
     "hidden_size",
@@ -58,7 +57,6 @@ def packed_config(config: BertConfig) -> PackedConfig:
         raise ValueError("the model has full-precision weights; only a rung of the ladder can be packed")
     answering = getattr(config, ANSWERING_KEY, None)
     id2label = {str(number): str(name) for number, name in (config.id2label or {}).items()}
-    has_trits = 2 in (precision.weights, precision.embeddings)
     values = {
         **{key: getattr(config, key) for key in _KEPT},
         "model_type": format.MODEL_TYPE,
@@ -69,7 +67,7 @@ def packed_config(config: BertConfig) -> PackedConfig:
         # Codes and scales say all of the weights; which quantizer found them is in the record.
         "bitladder_precision": replace(precision, weight_quantizer=None).as_dict(),
         "bitladder_width": None if width_of(config) == 1 else width_of(config),
-        "bitladder_trits_per_byte": TRITS_PER_BYTE if has_trits else None,
+        "bitladder_trits_per_byte": 5 if 2 in (precision.weights, precision.embeddings) else None,
         "id2label": id2label,
         "label2id": {name: int(number) for number, name in id2label.items()},
         "problem_type": config.problem_type,

@@ -12,15 +12,12 @@ Shapes: N windows, S tokens of a window (they differ).
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from tokenizers import Encoding, Tokenizer
 
 from bitladder.text.tokens import Tokens, read_tokenizer
-
-if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
 
 Offsets = npt.NDArray[np.int32]
 OUTSIDE = -1
@@ -67,13 +64,15 @@ def cut(
     for number, window in _windows(shortened, contexts, tokenizer):
         ids.append(window.ids)
         segments.append(window.type_ids)
-        offsets.append(_offsets(window))
+        # [SEP] at its end is none of the context.
+        in_context = np.array(window.type_ids) > np.array(window.special_tokens_mask)
+        offsets.append(np.where(in_context[:, None], np.array(window.offsets, np.int32), np.int32(OUTSIDE)))
         question_of.append(number)
     num_cut = sum(short != question for short, question in zip(shortened, whole, strict=True))
     return Pieces(Tokens(ids, segments, num_cut), question_of, offsets, contexts)
 
 
-def _shortened(questions: list[str], tokenizer: "Tokenizer", max_length: int) -> list[str]:
+def _shortened(questions: list[str], tokenizer: Tokenizer, max_length: int) -> list[str]:
     """Cut after so many tokens."""
     tokenizer.enable_truncation(max_length)
     encodings = tokenizer.encode_batch(questions, add_special_tokens=False)
@@ -84,15 +83,10 @@ def _shortened(questions: list[str], tokenizer: "Tokenizer", max_length: int) ->
 
 
 def _windows(
-    questions: list[str], contexts: list[str], tokenizer: "Tokenizer"
-) -> Iterator[tuple[int, "Encoding"]]:
+    questions: list[str], contexts: list[str], tokenizer: Tokenizer
+) -> Iterator[tuple[int, Encoding]]:
     """Each window with its question's number, in order."""
     pairs = list(zip(questions, contexts, strict=True))
     for start in range(0, len(pairs), _CHUNK):
         for number, encoding in enumerate(tokenizer.encode_batch(pairs[start : start + _CHUNK]), start):
             yield from ((number, window) for window in (encoding, *encoding.overflowing))
-
-
-def _offsets(window: "Encoding") -> Offsets:
-    in_context = np.array(window.type_ids) > np.array(window.special_tokens_mask)  # [SEP] at its end is none
-    return np.where(in_context[:, None], np.array(window.offsets, np.int32), np.int32(OUTSIDE))

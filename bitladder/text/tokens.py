@@ -6,13 +6,10 @@ Shapes: B sequences of a batch, S tokens of its longest (padding to the split's 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+from tokenizers import Tokenizer
 
 Whole = NDArray[np.int64]
 
@@ -61,14 +58,12 @@ def tokenize(texts: list[str], pairs: list[str] | None, folder: Path, *, max_len
     )
 
 
-def read_tokenizer(folder: Path) -> "Tokenizer":
+def read_tokenizer(folder: Path) -> Tokenizer:
     """A model folder's tokenizer, which pads nothing by itself.
 
     Raises ValueError when tokenizer.json is not there or is none, and when it pads with another id than 0:
     masks and padding rely on it.
     """
-    from tokenizers import Tokenizer
-
     path = folder / "tokenizer.json"
     try:
         tokenizer = Tokenizer.from_file(str(path))

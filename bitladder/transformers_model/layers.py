@@ -10,7 +10,6 @@ the same codes and scales. No weight stays in memory as a float. What does:
 Shapes: O output features (entries of a table), I input features, B bytes per row of codes.
 """
 
-from functools import cache
 from typing import Self
 
 import torch
@@ -108,10 +107,6 @@ def unpack(bytes_OB: Tensor, bits: float, num_codes: int) -> Tensor:
     """The codes [O, I], int8, as `packed.codes.unpack`, on any device."""
     if bits == 8:
         return bytes_OB.view(torch.int8)
-    codes_OBC = functional.embedding(bytes_OB.int(), _codes_of_each_byte(bits).to(bytes_OB.device))
+    each_byte = torch.from_numpy(codes_of_each_byte(bits))
+    codes_OBC = functional.embedding(bytes_OB.int(), each_byte.to(bytes_OB.device))
     return codes_OBC.flatten(-2)[..., :num_codes]
-
-
-@cache
-def _codes_of_each_byte(bits: float) -> Tensor:
-    return torch.from_numpy(codes_of_each_byte(bits))

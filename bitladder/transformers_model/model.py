@@ -243,12 +243,13 @@ class PackedBertForQuestionAnswering(PackedBert, BertForQuestionAnswering):
 
 def load(folder: Path | str) -> PackedBert:
     """The packed model of a published folder, in eval mode. Raises as `from_pretrained` does."""
-    return _typed(_class_of(Path(folder)).from_pretrained(str(folder), local_files_only=True))
+    kind = _class_of(Path(folder))
+    return cast("PackedBert", kind.from_pretrained(str(folder), local_files_only=True))
 
 
 def load_unpublished(folder: Path) -> PackedBert:
     """The same from a folder that is being written and has no manifest yet."""
-    return _typed(_class_of(folder)._load(str(folder), local_files_only=True))
+    return cast("PackedBert", _class_of(folder)._load(str(folder), local_files_only=True))
 
 
 def register() -> None:
@@ -288,8 +289,3 @@ def _refuse_other_arithmetic(options: dict[str, Any]) -> None:
     asked = options.pop("attn_implementation", None) or configured
     if asked not in (None, attention.NAME, format.ATTENTION):
         raise ValueError(f"attn_implementation: {asked!r}; a packed model needs {attention.NAME!r}")
-
-
-def _typed(model: Any) -> PackedBert:
-    assert isinstance(model, PackedBert)
-    return model
