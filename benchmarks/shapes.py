@@ -29,8 +29,4 @@ SHAPES = {
 def spread_ids(rows: int, tokens: int, *, vocab_size: int) -> Ids:
     """Words from all over the vocabulary, mask and types, each [rows, tokens]; nothing is padded."""
     words = (np.arange(rows * tokens).reshape(rows, tokens) * 7919 + tokens) % (vocab_size - 5) + 5
-    return {
-        "input_ids": words,
-        "attention_mask": np.ones_like(words),
-        "token_type_ids": np.zeros_like(words),
-    }
+    return {"input_ids": words, "attention_mask": np.ones_like(words), "token_type_ids": np.zeros_like(words)}

@@ -156,11 +156,7 @@ def _run(workload: Workload, group: list[Variant], *, rounds: int, threads: int)
 
 
 def _row(
-    workload: Workload,
-    variant: Variant,
-    answers: list[Answer],
-    plain: list[Answer],
-    losses: dict[str, float],
+    workload: Workload, variant: Variant, answers: list[Answer], plain: list[Answer], losses: dict[str, float]
 ) -> Row:
     clock = "cpu_seconds" if answers[0]["machine"]["threads"] == 1 else "wall_seconds"
     pairs = [(own[clock], other[clock]) for own, other in zip(answers[1:], plain[1:], strict=True)]

@@ -76,11 +76,7 @@ class PackedModel:
     ) -> list[Answer]: ...
 
     def __call__(
-        self,
-        texts: str | list[str],
-        pairs: str | list[str] | None = None,
-        *,
-        max_length: int | None = None,
+        self, texts: str | list[str], pairs: str | list[str] | None = None, *, max_length: int | None = None
     ) -> Answer | list[Answer]:
         """What the model says of a text, or of each text of a list.
 

@@ -74,11 +74,7 @@ def scores(found: Marks, answers: Sequence[Sequence[str]], *, unanswerable: bool
     if not unanswerable:
         return dict(every)
     has_answer = np.array([_accepted(given, True) != [NO_ANSWER] for given in answers])
-    return {
-        **every,
-        **_means(found, has_answer, "has_answer"),
-        **_means(found, ~has_answer, "no_answer"),
-    }
+    return {**every, **_means(found, has_answer, "has_answer"), **_means(found, ~has_answer, "no_answer")}
 
 
 def best_threshold(margins: Sequence[float], answered: Marks, silent: Marks) -> float:

@@ -60,10 +60,7 @@ def encode_windows(
     ]
     tokens = pieces.tokens
     rows = Encoded(
-        tokens.input_ids,
-        tokens.token_type_ids,
-        torch.tensor(labels, dtype=torch.int64),
-        tokens.num_truncated,
+        tokens.input_ids, tokens.token_type_ids, torch.tensor(labels, dtype=torch.int64), tokens.num_truncated
     )
     texts = [[text for text, _ in own] for own in answers]
     return Windows(tokens, pieces.question_of, pieces.offsets, contexts, rows, texts)

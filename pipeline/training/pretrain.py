@@ -60,10 +60,7 @@ def fit_pretrained(params: Params) -> None:
             seed=params.seed,
             steps=fitted.num_steps,
             best_step=fitted.best_step,
-            settings={
-                **params.training.pretraining.model_dump(),
-                "processes": params.training.processes,
-            },
+            settings={**params.training.pretraining.model_dump(), "processes": params.training.processes},
         )
         record.write(folder, own)
     states.clear()
