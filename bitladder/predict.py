@@ -10,7 +10,7 @@ import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,19 +23,11 @@ from bitladder.text.cutting import cut
 from bitladder.text.spans import Span, best_spans
 from bitladder.text.tokens import Tokens, tokenize
 
+if TYPE_CHECKING:
+    from bitladder.transformers_model.model import PackedBert
+
 Answer = dict[str, Any]
 AT_ONCE = 64
-
-
-class Logits(Protocol):
-    """What computes: a `runtime.Model`, or a `PackedBert` that transformers loaded."""
-
-    @property
-    def engine(self) -> Choice: ...
-
-    def logits(
-        self, input_ids: ArrayLike, attention_mask: ArrayLike, token_type_ids: ArrayLike, /
-    ) -> Floats: ...
 
 
 def load(folder: str | Path) -> "PackedModel":
@@ -47,7 +39,16 @@ def load(folder: str | Path) -> "PackedModel":
         UnsupportedError: there is no kernel for it and no torch.
         EngineError, ThreadsError: BITLADDER_ENGINE or BITLADDER_THREADS says what cannot be.
     """
-    return PackedModel(Path(folder), _load_logits(Path(folder)))
+    folder = Path(folder)
+    try:
+        return PackedModel(folder, runtime.load(folder))
+    except runtime.UnsupportedError as error:
+        if find_spec("torch") is None or find_spec("transformers") is None:
+            advice = "torch would run it: pip install 'bitladder[train]'"
+            raise runtime.UnsupportedError(f"{folder}: {error}; {advice}") from None
+    from bitladder.transformers_model.model import load as load_torch
+
+    return PackedModel(folder, load_torch(folder))
 
 
 class PackedModel:
@@ -58,7 +59,7 @@ class PackedModel:
         config: its config.json.
     """
 
-    def __init__(self, folder: Path, model: Logits) -> None:
+    def __init__(self, folder: Path, model: "runtime.Model | PackedBert") -> None:
         """`model`: computes the logits."""
         self.folder, self.config, self._model = folder, read_config(folder), model
 
@@ -167,18 +168,6 @@ def main(folder: str, text: str, text_pair: str | None = None, as_json: bool = F
 def printable(text: str) -> str:
     """Without control characters: a label's name comes from a file and goes to a terminal."""
     return "".join(character for character in text if character.isprintable())
-
-
-def _load_logits(folder: Path) -> Logits:
-    try:
-        return runtime.load(folder)
-    except runtime.UnsupportedError as error:
-        if find_spec("torch") is None or find_spec("transformers") is None:
-            advice = "torch would run it: pip install 'bitladder[train]'"
-            raise runtime.UnsupportedError(f"{folder}: {error}; {advice}") from None
-    from bitladder.transformers_model.model import load as load_torch
-
-    return load_torch(folder)
 
 
 def _label(logits_L: Floats, config: PackedConfig) -> Answer:

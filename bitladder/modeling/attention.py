@@ -28,7 +28,7 @@ from bitladder.modeling.layers import joined, share_codes
 from bitladder.modeling.routines import PLAIN, Routines, choose
 from bitladder.modeling.traces import show_heads
 from bitladder.quantizers.activation import ActivationQuantizer, activation_quantizer
-from bitladder.quantizers.precision import FULL
+from bitladder.quantizers.precision import FULL, Precision
 from bitladder.quantizers.sign import Sign
 
 NAME = "bitladder"
@@ -78,16 +78,19 @@ class QuantizedSelfAttention(BertSelfAttention):
     products: AttentionQuantizers | None
 
     @staticmethod
-    def convert(layer: BertSelfAttention, *, bits: int, name: str | None = None, bi: bool = False) -> None:
-        """Turn `layer` into a QuantizedSelfAttention, in place. name, bi: as of AttentionQuantizers."""
-        num_heads, head_size = layer.num_attention_heads, layer.attention_head_size
+    def convert(layer: BertSelfAttention, precision: Precision) -> None:
+        """Turn `layer` into a QuantizedSelfAttention, in place."""
         layer.__class__ = QuantizedSelfAttention
         converted = cast("QuantizedSelfAttention", layer)
         converted.routines = choose()
         converted.products = None
-        if bits != FULL:
+        if precision.activations != FULL:
             converted.products = AttentionQuantizers(
-                bits, num_heads=num_heads, head_size=head_size, name=name, bi=bi
+                precision.activations,
+                num_heads=layer.num_attention_heads,
+                head_size=layer.attention_head_size,
+                name=precision.activation_quantizer,
+                bi=precision.attention == "bi",
             )
 
     def forward(  # type: ignore[override]

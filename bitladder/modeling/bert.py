@@ -81,12 +81,7 @@ def quantize(model: Bert, precision: Precision) -> None:
             shape = (layer.num_embeddings, layer.embedding_dim)
             QuantizedEmbedding.convert(layer, quantizer=weight_quantizer(precision, shape, is_table=True))
         elif isinstance(layer, BertSelfAttention):
-            attention.QuantizedSelfAttention.convert(
-                layer,
-                bits=precision.activations,
-                name=precision.activation_quantizer,
-                bi=precision.attention == "bi",
-            )
+            attention.QuantizedSelfAttention.convert(layer, precision)
     if not precision.is_full:
         setattr(model.config, PRECISION_KEY, precision.as_dict())
 

@@ -93,10 +93,8 @@ def account(folder: Path) -> Sizes:
 
 def count(found: Iterable[Stored], *, file_bytes: int) -> Sizes:
     """The same of a file's tensors."""
-    groups: dict[str, list[Stored]] = {part: [] for part in _ORDER}
-    for stored in found:
-        groups[stored.part].append(stored)
-    parts = [_part(part, group) for part, group in groups.items() if group]
+    stored = list(found)
+    parts = [_part(part, own) for part in _ORDER if (own := [one for one in stored if one.part == part])]
     header = Part("file header", 0, None, file_bytes - sum(part.stored_bytes for part in parts), 0)
     return Sizes(
         parts=[*parts, header],

@@ -175,11 +175,10 @@ class Model:
         masked.fill(_HIDDEN)
         masked[:length][mask_S[:length] != 0] = 0
         own = self._structs
-        ids, segments = ids_S[:length], segments_S[:length]
         self._run(
             *self._structs.addresses,
-            ids.ctypes.data,
-            segments.ctypes.data,
+            ids_S.ctypes.data,
+            segments_S.ctypes.data,
             length,
             room.mask.ctypes.data,
             room.x_at,

@@ -110,8 +110,7 @@ class PackedBert(BertPreTrainedModel):
             FormatError: a tensor is missing, left over, misshapen, or holds what packing cannot write.
             ValueError: an option asks for other arithmetic than that of the trained model.
         """
-        folder = Path(pretrained_model_name_or_path)
-        if folder.is_dir():
+        if (folder := Path(pretrained_model_name_or_path)).is_dir():
             files.verify(folder)
         return cls._load(pretrained_model_name_or_path, *arguments, **options)
 
@@ -127,8 +126,7 @@ class PackedBert(BertPreTrainedModel):
                 raise FormatError(f"{folder}: holds a {holds}, and a {cls.architecture} was asked for")
             open_weights(folder, config)
         strict = {"output_loading_info": True, "use_safetensors": True, "dtype": torch.float32}
-        loaded: Any = super().from_pretrained(source, *arguments, **{**options, **strict})
-        model, info = loaded
+        model, info = cast("Any", super()).from_pretrained(source, *arguments, **{**options, **strict})
         wrong = {name: sorted(map(str, keys)) for name, keys in info.items() if keys}
         if wrong:
             raise FormatError(f"{source}: {wrong}")
