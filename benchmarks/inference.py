@@ -273,21 +273,17 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     asked = _arguments()
     shapes = sorted(asked.shapes, key=lambda pair: pair[0] * pair[1])
-    found = []
+    found, say = [], partial(print, file=sys.stderr, flush=True)
     for model in asked.model:
         for threads in asked.threads:
             starts = asked.starts if threads == 1 else 0
-            found.append(measure(model, shapes, asked.engines, threads, asked.rounds, starts, _say))
+            found.append(measure(model, shapes, asked.engines, threads, asked.rounds, starts, say))
             if not asked.json:
                 print(as_text(found[-1]), flush=True)
     if asked.json:
         versions = {name: metadata.version(name) for name in PACKAGES if find_spec(name) is not None}
         runs = [as_dict(one) for one in found]
         print(json.dumps({"rounds": asked.rounds, "versions": versions, "runs": runs}))
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,7 @@ import os
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from flows import environment, graph, processes, servers, watched
 from flows.walk import Walk
@@ -44,7 +43,7 @@ def run_command(jobs: int | None = None, target: str | None = None) -> int:
         jobs = jobs or max(1, (os.cpu_count() or 1) // 2)
         settings = params_file.load(paths.PARAMS)
         title = f"{settings.task.name}, {settings.model.name}, {settings.budget.name} budget"
-        signal.signal(signal.SIGTERM, _terminate)
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         with processes.sole_writer(paths.WORK / "locks" / "run.lock"):
             walk = Walk(graph.stages(target), jobs, graph.changed(), forced={*lengths.outdated(settings)})
             exit_code = run(walk, title)
@@ -131,7 +130,3 @@ def show_results() -> None:
     cells = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
     lines = [f"| {' | '.join(row)} |" for row in cells]
     create_markdown_artifact("\n".join([table.title(results), "", *lines]), key="results")
-
-
-def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)

@@ -46,15 +46,16 @@ def run(settings: Params, seed: str | None) -> None:
     """
     number = _seed(settings, seed)
     if number == settings.seed:  # its models are the graph's own, which evaluate scores itself
-        files.write_json(
-            paths.seed_results(number), {"seed": number, "models": {}, "see": str(paths.RESULTS)}
-        )
+        own = {"seed": number, "models": {}, "see": str(paths.RESULTS)}
+        files.write_json(paths.seed_results(number), own)
         return
     folder = paths.seed_dir(number)
     settle(folder, settings, number)
     definitions = graph.definitions()
     for stage in chain(definitions):
-        key = key_of(definitions[stage], folder, length=_length(settings, stage))
+        rung = settings.rungs.get(stage.partition("@")[2])
+        length = settings.duration_of(rung).model_dump() if rung else None  # other rungs may decide it
+        key = key_of(definitions[stage], folder, length=length)
         if is_finished(folder, stage, definitions[stage], key):
             _say(number, f"{stage} is up to date")
         else:
@@ -99,7 +100,7 @@ def key_of(definition: Definition, folder: Path, *, length: Mapping[str, Any] | 
         {
             "params": {name: _value(values, name) for name in definition.params},
             "inputs": {path: _content(_place(path, folder)) for path in definition.inputs},
-            **({"length": dict(length)} if length else {}),
+            "length": length,
         }
     )
 
@@ -115,15 +116,6 @@ def is_finished(folder: Path, stage: str, definition: Definition, key: str) -> b
     except files.IntegrityError:
         return False
     return True
-
-
-def _length(settings: Params, stage: str) -> Mapping[str, Any] | None:
-    """Of a rung that follows another one (`duration.equal_to`)."""
-    section, _, name = stage.partition("@")
-    rung = settings.rungs.get(name) if section in ("weights", "weights_activations") else None
-    if rung is None or rung.duration is None or rung.duration.equal_to is None:
-        return None
-    return settings.duration_of(rung).model_dump(exclude_none=True)
 
 
 def work(folder: Path, stage: str) -> None:

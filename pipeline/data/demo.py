@@ -74,11 +74,6 @@ def generate(generator: Generator, *, seed: int) -> DemoData:
     return DemoData({"train": _frame(draw, train), "validation": _frame(draw, validation)}, corpus)
 
 
-def bag(sentence: str) -> tuple[str, ...]:
-    """The words of a sentence, their order forgotten."""
-    return tuple(sorted(sentence.split()))
-
-
 def _two_thirds(lexicon: Lexicon) -> tuple[Lexicon, Lexicon]:
     """The words of the training rows, and those of validation: every third one is kept from training."""
     lists = (lexicon.nouns, lexicon.transitive, lexicon.intransitive)

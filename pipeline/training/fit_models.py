@@ -126,9 +126,11 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
     """Train and publish `models/<name>`.
 
     Raises:
-        ValueError: the parent's weights do not fit.
+        ValueError: no such rung in the stage, or the parent's weights do not fit.
         OtherTrainingError: a stopped training of this rung was another one.
     """
+    if name not in (known := [one for one in params.rungs if params.rungs[one].stage == stage]):
+        raise ValueError(f"{stage}: no rung {name!r}; known: {known}")
     world = parallel.join(params.training.processes)
     rung, full_precision = params.rungs[name], paths.model_dir(TEACHER)
     digests, optimization = _digests(rung), params.optimization_of(rung)
