@@ -3,7 +3,8 @@
 import json
 import os
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 from bitladder.runtime.kernels import engines
@@ -46,7 +47,7 @@ def main(as_json: bool) -> int:
 def findings() -> dict[str, Any]:
     """The same as values; features are None where they are not known. Raises EngineError, ThreadsError."""
     choice, features = engines.choose(), engines.features()
-    versions = {name: _version(name) for name in PACKAGES}
+    versions = {name: version(name) if find_spec(name) else None for name in PACKAGES}
     missing = [name for name in ("torch", "transformers") if versions[name] is None]
     lacking = f"; {' and '.join(missing)} not installed (pip install 'bitladder[train]')"
     processor = cache = None
@@ -67,10 +68,3 @@ def findings() -> dict[str, Any]:
         "weights": _UNPACKED if choice.engine == engines.TORCH else _PACKED,
         "cache": str(cache) if cache else None,
     }
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

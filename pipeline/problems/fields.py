@@ -69,6 +69,9 @@ def _sentence(schema: Schema, item: ErrorDetails) -> str:
         return _wrong_type(value, _EXPECTED[kind])
     if kind.startswith(("greater_than", "less_than")):
         return f"{_shown(value)} is not allowed; expected {_range(_at(schema, item['loc']))}"
+    if kind in ("too_short", "too_long"):
+        end = f"least {context['min_length']}" if kind == "too_short" else f"most {context['max_length']}"
+        return f"has {context['actual_length']} entries; expected at {end}"
     rule = item["msg"].lower().removeprefix("input ").replace(" after validation", "")
     return f"{_shown(value)} is not allowed; {rule}"
 
