@@ -91,7 +91,7 @@ def test_doctor_says_what_is_not_known_and_not_installed(
 ) -> None:
     monkeypatch.delenv(engines.VARIABLE, raising=False)
     monkeypatch.setattr(engines, "features", lambda: None)
-    monkeypatch.setattr(doctor, "version", mock.Mock(side_effect=metadata.PackageNotFoundError))
+    monkeypatch.setattr(doctor, "find_spec", lambda _: None)
     found = doctor.findings()
     assert set(found["features"].values()) == {None}
     assert found["cache"] is None
