@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SILENT = {
     "DO_NOT_TRACK": "1",
     "DVC_NO_ANALYTICS": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",  # transformers' own too, of tensors: gone at once, and it spoils a log
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",  # transformers' own of tensors too: it spoils a log
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
