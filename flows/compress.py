@@ -48,9 +48,8 @@ def run_command(jobs: int | None = None, target: str | None = None) -> int:
             walk = Walk(graph.stages(target), jobs, graph.changed(), forced={*lengths.outdated(settings)})
             exit_code = run(walk, title)
     except (KeyboardInterrupt, SystemExit) as stop:
-        how, code = (
-            ("terminated", int(stop.code or 0)) if isinstance(stop, SystemExit) else ("interrupted", 130)
-        )
+        code = int(stop.code or 0) if isinstance(stop, SystemExit) else 130
+        how = "interrupted" if code == 130 else "terminated"
         sys.stderr.write(f"bitladder run: {how}; the same command goes on from here\n")
         return code
     if not walk.watched:

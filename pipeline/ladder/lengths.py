@@ -3,9 +3,11 @@
 DVC trains a rung again when its own settings change, and knows nothing of those of a rung that it follows.
 """
 
-from bitladder import files
+from contextlib import suppress
+
 from pipeline import paths, record
 from pipeline.params import Params
+from pipeline.record import OtherFormatError
 from pipeline.rungs import ancestry
 
 
@@ -17,20 +19,19 @@ class OutdatedError(RuntimeError):
 
 def outdated(params: Params) -> dict[str, str]:
     """Why each such rung is to be trained again, by its stage (`weights@w1_direct`)."""
-    ways = (ancestry(params.rungs, name)[:-1] for name in params.deliver)
+    needed = {name for one in params.deliver for name in ancestry(params.rungs, one)}
     found = {}
-    for name in dict.fromkeys(one for way in ways for one in way):
-        rung = params.rungs[name]
-        followed = rung.duration and rung.duration.equal_to
-        if not followed or not (paths.model_dir(name) / files.MANIFEST).is_file():
+    for name, rung in params.rungs.items():
+        other = rung.duration and rung.duration.equal_to
+        if name not in needed or not other:
             continue
-        own = record.read(paths.model_dir(name))
-        rows, batch_size = own.settings.get("rows", 0), own.settings["batch_size"]
-        steps = params.duration_of(rung).count_steps(num_rows=rows, batch_size=batch_size)
-        if steps != own.steps:
-            found[f"{rung.stage}@{name}"] = (
-                f"{name} was trained for {own.steps} steps; to be as long as {followed} it needs {steps}"
-            )
+        with suppress(FileNotFoundError, OtherFormatError):  # DVC itself trains what is not there or older
+            own = record.read(paths.model_dir(name))
+            rows, batch_size = own.settings.get("rows", 0), own.settings["batch_size"]
+            steps = params.duration_of(rung).count_steps(num_rows=rows, batch_size=batch_size)
+            if steps != own.steps:
+                said = f"{name} was trained for {own.steps} steps; to be as long as {other} it needs {steps}"
+                found[f"{rung.stage}@{name}"] = said
     return found
 
 

@@ -1,12 +1,13 @@
 """A rung that follows another one's length (`equal_to`) is found outdated when that length changes."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import tiny_project
 
 from bitladder import files
-from pipeline import paths
+from pipeline import paths, record
 from pipeline.ladder import lengths
 from pipeline.params import Params
 from pipeline.rungs import Duration
@@ -42,5 +43,12 @@ def test_a_changed_length_is_found_and_refused_with_what_to_do(trained: Params) 
 
 
 def test_what_was_not_trained_yet_is_not_outdated(trained: Params) -> None:
-    (paths.model_dir("w1a8_direct") / files.MANIFEST).unlink()
+    shutil.rmtree(paths.model_dir("w1a8_direct"))
+    assert list(lengths.outdated(longer_w2(trained))) == ["weights_activations@w1a1_random"]
+
+
+def test_what_an_earlier_version_trained_keeps_nobody_from_running(trained: Params) -> None:
+    """DVC trains it again anyway, for its code has changed."""
+    place = paths.model_dir("w1a8_direct") / record.RECORD
+    files.write_json(place, {**files.read_json(place), "bits": {"weights": 1}})
     assert list(lengths.outdated(longer_w2(trained))) == ["weights_activations@w1a1_random"]
