@@ -53,8 +53,3 @@ def stay_offline_unless(settings: "params.Params") -> None:
     """Keep Hugging Face's libraries from the network unless the data or the model comes from the hub."""
     if "hub" not in (settings.data.source, settings.model.source):
         os.environ.update(OFFLINE | os.environ)
-
-
-def unwatched() -> dict[str, str]:
-    """This process's environment without those who watch: for work that is not the graph's own."""
-    return {name: value for name, value in os.environ.items() if name not in WATCHERS}

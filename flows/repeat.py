@@ -129,7 +129,8 @@ def work(folder: Path, stage: str) -> None:
 
 
 def variables() -> dict[str, str]:
-    inherited = environment.unwatched()
+    """Those of this process, less who watches: the work is not the graph's own."""
+    inherited = {name: value for name, value in os.environ.items() if name not in environment.WATCHERS}
     found = (str(ROOT), inherited.get("PYTHONPATH", ""))
     return {**inherited, "PYTHONPATH": os.pathsep.join(filter(None, found)), "PYTHONUNBUFFERED": "1"}
 

@@ -51,11 +51,15 @@ def cut(
     """Tokenize and cut.
 
     Args:
-        max_length: tokens of a window, the question and three special tokens included; more than the longest
-            question, those three, and `doc_stride`.
+        max_length: tokens of a window, the question and three special tokens included.
         doc_stride: tokens of the context that two neighbouring windows share.
         max_question_length: tokens that are read of a question; the rest is cut.
     """
+    if max_question_length + 3 + doc_stride >= max_length:
+        raise ValueError(
+            f"max_length: {max_length} tokens hold no window: a question takes up to {max_question_length}, "
+            f"special tokens 3, and {doc_stride} are shared with the window before"
+        )
     tokenizer = read_tokenizer(tokenizer_folder)
     whole = [question.strip() for question in questions]
     shortened = _shortened(whole, tokenizer, max_question_length)
