@@ -28,6 +28,7 @@ from pipeline import paths
 from pipeline.evaluation import results
 from pipeline.params import Params
 from pipeline.problems.reading import read_mapping
+from pipeline.rungs import Duration
 
 STAGE = "repeat"
 MODELS = ("teacher", "weights", "weights_activations", "pack")
@@ -52,10 +53,10 @@ def run(settings: Params, seed: str | None) -> None:
     folder = paths.seed_dir(number)
     settle(folder, settings, number)
     definitions = graph.definitions()
+    # Other rungs may decide how long one trains.
+    lengths = {f"{one.stage}@{name}": settings.duration_of(one) for name, one in settings.rungs.items()}
     for stage in chain(definitions):
-        rung = settings.rungs.get(stage.partition("@")[2])
-        length = settings.duration_of(rung).model_dump() if rung else None  # other rungs may decide it
-        key = key_of(definitions[stage], folder, length=length)
+        key = key_of(definitions[stage], folder, length=lengths.get(stage))
         if is_finished(folder, stage, definitions[stage], key):
             _say(number, f"{stage} is up to date")
         else:
@@ -89,7 +90,7 @@ def chain(definitions: Mapping[str, Definition]) -> list[str]:
     return [name for name in definitions if name.partition("@")[0] in MODELS]
 
 
-def key_of(definition: Definition, folder: Path, *, length: Mapping[str, Any] | None = None) -> str:
+def key_of(definition: Definition, folder: Path, *, length: Duration | None = None) -> str:
     """Digest of everything that dvc.yaml says a stage is made from, as it is for the seed of `folder`.
 
     Args:
@@ -100,7 +101,7 @@ def key_of(definition: Definition, folder: Path, *, length: Mapping[str, Any] | 
         {
             "params": {name: _value(values, name) for name in definition.params},
             "inputs": {path: _content(_place(path, folder)) for path in definition.inputs},
-            "length": length,
+            "length": length and length.model_dump(),
         }
     )
 
