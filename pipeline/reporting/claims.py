@@ -10,6 +10,8 @@ from pipeline.evaluation.results import ClaimResult, Results
 from pipeline.ladder.claims import KINDS, qualified
 from pipeline.reporting.cells import grouped, number, points
 
+# Where the two rungs stand in the table, in place of their names.
+PLACES = {"better": "the rung under *better*", "worse": "the one under *worse*"}
 SIGNS = {"holds": "✓", "does not hold": "✗", "within noise": "≈", "not judged": "?"}
 LEGEND = (
     "Claims: by how many points the better rung leads, ± half the 95 % interval (of accuracy, where it says "
@@ -111,7 +113,7 @@ def notes(rows: Sequence[Row], tasks: Mapping[str, str]) -> list[str]:
         LEGEND,
         *[f"Claims rest on: {rested}."] * bool(judged),
         *(f"A claim {rule if len(rules) == 1 else f'on {of} {rule}'}." for rule, of in rules.items()),
-        *(f"{kind}: {KINDS[kind].statement.format(better='better', worse='worse')}." for kind in kinds),
+        *(f"{kind}: {KINDS[kind].statement.format(**PLACES)}." for kind in kinds),
     ]
 
 

@@ -59,7 +59,7 @@ class Candidate:
     """One registered version, as its tags describe it.
 
     Attributes:
-        score: of this file, which is one seed's.
+        score: of this file, which is one seed's; None where it is undefined.
         mib: size of the weights file.
         mean: over `num_seeds` trainings, where there are several; None where one of them has no score.
         collapsed: the seeds from which it gives one answer to all rows; None when from none.
@@ -68,11 +68,11 @@ class Candidate:
     rung: str
     version: str
     digest: str
-    score: float | None
-    mib: float | None
     weight_bits: int
     embedding_bits: int
     activation_bits: int
+    score: float | None = None
+    mib: float | None = None
     evaluated_on: str | None = None
     superseded_by: str | None = None
     mean: float | None = None
