@@ -1,6 +1,5 @@
 """Every choice in conf/ composes, and what composes is accepted, or refused for the reason it should be."""
 
-import itertools
 from pathlib import Path
 
 import pytest
@@ -81,15 +80,6 @@ def test_every_ladder_goes_with_every_budget_and_kind_of_task(tmp_path: Path, la
         assert composed(tmp_path, f"budget={budget}", f"ladder={ladder}").budget.name == budget
     for task, model in (("mnli", "bert-base"), ("stsb", "minilm"), ("squad_v2", "minilm")):
         assert composed(tmp_path, f"task={task}", f"model={model}", f"ladder={ladder}").task.name == task
-
-
-@pytest.mark.slow
-def test_every_ladder_goes_with_every_task_and_real_model(tmp_path: Path) -> None:
-    """Half a minute."""
-    for task, model, ladder in itertools.product(choices("task"), ("minilm", "bert-base"), choices("ladder")):
-        if task != "demo":
-            found = composed(tmp_path, f"task={task}", f"model={model}", f"ladder={ladder}")
-            assert (found.task.name, found.model.name) == (task, model)
 
 
 @pytest.mark.parametrize("experiment", choices("experiment"))

@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_a_round_on_the_demos_shape_gives_every_promised_figure():
     found = _run("--shape", "demo", "--rounds", "1", "--variants", "w1a8", "w1a8-reference", "--json")
     document = json.loads(found.stdout)

@@ -292,7 +292,7 @@ def ended(process: "subprocess.Popen[str]", code: int = 0) -> str:
     return said
 
 
-LONG = ("budget.rung.steps=300", "training.checkpoint_every=20", "task.metrics=[accuracy]")
+LONG = ("budget.rung.steps=100", "training.checkpoint_every=10", "task.metrics=[accuracy]")
 
 
 @pytest.fixture
