@@ -10,8 +10,10 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TextIO
 
+import numpy as np
 import torch
 from shapes import Shape
 from torch import Tensor, nn
@@ -21,13 +23,16 @@ from transformers.models.bert.modeling_bert import BertForSequenceClassification
 
 from bitladder.modeling import routines
 from bitladder.modeling.bert import build_bert, freeze
+from bitladder.modeling.routines import Routines
+from bitladder.quantizers import loops
 from bitladder.quantizers.precision import Precision
 from flows import processes
 from pipeline.distillation.objective import Objective, Portion, label_loss, total
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.params import Optimization
-from pipeline.tasks.batches import Batch, inputs_of
-from pipeline.training.device import seed_everything
+from pipeline.tasks.batches import Batch, Encoded, Shuffled, inputs_of
+from pipeline.training.device import NARROW, keep_memory, seed_everything
+from pipeline.training.kept_answers import KeptAnswers
 from pipeline.training.loop import LossTerms, Phase, fit
 from pipeline.training.teaching import against_teacher
 
@@ -46,10 +51,12 @@ class FinishedError(Exception):
 class Gate:
     """Gives the loop its batch when a step is asked for, and tells what the steps before took."""
 
-    def __init__(self, batch: Batch, requests: TextIO, answers: TextIO) -> None:
-        self.batch, self.requests, self.answers = batch, requests, answers
+    def __init__(self, batches: Callable[[int], Batch], requests: TextIO, answers: TextIO) -> None:
+        self.batches, self.requests, self.answers = batches, requests, answers
         self.left = 0
         self.losses: list[Tensor] = []
+        self.kept: KeptAnswers | None = None
+        self.last_loss = torch.zeros(())
         self.cpu_start = self.wall_start = 0.0
 
     def __call__(self, step: int) -> Batch:
@@ -61,35 +68,49 @@ class Gate:
                 raise FinishedError
             self.left = json.loads(line)["steps"]
             self.cpu_start, self.wall_start = time.process_time(), time.perf_counter()
+            self._count()
         self.left -= 1
-        return self.batch
+        return self.batches(step)
 
     def note(self, loss: Tensor) -> None:
-        self.losses = [*self.losses, loss.detach()][:2]
+        self.last_loss = loss.detach()
+        self.losses = [*self.losses, self.last_loss][:2]
+
+    def _count(self) -> None:
+        self.asked = 0 if self.kept is None else self.kept.num_asked
+        self.known = 0 if self.kept is None else self.kept.num_recalled
+
+    def _recalled(self) -> float:
+        if self.kept is None:
+            return 0.0
+        asked, known = self.kept.num_asked - self.asked, self.kept.num_recalled - self.known
+        return known / (asked + known)
 
     def _tell(self) -> None:
         answer = {
             "cpu_seconds": time.process_time() - self.cpu_start,
             "wall_seconds": time.perf_counter() - self.wall_start,
             "losses": [float(loss) for loss in self.losses],
+            "last_loss": float(self.last_loss),
+            "recalled": self._recalled(),
             "peak_mib": int(processes.peak_mib()),
             "machine": machine(),
         }
         print(json.dumps(answer), file=self.answers, flush=True)
 
 
-def make_batch(workload: Workload) -> Batch:
-    """Random words; the first row is full, the last half padding, the others in between."""
-    generator = torch.Generator().manual_seed(0)
-    size = (workload.rows, workload.tokens)
-    lengths = torch.linspace(workload.tokens, workload.tokens // 2, workload.rows).long()
-    mask = (torch.arange(workload.tokens) < lengths.unsqueeze(1)).long()
-    return {
-        "input_ids": torch.randint(5, workload.shape.vocab_size, size, generator=generator) * mask,
-        "token_type_ids": torch.zeros(size, dtype=torch.long),
-        "attention_mask": mask,
-        "labels": torch.randint(0, 2, (workload.rows,), generator=generator),
-    }
+def make_batches(workload: Workload) -> Shuffled:
+    """An epoch of rows, all between half of the tokens and all of them; each has a number of its own."""
+    draw = np.random.default_rng(0)
+    num_rows, most = workload.rows * workload.batches, workload.tokens
+    lengths = np.linspace(most, most // 2, num_rows).astype(int)
+    # Words as frequent as in a language: the n-th has a share of about 1 / n.
+    chances = 1 / np.arange(1, workload.shape.vocab_size - 4) ** 1.05
+    words = draw.permutation(np.arange(5, workload.shape.vocab_size))
+    ids = [[2, *draw.choice(words, length - 2, p=chances / chances.sum()), 3] for length in lengths]
+    labels = torch.from_numpy(draw.integers(0, 2, num_rows))
+    rows = Encoded([[int(word) for word in row] for row in ids], [[0] * len(row) for row in ids], labels, 0)
+    return rows.shuffled(workload.rows, seed=0)
 
 
 def config(shape: Shape) -> BertConfig:
@@ -114,6 +135,12 @@ def fine_tuning(variant: Variant) -> LossTerms:
     return terms
 
 
+def routines_of(variant: Variant) -> Routines:
+    chosen = routines.choose(variant.gradients)
+    is_new = "routine" in variant.savings or variant.is_reference
+    return chosen if is_new else replace(chosen, onednn=torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+
+
 def student_and_teacher(variant: Variant, shape: Shape, batch: Batch) -> tuple[nn.Module, nn.Module]:
     """A frozen random teacher, and a 1-bit student that starts from its weights."""
     teacher: nn.Module = build_bert(config(shape))
@@ -121,17 +148,20 @@ def student_and_teacher(variant: Variant, shape: Shape, batch: Batch) -> tuple[n
     student = build_bert(config(shape), Precision(1, 1, variant.activation_bits))
     student.load_state_dict({**student.state_dict(), **teacher.state_dict()})
     calibrate(student, batch)
-    chosen = routines.choose(variant.gradients)
+    chosen = routines_of(variant)
     routines.use(student, chosen)
     freeze(teacher, chosen)
     return student, teacher
 
 
-def train(variant: Variant, shape: Shape, gate: Gate) -> None:
+def train(variant: Variant, workload: Workload, gate: Gate, batches: Shuffled) -> None:
     """The product's loop, on fine-tuning or on distillation."""
+    shape = workload.shape
     if variant.kind == "distillation":
-        model, teacher = student_and_teacher(variant, shape, gate.batch)
-        loss_terms = against_teacher(teacher, EVERYTHING)
+        model, teacher = student_and_teacher(variant, shape, batches(1))
+        if workload.batches > 1 and "kept-answers" in variant.savings:
+            gate.kept = KeptAnswers(teacher, batches, states=True, heads=False)
+        loss_terms = against_teacher(teacher, EVERYTHING, gate.kept)
     else:
         is_ours = variant.kind == "our_plain"
         model = build_bert(config(shape), Precision()) if is_ours else transformers_own(shape)
@@ -144,6 +174,7 @@ def train(variant: Variant, shape: Shape, gate: Gate) -> None:
         score=None,
         num_evaluations=1,
         optimization=OPTIMIZATION,
+        put_off="put-off" in variant.savings,
     )
 
 
@@ -191,12 +222,17 @@ def main() -> None:
     workload, variant = WORKLOADS[wanted["shape"]], VARIANTS[wanted["variant"]]
     answers, sys.stdout = sys.stdout, sys.stderr
     seed_everything(0)
-    gate = Gate(make_batch(workload), sys.stdin, answers)
+    if "memory" in variant.savings:
+        keep_memory()
+    if "loops" in variant.savings and workload.shape.hidden_size > NARROW:
+        loops.start()
+    batches = make_batches(workload)
+    gate = Gate(batches, sys.stdin, answers)
     try:
         if variant.kind == "lower_bound":
             run_lower_bound(workload.shape, gate)
         else:
-            train(variant, workload.shape, gate)
+            train(variant, workload, gate, batches)
     except FinishedError:
         return
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bitladder.modeling.linear import coded_linear, float_linear
+from bitladder.modeling.lookup import Reader, look_up
 from bitladder.modeling.routines import Routines, choose
 from bitladder.quantizers.activation import ActivationQuantizer
 from bitladder.quantizers.precision import Precision
@@ -108,9 +109,14 @@ def joined(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
 
 
 class QuantizedEmbedding(nn.Embedding):
-    """An embedding table with quantized entries: all of it, or what is looked up if that is less."""
+    """An embedding table with quantized entries: all of it, or what is looked up if that is less.
+
+    Attributes:
+        reader: who trains it by entry; None: it has one gradient, as any parameter.
+    """
 
     quantizer: WeightQuantizer
+    reader: Reader | None = None
 
     @staticmethod
     def convert(layer: nn.Embedding, *, quantizer: WeightQuantizer | None) -> None:
@@ -120,9 +126,10 @@ class QuantizedEmbedding(nn.Embedding):
         cast("QuantizedEmbedding", layer).quantizer = quantizer
 
     def forward(self, input: Tensor) -> Tensor:
-        if self.quantizer.layout.granularity == "matrix" or self.num_embeddings <= input.numel():
+        is_less = self.num_embeddings > input.numel() or self.reader is not None
+        if self.quantizer.layout.granularity == "matrix" or not is_less:
             return functional.embedding(input, self.quantizer(self.weight), self.padding_idx)
-        looked_up = functional.embedding(input, self.weight, self.padding_idx)
+        looked_up = look_up(input, self.weight, self.padding_idx, self.reader)
         entries_E, rows_EI = input.flatten(), looked_up.flatten(0, -2)
         values_EI = self.quantizer(rows_EI, entries_E)
         if self.quantizer.learns and self.padding_idx is not None:

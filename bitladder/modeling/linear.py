@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from bitladder.modeling.routines import Routines, input_gradient, integer_product, product, weight_gradient
+from bitladder.modeling.routines import Routines, input_gradient, integer_sums, product, weight_gradient
+from bitladder.quantizers import loops
 from bitladder.quantizers.activation import ActivationQuantizer, Codes
 from bitladder.quantizers.weight import Quantized
 
@@ -32,7 +33,7 @@ def multiply(
     integers_MI, num_groups = codes.integers.flatten(0, -2), weight.num_groups
     bounds: Any = {"largest": largest, "largest_weight": weight.largest}
     products = (
-        integer_product(x.contiguous(), codes_ON.contiguous(), **bounds, routines=routines)
+        integer_sums(x.contiguous(), codes_ON.contiguous(), **bounds, routines=routines)
         for x, codes_ON in zip(
             integers_MI.chunk(num_groups, dim=1), weight.codes_OI.chunk(num_groups, dim=1), strict=True
         )
@@ -41,16 +42,20 @@ def multiply(
         return _scaled(next(products), codes, weight, bias_O)
     y_MO = integers_MI.new_zeros((len(integers_MI), len(weight.codes_OI)), dtype=torch.float32)
     for group, product_MO in enumerate(products):  # in their order
-        y_MO += product_MO.mul_(weight.scale_OG[:, group])
+        y_MO += product_MO.to(torch.float32).mul_(weight.scale_OG[:, group])
     return _scaled(y_MO, codes, weight, bias_O)
 
 
 def _scaled(y_MO: Tensor, codes: Codes, weight: Quantized, bias_O: Tensor | None) -> Tensor:
-    """The layer's output [..., O] from the sums of products, which it overwrites.
+    """The layer's output [..., O] from the sums of products, which it may overwrite.
 
     y_MO: exact sums; where there are groups, the sums over them of exact sums times scales.
     """
     scale_O = weight.scale_OG.squeeze(1) if weight.num_groups == 1 else None
+    if scale_O is not None and bias_O is not None and _loop_serves(y_MO, codes, scale_O, bias_O):
+        found = loops.scaled(y_MO, codes.step, scale_O, bias_O)
+        return found.view(*codes.integers.shape[:-1], -1)
+    y_MO = y_MO.to(torch.float32)
     if codes.step.dim():
         y_MO.mul_(codes.step.flatten().unsqueeze(1))
         y_MO = y_MO if scale_O is None else y_MO.mul_(scale_O)
@@ -61,6 +66,11 @@ def _scaled(y_MO: Tensor, codes: Codes, weight: Quantized, bias_O: Tensor | None
     if bias_O is not None:
         y_MO.add_(bias_O)
     return y_MO.view(*codes.integers.shape[:-1], -1)
+
+
+def _loop_serves(y_MO: Tensor, codes: Codes, scale_O: Tensor, bias_O: Tensor) -> bool:
+    is_simple = codes.step.dim() > 0 and codes.offset is None and len(scale_O) == len(bias_O)
+    return is_simple and y_MO.dtype == torch.int32 and loops.serve(y_MO, codes.step, scale_O, bias_O)
 
 
 def coded_linear(
@@ -114,9 +124,10 @@ class _CodedLinear(torch.autograd.Function):
         codes, weight = Codes(integers, step, offset), Quantized(codes_OI, scale_OG, ctx.largest)
         gradient_MO = gradients[0].reshape(-1, gradients[0].shape[-1])
         bias_O = gradient_MO.sum(dim=0) if ctx.needs_input_grad[5] else None
-        gradient_MO = gradient_MO.to(ctx.routines.gradients)  # once, for two products
-        latent_OI = weight_gradient(gradient_MO, codes.values().flatten(0, -2), ctx.routines)
-        values = input_gradient(gradient_MO, weight.values_OI, ctx.routines).view_as(integers)
+        dtype = ctx.routines.gradients
+        gradient_MO = gradient_MO.to(dtype)  # once, for two products
+        latent_OI = weight_gradient(gradient_MO, codes.values_in(dtype).flatten(0, -2), ctx.routines)
+        values = input_gradient(gradient_MO, weight.values_in(dtype), ctx.routines).view_as(integers)
         of_x, *of_learned = ctx.quantizer.gradients(x, codes, values)
         return of_x, None, None, None, latent_OI, bias_O, *of_learned
 

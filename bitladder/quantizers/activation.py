@@ -21,6 +21,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from bitladder.quantizers import loops
 from bitladder.quantizers.names import ACTIVATIONS, usual
 
 
@@ -42,6 +43,13 @@ class Codes:
         """The activations as `forward` gives them, in the step's dtype."""
         values = self.integers.to(self.step.dtype).mul_(self.step)
         return values if self.offset is None else values.add_(self.offset)
+
+    def values_in(self, dtype: torch.dtype) -> Tensor:
+        """`values`, rounded to a dtype [..., C]."""
+        is_per_token = self.offset is None and self.step.shape == (*self.integers.shape[:-1], 1)
+        if dtype == torch.bfloat16 and is_per_token and loops.serve(self.integers, self.step):
+            return loops.values_in_bfloat16(self.integers, self.step)
+        return self.values().to(dtype)
 
 
 class ActivationQuantizer(nn.Module):

@@ -19,6 +19,7 @@ from importlib import import_module
 import torch
 from torch import Tensor, nn
 
+from bitladder.quantizers import loops
 from bitladder.quantizers.names import WEIGHTS, usual
 from bitladder.quantizers.precision import FULL, Granularity, Precision
 from bitladder.quantizers.rounding import straight_through
@@ -51,6 +52,13 @@ class Quantized:
             return values_OI.mul_(self.scale_OG)
         values_OGN = values_OI.view(len(values_OI), self.num_groups, -1)
         return values_OGN.mul_(self.scale_OG.unsqueeze(2)).flatten(1)
+
+    def values_in(self, dtype: torch.dtype) -> Tensor:
+        """`values_OI`, rounded to a dtype [O, I]."""
+        is_per_row = self.scale_OG.shape == (len(self.codes_OI), 1)
+        if dtype == torch.bfloat16 and is_per_row and loops.serve(self.codes_OI, self.scale_OG):
+            return loops.values_in_bfloat16(self.codes_OI, self.scale_OG)
+        return self.values_OI.to(dtype)
 
     @property
     def sums_O(self) -> Tensor:
@@ -190,6 +198,8 @@ class WeightQuantizer(nn.Module):
 
 def signs(rows_RN: Tensor) -> Tensor:
     """-1 and +1, int8. Zero counts as positive, so no third level appears."""
+    if loops.serve(rows_RN):
+        return loops.signs(rows_RN)
     return (rows_RN >= 0).to(torch.int8).mul_(2).sub_(1)
 
 

@@ -5,6 +5,7 @@ Shapes: B sequences of a batch, S tokens of its longest (padding to the split's 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,12 @@ from torch import Tensor
 from bitladder.text.tokens import Tokens, tokenize
 
 Batch = dict[str, Tensor]
+ROWS = "rows"  # in a training's batches: the numbers of the rows in their split, [B]
 
 
 def inputs_of(batch: Batch) -> Batch:
-    """What a model reads of a batch: all but the labels."""
-    return {name: tensor for name, tensor in batch.items() if name != "labels"}
+    """What a model reads of a batch."""
+    return {name: tensor for name, tensor in batch.items() if name not in ("labels", ROWS)}
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,13 @@ class Shuffled:
         epoch, index = divmod(step - 1, self.per_epoch)
         if epoch != self._epoch:  # drawing it anew for each batch would cost more than the batch
             self._epoch, self._batches = epoch, self._draw(epoch)
-        return self.rows.batch(self._batches[index])
+        rows = self._batches[index]
+        return self.rows.batch(rows) | {ROWS: torch.tensor(rows)}
+
+    @cached_property
+    def first_epoch(self) -> list[list[int]]:
+        """The rows of each of its batches."""
+        return self._draw(0)
 
     def _draw(self, epoch: int) -> list[list[int]]:
         generator = np.random.default_rng([self.seed, epoch])

@@ -21,7 +21,7 @@ from pipeline.record import Record, Stage
 from pipeline.rungs import TEACHER, Rung
 from pipeline.tasks.batches import Batch, inputs_of
 from pipeline.training import fingerprint, parallel, rows
-from pipeline.training.device import choose_threads, move, seed_everything
+from pipeline.training.device import choose_threads, move, seed_everything, spend_less
 from pipeline.training.loop import LossTerms, Phase, fit
 from pipeline.training.outcome import described, publish, sign_flips_since
 from pipeline.training.resume import open_states
@@ -46,6 +46,7 @@ def fit_teacher(params: Params) -> Record:
     optimization = params.training.teacher
     config = task_config(pretrained, params.task, dropout=optimization.dropout)
     choose_threads(config.hidden_size)
+    spend_less(config.hidden_size)
     digests = {**rows.digests(params.task, "plain"), "pretrained": digest}
     facts = fingerprint.of_teacher(params, digests, processes=world.size)
     states = open_states(TEACHER, facts, every=params.training.checkpoint_every, world=world)
@@ -134,7 +135,9 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
     world = parallel.join(params.training.processes)
     rung, full_precision = params.rungs[name], paths.model_dir(TEACHER)
     digests, optimization = _digests(rung), params.optimization_of(rung)
-    choose_threads(checkpoint.load_config(full_precision).hidden_size)
+    hidden_size = checkpoint.load_config(full_precision).hidden_size
+    choose_threads(hidden_size)
+    spend_less(hidden_size)
     everything = {**rows.digests(params.task, rung.data), **digests}
     facts = fingerprint.of_rung(params, name, everything, processes=world.size)
     states = open_states(name, facts, every=params.training.checkpoint_every, world=world)
@@ -149,14 +152,15 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
         num_rows=len(data.train), batch_size=optimization.batch_size
     )
     taken = lessons(params, rung, num_steps)
+    batches = data.train.shuffled(
+        optimization.batch_size, seed=params.seed, bucket_batches=params.training.bucket_batches
+    )
     sign_flips = sign_flips_since(student.first)
     fitted = fit(
         student.model,
         name=name,
-        course=course(taken, teacher, regression=params.task.kind == "regression"),
-        batches=data.train.shuffled(
-            optimization.batch_size, seed=params.seed, bucket_batches=params.training.bucket_batches
-        ),
+        course=course(taken, teacher, regression=params.task.kind == "regression", batches=batches),
+        batches=batches,
         score=lambda trained: data.score(trained).score,
         num_evaluations=params.budget.evaluations,
         optimization=optimization,

@@ -23,9 +23,10 @@ from pipeline.progress import Progress
 from pipeline.tasks.batches import Batch
 from pipeline.training import live, parallel, stopping
 from pipeline.training.device import copied
-from pipeline.training.optimizer import Divergence, adamw, linear_schedule, show_second_moments
+from pipeline.training.optimizer import AdamW, Divergence, adamw, linear_schedule, show_second_moments
 from pipeline.training.resume import States
 from pipeline.training.state import Point, Reached, Shares, capture, put_weights, restore
+from pipeline.training.tables import by_entry
 
 POINTS_PER_CURVE = 10
 
@@ -71,12 +72,14 @@ def fit(
     optimization: Optimization,
     states: States | None = None,
     sign_flips: Callable[[nn.Module], Shares] | None = None,
+    put_off: bool = True,
 ) -> Fitted:
     """Train `model` in place and leave it with the weights of its best evaluation (the last if no `score`).
 
     Evaluations are spread evenly over all phases of the `course`; there is one at the end of each phase too.
     With `states`, go on from the newest one, write one at intervals and when a signal asks to stop. With
-    `sign_flips`, every point of the curve has what that tells of the model.
+    `sign_flips`, every point of the curve has what that tells of the model. Steps of a large table's entries
+    are put off until a batch looks them up unless `put_off` says otherwise: the result is the same.
 
     Raises:
         DivergedError: the loss or its gradient became NaN or infinite; the message names step and terms.
@@ -97,11 +100,14 @@ def fit(
     phase, optimizer, schedule, divergence = _begin(name, course[number], model, optimization)
     reached = restore(model, optimizer, newest, world) if newest else Reached()
     del newest
+    tables = by_entry(model) if put_off and world.size == 1 else []
+    optimizer.put_off(tables)
     progress = Progress(name, num_steps, rows_per_step=optimization.batch_size, first_step=reached.step)
 
     def save() -> None:
         if states and reached.step != states.written:
             divergence.check()
+            optimizer.catch_up()
             states.save(capture(model, optimizer, reached, world))
 
     def leave() -> None:
@@ -117,6 +123,7 @@ def fit(
             stop.leave_if(world.wants_to_stop(stop.asked is not None, step))
             if reached.last_point < step and step in point_at:
                 divergence.check()
+                optimizer.catch_up()
                 measured = None
                 if score is not None and step in evaluate_at:
                     with stop.at_once(world.size == 1):
@@ -130,9 +137,11 @@ def fit(
                 break
             if step == last_steps[number]:
                 number += 1
+                optimizer.release()
                 if reached.best_state is not None:
                     put_weights(model, reached.best_state)
                 phase, optimizer, schedule, divergence = _begin(name, course[number], model, optimization)
+                optimizer.put_off(tables)
                 _log.info("%s: phase %d of %d, from step %d", name, number + 1, len(course), step + 1)
 
             step += 1
@@ -142,7 +151,7 @@ def fit(
             terms = phase.loss_terms(model, batch, portion)
             total(terms).backward()  # type: ignore[no-untyped-call]
             terms = world.average(model, terms)
-            norm = nn.utils.clip_grad_norm_(model.parameters(), optimization.max_grad_norm)
+            norm = nn.utils.clip_grad_norm_(optimizer.with_gradients(model), optimization.max_grad_norm)
             divergence.see(step, terms, norm)
             if device.type == "cpu":
                 divergence.check()
@@ -158,6 +167,7 @@ def fit(
                 save()
 
     progress.close()
+    optimizer.release()
     if reached.best_state is not None:
         put_weights(model, reached.best_state)
     world.require_same_weights(name, model)
@@ -176,7 +186,7 @@ def phase_at(step: int, last_steps: Sequence[int]) -> int:
 
 def _begin(
     name: str, phase: Phase, model: nn.Module, optimization: Optimization
-) -> tuple[Phase, torch.optim.AdamW, Callable[[int], float], Divergence]:
+) -> tuple[Phase, AdamW, Callable[[int], float], Divergence]:
     """A phase before its first step, with all that is its own."""
     optimizer = adamw(model, learning_rate=phase.learning_rate, weight_decay=optimization.weight_decay)
     schedule = linear_schedule(num_steps=phase.num_steps, warmup_fraction=optimization.warmup_fraction)

@@ -8,22 +8,64 @@ bad step (`found_inf`, as GradScaler tells it) and every step after it, and the 
 reads the loss anyway. On the CPU it is read at every step.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bitladder.modeling.layers import weight_quantizers
+from bitladder.modeling.layers import QuantizedEmbedding, weight_quantizers
+from pipeline.training.tables import Table
 
 
-def adamw(model: nn.Module, *, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
+class AdamW(torch.optim.AdamW):
+    """torch's, fused; some tables' entries take their steps when they are looked up (tables.py)."""
+
+    def __init__(self, groups: list[dict[str, Any]], *, learning_rate: float) -> None:
+        super().__init__(groups, lr=learning_rate, fused=True)
+        self._tables: list[Table] = []
+
+    def put_off(self, layers: Sequence[QuantizedEmbedding]) -> None:
+        """From here on, until `release`, the steps of these tables' entries that no batch looks up.
+
+        Moments that are to be restored are there already.
+        """
+        group_of = {id(each): group for group in self.param_groups for each in group["params"]}
+        self._tables = [
+            Table(layer, group_of[id(layer.weight)], self.state[layer.weight]) for layer in layers
+        ]
+
+    def with_gradients(self, model: nn.Module) -> list[Tensor]:
+        """What has a gradient after a backward pass, in the model's order; of tables, the entries read."""
+        entries = {id(table.layer.weight): table.entries() for table in self._tables}
+        return [entries.get(id(parameter), parameter) for parameter in model.parameters()]
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        super().step(closure)
+        for table in self._tables:
+            table.step()
+
+    def catch_up(self) -> None:
+        """Take every step that was put off: before anybody reads a whole table or its moments."""
+        for table in self._tables:
+            table.catch_up()
+
+    def release(self) -> None:
+        """Catch up, and put nothing off any more."""
+        self.catch_up()
+        for table in self._tables:
+            table.layer.reader = None
+        self._tables = []
+
+
+def adamw(model: nn.Module, *, learning_rate: float, weight_decay: float) -> AdamW:
     """Two groups: matrices and tables decay, everything else does not."""
     trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     matrices = {name for name, _ in trained if name.endswith(".weight") and "LayerNorm" not in name}
     decayed = [parameter for name, parameter in trained if name in matrices]
     others = [parameter for name, parameter in trained if name not in matrices]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+    return AdamW(groups, learning_rate=learning_rate)
 
 
 def linear_schedule(*, num_steps: int, warmup_fraction: float) -> Callable[[int], float]:

@@ -24,8 +24,10 @@ from pipeline import paths
 from pipeline.distillation.objective import Objective, Portion
 from pipeline.params import Params
 from pipeline.rungs import Distillation, Rung
-from pipeline.tasks.batches import Batch
-from pipeline.training.device import move
+from pipeline.tasks.batches import Batch, Shuffled
+from pipeline.training import parallel
+from pipeline.training.device import device, move
+from pipeline.training.kept_answers import KeptAnswers
 from pipeline.training.loop import LossTerms, Phase
 
 
@@ -88,16 +90,32 @@ def share_out(num_steps: int, shares: Sequence[float]) -> list[int]:
     return [last - before for before, last in pairwise(last_steps)]
 
 
-def course(taken: list[Lesson], teacher: nn.Module, *, regression: bool) -> list[Phase]:
-    """What the loop goes through."""
-    return [
-        Phase(
-            against_teacher(teacher, objective(lesson.distillation, regression=regression)),
-            lesson.num_steps,
-            lesson.learning_rate,
+def course(
+    taken: list[Lesson], teacher: nn.Module, *, regression: bool, batches: Shuffled | None = None
+) -> list[Phase]:
+    """What the loop goes through.
+
+    Args:
+        batches: its batches; what the teacher says of their rows is kept where they come again.
+    """
+    goals = [objective(lesson.distillation, regression=regression) for lesson in taken]
+    kept = None
+    if batches is not None and comes_again(batches, sum(lesson.num_steps for lesson in taken)):
+        kept = KeptAnswers(
+            teacher,
+            batches,
+            states=any(goal.hidden_states or goal.compares_attention for goal in goals),
+            heads=any(goal.compares_heads for goal in goals),
         )
-        for lesson in taken
+    return [
+        Phase(against_teacher(teacher, goal, kept), lesson.num_steps, lesson.learning_rate)
+        for goal, lesson in zip(goals, taken, strict=True)
     ]
+
+
+def comes_again(batches: Shuffled, num_steps: int) -> bool:
+    """Whether a training has rows twice, and has them to itself, where the teacher's answers are computed."""
+    return num_steps > batches.per_epoch and device().type == "cpu" and parallel.world().size == 1
 
 
 def objective(distillation: Distillation, *, regression: bool) -> Objective:
@@ -105,8 +123,8 @@ def objective(distillation: Distillation, *, regression: bool) -> Objective:
     return Objective(**distillation.model_dump(), regression=regression)
 
 
-def against_teacher(teacher: nn.Module, goal: Objective) -> LossTerms:
-    """The terms of a student's loss, the teacher's forward pass included.
+def against_teacher(teacher: nn.Module, goal: Objective, kept: KeptAnswers | None = None) -> LossTerms:
+    """The terms of a student's loss; the teacher's forward pass included, unless its answers are `kept`.
 
     A narrow student is compared with the teacher's heads that it has. They raise ValueError where the teacher
     lacks one and a term asks for it.
@@ -115,7 +133,7 @@ def against_teacher(teacher: nn.Module, goal: Objective) -> LossTerms:
 
     def terms(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, Tensor]:
         with torch.no_grad():
-            taught = trace(teacher, batch, heads=heads)
+            taught = trace(teacher, batch, heads=heads) if kept is None else kept(batch)
         if goal.compares_attention:
             taught = of_heads(taught, heads_of(model), heads_of(teacher))
         own = trace(model, batch, heads=heads)

@@ -189,3 +189,20 @@ def test_a_models_routines_are_set_on_every_layer_that_has_some() -> None:
     routines.use(model, BFLOAT16)
     assert model.bert.encoder.layer[1].output.dense.routines == BFLOAT16
     assert not hasattr(model.classifier, "routines")
+
+
+@pytest.mark.parametrize(
+    ("maker", "has_mkl", "is_faster"),
+    [
+        ("GenuineIntel", True, True),
+        ("GenuineIntel", False, False),
+        ("AuthenticAMD", True, False),
+    ],
+)
+def test_the_processors_maker_decides_who_multiplies_floats_and_no_clock_does(
+    maker: str, has_mkl: bool, is_faster: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a training that was stopped goes on with the routine that it began with."""
+    monkeypatch.setattr(routines.Path, "read_text", lambda _: f"vendor_id : {maker}")
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: has_mkl)
+    assert routines.mkl_is_faster.__wrapped__() is is_faster
