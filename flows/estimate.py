@@ -139,6 +139,8 @@ def num_steps(params: Params, name: str) -> int | None:
         duration, num_rows = params.budget.pretraining, generator.corpus_rows if generator else None
     elif name == TEACHER:
         duration, num_rows = params.budget.teacher, _count_rows(params, "plain")
+    elif name in params.general:
+        duration, num_rows = params.general[name].duration, None
     else:
         rung = params.rungs[name]
         duration, num_rows = params.duration_of(rung), _count_rows(params, rung.data)

@@ -8,9 +8,9 @@ its own, so that all that holds for a stage holds here: locks, several processes
 Nobody is shown its curves and nothing of it is registered. A model is kept while all that dvc.yaml says it is
 made from is as it was: a changed rung is trained again with its descendants, and no other.
 
-Data and pre-trained model are those of the graph: the rows drawn, held out and augmented stay the same, and
-what differs between two seeds is training alone. So students of different seeds are compared on equal terms,
-and the spread says nothing of what another draw of rows would do.
+Data, pre-trained model and general rungs are those of the graph: the rows drawn, held out and augmented stay
+the same, and what differs between two seeds is the task's training alone. So students of different seeds are
+compared on equal terms, and the spread says nothing of what another draw of rows would do.
 """
 
 import io
@@ -28,7 +28,7 @@ from pipeline import paths
 from pipeline.evaluation import results
 from pipeline.params import Params
 from pipeline.problems.reading import read_mapping
-from pipeline.rungs import Duration
+from pipeline.rungs import PRETRAINED, TEACHER, Duration
 
 STAGE = "repeat"
 MODELS = ("teacher", "weights", "weights_activations", "pack")
@@ -75,10 +75,10 @@ def settle(folder: Path, settings: Params, seed: int) -> None:
     """Make `folder` a project whose ladder is that of `settings` from another seed."""
     (folder / paths.MODELS).mkdir(parents=True, exist_ok=True)
     files.write_text(folder / paths.PARAMS, _params_text(paths.PARAMS, seed))
-    for shared in (paths.DATA, paths.model_dir("pretrained")):
+    for shared in (paths.DATA, *map(paths.model_dir, (PRETRAINED, *settings.general))):
         (folder / shared).unlink(missing_ok=True)
         (folder / shared).symlink_to(os.path.relpath(shared, (folder / shared).parent))
-    kept = {paths.MODELS: ("pretrained", "teacher", *settings.rungs), paths.PACKED: settings.deliver}
+    kept = {paths.MODELS: (PRETRAINED, TEACHER, *settings.rungs), paths.PACKED: settings.deliver}
     for place, names in kept.items():
         for left in (folder / place).glob("[!.]*"):
             if left.name not in names:  # a rung that is no longer there

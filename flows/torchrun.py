@@ -30,7 +30,7 @@ from pipeline import paths
 from pipeline.params import Params
 from pipeline.rungs import PRETRAINED
 
-TRAINING = ("pretrained", "teacher", "weights", "weights_activations")
+TRAINING = ("pretrained", "teacher", "general", "weights", "weights_activations")
 MOST_RESTARTS = 3
 GRACE_S = 8  # between telling the processes to end and killing them; less than the stage's own
 # Environment variables that the processes find.

@@ -47,8 +47,9 @@ class Amount:
         return f"{self.count:.10g} {self.unit}".rstrip()
 
 
-def total(name: str, lengths: Mapping[str, Length], asked: tuple[str, ...] = ()) -> Amount:
-    """Of the rung and of all its ancestors below the teacher. `lengths`: every rung's, by name.
+def total(name: str, lengths: Mapping[str, Length | None], asked: tuple[str, ...] = ()) -> Amount:
+    """Of the rung and of all its ancestors that were trained on the task. `lengths`: every rung's, by name;
+    None for a general rung, where the way ends as it does at the teacher.
 
     Raises:
         UnequalError: a rung is not there, or its length depends on itself; or the way is in steps and in
@@ -61,6 +62,8 @@ def total(name: str, lengths: Mapping[str, Length], asked: tuple[str, ...] = ())
     if name in asked:
         raise UnequalError(f"these durations depend on each other: {', '.join(asked[asked.index(name) :])}")
     own, asked = lengths[name], (*asked, name)
+    if own is None:
+        return Amount()
     if own.duration.equal_to is not None:
         return total(own.duration.equal_to, lengths, asked)
     if own.duration.epochs is not None:
@@ -70,7 +73,7 @@ def total(name: str, lengths: Mapping[str, Length], asked: tuple[str, ...] = ())
     return _sum(total(own.parent, lengths, asked), amount)
 
 
-def equal(equal_to: str, parent: str, lengths: Mapping[str, Length]) -> Duration:
+def equal(equal_to: str, parent: str, lengths: Mapping[str, Length | None]) -> Duration:
     """How long a rung that starts from `parent` trains to have had as much as `equal_to`, in steps or epochs.
 
     Raises:

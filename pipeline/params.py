@@ -5,7 +5,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from pipeline.durations import Length, equal
 from pipeline.rungs import (
@@ -13,6 +13,7 @@ from pipeline.rungs import (
     Count,
     Distillation,
     Duration,
+    GeneralRung,
     LearningRate,
     Positive,
     Rung,
@@ -71,10 +72,29 @@ class Task(Section):
         return {"classification": len(self.label_names), "regression": 1, "question_answering": 2}[self.kind]
 
 
+class CorpusFile(Section):
+    """Plain text for general rungs: a text file with a sentence or paragraph a line, or a Parquet file.
+
+    Attributes:
+        file: its path, from `data.root` on where that is given, else from the project.
+        columns: of a Parquet file, those that hold text; may be left out where there is one text column.
+    """
+
+    file: str
+    columns: list[str] = Field(default_factory=list)
+
+
+def _listed(value: object) -> object:
+    """One file may be written without a list, and a file without columns as its path."""
+    files = value if isinstance(value, list) else [value]
+    return None if value is None else [{"file": one} if isinstance(one, str) else one for one in files]
+
+
 class Data(Section):
     """Where the rows come from. `root` is used by `path`, `repository` and `revision` by `hub`.
 
     `max_train_rows` and `max_validation_rows` (of each validation split) draw a part, which results name.
+    `corpus` is the text that general rungs learn from.
     """
 
     source: Literal["demo", "path", "hub"]
@@ -83,6 +103,7 @@ class Data(Section):
     revision: str | None = None
     max_train_rows: Count | None = None
     max_validation_rows: Count | None = None
+    corpus: Annotated[list[CorpusFile], BeforeValidator(_listed), Field(min_length=1)] | None = None
 
 
 class Architecture(Section):
@@ -146,6 +167,7 @@ class Training(Section):
 
     pretraining: Optimization
     teacher: Optimization
+    general: Optimization
     rung: Optimization
     binary_activations: Optimization
 
@@ -198,6 +220,7 @@ class Params(Section):
     training: Training
     distillation: Distillation
     augmentation: Augmentation
+    general: dict[str, GeneralRung]
     weights: dict[str, Rung]
     weights_activations: dict[str, ActivationRung]
     deliver: list[str]
@@ -205,11 +228,13 @@ class Params(Section):
 
     @property
     def rungs(self) -> dict[str, Rung]:
-        """Every rung of both stages by name, in the order written."""
-        return {**self.weights, **self.weights_activations}
+        """Every rung of all stages by name, in the order written."""
+        return {**self.general, **self.weights, **self.weights_activations}
 
     def optimization_of(self, rung: Rung) -> Optimization:
-        """How a rung is optimized; 1-bit activations have a section of their own."""
+        """How a rung is optimized; general ones and 1-bit activations have sections of their own."""
+        if rung.stage == "general":
+            return self.training.general
         return self.training.binary_activations if rung.activations == 1 else self.training.rung
 
     def duration_of(self, rung: Rung) -> Duration:
@@ -222,11 +247,11 @@ class Params(Section):
         return own if own.equal_to is None else equal(own.equal_to, rung.init_from, self.lengths)
 
     @property
-    def lengths(self) -> dict[str, Length]:
-        """How long each rung trains, as written, by name."""
-        return {
+    def lengths(self) -> dict[str, Length | None]:
+        """How long each rung trains on the task, as written, by name; None for those of no task."""
+        return dict.fromkeys(self.general) | {
             name: Length(rung.init_from, self._written_duration(rung), self.optimization_of(rung).batch_size)
-            for name, rung in self.rungs.items()
+            for name, rung in (self.weights | self.weights_activations).items()
         }
 
     def _written_duration(self, rung: Rung) -> Duration:

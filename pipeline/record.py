@@ -16,7 +16,7 @@ from pipeline.parts import every_part, layers_in, shortest
 
 RECORD = "record.json"
 SUMS_OF_TWO = "sums of two"  # of a split rung: every matrix and table is two binary ones
-Stage = Literal["pretrained", "teacher", "weights", "weights_activations"]
+Stage = Literal["pretrained", "teacher", "general", "weights", "weights_activations"]
 T = TypeVar("T")
 _CONFIG = ConfigDict(extra="forbid", strict=True)
 

@@ -15,8 +15,12 @@ from bitladder.quantizers.precision import FULL, Precision
 
 TEACHER: Final = "teacher"  # the fine-tuned model that every ladder starts from
 PRETRAINED: Final = "pretrained"  # and what that was fine-tuned from
+ROOTS = (
+    TEACHER,
+    PRETRAINED,
+)  # what a ladder starts from: a task's rungs from the first, general ones from the second
 
-Stage = Literal["weights", "weights_activations"]
+Stage = Literal["general", "weights", "weights_activations"]
 
 
 def _exactly_whole(value: object) -> object:
@@ -78,6 +82,7 @@ class Distillation(Section):
 
     Attributes:
         directions: of the similarities of queries, keys and values within a sequence (BiBERT).
+        sentence_vectors: of the angle between both models' mean hidden state of a sequence, last layer.
         labels: of the loss against the labels, without a teacher.
         temperature: both logits are divided by it before their softmax. Beyond these bounds padding would be
             among the answers to a question.
@@ -88,6 +93,7 @@ class Distillation(Section):
     attention_scores: Weight
     labels: Weight
     directions: Weight = 0.0
+    sentence_vectors: Weight = 0.0
     temperature: Annotated[float, Field(ge=0.01, le=100)] = 1.0
 
 
@@ -242,12 +248,34 @@ class ActivationRung(Rung):
         )
 
 
+class GeneralRung(ActivationRung):
+    """A low-bit model of no task: the pre-trained BERT distilled on plain text, for rungs of any task to
+    start from.
+
+    Attributes:
+        init_from: the pre-trained model, or another general rung.
+        data: `data.corpus`; in the demo, the generated one.
+        duration: in steps or epochs. No task's budget says how long.
+    """
+
+    taught_by: Literal["pretrained"] = PRETRAINED
+    data: Literal["corpus"] = "corpus"  # type: ignore[assignment]
+    duration: Duration
+    distillation: Distillation = Distillation(
+        logits=0.0, hidden_states=1.0, attention_scores=1.0, labels=0.0, sentence_vectors=1.0
+    )
+
+    @property
+    def stage(self) -> Stage:
+        return "general"
+
+
 def climb(rungs: Mapping[str, Rung]) -> dict[str, Rung]:
     """The same rungs by name, each after its parent and its teacher, otherwise in the order written."""
     ordered: dict[str, Rung] = {}
 
     def add(name: str) -> None:
-        if name == TEACHER or name in ordered:
+        if name in ROOTS or name in ordered:
             return
         add(rungs[name].init_from)
         add(rungs[name].taught_by)
@@ -259,14 +287,14 @@ def climb(rungs: Mapping[str, Rung]) -> dict[str, Rung]:
 
 
 def ancestry(rungs: Mapping[str, Rung], name: str) -> tuple[str, ...]:
-    """The rung, its parent, and so on to the teacher: `("w2", "w4", "w8", "teacher")`.
+    """The rung, its parent, and so on to a root: `("w2", "w4", "w8", "teacher")`.
 
     Raises:
         KeyError: a rung of the way is not there.
-        ValueError: it does not lead to the teacher.
+        ValueError: it does not lead to a root.
     """
     way = [name]
-    while way[-1] != TEACHER:
+    while way[-1] not in ROOTS:
         way.append(rungs[way[-1]].init_from)
         if way[-1] in way[:-1]:
             raise ValueError(f"a circle: {', '.join(way)}")

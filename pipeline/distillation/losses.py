@@ -51,6 +51,22 @@ def attention_scores(student: tuple[Tensor, ...], teacher: tuple[Tensor, ...], m
     return _sum(_distance(s, t, pair_B1SS, elements) for s, t in zip(student, teacher, strict=True))
 
 
+def sentence_vectors(student_BSE: Tensor, teacher_BSE: Tensor, mask_BS: Tensor) -> Tensor:
+    """1 less the cosine between both models' sentence vectors, mean over the batch: from 0 to 2.
+
+    A sentence vector is the mean over tokens of the last layer's hidden states, as sentence encoders have it
+    (Sentence-BERT, arXiv:1908.10084).
+    """
+    student_BE, teacher_BE = mean_of_tokens(student_BSE, mask_BS), mean_of_tokens(teacher_BSE, mask_BS)
+    return 1 - functional.cosine_similarity(student_BE, teacher_BE, dim=-1).mean()
+
+
+def mean_of_tokens(hidden_BSE: Tensor, mask_BS: Tensor) -> Tensor:
+    """[B, E], padding left out."""
+    weight_BS1 = mask_BS.unsqueeze(-1).to(hidden_BSE.dtype)
+    return (hidden_BSE * weight_BS1).sum(dim=1) / weight_BS1.sum(dim=1)
+
+
 def directions(
     student: Sequence[tuple[Tensor, ...]], teacher: Sequence[tuple[Tensor, ...]], mask_BS: Tensor
 ) -> Tensor:

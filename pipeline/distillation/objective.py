@@ -63,6 +63,11 @@ class Objective(Distillation):
         if self.directions:
             distance_directions = losses.directions(student.heads, teacher.heads, mask_BS)
             terms["directions"] = self.directions * portion.rows * distance_directions
+        if self.sentence_vectors:
+            distance_vectors = losses.sentence_vectors(
+                student.hidden_states[-1], teacher.hidden_states[-1], mask_BS
+            )
+            terms["sentence_vectors"] = self.sentence_vectors * portion.rows * distance_vectors
         if self.labels:
             distance_labels = label_loss(student.logits_BL, batch["labels"], self.regression)
             terms["labels"] = self.labels * portion.rows * distance_labels

@@ -118,6 +118,12 @@ KINDS = {
         ),
     ),
     # of the peers' recipes
+    "general": Kind(
+        "From a rung that learned from plain text, {better} beats {worse}, from the task's teacher",
+        "{better} must have a general rung on its way, and {worse} none",
+        lambda better, worse: _is_general(better) and not _is_general(worse),
+        is_about_data=True,
+    ),
     "augmentation": Kind(
         "With augmented data, {better} beats {worse}, which has less of it",
         "{better} must have more rungs with data: augmented on its way than {worse}",
@@ -151,6 +157,10 @@ def qualified(verdict: str, unequal: Sequence[str]) -> str:
 
 def _augmented(way: Way) -> int:
     return sum(rung.data == "augmented" for rung in way.rungs)
+
+
+def _is_general(way: Way) -> bool:
+    return any(rung.stage == "general" for rung in way.rungs)
 
 
 def _has_full_activations(way: Way) -> bool:

@@ -14,7 +14,8 @@ from pipeline.rungs import PRETRAINED, TEACHER, climb
 class Row:
     """One model: where it starts, its bits, what it is trained on and for how long.
 
-    `mib` is the expected size of its file, packed for a rung and fp32 for the teacher; None where unknown.
+    `mib` is the expected size of its file, packed for a rung and fp32 for the teacher; None where unknown,
+    and for a general rung, which is not packed.
     """
 
     stage: str
@@ -68,7 +69,9 @@ def plan(params: Params) -> Plan:
             data=rung.data,
             duration=said(params.duration_of(rung)),
             init="; ".join((first_weights(rung), *how_quantized(rung), *how_taught(rung))),
-            mib=round(sizes.packed_bytes(shape, rung, num_labels=labels) / MIB, 3) if shape else None,
+            mib=round(sizes.packed_bytes(shape, rung, num_labels=labels) / MIB, 3)
+            if shape and rung.stage != "general"
+            else None,
             precision=rung.precision,
         )
         for name, rung in climb(params.rungs).items()

@@ -10,7 +10,7 @@ from bitladder.quantizers.names import ACTIVATIONS, WEIGHTS, usual
 from bitladder.quantizers.precision import FULL
 from pipeline.parts import lies_within
 from pipeline.record import SUMS_OF_TWO
-from pipeline.rungs import TEACHER, Duration, Rung
+from pipeline.rungs import ROOTS, Duration, Rung
 
 ATTENTION = {"bi": "Bi-Attention"}
 
@@ -54,7 +54,7 @@ def how_quantized(rung: Rung) -> Iterator[str]:
 def how_taught(rung: Rung) -> list[str]:
     """In phases, and by which rung."""
     phases = [f"{len(rung.phases)} phases"] if len(rung.phases) > 1 else []
-    return phases + ([f"taught by {rung.taught_by}"] if rung.taught_by != TEACHER else [])
+    return phases + ([f"taught by {rung.taught_by}"] if rung.taught_by not in ROOTS else [])
 
 
 def said(duration: Duration) -> str:

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from pipeline.params import Params
-from pipeline.problems.problem import Found, Problem, of_rung
+from pipeline.problems.problem import Found, Problem, listed, of_rung
 from pipeline.rungs import ActivationRung, Distillation, Rung
 
-TERMS = ("logits", "hidden_states", "attention_scores", "labels", "directions")
+TERMS = ("logits", "hidden_states", "attention_scores", "labels", "directions", "sentence_vectors")
+OF_A_TASK = ("logits", "labels")
 OF_HEADS = ("attention_scores", "directions")
 _MOST_LEARNING_RATE = 1.0
 _UNSURE = 1e-6  # what decimal shares may miss of 1
@@ -20,10 +21,18 @@ def distillation_problems(params: Params) -> Iterator[Problem]:
     for name, rung in params.rungs.items():
         own = _losses(f"{rung.stage}.{name}", rung)
         heads = _heads(rung, own or losses, params.rungs.get(rung.taught_by))
-        yield from of_rung(name, rung, heads, _phases(rung, params) if rung.phases else ())
+        phases = _phases(rung, params) if rung.phases else ()
+        yield from of_rung(name, rung, heads, phases, _of_no_task(own) if rung.stage == "general" else ())
         losses |= own
     for field, loss in losses.items():
         yield from _teaches_something(field, loss, params.task.kind)
+
+
+def _of_no_task(losses: Losses) -> Found:
+    for field, loss in losses.items():
+        if wrong := [term for term in OF_A_TASK if getattr(loss, term)]:
+            place = field.split(".", 2)[2]
+            yield place, f"plain text has neither labels nor answers; write 0 for {listed(wrong)}"
 
 
 def _losses(place: str, rung: Rung) -> Losses:

@@ -7,7 +7,7 @@ hours later; here everything is found before anything runs.
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 from pipeline.durations import UnequalError
 from pipeline.ladder import claims
@@ -61,8 +61,11 @@ def duration_problems(params: Params, rungs: Rungs) -> Iterator[Problem]:
         if rung.duration is None:
             continue
         other, place = rung.duration.equal_to, f"{rung.stage}.{name}.duration"
-        if other is not None and other not in params.rungs:
-            known = (one for one in params.rungs if one != name)
+        followed = params.weights.keys() | params.weights_activations.keys()
+        if other is not None and rung.stage == "general":
+            yield Problem(f"{place}.equal_to", "only for the rungs of a task; give steps or epochs")
+        elif other is not None and other not in followed:
+            known = (one for one in params.rungs if one != name and one in followed)
             yield Problem(f"{place}.equal_to", unknown("rung", other, known))
         elif other is None or other in rungs:
             try:
@@ -115,20 +118,31 @@ def _selectors(rung: Rung, num_layers: int) -> Found:
 
 
 def _names(params: Params) -> Iterator[Problem]:
-    for name, rung in (*params.weights.items(), *params.weights_activations.items()):
-        place = f"{rung.stage}.{name}"
+    sections = {"general": params.general, "weights": params.weights}
+    sections["weights_activations"] = params.weights_activations
+    for section, name in ((section, name) for section, rungs in sections.items() for name in rungs):
+        place = f"{section}.{name}"
         if name in (TEACHER, PRETRAINED):
             yield Problem(place, f"{name!r} is reserved for the model of this name; choose another name")
         elif not is_name(name):
             yield Problem(place, f"{name!r} cannot be a rung's name; {NAME_RULE}")
-    for name in params.weights.keys() & params.weights_activations.keys():
-        sentence = "stands under weights too; a name may be used once; choose another"
-        yield Problem(f"weights_activations.{name}", sentence)
+    for (before, first), (section, others) in combinations(sections.items(), 2):
+        for name in first.keys() & others.keys():
+            sentence = f"stands under {before} too; a name may be used once; choose another"
+            yield Problem(f"{section}.{name}", sentence)
     for name, rung in params.rungs.items():
-        known = [TEACHER, *(other for other in params.rungs if other != name)]
         for field in LINKS:
+            known = [other for other in _may_name(params, rung, field) if other != name]
             if (other := getattr(rung, field)) not in (*known, name):
                 yield Problem(f"{rung.stage}.{name}.{field}", unknown("rung", other, known))
+
+
+def _may_name(params: Params, rung: Rung, field: str) -> list[str]:
+    """What a rung may start from, or be taught by: a general one knows no task, and teaches none."""
+    if rung.stage == "general":
+        return [PRETRAINED, *(params.general if field == "init_from" else ())]
+    own = [TEACHER, *params.weights, *params.weights_activations]
+    return [*own, *params.general] if field == "init_from" else own
 
 
 def _circles(rungs: Rungs) -> Iterator[Problem]:
@@ -141,7 +155,8 @@ def _circles(rungs: Rungs) -> Iterator[Problem]:
                 continue
             found.add(frozenset(way))
             steps = [f"{name} {verb} {way[0]}", *(_step(rungs, one, other) for one, other in pairwise(way))]
-            circle = f"a circle: {', '.join(steps)}; every rung must lead to the {TEACHER}"
+            root = PRETRAINED if rung.stage == "general" else TEACHER
+            circle = f"a circle: {', '.join(steps)}; every rung must lead to the {root}"
             yield Problem(f"{rung.stage}.{name}.{field}", circle)
 
 
@@ -169,6 +184,8 @@ def _deliver(params: Params) -> Iterator[Problem]:
     for name in dict.fromkeys(params.deliver):
         if name == TEACHER:
             yield Problem("deliver", f"{TEACHER} is evaluated anyway; name rungs only")
+        elif name in params.general:
+            yield Problem("deliver", f"{name} is a general rung, which answers nothing; name a task's rungs")
         elif name not in params.rungs:
             yield Problem("deliver", unknown("rung", name, params.rungs))
     for twice in repeated(params.deliver):

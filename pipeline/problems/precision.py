@@ -21,6 +21,8 @@ def precision_problems(params: Params, rungs: Mapping[str, Rung], shape: Shape |
     """Every problem of every rung. `rungs`: those that lead to the teacher; `shape`: None while unknown."""
     for name, rung in params.rungs.items():
         found = [_weights(rung), _groups(rung, shape), _width(rung, shape), _teachers_weights(rung)]
+        if rung.stage == "general":
+            found.append(_whole(rung))
         if isinstance(rung, ActivationRung):
             found.append(_activations(rung))
         yield from of_rung(name, rung, *found)
@@ -90,6 +92,13 @@ def _width(rung: Rung, shape: Shape | None) -> Found:
             yield "width", f"{part}; it must be a whole number"
 
 
+def _whole(rung: Rung) -> Found:
+    if rung.width != 1:
+        yield "width", f"{rung.width:g}, and a general rung has the pre-trained model's; leave it out"
+    if rung.split:
+        yield "split", "not for a general rung; split a task's ternary rung"
+
+
 def _teachers_weights(rung: Rung) -> Found:
     if rung.width == 1 and not rung.split:
         return
@@ -99,7 +108,7 @@ def _teachers_weights(rung: Rung) -> Found:
 
 
 def _rising(rung: Rung, parent: Rung) -> Found:
-    if parent.stage == "weights_activations" and rung.stage == "weights":
+    if isinstance(parent, ActivationRung) and rung.stage == "weights":
         yield (
             "init_from",
             f"{rung.init_from} has quantized activations, and a rung under weights has none; "

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import PurePath
 
 from pipeline.params import Architecture, Augmentation, Data, Model, Params, Task
 from pipeline.problems.problem import Problem, listed
@@ -18,6 +19,7 @@ _METRICS = {
     "regression": ("pearson", "spearman"),
     QUESTION_ANSWERING: ("exact_match", "f1"),
 }
+_NEVER_LEARNED = ("validation", "test", "dev")
 _TWO_LABELS = ("f1", "matthews_correlation")
 
 
@@ -31,6 +33,7 @@ def task_problems(params: Params) -> Iterator[Problem]:
     yield from _model(model, task)
     if model.architecture is not None:
         yield from _architecture(model.architecture, task)
+    yield from _general(params)
     yield from _augmented(params)
     yield from _seeds(params)
 
@@ -101,6 +104,7 @@ def _source(data: Data, task: Task) -> Iterator[Problem]:
         yield Problem("data.root", f"missing; data.source: path reads <root>/{where}<task>/<split>.parquet")
     if data.source != "path" and data.root is not None:
         yield Problem("data.root", f"only for data.source: path, and it is {data.source}; leave it empty")
+    yield from _corpus(data)
     if data.source == "hub":
         if not data.repository:
             yield Problem("data.repository", "missing; data.source: hub needs one, e.g. nyu-mll/glue")
@@ -114,6 +118,24 @@ def _source(data: Data, task: Task) -> Iterator[Problem]:
         yield Problem("task.generator", "missing; the demo task is generated: give the numbers of rows")
     if task.name != DEMO and task.generator is not None:
         yield Problem("task.generator", f"{task.name} is not generated; leave it out")
+
+
+def _corpus(data: Data) -> Iterator[Problem]:
+    for number, one in enumerate(data.corpus or ()):
+        if PurePath(one.file).stem.startswith(_NEVER_LEARNED):
+            yield Problem(
+                f"data.corpus[{number}].file",
+                f"{one.file} is a split that models are judged by; name text to learn from, as train",
+            )
+
+
+def _general(params: Params) -> Iterator[Problem]:
+    if params.general and params.data.corpus is None and params.data.source != DEMO:
+        name = next(iter(params.general))
+        yield Problem(
+            "data.corpus",
+            f"missing; general.{name} learns from text: name a text or Parquet file, or several",
+        )
 
 
 def _model(model: Model, task: Task) -> Iterator[Problem]:

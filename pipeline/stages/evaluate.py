@@ -22,7 +22,7 @@ from pipeline.ladder.words import unusual
 from pipeline.params import Params, Task
 from pipeline.progress import say
 from pipeline.record import Record
-from pipeline.rungs import TEACHER
+from pipeline.rungs import PRETRAINED, TEACHER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,12 +130,13 @@ def constant(frame: "pd.DataFrame", task: Task) -> tuple[Value, Value]:
 
 
 def ladder_to(name: str) -> list[Record]:
-    """Records from the teacher down to a delivered rung, its own last; for the teacher its own alone.
+    """Records from the teacher, or from the first general rung, down to a delivered rung, its own last; for
+    the teacher its own alone.
 
     Its ancestors' are those of training: what an earlier ladder packed under their names may lie there still.
     """
     ladder = [record.read(folder_of(name))]
-    while ladder[0].name != TEACHER and ladder[0].parent is not None:
+    while ladder[0].parent not in (PRETRAINED, None):
         ladder.insert(0, record.read(paths.model_dir(ladder[0].parent)))
     return ladder
 
@@ -186,7 +187,7 @@ def _evaluate(
         seed=own.seed,
         selected_on=own.selected_on,
         steps=own.steps,
-        total_steps=sum(above.steps for above in ladder if above.name != TEACHER),
+        total_steps=sum(above.steps for above in ladder if above.stage not in (TEACHER, "general")),
         augmented_steps=sum(above.steps for above in ladder if above.data.get("kind") == "augmented"),
         ancestors=[str(above.parent) for above in ladder],
         gap=difference(first.score, teacher.score if teacher else first.score),

@@ -37,6 +37,11 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.input_ids)
 
+    def pick(self, rows: list[int]) -> "Encoded":
+        """Some of the rows, in this order."""
+        ids, segments = ([own[row] for row in rows] for own in (self.input_ids, self.token_type_ids))
+        return Encoded(ids, segments, self.labels[rows], self.num_truncated)
+
     def batch(self, rows: list[int]) -> Batch:
         """The rows as tensors [B, S], padded with zeros to the longest of them."""
         own = Tokens(self.input_ids, self.token_type_ids, self.num_truncated).batch(rows)

@@ -14,7 +14,7 @@ from pipeline import paths, record
 from pipeline.evaluation.results import ModelResult, Results
 from pipeline.paths import WEIGHTS
 from pipeline.record import RECORD, Record
-from pipeline.rungs import PRETRAINED, TEACHER
+from pipeline.rungs import ROOTS
 from pipeline.tracking import execution, fields
 from pipeline.tracking.publish import logged_models
 
@@ -100,8 +100,8 @@ def trace(client: "MlflowClient", task: str, rung: str) -> Lineage:
         _check(lineage, model, parent, evaluated)
         lineage.disagreements += _packed_differences(client, model)
         model = parent
-    if TEACHER not in [step.record.name for step in lineage.chain] and rung != PRETRAINED:
-        lineage.disagreements.append(f"{rung}: the chain does not reach the teacher")
+    if not {*ROOTS} & {step.record.name for step in lineage.chain}:
+        lineage.disagreements.append(f"{rung}: the chain does not reach the teacher or the pre-trained model")
     return lineage
 
 

@@ -57,6 +57,18 @@ def of_teacher(params: Params, digests: Mapping[str, str], *, processes: int) ->
     return _facts(settings, digests, processes)
 
 
+def of_general(params: Params, name: str, digests: Mapping[str, str], *, processes: int) -> Facts:
+    """`digests`: sha256 of the text, the parent's and the pre-trained weights, by what they are."""
+    rung, optimization = params.general[name], params.training.general
+    without = set() if rung.learning_rate is None else {"learning_rate"}
+    settings = {
+        **_of_training(params),
+        f"general.{name}": rung.model_dump(),
+        "training.general": optimization.model_dump(exclude=without),
+    }
+    return _facts(settings, digests, processes)
+
+
 def of_rung(params: Params, name: str, digests: Mapping[str, str], *, processes: int) -> Facts:
     """`digests`: sha256 of the data, the parent's and the teacher's weights, by what they are.
 
@@ -91,9 +103,13 @@ def differences(then: Facts, now: Facts) -> list[str]:
 def _of_task(params: Params) -> dict[str, Any]:
     """What every model of the task is trained with. How its rows were made is in the data's digests."""
     shaping = {"name", "kind", "sentence_columns", "label_names", "metrics", "max_length", "answering"}
+    return {"task": params.task.model_dump(include=shaping), **_of_training(params)}
+
+
+def _of_training(params: Params) -> dict[str, Any]:
+    """What every model is trained with."""
     return {
         "seed": params.seed,
-        "task": params.task.model_dump(include=shaping),
         "budget.evaluations": params.budget.evaluations,
         "training.gradients": params.training.gradients,
         "training.bucket_batches": params.training.bucket_batches,

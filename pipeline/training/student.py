@@ -4,6 +4,7 @@ The form is the parent's own, a narrower one (the most important heads and neuro
 matrices (ternary weight splitting).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
@@ -19,18 +20,20 @@ from bitladder.modeling.share import num_kept
 from bitladder.modeling.traces import logits_of
 from pipeline import paths
 from pipeline.distillation.objective import label_loss
+from pipeline.initialization import first_weights
 from pipeline.initialization.first_weights import Source, assemble, origins
 from pipeline.initialization.narrowing import importance, most_important, narrow_state
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.initialization.weight_splitting import split_weights
 from pipeline.params import Params
 from pipeline.record import Part
-from pipeline.rungs import TEACHER, Rung
-from pipeline.tasks.batches import Batch, inputs_of
+from pipeline.rungs import PRETRAINED, TEACHER, GeneralRung, Origin, Rung
+from pipeline.tasks.batches import Batch, Encoded, inputs_of
 from pipeline.training.device import device, move
 from pipeline.training.rows import TaskData
 
 CALIBRATION_ROWS = 128
+FROM_TEACHER = Origin(copy_from="teacher")
 BATCH_ROWS = 16  # of those rows at once, where they tell what matters
 
 
@@ -57,19 +60,47 @@ def start(params: Params, rung: Rung, data: TaskData) -> Student:
     config.hidden_act = rung.hidden_act or config.hidden_act
     parent = shaped(rung, rows, config, regression=params.task.kind == "regression")
     model = build_bert(config, rung.precision)
+    # A general rung has no head, and its pooler was trained for none.
+    of_task = {"pooler": FROM_TEACHER, "head": FROM_TEACHER} if rung.init_from in params.general else {}
     chosen = origins(
-        rung.init,
+        {**of_task, **rung.init},
         config.num_hidden_layers,
         parent=parent,
         teacher=cache(partial(source, TEACHER)),
         std=config.initializer_range,
         seed=params.seed,
     )
+    return _begun(model, chosen, rows, parent.digest)
+
+
+def start_general(params: Params, rung: GeneralRung, rows: Encoded, pretrained: Bert) -> Student:
+    """The same for a general rung; its head is the pre-trained model's, which says nothing."""
+    config = checkpoint.load_config(paths.model_dir(PRETRAINED))
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = params.training.general.dropout
+    config.hidden_act = rung.hidden_act or config.hidden_act
+    model = build_bert(config, rung.precision)
+    digest = files.verify(paths.model_dir(PRETRAINED))[checkpoint.WEIGHTS]
+    whole = Source(PRETRAINED, pretrained.state_dict(), digest)
+    parent = whole if rung.init_from == PRETRAINED else source(rung.init_from)
+    chosen = origins(
+        {"head": FROM_TEACHER, **rung.init},
+        config.num_hidden_layers,
+        parent=parent,
+        teacher=lambda: whole,
+        std=config.initializer_range,
+        seed=params.seed,
+    )
+    return _begun(model, chosen, rows.batch(calibration_rows(len(rows), seed=params.seed)), parent.digest)
+
+
+def _begun(
+    model: Bert, chosen: Mapping[str, first_weights.Origin], rows: Batch, parent_digest: str
+) -> Student:
     first, init = assemble(model.state_dict(), chosen)
     model.load_state_dict(first)
     move(model)
     calibrate(model, {key: tensor.to(device()) for key, tensor in rows.items()})
-    return Student(model, first, init, parent.digest)
+    return Student(model, first, init, parent_digest)
 
 
 def calibration_rows(num_rows: int, *, seed: int) -> list[int]:

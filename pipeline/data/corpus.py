@@ -1,0 +1,90 @@
+"""Plain text for general rungs: `data.corpus`, cut into pieces of one or several sentences.
+
+Each text is cut at its sentences' ends, and neighbouring sentences are put together again up to a number of
+words that is drawn anew for each piece: most tasks have short rows and some long ones, and so has this.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import paths
+from pipeline.data.checks import DataError
+from pipeline.data.tables import read_split, read_table
+from pipeline.params import CorpusFile, Data, Task
+
+MOST_WORDS = 64  # of a piece, unless one sentence has more
+_END_OF_SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])")
+
+
+def read(data: Data, task: Task, seed: int) -> list[str]:
+    """All pieces, each once, in the order of the files.
+
+    Raises:
+        FileNotFoundError: a file is missing; the message names it.
+        DataError: a column is missing or holds no text, or there is no text at all; every problem is told.
+    """
+    if data.corpus is None:  # the demo's own
+        texts: Iterable[str] = read_split(paths.data_dir(task.name, "corpus"), "corpus")["text"]
+    else:
+        texts = _texts(data.corpus, data.root)
+    found = list(dict.fromkeys(pieces(texts, seed=seed)))
+    if not found:
+        raise DataError(["data.corpus: there is no text in it"])
+    return found
+
+
+def pieces(texts: Iterable[str], *, seed: int) -> Iterator[str]:
+    """The texts, each once, cut into pieces of whole sentences."""
+    generator = np.random.default_rng(seed)
+    for text in dict.fromkeys(" ".join(text.split()) for text in texts):
+        kept, most = list[str](), generator.integers(1, MOST_WORDS, endpoint=True)
+        for sentence in filter(None, _END_OF_SENTENCE.split(text)):
+            if kept and _num_words(kept) + _num_words([sentence]) > most:
+                yield " ".join(kept)
+                kept, most = [], generator.integers(1, MOST_WORDS, endpoint=True)
+            kept.append(sentence)
+        if kept:
+            yield " ".join(kept)
+
+
+def path_of(file: CorpusFile, root: str | None) -> Path:
+    return Path(root or ".") / Path(file.file).expanduser()
+
+
+def _texts(files: list[CorpusFile], root: str | None) -> Iterator[str]:
+    tables = [_table(path_of(file, root), file) for file in files]
+    if problems := [table for table in tables if isinstance(table, str)]:
+        raise DataError(problems)
+    for table in tables:
+        assert isinstance(table, pa.Table)
+        for column in table.columns:
+            yield from (text for text in column.to_pylist() if text)
+
+
+def _table(path: Path, file: CorpusFile) -> pa.Table | str:
+    """The file's text columns; or, as a sentence, what is wrong with it."""
+    if path.suffix != ".parquet":
+        if file.columns:
+            return f"{path}: columns {', '.join(file.columns)}, but it is not Parquet; leave columns out"
+        try:
+            return pa.table({"text": path.read_text(encoding="utf-8").splitlines()})
+        except UnicodeDecodeError as error:
+            return f"{path}: byte {error.start} is not UTF-8"
+    kinds = {field.name: field.type for field in pq.read_schema(path)}
+    text = [
+        name for name, kind in kinds.items() if pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    ]
+    if wrong := [name for name in file.columns if name not in text]:
+        return f"{path}: no text column {', '.join(wrong)}; text columns: {', '.join(text) or 'none'}"
+    if not file.columns and len(text) != 1:
+        return f"{path}: say which columns hold the text; text columns: {', '.join(text) or 'none'}"
+    return read_table(path).select(file.columns or text)
+
+
+def _num_words(sentences: list[str]) -> int:
+    return sum(sentence.count(" ") + 1 for sentence in sentences)
