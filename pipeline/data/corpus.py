@@ -17,7 +17,7 @@ from pipeline.data.checks import DataError
 from pipeline.data.tables import read_split, read_table
 from pipeline.params import CorpusFile, Data, Task
 
-MOST_WORDS = 64  # of a piece, unless one sentence has more
+MOST_WORDS = 40  # of a piece, unless one sentence has more
 _END_OF_SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])")
 
 
