@@ -79,7 +79,10 @@ def test_every_ladder_goes_with_every_budget_and_kind_of_task(tmp_path: Path, la
     for budget in choices("budget"):
         assert composed(tmp_path, f"budget={budget}", f"ladder={ladder}").budget.name == budget
     for task, model in (("mnli", "bert-base"), ("stsb", "minilm"), ("squad_v2", "minilm")):
-        assert composed(tmp_path, f"task={task}", f"model={model}", f"ladder={ladder}").task.name == task
+        found = composed(
+            tmp_path, f"task={task}", f"model={model}", f"ladder={ladder}", "data.corpus=text.txt"
+        )
+        assert found.task.name == task
 
 
 @pytest.mark.parametrize("experiment", choices("experiment"))

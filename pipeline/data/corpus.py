@@ -25,8 +25,8 @@ def read(data: Data, task: Task, seed: int) -> list[str]:
     """All pieces, each once, in the order of the files.
 
     Raises:
-        FileNotFoundError: a file is missing; the message names it.
-        DataError: a column is missing or holds no text, or there is no text at all; every problem is told.
+        IntegrityError: a Parquet file is torn.
+        DataError: a file or a column is missing or holds no text; every problem is told.
     """
     if data.corpus is None:  # the demo's own
         texts: Iterable[str] = read_split(paths.data_dir(task.name, "corpus"), "corpus")["text"]
@@ -68,6 +68,8 @@ def _texts(files: list[CorpusFile], root: str | None) -> Iterator[str]:
 
 def _table(path: Path, file: CorpusFile) -> pa.Table | str:
     """The file's text columns; or, as a sentence, what is wrong with it."""
+    if not path.is_file():
+        return f"{path}: no such file"
     if path.suffix != ".parquet":
         if file.columns:
             return f"{path}: columns {', '.join(file.columns)}, but it is not Parquet; leave columns out"

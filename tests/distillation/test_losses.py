@@ -34,6 +34,18 @@ def padding_of(term: str) -> Tensor:
 both_terms = pytest.mark.parametrize("term", TERMS)
 
 
+# sentence vectors
+
+
+def test_sentence_vectors_are_compared_by_their_angle_alone_and_without_padding() -> None:
+    """Worked by hand: means [1, 0] and [0, 1], a right angle, and [2, 2] and [3, 3], none."""
+    student = torch.tensor([[[2.0, 0.0], [0.0, 0.0]], [[2.0, 2.0], [9.0, -9.0]]])
+    teacher = torch.tensor([[[0.0, 1.0], [0.0, 1.0]], [[3.0, 3.0], [-7.0, 7.0]]])
+    found = losses.sentence_vectors(student, teacher, torch.tensor([[1, 1], [1, 0]]))
+    assert float(found) == pytest.approx((1.0 + 0.0) / 2)
+    assert torch.equal(losses.mean_of_tokens(student, torch.ones(2, 2))[0], torch.tensor([1.0, 0.0]))
+
+
 # logits
 
 

@@ -42,7 +42,9 @@ MORE = {
     "together2": {**TERNARY, "init_from": "together8"},
     "stepped2": {**TERNARY, "init_from": "w2"},
     "s": {**SPLIT, "activation_bits": 8},
+    "from_general": {**TERNARY, "init_from": "g"},
 }
+GENERAL = {"g": {"bits": 2, "activation_bits": 8, "init_from": "pretrained", "duration": {"steps": 9}}}
 # One pair that each kind is about.
 PAIRS = {
     "stepped": ("stepped2", "t"),
@@ -51,6 +53,7 @@ PAIRS = {
     "no_splitting": ("w1a8", "s"),
     "random_encoder_against_pretrained": ("r", "p"),
     "random_encoder_against_random": ("r", "rr"),
+    "general": ("from_general", "t"),
     "augmentation": ("p_augmented", "p"),
     "multi_distilled": ("p_taught", "p"),
     "phases": ("p_phases", "p"),
@@ -62,7 +65,7 @@ EVERY = ["w8", "w4", "w2", "w1", "w1a8", "w1a4", "w1a1", "w1a8_direct", "w1a1_ra
 def claimed(*claims: tuple[str, str, str], **rungs: dict[str, Any]) -> list[Change]:
     added = [(f"weights_activations.{name}", rung) for name, rung in (MORE | rungs).items()]
     entries = [{"claim": kind, "better": better, "worse": worse} for kind, better, worse in claims]
-    return [*added, ("deliver", EVERY), ("claims", entries)]
+    return [("general", GENERAL), *added, ("deliver", EVERY), ("claims", entries)]
 
 
 @pytest.fixture

@@ -15,17 +15,21 @@ from pipeline.params_file import load
     [
         ("weights.w1.init_form", "did you mean 'init_from'?"),
         ("weights.w1.embedding-bits", "did you mean 'embedding_bits'?"),
-        ("weights.w1.activation_bits", "it belongs under weights_activations.<name>"),
+        ("weights.w1.activation_bits", "it belongs under general.<name> or weights_activations.<name>"),
         (
             "budget.learning_rate",
-            "it belongs under training.pretraining or training.teacher or training.rung",
+            "it belongs under training.pretraining or training.teacher or training.general or training.rung",
         ),
         (
             "weights.w1.hidden_states",
             "it belongs under weights.w1.distillation or weights.w1.phases[n].distillation; known",
         ),
         ("weights.w1.epochs", "it belongs under weights.w1.duration; known"),
-        ("data.share", "it belongs under weights.<name>.phases[n] or weights_activations.<name>.phases[n]"),
+        (
+            "data.share",
+            "it belongs under general.<name>.phases[n] or weights.<name>.phases[n] or "
+            "weights_activations.<name>.phases[n]",
+        ),
         ("wieghts", "did you mean 'weights'?"),
         ("zzz", "known: seed, seeds, evaluation, task, data, model, budget"),
     ],
