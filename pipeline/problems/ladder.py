@@ -118,8 +118,11 @@ def _selectors(rung: Rung, num_layers: int) -> Found:
 
 
 def _names(params: Params) -> Iterator[Problem]:
-    sections = {"general": params.general, "weights": params.weights}
-    sections["weights_activations"] = params.weights_activations
+    sections: dict[str, Rungs] = {
+        "general": params.general,
+        "weights": params.weights,
+        "weights_activations": params.weights_activations,
+    }
     for section, name in ((section, name) for section, rungs in sections.items() for name in rungs):
         place = f"{section}.{name}"
         if name in (TEACHER, PRETRAINED):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from bitladder import files
 from bitladder.modeling import checkpoint, routines
@@ -149,10 +150,10 @@ def similarity(model: nn.Module, *, teacher: nn.Module, rows: Encoded, batch_siz
     """Mean cosine between both models' sentence vectors."""
     was_training = model.training
     model.eval()
-    found = [
-        torch.nn.functional.cosine_similarity(*(_vectors(one, batch) for one in (model, teacher)))
-        for batch in (copied(each, device()) for each in rows.batches(batch_size))
-    ]
+    found = []
+    for batch in (copied(each, device()) for each in rows.batches(batch_size)):
+        own_BE, its_BE = _vectors(model, batch), _vectors(teacher, batch)
+        found.append(functional.cosine_similarity(own_BE, its_BE))
     model.train(was_training)
     return float(torch.cat(found).double().mean())
 
