@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 from bitladder import files
 from pipeline import paths, record
 from pipeline.evaluation import agreement
-from pipeline.evaluation.agreement import KERNEL_TOLERANCE, TOLERANCE, Agreement, ByKernels, OnSplit
+from pipeline.evaluation.agreement import Agreement, ByKernels, OnSplit
+from pipeline.evaluation.results import difference
 from pipeline.params import Params, Task
 from pipeline.progress import say
 
 if TYPE_CHECKING:
+    from pipeline.tasks.batches import Encoded
     from pipeline.tasks.metrics import Array
+
+COMPARED_ROWS = 64  # by every engine
 
 
 def run(params: Params, rung: str | None = None) -> None:
@@ -58,6 +62,7 @@ def compare(task: Task, trained_folder: Path, packed_folder: Path) -> Agreement:
     """
     import numpy as np
 
+    from bitladder.modeling.bert import ANSWERING_KEY
     from bitladder.modeling.checkpoint import load_bert
     from bitladder.runtime.kernels.engines import TORCH
     from bitladder.transformers_model.model import load_unpublished
@@ -68,54 +73,80 @@ def compare(task: Task, trained_folder: Path, packed_folder: Path) -> Agreement:
 
     plain, name = paths.data_dir(task.name, "plain"), task.validation_splits[0]
     files.verify(plain)
-    split = scoring.rows(scoring.read(read_split(plain, name), task, packed_folder))
+    split = scoring.read(read_split(plain, name), task, packed_folder)
+    rows = scoring.rows(split)
     trained: Any = load_bert(trained_folder)
     packed: Any = load_unpublished(packed_folder)
     has_kernels = packed.engine.engine != TORCH
-    trained_NL = logits(trained.to(device()), split)
+    trained_NL = logits(trained.to(device()), rows)
     packed.by_kernels = False
-    packed_NL = logits(packed.to(device()), split)
+    packed_NL = logits(packed.to(device()), rows)
     packed.to("cpu").by_kernels = True
-    found = [trained_NL, packed_NL, *([logits(packed, split)] if has_kernels else [])]
+    found = [trained_NL, packed_NL, *([logits(packed, rows)] if has_kernels else [])]
     if not all(np.isfinite(one).all() for one in found):
         raise ValueError(f"{trained_folder}: outputs on {name} are not all finite; nothing is packed")
-    is_regression = task.kind == "regression"
     by_kernels = None
     if has_kernels:
-        activations = packed.packed_config.precision.activations
-        spread = float(without_padding(trained_NL, trained_NL).std())
+        require_same_by_every_engine(packed_folder, rows)
+        threshold = (getattr(trained.config, ANSWERING_KEY, None) or {}).get("no_answer_threshold")
+        scores = [scoring.score_logits(one, split, task, threshold=threshold).score for one in found]
         by_kernels = ByKernels(
             largest_logit_difference=float(np.abs(trained_NL - found[2]).max()),
             mean_logit_difference=mean_difference(trained_NL, found[2]),
-            label_agreement=None if is_regression else label_agreement(trained_NL, found[2]),
-            tolerance=max(TOLERANCE, KERNEL_TOLERANCE[activations] * spread),
+            label_agreement=label_agreement(task, trained_NL, found[2]),
+            score_difference=difference(scores[2], scores[0]),
         )
     on_split = OnSplit(
-        rows=len(split),
+        rows=len(rows),
         largest_logit_difference=float(np.abs(trained_NL - packed_NL).max()),
-        label_agreement=None if is_regression else label_agreement(trained_NL, packed_NL),
+        label_agreement=label_agreement(task, trained_NL, packed_NL),
         by_kernels=by_kernels,
     )
     return Agreement({name: on_split})
 
 
-def label_agreement(trained_NL: "Array", other_NL: "Array") -> float:
-    """Share of rows with the same label. Of a question's window that is the answer's first and last token."""
+def require_same_by_every_engine(packed_folder: Path, rows: "Encoded") -> None:
+    """Raises ValueError where engines of this computer differ in a bit, on the first rows.
+
+    They multiply whole numbers in different ways and do all else alike, so whatever the model says, a
+    difference is a fault of one of them.
+    """
+    import numpy as np
+
+    from bitladder.packed.format import read_config
+    from bitladder.packed.reading import open_weights
+    from bitladder.runtime import Model
+    from bitladder.runtime.kernels.engines import Choice, available
+
+    batch = rows.batch(list(range(min(COMPARED_ROWS, len(rows)))))
+    inputs = (batch[name].numpy() for name in ("input_ids", "attention_mask", "token_type_ids"))
+    ids, mask, segments = inputs
+    arrays, first = open_weights(packed_folder, read_config(packed_folder)), None
+    for engine in available():
+        answers = Model(arrays, Choice(engine, "to compare"), threads=1).logits(ids, mask, segments)
+        first = answers if first is None else first
+        if not np.array_equal(first, answers):
+            raise ValueError(
+                f"engines {available()[0]} and {engine} do not give the same logits here; one of them is "
+                "wrong on this processor; please report it, with what `bitladder doctor` says"
+            )
+
+
+def label_agreement(task: Task, trained_NL: "Array", other_NL: "Array") -> float | None:
+    """Share of rows with the same label. Of a question's window that is the answer's first and last token;
+    None for a regression.
+    """
+    if task.kind == "regression":
+        return None
     same = trained_NL.argmax(axis=-1) == other_NL.argmax(axis=-1)
     return float(same.reshape(len(trained_NL), -1).all(axis=1).mean())
 
 
 def mean_difference(trained_NL: "Array", other_NL: "Array") -> float:
     """Of the logits that say something: on padding all agree, however much there is of it."""
-    return float(without_padding(abs(trained_NL - other_NL), trained_NL).mean())
-
-
-def without_padding(values_NL: "Array", logits_NL: "Array") -> "Array":
-    """Values, in one row, where these logits are not those of padding of a question's window."""
     from bitladder.modeling.traces import PADDING
 
-    found: Array = values_NL[logits_NL != PADDING]
-    return found
+    return float(abs(trained_NL - other_NL)[trained_NL != PADDING].mean())
 
 
 def _line(rung: str, found: Agreement) -> str:
@@ -131,4 +162,6 @@ def _line(rung: str, found: Agreement) -> str:
 def _differ(found: OnSplit | ByKernels) -> str:
     share = found.label_agreement
     agreed = "" if share is None else f", labels agree on {share:.2%}"
-    return f"differ by at most {found.largest_logit_difference:g}{agreed}"
+    moved = found.score_difference if isinstance(found, ByKernels) else None
+    scored = "" if moved is None else f", the score by {100 * moved:+.1f} points"
+    return f"differ by at most {found.largest_logit_difference:g}{agreed}{scored}"

@@ -61,10 +61,15 @@ def rows(split: Split) -> Encoded:
 
 def score(model: Any, split: Split, task: Task, *, threshold: float | None = None) -> Scored:
     """The task's official metrics of a model on one split; `threshold` as in `score_answers`."""
+    return score_logits(logits(model, rows(split)), split, task, threshold=threshold)
+
+
+def score_logits(logits_NL: Array, split: Split, task: Task, *, threshold: float | None = None) -> Scored:
+    """The same of what a model has put out for the split's rows."""
     if isinstance(split, Encoded):
-        return score_labels(model, split, list(task.metrics), regression=task.kind == "regression")
+        return score_labels(logits_NL, split, list(task.metrics), regression=task.kind == "regression")
     assert task.answering is not None
-    return score_answers(model, split, task.answering, threshold=threshold)
+    return score_answers(logits_NL, split, task.answering, threshold=threshold)
 
 
 @torch.no_grad()
@@ -83,9 +88,8 @@ def logits(model: Any, split: Encoded) -> Array:
     return torch.cat(padded).numpy()
 
 
-def score_labels(model: Any, split: Encoded, metric_names: list[str], *, regression: bool) -> Scored:
+def score_labels(logits_NL: Array, split: Encoded, metric_names: list[str], *, regression: bool) -> Scored:
     """Score a classifier or a regression. Logits that are not finite give undefined scores."""
-    logits_NL = logits(model, split)
     if not np.isfinite(logits_NL).all():
         return Scored(logits_NL, dict.fromkeys(metric_names), None)
     predicted_N, labels_N = metrics.predictions(logits_NL, regression=regression), split.labels.numpy()
@@ -101,7 +105,7 @@ def score_labels(model: Any, split: Encoded, metric_names: list[str], *, regress
 
 
 def score_answers(
-    model: Any, windows: Windows, answering: Answering, *, threshold: float | None = None
+    logits_N2S: Array, windows: Windows, answering: Answering, *, threshold: float | None = None
 ) -> Scored:
     """Score answers to questions. Logits that are not finite give undefined scores.
 
@@ -110,7 +114,6 @@ def score_answers(
             this very split, which only the split may use that checkpoints are chosen on.
     """
     unanswerable = answering.unanswerable
-    logits_N2S = logits(model, windows.rows)
     if not np.isfinite(logits_N2S).all():
         return Scored(logits_N2S, dict.fromkeys((squad.EXACT_MATCH, squad.F1)), None)
     spans = best_spans(logits_N2S, windows, max_answer_length=answering.max_answer_length)

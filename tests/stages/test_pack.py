@@ -1,5 +1,7 @@
 """`pack` publishes what agrees with the trained rung, and nothing else."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,9 +61,50 @@ def test_the_kernels_are_compared_with_the_trained_rung_too(
         assert by_kernels is None  # activations of 32 bits are torch's
     else:
         assert by_kernels is not None
-        assert by_kernels.mean_logit_difference <= by_kernels.tolerance
+        assert by_kernels.mean_logit_difference <= by_kernels.largest_logit_difference
+        assert by_kernels.score_difference is not None
         assert by_kernels.label_agreement is not None
         assert by_kernels.label_agreement >= 0.9
+
+
+@has_kernels
+def test_engines_that_differ_in_a_bit_are_refused_whatever_the_model_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bitladder import runtime
+
+    def wrong(self: runtime.Model, *inputs: object) -> object:
+        answers = right(self, *inputs)  # type: ignore[arg-type]
+        return answers if self.engine.engine == engines.LOOKUP else np.nextafter(answers, np.float32(9))
+
+    monkeypatch.chdir(tmp_path)
+    project, right = tiny_project.make("stsb", hidden_size=64, intermediate_size=128), runtime.Model.logits
+    monkeypatch.setattr(runtime.Model, "logits", wrong)
+    with pytest.raises(ValueError, match="engines lookup and dot_products do not give the same logits"):
+        pack.run(project, "w1a8")
+    assert not paths.packed_dir("w1a8").exists()
+
+
+@has_kernels
+def test_a_regression_that_says_the_same_of_every_row_is_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its logits have next to no standard deviation, to which no difference can be held."""
+    monkeypatch.chdir(tmp_path)
+    project = tiny_project.make("stsb", hidden_size=64, intermediate_size=128)
+    folder = paths.model_dir("w1a8")
+    state = load_file(folder / paths.WEIGHTS)
+    state["classifier.weight"] *= 1e-6
+    with files.publish(folder) as changed:
+        for path in (path for path in folder.iterdir() if path.name != files.MANIFEST):
+            shutil.copy(path, changed)
+        save_file(state, changed / paths.WEIGHTS, metadata={"format": "pt"})
+        digest = files.sha256(changed / paths.WEIGHTS)
+        record.write(changed, replace(record.read(folder), digest=digest))
+    pack.run(project, "w1a8")
+    [found] = agreement.read(paths.packed_dir("w1a8")).splits.values()
+    assert found.by_kernels is not None
+    assert found.by_kernels.largest_logit_difference < 1e-4
 
 
 def test_padding_is_no_part_of_the_mean_difference() -> None:

@@ -46,7 +46,7 @@ def test_dropout_is_off_and_the_mode_is_left_as_it_was(training: bool) -> None:
 
 def test_a_split_is_scored_with_the_tasks_metrics() -> None:
     model, rows = classifier(), split()
-    found = score_labels(model, rows, ["accuracy", "f1"], regression=False)
+    found = score_labels(logits(model, rows), rows, ["accuracy", "f1"], regression=False)
     predicted = found.logits_NL.argmax(axis=1)
     assert found.scores["accuracy"] == pytest.approx((predicted == rows.labels.numpy()).mean())
     assert found.score == pytest.approx((found.scores["accuracy"] + found.scores["f1"]) / 2)
@@ -54,7 +54,7 @@ def test_a_split_is_scored_with_the_tasks_metrics() -> None:
 
 def test_regression_is_scored_by_its_single_output() -> None:
     rows = split(regression=True)
-    found = score_labels(classifier(num_labels=1), rows, ["pearson"], regression=True)
+    found = score_labels(logits(classifier(num_labels=1), rows), rows, ["pearson"], regression=True)
     assert found.score == pytest.approx(
         np.corrcoef(found.logits_NL[:, 0], rows.labels.numpy())[0, 1], abs=1e-5
     )
@@ -65,7 +65,7 @@ def test_logits_that_are_not_finite_have_no_score(value: float) -> None:
     model = classifier()
     with torch.no_grad():
         model.classifier.bias[0] = value
-    found = score_labels(model, split(), ["accuracy"], regression=False)
+    found = score_labels(logits(model, split()), split(), ["accuracy"], regression=False)
     assert (found.scores, found.score, found.collapsed) == ({"accuracy": None}, None, False)
 
 
@@ -73,7 +73,7 @@ def test_a_model_that_answers_one_class_only_has_no_matthews_correlation() -> No
     model = classifier()
     with torch.no_grad():
         model.classifier.bias.copy_(torch.tensor([1e3, 0.0]))
-    found = score_labels(model, split(), ["matthews_correlation"], regression=False)
+    found = score_labels(logits(model, split()), split(), ["matthews_correlation"], regression=False)
     assert found.score is None
     assert found.collapsed
 
@@ -83,7 +83,7 @@ def test_a_model_has_collapsed_when_all_rows_get_the_same_answer() -> None:
     middle = np.median(np.diff(logits(model, rows), axis=1))
     with torch.no_grad():  # one half of the rows to each label
         model.classifier.bias += torch.tensor([middle, 0.0])
-    assert not score_labels(model, rows, ["accuracy"], regression=False).collapsed
+    assert not score_labels(logits(model, rows), rows, ["accuracy"], regression=False).collapsed
     assert gives_one_answer(["yes", "yes"], ["yes", "no"])
     assert not gives_one_answer(["yes", "no"], ["yes", "yes"])
     assert not gives_one_answer(["yes", "yes"], ["yes", "yes"]), "there is one answer to give"
@@ -91,10 +91,14 @@ def test_a_model_has_collapsed_when_all_rows_get_the_same_answer() -> None:
 
 def test_a_regression_has_collapsed_when_its_output_is_a_constant() -> None:
     model = classifier(num_labels=1)
-    assert not score_labels(model, split(regression=True), ["pearson"], regression=True).collapsed
+    assert not score_labels(
+        logits(model, split(regression=True)), split(regression=True), ["pearson"], regression=True
+    ).collapsed
     with torch.no_grad():
         model.classifier.weight.zero_()
-    found = score_labels(model, split(regression=True), ["pearson"], regression=True)
+    found = score_labels(
+        logits(model, split(regression=True)), split(regression=True), ["pearson"], regression=True
+    )
     assert (found.score, found.collapsed) == (None, True)
 
 
@@ -126,7 +130,7 @@ def windows(tmp_path_factory: pytest.TempPathFactory) -> Windows:
 
 def scored(windows: Windows, *, threshold: float | None = None, unanswerable: bool = True) -> Scored:
     answering = ANSWERING.model_copy(update={"unanswerable": unanswerable})
-    return score_answers(answerer(), windows, answering, threshold=threshold)
+    return score_answers(logits(answerer(), windows.rows), windows, answering, threshold=threshold)
 
 
 def test_windows_of_different_lengths_are_padded_with_what_wins_nothing(windows: Windows) -> None:
@@ -184,6 +188,6 @@ def test_answers_of_logits_that_are_not_finite_have_no_score(windows: Windows) -
     model = answerer()
     with torch.no_grad():
         model.qa_outputs.bias[0] = float("nan")
-    found = score_answers(model, windows, ANSWERING)
+    found = score_answers(logits(model, windows.rows), windows, ANSWERING)
     assert (found.score, found.right, found.threshold) == (None, None, None)
     assert found.scores == {"exact_match": None, "f1": None}

@@ -51,6 +51,12 @@ def choose(environment: Mapping[str, str] = os.environ) -> Choice:
     return chosen(environment.get(VARIABLE, ""), features())
 
 
+def available() -> list[str]:
+    """The engines of ours that this computer has what it needs for."""
+    found = features()
+    return [engine for engine in (LOOKUP, DOT_PRODUCTS) if not _lacking(engine, found)]
+
+
 def chosen(forced: str, found: Mapping[str, bool] | None) -> Choice:
     """The same for what was found: a processor's features, or None where there is no numba for them."""
     if forced and forced not in ENGINES:
