@@ -11,7 +11,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from flows import environment, graph, processes, servers, watched
+from flows import environment, graph, processes, servers, torchrun, watched
 from flows.walk import Walk
 from pipeline import params_file, paths
 from pipeline.ladder import lengths
@@ -41,6 +41,7 @@ def run_command(jobs: int | None = None, target: str | None = None) -> int:
     environment.prepare()
     try:
         jobs = jobs or max(1, (os.cpu_count() or 1) // 2)
+        share_cores(jobs)
         settings = params_file.load(paths.PARAMS)
         title = f"{settings.task.name}, {settings.model.name}, {settings.budget.name} budget"
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
@@ -55,6 +56,13 @@ def run_command(jobs: int | None = None, target: str | None = None) -> int:
     if not walk.watched:
         processes.exit_at_once(exit_code)
     return exit_code
+
+
+def share_cores(jobs: int) -> None:
+    """Give each of several stages side by side its share of the cores: more threads than cores only wait."""
+    if jobs > 1:
+        own = max(1, (os.cpu_count() or 1) // jobs)
+        os.environ.setdefault(torchrun.THREADS_AT_MOST, str(own))
 
 
 def run(walk: Walk, title: str) -> int:

@@ -138,8 +138,9 @@ def cause(failures: Mapping[int, Any]) -> Ended:
 def _for_processes(number: int, folder: Path) -> dict[str, str]:
     """Where they find each other, and each one's share of the cores that this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    own = int(os.environ.get(THREADS_AT_MOST, cores))
     return {
-        THREADS_AT_MOST: str(max(1, cores // number)),
+        THREADS_AT_MOST: str(max(1, own // number)),
         PARENT: str(os.getpid()),
         STORE: str(folder / "store"),
         "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",  # else the agent opens one all the same

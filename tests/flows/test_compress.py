@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scratch_project import Scratch, ask, gone, mortal, until
 
-from flows import compress, graph, walk
+from flows import compress, graph, torchrun, walk
 from flows.walk import Children, Outcome, Walk
 
 RUN = ("bitladder.cli", "run")
@@ -125,6 +125,17 @@ def test_what_dvc_cannot_know_to_be_outdated_is_forced() -> None:
 )
 def test_what_dvc_says_tells_how_a_stage_ended(returncode: int, output: str, how: str, code: int) -> None:
     assert walk.judge("w8", returncode, output) == Outcome("w8", how, code)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("cores", "jobs", "own"), [(8, 2, "4"), (2, 2, "1"), (2, 3, "1"), (8, 1, None)])
+def test_stages_side_by_side_share_the_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, jobs: int, own: str | None
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setenv(torchrun.THREADS_AT_MOST, "kept, and put back")
+    monkeypatch.delenv(torchrun.THREADS_AT_MOST)
+    compress.share_cores(jobs)
+    assert os.environ.get(torchrun.THREADS_AT_MOST) == own
 
 
 def test_wrong_parameters_stop_everything_before_it_starts(scratch: Scratch) -> None:

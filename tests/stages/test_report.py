@@ -109,7 +109,7 @@ def test_a_card_tells_agreement_of_the_file_and_of_the_kernels(project: Params) 
     text = card.card("w1", replace(read(project), agreements={"w1": Agreement({"a": both})}))
     assert (
         "\nOn 9 rows of a a logit differs from the trained model's by at most 0; run by our kernels, by at "
-        "most 0.0568, and 99.90% of labels are the same.\n"
+        "most 0.0568, and 99.90% of labels are the same, and the score differs by -0.20 points.\n"
     ) in text
 
 
