@@ -35,6 +35,7 @@ from pipeline.training.student import start_general
 from pipeline.training.teaching import course, lessons
 
 MOST_TOKENS = 128
+AT_ONCE = 4096  # pieces that are tokenized together: what the tokenizer knows of each takes kilobytes
 HELD_OUT_ROWS = 512  # at most, and at most a tenth
 HELD_OUT = "corpus_held_out"
 
@@ -134,8 +135,13 @@ def load_pretrained() -> Bert:
 
 def encoded(pieces: list[str], tokenizer_folder: Path, *, room: int) -> Encoded:
     """The pieces as token ids. No row has a label: they are 0."""
-    found = tokenize(pieces, None, tokenizer_folder, max_length=min(MOST_TOKENS, room))
-    return Encoded(found.input_ids, found.token_type_ids, torch.zeros(len(found)), found.num_truncated)
+    parts = [
+        tokenize(pieces[start : start + AT_ONCE], None, tokenizer_folder, max_length=min(MOST_TOKENS, room))
+        for start in range(0, len(pieces), AT_ONCE)
+    ]
+    ids = [row for part in parts for row in part.input_ids]
+    segments = [row for part in parts for row in part.token_type_ids]
+    return Encoded(ids, segments, torch.zeros(len(ids)), sum(part.num_truncated for part in parts))
 
 
 def split(rows: Encoded, seed: int) -> tuple[Encoded, Encoded]:
