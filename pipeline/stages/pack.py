@@ -8,7 +8,6 @@ from bitladder import files
 from pipeline import paths, record
 from pipeline.evaluation import agreement
 from pipeline.evaluation.agreement import Agreement, ByKernels, OnSplit
-from pipeline.evaluation.results import difference
 from pipeline.params import Params, Task
 from pipeline.progress import say
 
@@ -89,12 +88,15 @@ def compare(task: Task, trained_folder: Path, packed_folder: Path) -> Agreement:
     if has_kernels:
         require_same_by_every_engine(packed_folder, rows)
         threshold = (getattr(trained.config, ANSWERING_KEY, None) or {}).get("no_answer_threshold")
-        scores = [scoring.score_logits(one, split, task, threshold=threshold).score for one in found]
+        own, by_ours = (
+            scoring.score_logits(one, split, task, threshold=threshold).score
+            for one in (trained_NL, found[2])
+        )
         by_kernels = ByKernels(
             largest_logit_difference=float(np.abs(trained_NL - found[2]).max()),
             mean_logit_difference=mean_difference(trained_NL, found[2]),
             label_agreement=label_agreement(task, trained_NL, found[2]),
-            score_difference=difference(scores[2], scores[0]),
+            score_difference=None if own is None or by_ours is None else by_ours - own,
         )
     on_split = OnSplit(
         rows=len(rows),
