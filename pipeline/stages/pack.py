@@ -88,10 +88,8 @@ def compare(task: Task, trained_folder: Path, packed_folder: Path) -> Agreement:
     if has_kernels:
         require_same_by_every_engine(packed_folder, rows)
         threshold = (getattr(trained.config, ANSWERING_KEY, None) or {}).get("no_answer_threshold")
-        own, by_ours = (
-            scoring.score_logits(one, split, task, threshold=threshold).score
-            for one in (trained_NL, found[2])
-        )
+        scored = [scoring.score_logits(one, split, task, threshold=threshold) for one in found]
+        own, by_ours = scored[0].score, scored[2].score
         by_kernels = ByKernels(
             largest_logit_difference=float(np.abs(trained_NL - found[2]).max()),
             mean_logit_difference=mean_difference(trained_NL, found[2]),
