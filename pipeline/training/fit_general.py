@@ -27,7 +27,7 @@ from pipeline.record import Record
 from pipeline.rungs import PRETRAINED
 from pipeline.tasks.batches import Encoded
 from pipeline.training import fingerprint, parallel
-from pipeline.training.device import choose_threads, copied, device, move, seed_everything
+from pipeline.training.device import choose_threads, copied, device, move, seed_everything, spend_less
 from pipeline.training.loop import fit
 from pipeline.training.outcome import publish, sign_flips_since
 from pipeline.training.resume import open_states
@@ -56,6 +56,7 @@ def fit_general(params: Params, name: str) -> Record:
     digests = {role: files.verify(paths.model_dir(own))[checkpoint.WEIGHTS] for role, own in roles.items()}
     config = checkpoint.load_config(pretrained)
     choose_threads(config.hidden_size)
+    spend_less(config.hidden_size)
     pieces = corpus.read(params.data, params.task, params.seed)
     digest = files.digest(pieces)
     facts = fingerprint.of_general(params, name, {"corpus": digest, **digests}, processes=world.size)
@@ -71,13 +72,14 @@ def fit_general(params: Params, name: str) -> Record:
     num_steps = rung.duration.count_steps(num_rows=len(train), batch_size=optimization.batch_size)
     sign_flips = sign_flips_since(student.first)
     score = partial(similarity, teacher=teacher, rows=held_out)
+    batches = train.shuffled(
+        optimization.batch_size, seed=params.seed, bucket_batches=params.training.bucket_batches
+    )
     fitted = fit(
         student.model,
         name=name,
-        course=course(lessons(params, rung, num_steps), teacher, regression=False),
-        batches=train.shuffled(
-            optimization.batch_size, seed=params.seed, bucket_batches=params.training.bucket_batches
-        ),
+        course=course(lessons(params, rung, num_steps), teacher, regression=False, batches=batches),
+        batches=batches,
         score=score,
         num_evaluations=params.budget.evaluations,
         optimization=optimization,
