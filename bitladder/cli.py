@@ -17,7 +17,19 @@ from typing import Annotated, Any
 import typer
 
 PROJECT = Path("flows", "commands.py")  # what makes a folder the root of a project
-OF_A_PROJECT = ("best", "compare", "down", "lineage", "plan", "results", "run", "submit", "sync", "up")
+OF_A_PROJECT = (
+    "best",
+    "compare",
+    "down",
+    "lineage",
+    "plan",
+    "results",
+    "run",
+    "search",
+    "submit",
+    "sync",
+    "up",
+)
 
 app = typer.Typer(
     name="bitladder",

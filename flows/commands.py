@@ -59,6 +59,40 @@ def run(
 
 
 @app.command()
+def search(
+    space: Annotated[
+        str, typer.Option(metavar="NAME", help="What to choose from: conf/search/NAME.yaml.")
+    ] = "w1a8",
+    trials: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Ladders to try, over all processes and starts.")
+    ] = 20,
+    steps: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Of each ladder in all. Default: the space's.")
+    ] = None,
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="Of what is found: conf/ladder/NAME.yaml.")
+    ] = "found",
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Database to share with other machines. Default: SQLite in .bitladder."
+        ),
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Ladders side by side.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the choices; not of the trainings.")] = 0,
+) -> None:
+    """Search for the best ladder: which rungs, from which, on which rows, for how many of a total of steps.
+
+    Each trial trains one ladder, and the best score on the selection split wins. Stopped or killed, the same
+    command goes on; given twice, in two terminals, both share the work.
+    """
+    from flows.search import command
+
+    code = command.main(space, name=name, trials=trials, steps=steps, storage=storage, jobs=jobs, seed=seed)
+    raise typer.Exit(code)
+
+
+@app.command()
 def up() -> None:
     """Start Prefect's and MLflow's servers on this machine."""
     from flows import servers

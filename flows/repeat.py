@@ -99,8 +99,8 @@ def key_of(definition: Definition, folder: Path, *, length: Duration | None = No
     values = read_mapping(folder / paths.PARAMS)
     return files.digest(
         {
-            "params": {name: _value(values, name) for name in definition.params},
-            "inputs": {path: _content(_place(path, folder)) for path in definition.inputs},
+            "params": {name: value_of(values, name) for name in definition.params},
+            "inputs": {path: content_of(_place(path, folder)) for path in definition.inputs},
             "length": length and length.model_dump(),
         }
     )
@@ -154,7 +154,7 @@ def _place(path: str, folder: Path) -> Path:
     return folder / path if any(Path(path).is_relative_to(own) for own in OWN) else Path(path)
 
 
-def _content(path: Path) -> Any:
+def content_of(path: Path) -> Any:
     """A digest that changes with the content; of a published folder, its manifest's."""
     if path.is_file():
         return files.sha256(path)
@@ -162,7 +162,8 @@ def _content(path: Path) -> Any:
     return files.sha256(manifest) if manifest.is_file() else files.code([path.name], path.parent)
 
 
-def _value(values: Any, dotted: str) -> Any:
+def value_of(values: Any, dotted: str) -> Any:
+    """What stands in params.yaml under a dotted name; None where nothing does."""
     for key in dotted.split("."):
         values = values.get(key) if isinstance(values, Mapping) else None
     return values

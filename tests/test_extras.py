@@ -62,6 +62,7 @@ COMMANDS = {
     "compare": ["compare", str(ROOT / "docs" / "results" / "cola.json")],
     "lineage": ["lineage", "w1a8"],
     "best": ["best"],
+    "search": ["search"],
     "sync": ["sync"],
     "submit": ["submit", "w1a8", "-o", "answers"],
 }

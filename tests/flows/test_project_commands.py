@@ -25,6 +25,7 @@ COMMANDS = (
     "lineage",
     "best",
     "sync",
+    "search",
     "inspect",
     "doctor",
     "predict",
