@@ -81,10 +81,11 @@ def search(
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Ladders side by side.")] = 1,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the choices; not of the trainings.")] = 0,
 ) -> None:
-    """Search for the best ladder: which rungs, from which, on which rows, for how many of a total of steps.
+    """Search for the best ladder at equal steps.
 
-    Each trial trains one ladder, and the best score on the selection split wins. Stopped or killed, the same
-    command goes on; given twice, in two terminals, both share the work.
+    Which rungs, from which, on which rows, for what share of the steps: each trial trains one ladder, and
+    the best score on the selection split wins. Stopped or killed, the same command goes on; given twice, in
+    two terminals, both share the work.
     """
     from flows.search import command
 

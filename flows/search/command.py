@@ -8,8 +8,10 @@ are the same in both are not trained twice.
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,7 @@ def main(
         raise ParamsError(problems, "bitladder search")
     wanted = space.load(space_name, params, steps)
     environment.stay_offline_unless(params)
-    _make_ready(wanted)
+    _make_ready(wanted, params.general)
     values = read_mapping(paths.PARAMS)
     asked = study.open_study(study_name(space_name, wanted, values), storage or study.DATABASE)
     study.plan_first(asked, wanted)
@@ -64,8 +66,9 @@ def study_name(space_name: str, wanted: Space, values: dict[Any, Any]) -> str:
     conditions: dict[str, Any] = {"space": wanted.model_dump(mode="json", exclude={"first"})}
     content: dict[str, Any] = {}
     for name, rung in wanted.rungs.items():
-        for data in rung.data:
-            item = {"init_from": "teacher", "taught_by": rung.taught_by, "data": data}
+        roots = [parent for parent in rung.init_from if parent not in wanted.rungs]
+        for root, data in product(roots or ["teacher"], rung.data):
+            item = {"init_from": root, "taught_by": rung.taught_by, "data": data}
             made_from = kept.definition(rung.stage, name, {**values, rung.stage: {name: item}})
             for path in {*made_from.inputs} - content.keys():
                 content[path] = repeat.content_of(Path(path))
@@ -74,8 +77,8 @@ def study_name(space_name: str, wanted: Space, values: dict[Any, Any]) -> str:
     return f"{space_name}-{values['task']['name']}-{files.digest({'inputs': content, **conditions})[:8]}"
 
 
-def _make_ready(wanted: Space) -> None:
-    """Bring the teacher, and the rows that the space learns from, up to date.
+def _make_ready(wanted: Space, general: Mapping[str, object]) -> None:
+    """Bring the teacher, the rows that the space learns from, and general rungs in it up to date.
 
     Raises:
         EndedError: a stage failed, and has said why.
@@ -83,6 +86,8 @@ def _make_ready(wanted: Space) -> None:
     needed: Graph = graph.stages("teacher")
     if any("augmented" in rung.data for rung in wanted.rungs.values()):
         needed |= graph.stages("augment")
+    for root in {parent for rung in wanted.rungs.values() for parent in rung.init_from} & general.keys():
+        needed |= graph.stages(f"general@{root}")
     kept.HOME.mkdir(parents=True, exist_ok=True)
     with FileLock(kept.HOME / "ready.lock"):
         walk = Walk(needed, 1, graph.changed())

@@ -1,4 +1,4 @@
-"""From choices to a ladder: drawn from the target down to the teacher, written as params.yaml has it."""
+"""From choices to a ladder: drawn from the target down to what it starts from, written as in params.yaml."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from flows.search.space import Space, Way
-from pipeline.rungs import TEACHER
 
 Pick = Callable[[str, list[Any]], Any]  # of a choice's name, `w1a8.init_from`, and its options
 
@@ -15,7 +14,7 @@ def draw(space: Space, pick: Pick) -> Way:
     """One ladder. Only what its own rungs leave open is asked, where there is more than one option."""
     way: Way = {}
     name = space.target
-    while name != TEACHER:
+    while name in space.rungs:
         choices = space.rungs[name].choices
         way[name] = {
             field: options[0] if len(options) == 1 else pick(f"{name}.{field}", options)
@@ -58,7 +57,7 @@ def ladder(space: Space, way: Way) -> dict[str, Any]:
 
 def in_words(space: Space, way: Way) -> str:
     """`teacher, w2 (100 steps), w1a8 (400 steps, augmented, rate 0.0005)`."""
-    steps, said = steps_of(space, way), [TEACHER]
+    steps, said = steps_of(space, way), [str(next(iter(way.values()))["init_from"])]
     for name, choice in way.items():
         words = [f"{steps[name]} steps", *([choice["data"]] if choice["data"] != "plain" else [])]
         words += [f"rate {choice['learning_rate']:g}"] if "learning_rate" in choice else []

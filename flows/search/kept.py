@@ -168,9 +168,10 @@ def scores(kept: Kept) -> dict[int, float]:
 
 
 def _settle(kept: Kept) -> None:
-    """Make its folder a project: parent, teacher and data by links."""
+    """Make its folder a project: parent, teacher, general rungs and data by links."""
     files.write_text(kept.folder / paths.PARAMS, as_text(kept.values))
-    links = {paths.DATA: paths.DATA, paths.model_dir(TEACHER): paths.model_dir(TEACHER)}
+    roots = {paths.model_dir(name) for name in (TEACHER, *kept.values["general"])}
+    links = {place: place for place in (paths.DATA, *roots)}
     if kept.parent is not None:
         links[paths.model_dir(kept.parent.name)] = kept.parent.model
     for link, target in links.items():

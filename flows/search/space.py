@@ -39,7 +39,7 @@ class _Searched(BaseModel):
     """What a rung of a space has in place of a rung's own fields of these names.
 
     Attributes:
-        init_from: models it may start from, `teacher` or rungs.
+        init_from: models it may start from: `teacher`, general rungs of params.yaml, or rungs of the space.
         share: of the space's steps; the target has none.
         learning_rate: that of `training` if there is none.
         duration: given by the share.
@@ -91,8 +91,8 @@ class Space(Section):
         return {**self.weights, **self.weights_activations}
 
     def count(self, name: str | None = None) -> int:
-        """How many ladders lead to a rung, the target if none is named. 1 to the teacher."""
-        if name == TEACHER:
+        """How many ladders lead to a model, the target if none is named; 1 where they start."""
+        if name is not None and name not in self.rungs:
             return 1
         choices = self.rungs[name or self.target].choices
         count = sum(map(self.count, choices["init_from"]))
@@ -134,7 +134,7 @@ def space_problems(space: Space, params: Params) -> Iterator[Problem]:
     yield from _lists(space)
     rungs = list(_rung_problems(space, params))
     yield from rungs
-    if not rungs:  # every way leads to the teacher
+    if not rungs:  # every way has an end
         yield from _unused(space)
         yield from _shares(space, params.budget.evaluations)
         yield from _first(space)
@@ -165,7 +165,7 @@ def _rung_problems(space: Space, params: Params) -> Iterator[Problem]:
     for name, rung in space.rungs.items():
         for parent in rung.init_from:
             yield from contradictions(_whole(space, params, {**usual, name: parent}))
-    yield from _circles(space)
+    yield from _circles(space, {TEACHER, *params.general})
 
 
 def _whole(space: Space, params: Params, parents: Mapping[str, str]) -> Params:
@@ -179,16 +179,16 @@ def _whole(space: Space, params: Params, parents: Mapping[str, str]) -> Params:
     return params.model_copy(update=ladder)
 
 
-def _circles(space: Space) -> Iterator[Problem]:
-    """Where some choices would never lead to the teacher, one at a time they might."""
-    leads = {TEACHER}
+def _circles(space: Space, roots: set[str]) -> Iterator[Problem]:
+    """Where some choices would lead nowhere; one at a time they might."""
+    leads = set(roots)
     while more := {
         name for name, rung in space.rungs.items() if name not in leads and leads.issuperset(rung.init_from)
     }:
         leads |= more
     left, known = (
         {name: space.rungs[name] for name in space.rungs if name not in leads},
-        {TEACHER, *space.rungs},
+        roots | space.rungs.keys(),
     )
     while ends := left.keys() - {parent for rung in left.values() for parent in rung.init_from}:
         left = {name: rung for name, rung in left.items() if name not in ends}
@@ -201,7 +201,7 @@ def _unused(space: Space) -> Iterator[Problem]:
     used, waiting = set[str](), [space.target]
     while waiting:
         used.add(name := waiting.pop())
-        waiting += [one for one in space.rungs[name].init_from if one != TEACHER and one not in used]
+        waiting += [one for one in space.rungs[name].init_from if one in space.rungs and one not in used]
     for name in space.rungs.keys() - used:
         sentence = f"no way to {space.target} starts from it; add it to an init_from, or leave it out"
         yield Problem(_place(space, name), sentence)
@@ -228,7 +228,7 @@ def _longest(space: Space, name: str) -> tuple[dict[str, float], float]:
     """The way to a rung on which most is gone before it, with the largest share of each rung on it."""
     best: tuple[dict[str, float], float] = ({}, 0.0)
     for parent in space.rungs[name].init_from:
-        if parent != TEACHER:
+        if parent in space.rungs:
             way, total = _longest(space, parent)
             own = max(space.rungs[parent].share or [0.0])
             best = max(best, ({parent: own, **way}, round(total + own, 9)), key=lambda found: found[1])
@@ -259,7 +259,7 @@ def _no_choices(space: Space, place: str, said: Mapping[str, Choice]) -> Iterato
 
 def _beside_the_way(space: Space, place: str, said: Mapping[str, Choice]) -> Iterator[Problem]:
     on_the_way, name = set[str](), space.target
-    while name != TEACHER:
+    while name in space.rungs:
         on_the_way.add(name)
         name = said.get(name, {}).get("init_from", space.rungs[name].init_from[0])
     for rung in said.keys() - on_the_way:

@@ -161,8 +161,9 @@ def worth(search: Search) -> Iterator[Worth]:
 
 
 def in_words(trial: Tried) -> str:
-    """`w2 (plain, 100 steps, rate 0.0005), w1a8 (...)`, from the teacher on."""
-    return ", ".join(f"{name} ({_rung(rung)})" for name, rung in trial.rungs.items())
+    """`teacher, w2 (plain, 100 steps, rate 0.0005), w1a8 (...)`."""
+    start = next(iter(trial.rungs.values())).chosen["init_from"]
+    return ", ".join([str(start), *(f"{name} ({_rung(rung)})" for name, rung in trial.rungs.items())])
 
 
 def _rung(rung: TriedRung) -> str:

@@ -41,7 +41,7 @@ def work(made_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wo
     monkeypatch.chdir(shutil.copytree(made_once, tmp_path / "project", symlinks=True))
     stand_in = Work()
     monkeypatch.setattr(kept, "train", stand_in)
-    monkeypatch.setattr(command, "_make_ready", lambda wanted: None)
+    monkeypatch.setattr(command, "_make_ready", lambda wanted, general: None)
     return stand_in
 
 
@@ -71,7 +71,7 @@ def searched(made_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     stand_in = Work()
     with pytest.MonkeyPatch.context() as patch, chdir(root):
         patch.setattr(kept, "train", stand_in)
-        patch.setattr(command, "_make_ready", lambda wanted: None)
+        patch.setattr(command, "_make_ready", lambda wanted, general: None)
         yield run(1000), stand_in
 
 
@@ -149,11 +149,11 @@ def test_the_same_command_again_adds_nothing_and_more_trials_go_on(work: Work) -
 
 
 def test_the_seed_decides_what_is_tried(work: Work) -> None:
-    first = [trial.rungs for trial in run(3).trials]
+    first = [trial.rungs for trial in run(4).trials]
     shutil.rmtree(kept.HOME)
-    assert [trial.rungs for trial in run(3).trials] == first
+    assert [trial.rungs for trial in run(4).trials] == first
     shutil.rmtree(kept.HOME)
-    assert [trial.rungs for trial in run(3, seed=100).trials] != first
+    assert [trial.rungs for trial in run(4, seed=100).trials] != first
 
 
 def test_killed_it_goes_on_with_the_same_ladder_and_keeps_what_was_trained(work: Work) -> None:
