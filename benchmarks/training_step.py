@@ -2,9 +2,9 @@
 
     python benchmarks/training_step.py [--shape minilm] [--rounds 9] [--variants w1a8 w1a8-bf16] [--json]
 
-Every step is timed in turns with the plain one, in one process each (see interleaved.py), and divided by it
-round by round. Beside the time stands the loss of the second step: it depends on the first step's gradients,
-and has to be the reference path's.
+Every step is timed in turns with the plain one, or with the one that `--beside` names, in one process each
+(see interleaved.py), and divided by it round by round. Beside the time stands the loss of the second step: it
+depends on the first step's gradients, and has to be the reference path's.
 
 `minilm` and `demo` train on one batch, as in a first epoch: nothing is recalled of the teacher. `minilm-cola`
 and `minilm-mrpc` have an epoch of several hundred made-up rows, of words as frequent as in a language, and
@@ -29,7 +29,7 @@ WARM_UP = 2  # steps: the first allocates, the second's loss is reported
 AT_ONCE = 5  # processes of up to 1.7 GB
 HEAD = [
     "step",
-    "time / plain fp32",
+    "time / {}",
     "ms",
     "peak MiB",
     "recalled",
@@ -144,7 +144,7 @@ class Row:
     """One variant's figures.
 
     Attributes:
-        ratio: its time over the plain step's in the same round.
+        ratio: its time over that of the step beside it, in the same round.
         milliseconds: of a step; CPU time with one thread, else wall time.
         recalled: share of the rows about which the teacher did not have to be asked again.
         second_loss, last_loss: the second step's and that of the last that was timed.
@@ -171,21 +171,23 @@ class Measured:
     rows: list[Row]
 
 
-def measure(workload: Workload, variants: Sequence[Variant], *, rounds: int, threads: int) -> Measured:
+def measure(
+    workload: Workload, variants: Sequence[Variant], *, beside: str, rounds: int, threads: int
+) -> Measured:
     timed: dict[str, tuple[list[Answer], list[Answer]]] = {}
-    for group in groups(variants):
+    for group in groups(variants, beside):
         answers = _run(workload, group, rounds=rounds, threads=threads)
-        timed = {**{name: (own, answers[PLAIN]) for name, own in answers.items()}, **timed}
+        timed = {**{name: (own, answers[beside]) for name, own in answers.items()}, **timed}
     losses = {name: own[0]["losses"][1] for name, (own, _) in timed.items()}
     rows = [_row(workload, variant, *timed[variant.name], losses) for variant in variants]
-    return Measured(workload, timed[PLAIN][0][0]["machine"], rows)
+    return Measured(workload, timed[beside][0][0]["machine"], rows)
 
 
-def groups(variants: Sequence[Variant]) -> Iterator[list[Variant]]:
-    """So few at once that they fit in memory, each time with the plain step to compare with."""
-    others = [variant for variant in variants if variant.name != PLAIN]
+def groups(variants: Sequence[Variant], beside: str) -> Iterator[list[Variant]]:
+    """So few at once that they fit in memory, each time with the step to compare with."""
+    others = [variant for variant in variants if variant.name != beside]
     for start in range(0, max(1, len(others)), AT_ONCE - 1):
-        yield [VARIANTS[PLAIN], *others[start : start + AT_ONCE - 1]]
+        yield [VARIANTS[beside], *others[start : start + AT_ONCE - 1]]
 
 
 def _run(workload: Workload, group: list[Variant], *, rounds: int, threads: int) -> dict[str, list[Answer]]:
@@ -202,10 +204,14 @@ def _run(workload: Workload, group: list[Variant], *, rounds: int, threads: int)
 
 
 def _row(
-    workload: Workload, variant: Variant, answers: list[Answer], plain: list[Answer], losses: dict[str, float]
+    workload: Workload,
+    variant: Variant,
+    answers: list[Answer],
+    beside: list[Answer],
+    losses: dict[str, float],
 ) -> Row:
     clock = "cpu_seconds" if answers[0]["machine"]["threads"] == 1 else "wall_seconds"
-    pairs = [(own[clock], other[clock]) for own, other in zip(answers[1:], plain[1:], strict=True)]
+    pairs = [(own[clock], other[clock]) for own, other in zip(answers[1:], beside[1:], strict=True)]
     loss = losses[variant.name]
     reference = losses.get(f"w1a{variant.activation_bits}-reference")
     return Row(
@@ -221,7 +227,7 @@ def _row(
     )
 
 
-def as_text(measured: Measured, rounds: int) -> str:
+def as_text(measured: Measured, rounds: int, beside: str) -> str:
     machine = measured.machine
     clock = "CPU time" if machine["threads"] == 1 else "wall time"
     conditions = (
@@ -234,7 +240,8 @@ def as_text(measured: Measured, rounds: int) -> str:
         time = [row.ratio.text(2), f"{row.milliseconds.median:.1f}", row.peak_mib]
         losses = [f"{row.second_loss:.5f}", difference, f"{row.last_loss:.7f}"]
         rows.append([row.variant, *time, f"{row.recalled:.0%}", *losses])
-    return f"{measured.workload}\n{conditions}\n\n{as_markdown([HEAD, *rows], words=1)}\n"
+    head = [name.format(beside) for name in HEAD]
+    return f"{measured.workload}\n{conditions}\n\n{as_markdown([head, *rows], words=1)}\n"
 
 
 def _arguments() -> argparse.Namespace:
@@ -243,6 +250,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--shape", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="VARIANT")
+    parser.add_argument(
+        "--beside", choices=VARIANTS, default=PLAIN, metavar="VARIANT", help="what to divide by"
+    )
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1, help="more than one: wall time instead of CPU time")
     parser.add_argument("--json", action="store_true", help="one JSON document, for programs")
@@ -251,12 +261,16 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> None:
     asked = _arguments()
-    variants = [VARIANTS[name] for name in dict.fromkeys([PLAIN, *asked.variants])]
+    variants = [VARIANTS[name] for name in dict.fromkeys([asked.beside, *asked.variants])]
     found = []
     for name in asked.shape:
-        found.append(measure(WORKLOADS[name], variants, rounds=asked.rounds, threads=asked.threads))
+        found.append(
+            measure(
+                WORKLOADS[name], variants, beside=asked.beside, rounds=asked.rounds, threads=asked.threads
+            )
+        )
         if not asked.json:
-            print(as_text(found[-1], asked.rounds), flush=True)
+            print(as_text(found[-1], asked.rounds, asked.beside), flush=True)
     if asked.json:
         rows = [asdict(row) for measured in found for row in measured.rows]
         print(json.dumps({"machine": found[0].machine, "rounds": asked.rounds, "rows": rows}))

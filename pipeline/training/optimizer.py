@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bitladder.modeling.layers import QuantizedEmbedding, weight_quantizers
-from pipeline.training.tables import Table
+from pipeline.training.tables import Table, tiny_is_zero
 
 
 class AdamW(torch.optim.AdamW):
@@ -41,9 +41,10 @@ class AdamW(torch.optim.AdamW):
         return [entries.get(id(parameter), parameter) for parameter in model.parameters()]
 
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        super().step(closure)
-        for table in self._tables:
-            table.step()
+        with tiny_is_zero():
+            super().step(closure)
+            for table in self._tables:
+                table.step()
 
     def catch_up(self) -> None:
         """Take every step that was put off: before anybody reads a whole table or its moments."""

@@ -223,3 +223,16 @@ def test_nothing_is_put_off_unless_asked() -> None:
     model = classifier(Precision(1, 1, 8), **SIZE)
     assert isinstance(AdamW([{"params": list(model.parameters())}], learning_rate=0.1), torch.optim.AdamW)
     assert by_entry(model)[0].reader is None
+
+
+def test_what_is_too_small_for_a_normal_number_counts_as_zero_in_a_step_and_nowhere_else() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    tiny = torch.tensor([1e-40])
+    with tables.tiny_is_zero():
+        assert float(tiny * 0.5) == 0.0
+    assert float(tiny * 0.5) > 0.0
+    torch.set_num_threads(2)
+    with tables.tiny_is_zero():
+        assert float(tiny * 0.5) > 0.0
+    torch.set_num_threads(before)
