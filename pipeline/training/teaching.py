@@ -104,7 +104,9 @@ def course(
         kept = KeptAnswers(
             teacher,
             batches,
-            states=any(goal.hidden_states or goal.compares_attention for goal in goals),
+            states=any(
+                goal.hidden_states or goal.sentence_vectors or goal.compares_attention for goal in goals
+            ),
             heads=any(goal.compares_heads for goal in goals),
         )
     return [

@@ -17,7 +17,8 @@ from pipeline.training.kept_answers import BUDGET, KeptAnswers
 from pipeline.training.teaching import Lesson, against_teacher, comes_again, course
 
 PER_EPOCH, BATCH_SIZE = 4, 5
-LOGITS = Distillation(logits=1.0, hidden_states=0.0, attention_scores=0.0, labels=0.0)
+NOTHING = {"logits": 0.0, "hidden_states": 0.0, "attention_scores": 0.0, "labels": 0.0}
+LOGITS = Distillation(**{**NOTHING, "logits": 1.0})
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}  # another number of rows may add in another order
 
 
@@ -148,6 +149,20 @@ def test_logits_alone_are_kept_where_no_term_asks_for_more() -> None:
         assert one.keys() == other.keys()
         for name, term in one.items():
             torch.testing.assert_close(term, other[name], **CLOSE)
+
+
+@pytest.mark.parametrize(
+    "name", ["logits", "hidden_states", "attention_scores", "directions", "sentence_vectors"]
+)
+def test_a_term_alone_finds_what_it_compares(name: str) -> None:
+    weights = {**NOTHING, name: 1.0}
+    lessons = [Lesson(Distillation(**weights), 2 * PER_EPOCH, 0.1)]
+    teacher, student, batches = classifier(seed=1), classifier(Precision(1, 1, 8)), shuffled()
+    (phase,) = course(lessons, teacher, regression=False, batches=batches)
+    (alone,) = course(lessons, teacher, regression=False)
+    for step in (1, PER_EPOCH + 1, PER_EPOCH + 2):
+        found, expected = (each.loss_terms(student, batches(step), WHOLE) for each in (phase, alone))
+        torch.testing.assert_close(found[name], expected[name], **CLOSE)
 
 
 def test_a_training_that_has_no_row_twice_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
