@@ -47,6 +47,7 @@ def main(
         raise ParamsError(problems, "bitladder search")
     wanted = space.load(space_name, params, steps)
     environment.stay_offline_unless(params)
+    compress.share_cores(jobs)
     _make_ready(wanted, params.general)
     values = read_mapping(paths.PARAMS)
     asked = study.open_study(study_name(space_name, wanted, values), storage or study.DATABASE)

@@ -183,7 +183,8 @@ def _settle(kept: Kept) -> None:
 
 def _attend(kept: Kept, watch: Watch) -> int:
     """Run the stage, look at it now and then; its exit code. Whatever ends this function ends the stage."""
-    environment = {**repeat.variables(), live.SPOOL: SPOOL}
+    # A state of another number of threads or another processor is set aside: the key holds all else.
+    environment = {**repeat.variables(), live.SPOOL: SPOOL, "BITLADDER_FRESH": "1"}
     command = [sys.executable, "-m", "flows.stage", kept.stage, kept.name]
     meter, known = _Meter(kept), set[tuple[int, float | None]]()
     with (kept.folder / LOG).open("ab") as log:

@@ -1,10 +1,10 @@
 """One search's trials, in a database that several processes or machines may share.
 
 Which ladder is next is Optuna's to say (TPE, Bergstra et al., NeurIPS 2011), and which one is hopeless too:
-at each evaluation of the target a trial ends that is below the median of those before it. A process that
-ends, however it ends, leaves its trial running in the database; it is queued again by whoever sees first
-that nobody is at it: by its lock where the working copy is the same, elsewhere by its heartbeat. Its rungs
-are kept, so it goes on where it stopped.
+at each evaluation of the target a trial ends that is below the median of those before it (the median rule of
+Golovin et al., Google Vizier, KDD 2017). A process that ends, however it ends, leaves its trial running in
+the database; it is queued again by whoever sees first that nobody is at it: by its lock where the working
+copy is the same, elsewhere by its heartbeat. Its rungs are kept, so it goes on where it stopped.
 """
 
 import random

@@ -220,3 +220,24 @@ def test_a_space_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path
     read(tmp_path, params)
     with pytest.raises(ParamsError, match=r"no space 'xx'; did you mean 'x'\? known: x"):
         space.load("xx", params, folder=tmp_path)
+
+
+def test_a_ladder_may_start_from_a_general_rung_of_the_project(tmp_path: Path) -> None:
+    """Which is no rung of the space: it is there before the search, and its steps do not count."""
+    general = "{bits: 1, activation_bits: 8, init_from: pretrained, duration: {steps: 9}}"
+    params = composed(tmp_path, f"+general.from_text={general}")
+    wanted = read(
+        tmp_path, params, GOOD.replace("init_from: [teacher, w2, w1]", "init_from: [from_text, w2, w1]")
+    )
+    way = drawing.draw(wanted, lambda _, options: options[0])
+    assert list(way) == ["w1a8"]
+    assert drawing.in_words(wanted, way).startswith("from_text, w1a8 (100 steps")
+    base = space.read_mapping(tmp_path / "params.yaml")
+    values = drawing.project_values(base, drawing.ladder(wanted, way))
+    (tmp_path / "params.yaml").write_text(drawing.as_text(values), encoding="utf-8")
+    assert list(load_params(tmp_path / "params.yaml").rungs) == ["from_text", "w1a8"]
+
+
+def test_a_general_rung_that_the_project_does_not_have_is_refused(tmp_path: Path, params: Params) -> None:
+    text = GOOD.replace("{bits: 1, init_from: [teacher,", "{bits: 1, init_from: [from_text,")
+    assert "weights.w1.init_from: no rung 'from_text'" in refused(tmp_path, params, text)[0]
