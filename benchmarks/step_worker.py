@@ -31,7 +31,7 @@ from pipeline.distillation.objective import Objective, Portion, label_loss, tota
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.params import Optimization
 from pipeline.tasks.batches import Batch, Encoded, Shuffled, inputs_of
-from pipeline.training.device import NARROW, keep_memory, seed_everything
+from pipeline.training.device import NARROW, seed_everything
 from pipeline.training.kept_answers import KeptAnswers
 from pipeline.training.loop import LossTerms, Phase, fit
 from pipeline.training.teaching import against_teacher
@@ -222,8 +222,7 @@ def main() -> None:
     workload, variant = WORKLOADS[wanted["shape"]], VARIANTS[wanted["variant"]]
     answers, sys.stdout = sys.stdout, sys.stderr
     seed_everything(0)
-    if "memory" in variant.savings:
-        keep_memory()
+    processes.keep_what_is_freed()  # as every stage does
     if "loops" in variant.savings and workload.shape.hidden_size > NARROW:
         loops.start()
     batches = make_batches(workload)

@@ -38,9 +38,9 @@ HEAD = [
     "last",
 ]
 # What makes a step cheaper and changes nothing in it, by the name that `Variant.savings` uses:
-# the products' routine by the processor's maker; memory that glibc keeps; the teacher's answers about rows
-# seen before; AdamW's steps of words that no batch looks up; compiled loops for codes.
-SAVINGS = ("routine", "memory", "kept-answers", "put-off", "loops")
+# the products' routine by the processor's maker; the teacher's answers about rows seen before; AdamW's steps
+# of words that no batch looks up; compiled loops for codes.
+SAVINGS = ("routine", "kept-answers", "put-off", "loops")
 Kind = Literal["plain", "our_plain", "lower_bound", "distillation"]
 Gradients = Literal["float32", "bfloat16"]
 PLAIN = "plain"

@@ -1,6 +1,5 @@
 """Where tensors live and what makes a run repeatable."""
 
-import ctypes
 import os
 import random
 
@@ -11,9 +10,6 @@ from torch import nn
 from bitladder.quantizers import loops
 
 NARROW = 128  # hidden size
-# glibc's mallopt: from which size on memory is the system's own, and how much free memory is handed back.
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
-LARGEST_MMAP_THRESHOLD = 32 * 2**20  # more is refused
 THREADS_AT_MOST = "BITLADDER_THREADS_AT_MOST"  # environment variable: set for each of several processes
 
 
@@ -49,21 +45,8 @@ def choose_threads(hidden_size: int) -> None:
     torch.set_num_threads(1 if hidden_size <= NARROW else min(own, share))
 
 
-def keep_memory() -> None:
-    """Have glibc keep what tensors give back; where there is another library, do nothing.
-
-    By default each large tensor is mapped when it is made and unmapped when it is gone, and its pages are
-    zeroed anew: in every step, for the same sizes as in the step before.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
-    if mallopt is not None:
-        mallopt(MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)
-        mallopt(TRIM_THRESHOLD, 2**31 - 1)
-
-
 def spend_less(hidden_size: int) -> None:
     """What makes this process's trainings cheaper and changes nothing in them."""
-    keep_memory()
     if hidden_size > NARROW:  # else loading the loops costs what they bring
         loops.start()
 
