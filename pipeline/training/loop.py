@@ -22,7 +22,7 @@ from pipeline.params import Optimization
 from pipeline.progress import Progress
 from pipeline.tasks.batches import Batch
 from pipeline.training import live, parallel, stopping
-from pipeline.training.device import copied
+from pipeline.training.device import copied, give_back
 from pipeline.training.optimizer import AdamW, Divergence, adamw, linear_schedule, show_second_moments
 from pipeline.training.resume import States
 from pipeline.training.state import Point, Reached, Shares, capture, put_weights, restore
@@ -109,6 +109,7 @@ def fit(
             divergence.check()
             optimizer.catch_up()
             states.save(capture(model, optimizer, reached, world))
+            give_back()
 
     def leave() -> None:
         save()
