@@ -73,11 +73,10 @@ def run(settings: Params, seed: str | None) -> None:
 
 def settle(folder: Path, settings: Params, seed: int) -> None:
     """Make `folder` a project whose ladder is that of `settings` from another seed."""
-    (folder / paths.MODELS).mkdir(parents=True, exist_ok=True)
-    files.write_text(folder / paths.PARAMS, _params_text(paths.PARAMS, seed))
+    values = in_place({**read_mapping(paths.PARAMS), "seed": seed, "seeds": [seed]})
+    files.write_text(folder / paths.PARAMS, as_text(values))
     for shared in (paths.DATA, *map(paths.model_dir, (PRETRAINED, *settings.general))):
-        (folder / shared).unlink(missing_ok=True)
-        (folder / shared).symlink_to(os.path.relpath(shared, (folder / shared).parent))
+        link(folder / shared, shared)
     kept = {paths.MODELS: (PRETRAINED, TEACHER, *settings.rungs), paths.PACKED: settings.deliver}
     for place, names in kept.items():
         for left in (folder / place).glob("[!.]*"):
@@ -136,17 +135,30 @@ def variables() -> dict[str, str]:
     return {**inherited, "PYTHONPATH": os.pathsep.join(filter(None, found)), "PYTHONUNBUFFERED": "1"}
 
 
-def _params_text(path: Path, seed: int) -> str:
-    """params.yaml with this seed alone; folders that it names stay where they are."""
+def in_place(values: Mapping[str, Any]) -> dict[str, Any]:
+    """params.yaml's values for another folder: those that they name stay where they are."""
+    found = dict(values)
+    for section, key in (("data", "root"), ("model", "location")):
+        if found[section]["source"] == "path":
+            found[section] = {**found[section], key: str(Path(found[section][key]).absolute())}
+    return found
+
+
+def as_text(values: Mapping[str, Any]) -> str:
+    """YAML."""
     from ruamel.yaml import YAML
 
-    values, text = read_mapping(path), io.StringIO()
-    values["seed"], values["seeds"] = seed, [seed]
-    for section, key in (("data", "root"), ("model", "location")):
-        if values[section]["source"] == "path":
-            values[section][key] = str(Path(values[section][key]).absolute())
-    YAML().dump(values, text)
+    text, writer = io.StringIO(), YAML()
+    writer.width = 120
+    writer.dump(dict(values), text)
     return text.getvalue()
+
+
+def link(place: Path, target: Path) -> None:
+    """Make `place` lead to `target`, whatever it led to before."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.unlink(missing_ok=True)
+    place.symlink_to(os.path.relpath(target, place.parent))
 
 
 def _place(path: str, folder: Path) -> Path:

@@ -7,8 +7,9 @@ Nothing here imports torch: a wrong file is refused in a blink.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pipeline.ladder.sizes import shape_of
 from pipeline.params import Params
@@ -25,6 +26,8 @@ from pipeline.problems.precision import precision_problems
 from pipeline.problems.problem import Problem
 from pipeline.problems.reading import UnreadableError, read_mapping
 from pipeline.problems.task import task_problems
+
+T = TypeVar("T", bound=BaseModel)
 
 
 class ParamsError(ValueError):
@@ -44,16 +47,21 @@ def load(path: Path) -> Params:
     Raises:
         ParamsError: with every wrong field, or else with everything that contradicts something.
     """
-    try:
-        params = Params.model_validate(read_mapping(path))
-    except UnreadableError as error:
-        raise ParamsError([str(error)], str(path)) from None
-    except ValidationError as error:
-        raise ParamsError([str(problem) for problem in field_problems(Params, error)], str(path)) from None
+    params = read(Params, path)
     problems = [str(problem) for problem in contradictions(params)]
     if problems:
         raise ParamsError(problems, str(path))
     return params
+
+
+def read(kind: type[T], path: Path) -> T:
+    """The file as such a model. Raises ParamsError with every field that is wrong by itself."""
+    try:
+        return kind.model_validate(read_mapping(path))
+    except UnreadableError as error:
+        raise ParamsError([str(error)], str(path)) from None
+    except ValidationError as error:
+        raise ParamsError([str(problem) for problem in field_problems(kind, error)], str(path)) from None
 
 
 def contradictions(params: Params) -> Iterator[Problem]:

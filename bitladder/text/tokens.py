@@ -6,11 +6,13 @@ Shapes: B sequences of a batch, S tokens of its longest (padding to the split's 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+AT_ONCE = 4096  # rows that are tokenized together: what the tokenizer knows of each takes kilobytes
 Whole = NDArray[np.int64]
 
 
@@ -50,12 +52,14 @@ def tokenize(texts: list[str], pairs: list[str] | None, folder: Path, *, max_len
     """
     tokenizer = read_tokenizer(folder)
     tokenizer.enable_truncation(max_length, strategy="longest_first")
-    encodings = tokenizer.encode_batch(texts if pairs is None else list(zip(texts, pairs, strict=True)))
-    return Tokens(
-        [encoding.ids for encoding in encodings],
-        [encoding.type_ids for encoding in encodings],
-        sum(bool(encoding.overflowing) for encoding in encodings),
-    )
+    rows: list[Any] = texts if pairs is None else list(zip(texts, pairs, strict=True))
+    ids, segments, num_truncated = list[list[int]](), list[list[int]](), 0
+    for start in range(0, len(rows), AT_ONCE):
+        for encoding in tokenizer.encode_batch(rows[start : start + AT_ONCE]):
+            ids.append(encoding.ids)
+            segments.append(encoding.type_ids)
+            num_truncated += bool(encoding.overflowing)
+    return Tokens(ids, segments, num_truncated)
 
 
 def read_tokenizer(folder: Path) -> Tokenizer:

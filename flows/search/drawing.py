@@ -1,10 +1,9 @@
 """From choices to a ladder: drawn from the target down to what it starts from, written as in params.yaml."""
 
-import io
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
+from flows import repeat
 from flows.search.space import Space, Way
 
 Pick = Callable[[str, list[Any]], Any]  # of a choice's name, `w1a8.init_from`, and its options
@@ -67,18 +66,4 @@ def in_words(space: Space, way: Way) -> str:
 
 def project_values(base: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
     """params.yaml's values with another ladder and one seed; folders that it names stay where they are."""
-    values: dict[str, Any] = {**base, **found, "seeds": [base["seed"]]}
-    for section, key in (("data", "root"), ("model", "location")):
-        if values[section]["source"] == "path":
-            values[section] = {**values[section], key: str(Path(values[section][key]).absolute())}
-    return values
-
-
-def as_text(values: Mapping[str, Any]) -> str:
-    from ruamel.yaml import YAML
-
-    text = io.StringIO()
-    writer = YAML()
-    writer.width = 120
-    writer.dump(dict(values), text)
-    return text.getvalue()
+    return repeat.in_place({**base, **found, "seeds": [base["seed"]]})

@@ -8,7 +8,6 @@ parent: known before anything is trained. The stage that `dvc repro` runs trains
 a killed training goes on there, and whoever wants the same rung meanwhile waits for it.
 """
 
-import os
 import re
 import subprocess
 import sys
@@ -25,7 +24,6 @@ from filelock import FileLock, Timeout
 from bitladder import files
 from flows import processes, repeat
 from flows.graph import Definition
-from flows.search.drawing import as_text
 from pipeline import paths
 from pipeline.problems.reading import read_mapping
 from pipeline.rungs import TEACHER
@@ -169,16 +167,13 @@ def scores(kept: Kept) -> dict[int, float]:
 
 def _settle(kept: Kept) -> None:
     """Make its folder a project: parent, teacher, general rungs and data by links."""
-    files.write_text(kept.folder / paths.PARAMS, as_text(kept.values))
+    files.write_text(kept.folder / paths.PARAMS, repeat.as_text(kept.values))
     roots = {paths.model_dir(name) for name in (TEACHER, *kept.values["general"])}
     links = {place: place for place in (paths.DATA, *roots)}
     if kept.parent is not None:
         links[paths.model_dir(kept.parent.name)] = kept.parent.model
-    for link, target in links.items():
-        place = kept.folder / link
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.unlink(missing_ok=True)
-        place.symlink_to(os.path.relpath(target, place.parent))
+    for place, target in links.items():
+        repeat.link(kept.folder / place, target)
 
 
 def _attend(kept: Kept, watch: Watch) -> int:

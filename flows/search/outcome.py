@@ -10,6 +10,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from bitladder import files
+from flows import repeat
 from flows.search import drawing, kept, study, trial
 from flows.search.space import CONF as SPACES
 from flows.search.space import Space, Way
@@ -81,7 +82,7 @@ def ladder_text(found: Search, space: Space, way: Way) -> str:
         "The best of many is optimistic on the rows that chose it."
     )
     comment = textwrap.fill(text, 120, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
-    return f"{head}\n{comment}\n{drawing.as_text(drawing.ladder(space, way))}"
+    return f"{head}\n{comment}\n{repeat.as_text(drawing.ladder(space, way))}"
 
 
 def best_way(asked: optuna.Study, found: Search) -> Way | None:

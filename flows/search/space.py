@@ -18,13 +18,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
+from pipeline import params_file
 from pipeline.params import Params
 from pipeline.params_file import ParamsError, contradictions
-from pipeline.problems.fields import field_problems
 from pipeline.problems.problem import Problem, listed, unknown
-from pipeline.problems.reading import UnreadableError, read_mapping
 from pipeline.problems.task import repeated
 from pipeline.rungs import TEACHER, ActivationRung, Count, DataKind, LearningRate, Rung, Section
 
@@ -111,12 +110,7 @@ def load(name: str, params: Params, steps: int | None = None, folder: Path = CON
     known = sorted(other.stem for other in folder.glob("*.yaml"))
     if name not in known:
         raise ParamsError([unknown("space", name, known)], str(folder))
-    try:
-        space = Space.model_validate(read_mapping(path))
-    except UnreadableError as error:
-        raise ParamsError([str(error)], str(path)) from None
-    except ValidationError as error:
-        raise ParamsError([str(problem) for problem in field_problems(Space, error)], str(path)) from None
+    space = params_file.read(Space, path)
     space = space.model_copy(update={"steps": steps or space.steps})
     if found := list(dict.fromkeys(map(str, space_problems(space, params)))):
         raise ParamsError(found, str(path))

@@ -32,10 +32,9 @@ from pipeline.training.loop import fit
 from pipeline.training.outcome import publish, sign_flips_since
 from pipeline.training.resume import open_states
 from pipeline.training.student import start_general
-from pipeline.training.teaching import course, lessons
+from pipeline.training.teaching import as_settings, course, lessons
 
 MOST_TOKENS = 128
-AT_ONCE = 4096  # pieces that are tokenized together: what the tokenizer knows of each takes kilobytes
 HELD_OUT_ROWS = 512  # at most, and at most a tenth
 HELD_OUT = "corpus_held_out"
 
@@ -70,6 +69,7 @@ def fit_general(params: Params, name: str) -> Record:
     freeze(teacher, chosen)
     routines.use(student.model, chosen)
     num_steps = rung.duration.count_steps(num_rows=len(train), batch_size=optimization.batch_size)
+    taken = lessons(params, rung, num_steps)
     sign_flips = sign_flips_since(student.first)
     score = partial(similarity, teacher=teacher, rows=held_out)
     batches = train.shuffled(
@@ -78,7 +78,7 @@ def fit_general(params: Params, name: str) -> Record:
     fitted = fit(
         student.model,
         name=name,
-        course=course(lessons(params, rung, num_steps), teacher, regression=False, batches=batches),
+        course=course(taken, teacher, regression=False, batches=batches),
         batches=batches,
         score=score,
         num_evaluations=params.budget.evaluations,
@@ -109,7 +109,7 @@ def fit_general(params: Params, name: str) -> Record:
             **optimization.model_dump(),
             "bucket_batches": params.training.bucket_batches,
             "learning_rate": rung.learning_rate or optimization.learning_rate,
-            "distillation": rung.distillation.model_dump(),
+            **as_settings(taken),
             "processes": params.training.processes,
             "gradients": params.training.gradients,
             "rows": len(train),
@@ -137,13 +137,8 @@ def load_pretrained() -> Bert:
 
 def encoded(pieces: list[str], tokenizer_folder: Path, *, room: int) -> Encoded:
     """The pieces as token ids. No row has a label: they are 0."""
-    parts = [
-        tokenize(pieces[start : start + AT_ONCE], None, tokenizer_folder, max_length=min(MOST_TOKENS, room))
-        for start in range(0, len(pieces), AT_ONCE)
-    ]
-    ids = [row for part in parts for row in part.input_ids]
-    segments = [row for part in parts for row in part.token_type_ids]
-    return Encoded(ids, segments, torch.zeros(len(ids)), sum(part.num_truncated for part in parts))
+    found = tokenize(pieces, None, tokenizer_folder, max_length=min(MOST_TOKENS, room))
+    return Encoded(found.input_ids, found.token_type_ids, torch.zeros(len(found)), found.num_truncated)
 
 
 def split(rows: Encoded, seed: int) -> tuple[Encoded, Encoded]:

@@ -26,7 +26,7 @@ from pipeline.training.loop import LossTerms, Phase, fit
 from pipeline.training.outcome import described, publish, sign_flips_since
 from pipeline.training.resume import open_states
 from pipeline.training.student import start
-from pipeline.training.teaching import course, lessons, load_teacher
+from pipeline.training.teaching import as_settings, course, lessons, load_teacher
 
 
 def fit_teacher(params: Params) -> Record:
@@ -185,11 +185,7 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
             **optimization.model_dump(),
             "bucket_batches": params.training.bucket_batches,
             "learning_rate": rung.learning_rate or optimization.learning_rate,
-            **(
-                {"distillation": taken[0].distillation.model_dump()}
-                if len(taken) == 1
-                else {"phases": [lesson.as_dict() for lesson in taken]}
-            ),
+            **as_settings(taken),
             "hidden_act": config.hidden_act,
             **({"width": rung.width} if rung.width != 1 else {}),
         },

@@ -47,6 +47,13 @@ class Lesson:
         }
 
 
+def as_settings(taken: list[Lesson]) -> dict[str, Any]:
+    """What a record's settings say of the loss: the one of the whole training, or each phase's."""
+    if len(taken) == 1:
+        return {"distillation": taken[0].distillation.model_dump()}
+    return {"phases": [lesson.as_dict() for lesson in taken]}
+
+
 def load_teacher(name: str, chosen: Routines) -> Bert:
     """`models/<name>`, frozen, on the device, computing with these routines."""
     teacher = checkpoint.load_bert(paths.model_dir(name)).requires_grad_(False)

@@ -1,19 +1,15 @@
 """A project as a search finds it: a small space, data, a teacher; and what stands in for training."""
 
-import shutil
 import threading
 from contextlib import chdir
 from pathlib import Path
 
-import made_up
 import repeat_project
-from repeat_project import TASK
 
 from bitladder import files
 from flows.search import kept
 from flows.search.kept import Kept, Watch
 from pipeline import paths
-from pipeline.data.tables import write_split
 
 SPACE = """
 # A small space.
@@ -40,13 +36,8 @@ LADDERS = 2 * (1 + 2 * (1 + 2))
 def make(root: Path) -> None:
     """Fill `root` with all but the rungs; a teacher of no use is there."""
     repeat_project.make(root)
+    repeat_project.prepare(root)
     with chdir(root):
-        rows = made_up.rows(TASK, 8, seed=1)
-        for kind in ("plain", "augmented"):
-            with files.publish(paths.data_dir(TASK, kind)) as folder:
-                for split in ("train", "selection", "validation"):
-                    write_split(folder, split, rows)
-        shutil.copytree("bert", paths.model_dir("pretrained"))
         with files.publish(paths.model_dir("teacher")) as folder:
             files.write_text(folder / paths.WEIGHTS, "a teacher")
         write_space(SPACE)

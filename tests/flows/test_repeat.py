@@ -52,13 +52,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project as `prepare`, `pretrained` and `augment` leave it."""
     root = tmp_path_factory.mktemp("project")
     repeat_project.make(root)
-    with chdir(root):
-        rows = made_up.rows(TASK, 8, seed=1)
-        for kind in ("plain", "augmented"):
-            with files.publish(paths.data_dir(TASK, kind)) as folder:
-                for split in ("train", "selection", "validation"):
-                    write_split(folder, split, rows)
-        shutil.copytree("bert", paths.model_dir("pretrained"))
+    repeat_project.prepare(root)
     return root
 
 

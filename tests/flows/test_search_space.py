@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from made_up import CONF
 from made_up import params as composed
 
+from flows import repeat
 from flows.search import drawing, space
 from flows.search.space import Space
 from pipeline.params import Params
 from pipeline.params_file import ParamsError
 from pipeline.params_file import load as load_params
+from pipeline.problems.reading import read_mapping
 
 GOOD = """
 target: w1a8
@@ -62,10 +64,10 @@ def test_the_number_of_ladders_is_that_of_the_different_ones(tmp_path: Path, par
 
 
 def test_every_ladder_is_a_params_file_with_the_same_steps_in_all(tmp_path: Path, params: Params) -> None:
-    wanted, base = read(tmp_path, params, steps=97), space.read_mapping(CONF.parent / "params.yaml")
+    wanted, base = read(tmp_path, params, steps=97), read_mapping(CONF.parent / "params.yaml")
     for way in {str(way): way for way in every_ladder(wanted)}.values():
         values = drawing.project_values(base, drawing.ladder(wanted, way))
-        (tmp_path / "params.yaml").write_text(drawing.as_text(values), encoding="utf-8")
+        (tmp_path / "params.yaml").write_text(repeat.as_text(values), encoding="utf-8")
         found = load_params(tmp_path / "params.yaml")
         assert list(found.rungs) == list(way)
         assert sum(found.duration_of(rung).steps or 0 for rung in found.rungs.values()) == 97
@@ -232,9 +234,9 @@ def test_a_ladder_may_start_from_a_general_rung_of_the_project(tmp_path: Path) -
     way = drawing.draw(wanted, lambda _, options: options[0])
     assert list(way) == ["w1a8"]
     assert drawing.in_words(wanted, way).startswith("from_text, w1a8 (100 steps")
-    base = space.read_mapping(tmp_path / "params.yaml")
+    base = read_mapping(tmp_path / "params.yaml")
     values = drawing.project_values(base, drawing.ladder(wanted, way))
-    (tmp_path / "params.yaml").write_text(drawing.as_text(values), encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(repeat.as_text(values), encoding="utf-8")
     assert list(load_params(tmp_path / "params.yaml").rungs) == ["from_text", "w1a8"]
 
 

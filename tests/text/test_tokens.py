@@ -14,6 +14,7 @@ from tiny_rung import WORDS as WORDS_OF_BERT
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, BertConfig
 
+from bitladder.text import tokens
 from bitladder.text.cutting import OUTSIDE, cut
 from bitladder.text.tokens import padded, read_tokenizer, tokenize
 
@@ -90,3 +91,16 @@ def test_nothing_heavy_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
+
+
+def test_rows_that_are_tokenized_part_by_part_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tokenizer(tmp_path)
+    texts = [" ".join([*NOUNS, *VERBS][: number % 7 + 1]) for number in range(9)]
+    for pairs in (None, texts[::-1]):
+        whole = tokenize(texts, pairs, tmp_path, max_length=6)
+        assert whole.num_truncated > 0
+        monkeypatch.setattr(tokens, "AT_ONCE", 2)
+        assert tokenize(texts, pairs, tmp_path, max_length=6) == whole
+        monkeypatch.undo()

@@ -1,13 +1,12 @@
 """Steps that a table's entries missed are taken later, and nobody can tell: bit for bit an ordinary AdamW."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_training import KilledError, kill_before
+from small_training import Ended, KilledError, kill_before
 from tiny_model import ALL_TERMS, classifier
 from torch import Tensor, nn
 
@@ -21,7 +20,7 @@ from pipeline.training.loop import Phase, fit
 from pipeline.training.optimizer import AdamW
 from pipeline.training.parallel import World
 from pipeline.training.resume import States, open_states
-from pipeline.training.state import Tensors, weights
+from pipeline.training.state import weights
 from pipeline.training.tables import Table, by_entry
 from pipeline.training.teaching import against_teacher
 
@@ -90,18 +89,6 @@ def an_embedding(generator: torch.Generator) -> QuantizedEmbedding:
 
 
 # a training
-
-
-@dataclass
-class Ended:
-    weights: Tensors
-    curve: list[object]
-    best_step: int
-
-    def __eq__(self, other: object) -> bool:
-        assert isinstance(other, Ended)
-        same = all(torch.equal(tensor, other.weights[name]) for name, tensor in self.weights.items())
-        return same and (self.curve, self.best_step) == (other.curve, other.best_step)
 
 
 def rows() -> Encoded:
