@@ -139,11 +139,18 @@ class Budget(Section):
 
 
 class Optimization(Section):
-    """AdamW with linear warm-up and linear decay to zero."""
+    """AdamW; the learning rate rises linearly and falls to zero.
+
+    Attributes:
+        decay: how it falls: in a line, or as half a cosine.
+        first_beta: of Adam's mean of gradients.
+    """
 
     batch_size: Count
     learning_rate: LearningRate
     warmup_fraction: Share
+    decay: Literal["linear", "cosine"] = "linear"
+    first_beta: Share = 0.9
     weight_decay: Weight
     max_grad_norm: Positive
     dropout: Share

@@ -165,6 +165,8 @@ class Rung(Section):
         width: share of the teacher's heads and feed-forward neurons, the most important ones.
         split: every matrix is a sum of two binary ones, at first those of a ternary parent.
         init: where each part's first weights come from, by selector (`pipeline.parts`); else from the parent.
+        gradual: share of the steps over which weights and activations become quantized, little by little; 0:
+            they are from the first step on.
     """
 
     bits: Bits
@@ -183,6 +185,7 @@ class Rung(Section):
     duration: Duration | None = None
     distillation: Distillation | None = None
     phases: list[Phase] = Field(default_factory=list)
+    gradual: Annotated[float, Field(ge=0, le=1)] = 0.0
 
     @property
     def drawn(self) -> tuple[str, ...]:

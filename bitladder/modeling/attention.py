@@ -28,6 +28,7 @@ from bitladder.modeling.layers import joined, share_codes
 from bitladder.modeling.routines import PLAIN, Routines, choose
 from bitladder.modeling.traces import show_heads
 from bitladder.quantizers.activation import ActivationQuantizer, activation_quantizer
+from bitladder.quantizers.gradual import partly
 from bitladder.quantizers.precision import FULL, Precision
 from bitladder.quantizers.sign import Sign
 
@@ -152,17 +153,22 @@ def attention(
             softmax=softmax,
         )
     if products is not None:
-        query, key, value = products.query(query), products.key(key), products.value(value)
+        query, key, value = (
+            partly(quantizer, x)
+            for quantizer, x in zip(
+                (products.query, products.key, products.value), (query, key, value), strict=True
+            )
+        )
     scores = torch.matmul(query, key.transpose(2, 3)) * scale
     masked = scores if attention_mask is None else scores + attention_mask
     if softmax:
         probabilities = functional.softmax(masked, dim=-1)
         probabilities = functional.dropout(probabilities, dropout, training=module.training)
         if products is not None:
-            probabilities = products.probabilities(probabilities)
+            probabilities = partly(products.probabilities, probabilities)
     else:
         assert products is not None
-        probabilities = products.probabilities(masked)
+        probabilities = partly(products.probabilities, masked)
         kept = functional.dropout(torch.ones_like(masked), dropout, training=module.training)
         probabilities = probabilities * (kept > 0)
     return torch.matmul(probabilities, value).transpose(1, 2).contiguous(), scores

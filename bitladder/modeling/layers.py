@@ -24,6 +24,7 @@ from bitladder.modeling.linear import coded_linear, float_linear
 from bitladder.modeling.lookup import Reader, look_up
 from bitladder.modeling.routines import Routines, choose
 from bitladder.quantizers.activation import ActivationQuantizer
+from bitladder.quantizers.gradual import partly
 from bitladder.quantizers.precision import Precision
 from bitladder.quantizers.weight import Quantized, WeightQuantizer, weight_quantizer
 
@@ -55,9 +56,9 @@ class QuantizedLinear(nn.Linear):
         if self.routines.fused and quantizer is not None and activation is not None:
             activation.show(input)
             return self.coded(input, activation)
-        x = input if activation is None else activation(input)
+        x = input if activation is None else partly(activation, input)
         if not self.routines.fused:
-            weight_OI = self.weight if quantizer is None else quantizer(self.weight)
+            weight_OI = self.weight if quantizer is None else partly(quantizer, self.weight)
             return functional.linear(x, weight_OI, self.bias)
         values_OI, latent_OI = self.weight.detach(), self.weight
         if quantizer is not None:
@@ -128,10 +129,10 @@ class QuantizedEmbedding(nn.Embedding):
     def forward(self, input: Tensor) -> Tensor:
         is_less = self.num_embeddings > input.numel() or self.reader is not None
         if self.quantizer.layout.granularity == "matrix" or not is_less:
-            return functional.embedding(input, self.quantizer(self.weight), self.padding_idx)
+            return functional.embedding(input, partly(self.quantizer, self.weight), self.padding_idx)
         looked_up = look_up(input, self.weight, self.padding_idx, self.reader)
         entries_E, rows_EI = input.flatten(), looked_up.flatten(0, -2)
-        values_EI = self.quantizer(rows_EI, entries_E)
+        values_EI = partly(self.quantizer, rows_EI, entries_E)
         if self.quantizer.learns and self.padding_idx is not None:
             # Padding teaches steps as little as it teaches weights.
             is_padding_E1 = (entries_E == self.padding_idx).unsqueeze(1)
@@ -161,7 +162,7 @@ class WeightSplitLinear(nn.Module):
         if self.activation is not None and self.first.routines.fused:
             self.activation.show(input)
             return self.first.coded(input, self.activation) + self.second.coded(input, self.activation)
-        x = input if self.activation is None else self.activation(input)
+        x = input if self.activation is None else partly(self.activation, input)
         return cast("Tensor", self.first(x) + self.second(x))
 
 

@@ -59,11 +59,13 @@ class ActivationQuantizer(nn.Module):
         largest: the largest magnitude of a code.
         always_alike: whether two of this kind always make the same codes of the same input.
         gradient_needs_x: whether `gradients` looks at x; else it is not kept for the backward pass.
+        share: how much of the way to the rounded activations products in training go (`gradual`).
     """
 
     largest: int
     always_alike = False
     gradient_needs_x = True
+    share = 1.0
 
     @torch.no_grad()
     def calibrate(self, x: Tensor) -> None:

@@ -140,9 +140,11 @@ class WeightQuantizer(nn.Module):
 
     Attributes:
         observes: whether `observe` wants to see the optimizer's second moment after each step.
+        share: how much of the way to the quantized weights products in training go (`gradual`).
     """
 
     observes = False
+    share = 1.0
 
     def __init__(self, layout: ScaleLayout) -> None:
         super().__init__()

@@ -28,6 +28,7 @@ from pipeline.rungs import PRETRAINED
 from pipeline.tasks.batches import Encoded
 from pipeline.training import fingerprint, parallel
 from pipeline.training.device import choose_threads, copied, device, move, seed_everything, spend_less
+from pipeline.training.gradually import growth
 from pipeline.training.loop import fit
 from pipeline.training.outcome import publish, sign_flips_since
 from pipeline.training.resume import open_states
@@ -85,6 +86,7 @@ def fit_general(params: Params, name: str) -> Record:
         optimization=optimization,
         states=states,
         sign_flips=sign_flips,
+        before_step=growth(student.model, num_steps=round(rung.gradual * num_steps), chosen=chosen),
     )
     checkpoint.round_side_parameters(student.model)
     draft = Record(

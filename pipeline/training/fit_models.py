@@ -22,6 +22,7 @@ from pipeline.rungs import TEACHER, Rung
 from pipeline.tasks.batches import Batch, inputs_of
 from pipeline.training import fingerprint, parallel, rows
 from pipeline.training.device import choose_threads, move, seed_everything, spend_less
+from pipeline.training.gradually import growth
 from pipeline.training.loop import LossTerms, Phase, fit
 from pipeline.training.outcome import described, publish, sign_flips_since
 from pipeline.training.resume import open_states
@@ -166,6 +167,7 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
         optimization=optimization,
         states=states,
         sign_flips=sign_flips,
+        before_step=growth(student.model, num_steps=round(rung.gradual * num_steps), chosen=chosen),
     )
     checkpoint.round_side_parameters(student.model)
     config = student.model.config
@@ -188,6 +190,7 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
             **as_settings(taken),
             "hidden_act": config.hidden_act,
             **({"width": rung.width} if rung.width != 1 else {}),
+            **({"gradual": rung.gradual} if rung.gradual else {}),
         },
     )
     draft = described(draft, params, data, student.model, config, fitted)

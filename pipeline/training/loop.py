@@ -23,7 +23,7 @@ from pipeline.progress import Progress
 from pipeline.tasks.batches import Batch
 from pipeline.training import live, parallel, stopping
 from pipeline.training.device import copied, give_back
-from pipeline.training.optimizer import AdamW, Divergence, adamw, linear_schedule, show_second_moments
+from pipeline.training.optimizer import AdamW, Divergence, adamw, schedule, show_second_moments
 from pipeline.training.resume import States
 from pipeline.training.state import Point, Reached, Shares, capture, put_weights, restore
 from pipeline.training.tables import by_entry
@@ -73,6 +73,7 @@ def fit(
     states: States | None = None,
     sign_flips: Callable[[nn.Module], Shares] | None = None,
     put_off: bool = True,
+    before_step: Callable[[int], None] | None = None,
 ) -> Fitted:
     """Train `model` in place and leave it with the weights of its best evaluation (the last if no `score`).
 
@@ -80,6 +81,7 @@ def fit(
     With `states`, go on from the newest one, write one at intervals and when a signal asks to stop. With
     `sign_flips`, every point of the curve has what that tells of the model. Steps of a large table's entries
     are put off until a batch looks them up unless `put_off` says otherwise: the result is the same.
+    `before_step` is told each step, counted over all phases; it keeps nothing from one step to the next.
 
     Raises:
         DivergedError: the loss or its gradient became NaN or infinite; the message names step and terms.
@@ -97,7 +99,7 @@ def fit(
     world.draw_apart()
     newest = states.newest() if states else None
     number = phase_at(newest.values["step"] if newest else 0, last_steps)
-    phase, optimizer, schedule, divergence = _begin(name, course[number], model, optimization)
+    phase, optimizer, rate_share, divergence = _begin(name, course[number], model, optimization)
     reached = restore(model, optimizer, newest, world) if newest else Reached()
     del newest
     tables = by_entry(model) if put_off and world.size == 1 else []
@@ -141,11 +143,13 @@ def fit(
                 optimizer.release()
                 if reached.best_state is not None:
                     put_weights(model, reached.best_state)
-                phase, optimizer, schedule, divergence = _begin(name, course[number], model, optimization)
+                phase, optimizer, rate_share, divergence = _begin(name, course[number], model, optimization)
                 optimizer.put_off(tables)
                 _log.info("%s: phase %d of %d, from step %d", name, number + 1, len(course), step + 1)
 
             step += 1
+            if before_step is not None:
+                before_step(step)
             rows, portion = world.share(batches(step))
             batch = copied(rows, device)
             optimizer.zero_grad(set_to_none=True)  # first: the forward pass has their memory
@@ -158,7 +162,7 @@ def fit(
                 divergence.check()
             own_step = step - (last_steps[number] - phase.num_steps)
             for group in optimizer.param_groups:
-                group["lr"] = phase.learning_rate * schedule(own_step)
+                group["lr"] = phase.learning_rate * rate_share(own_step)
             optimizer.step()
             show_second_moments(model, optimizer)
             reached.step = step
@@ -189,6 +193,15 @@ def _begin(
     name: str, phase: Phase, model: nn.Module, optimization: Optimization
 ) -> tuple[Phase, AdamW, Callable[[int], float], Divergence]:
     """A phase before its first step, with all that is its own."""
-    optimizer = adamw(model, learning_rate=phase.learning_rate, weight_decay=optimization.weight_decay)
-    schedule = linear_schedule(num_steps=phase.num_steps, warmup_fraction=optimization.warmup_fraction)
-    return phase, optimizer, schedule, Divergence(name, optimizer)
+    optimizer = adamw(
+        model,
+        learning_rate=phase.learning_rate,
+        weight_decay=optimization.weight_decay,
+        first_beta=optimization.first_beta,
+    )
+    share = schedule(
+        num_steps=phase.num_steps,
+        warmup_fraction=optimization.warmup_fraction,
+        decay=optimization.decay,
+    )
+    return phase, optimizer, share, Divergence(name, optimizer)

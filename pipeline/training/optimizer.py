@@ -1,4 +1,4 @@
-"""AdamW, a linear schedule, who looks at the moments, and steps that are not taken.
+"""AdamW, a schedule, who looks at the moments, and steps that are not taken.
 
 Biases, LayerNorms, steps and shifts are not decayed: pulling a step or a norm to zero regularizes nothing.
 
@@ -8,8 +8,9 @@ bad step (`found_inf`, as GradScaler tells it) and every step after it, and the 
 reads the loss anyway. On the CPU it is read at every step.
 """
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +18,15 @@ from torch import Tensor, nn
 from bitladder.modeling.layers import QuantizedEmbedding, weight_quantizers
 from pipeline.training.tables import Table, tiny_is_zero
 
+SECOND_BETA: Final = 0.999  # torch's own
+Decay = Literal["linear", "cosine"]
+
 
 class AdamW(torch.optim.AdamW):
     """torch's, fused; some tables' entries take their steps when they are looked up (tables.py)."""
 
-    def __init__(self, groups: list[dict[str, Any]], *, learning_rate: float) -> None:
-        super().__init__(groups, lr=learning_rate, fused=True)
+    def __init__(self, groups: list[dict[str, Any]], *, learning_rate: float, first_beta: float) -> None:
+        super().__init__(groups, lr=learning_rate, betas=(first_beta, SECOND_BETA), fused=True)
         self._tables: list[Table] = []
 
     def put_off(self, layers: Sequence[QuantizedEmbedding]) -> None:
@@ -59,18 +63,20 @@ class AdamW(torch.optim.AdamW):
         self._tables = []
 
 
-def adamw(model: nn.Module, *, learning_rate: float, weight_decay: float) -> AdamW:
+def adamw(model: nn.Module, *, learning_rate: float, weight_decay: float, first_beta: float = 0.9) -> AdamW:
     """Two groups: matrices and tables decay, everything else does not."""
     trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     matrices = {name for name, _ in trained if name.endswith(".weight") and "LayerNorm" not in name}
     decayed = [parameter for name, parameter in trained if name in matrices]
     others = [parameter for name, parameter in trained if name not in matrices]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return AdamW(groups, learning_rate=learning_rate)
+    return AdamW(groups, learning_rate=learning_rate, first_beta=first_beta)
 
 
-def linear_schedule(*, num_steps: int, warmup_fraction: float) -> Callable[[int], float]:
+def schedule(*, num_steps: int, warmup_fraction: float, decay: Decay = "linear") -> Callable[[int], float]:
     """The share of the learning rate at each step from 1: up over the warm-up, down to zero after the last.
+
+    Down in a line, or along half a cosine (Loshchilov and Hutter, arXiv:1608.03983, without restarts).
 
     A function of the step alone, so that a resumed training needs no more than the step.
     """
@@ -79,7 +85,8 @@ def linear_schedule(*, num_steps: int, warmup_fraction: float) -> Callable[[int]
     def share(step: int) -> float:
         if step <= num_warmup:
             return step / num_warmup
-        return (num_steps - step + 1) / max(1, num_steps - num_warmup)
+        left = (num_steps - step + 1) / max(1, num_steps - num_warmup)
+        return left if decay == "linear" else (1 - math.cos(math.pi * left)) / 2
 
     return share
 

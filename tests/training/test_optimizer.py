@@ -8,7 +8,7 @@ from torch import nn
 from transformers import BertConfig, BertForMaskedLM
 
 from bitladder.quantizers.precision import Precision
-from pipeline.training.optimizer import adamw, linear_schedule
+from pipeline.training.optimizer import Decay, adamw, schedule
 
 
 def decayed(model: nn.Module) -> dict[str, bool]:
@@ -19,9 +19,9 @@ def decayed(model: nn.Module) -> dict[str, bool]:
     return {name: weight_decay[id(p)] > 0 for name, p in model.named_parameters() if id(p) in weight_decay}
 
 
-def rates(num_steps: int, warmup_fraction: float) -> list[float]:
+def rates(num_steps: int, warmup_fraction: float, decay: Decay = "linear") -> list[float]:
     """The learning rate of each step, and of one after the last, as a share of the highest."""
-    share = linear_schedule(num_steps=num_steps, warmup_fraction=warmup_fraction)
+    share = schedule(num_steps=num_steps, warmup_fraction=warmup_fraction, decay=decay)
     return [share(step) for step in range(1, num_steps + 2)]
 
 
@@ -61,9 +61,21 @@ def test_without_warm_up_the_first_step_is_the_highest() -> None:
     assert rates(4, 0.0) == pytest.approx([1, 0.75, 0.5, 0.25, 0])
 
 
-@given(st.integers(1, 200), st.floats(0, 0.99))
-def test_every_step_moves_and_none_goes_above_the_highest(num_steps: int, warmup_fraction: float) -> None:
-    found = rates(num_steps, warmup_fraction)
+def test_a_cosine_worked_by_hand() -> None:
+    # One warm-up step, then a half, a quarter and none of the way left: 1, (1 + cos 90 deg) / 2, ...
+    assert rates(5, 0.2, "cosine") == pytest.approx([1, 1, (2 + 2**0.5) / 4, 1 / 2, (2 - 2**0.5) / 4, 0])
+
+
+def test_the_first_beta_is_adams() -> None:
+    optimizer = adamw(classifier(), learning_rate=1e-3, weight_decay=0.0, first_beta=0.8)
+    assert {group["betas"] for group in optimizer.param_groups} == {(0.8, 0.999)}
+
+
+@given(st.integers(1, 200), st.floats(0, 0.99), st.sampled_from(["linear", "cosine"]))
+def test_every_step_moves_and_none_goes_above_the_highest(
+    num_steps: int, warmup_fraction: float, decay: Decay
+) -> None:
+    found = rates(num_steps, warmup_fraction, decay)
     assert all(0 < rate <= 1 for rate in found[:-1])
     assert found[-1] == 0
     peak = found.index(max(found))
