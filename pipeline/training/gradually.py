@@ -12,7 +12,8 @@ from bitladder.quantizers.gradual import set_share
 def growth(model: nn.Module, *, num_steps: int, chosen: Routines) -> Callable[[int], None] | None:
     """What sets the quantized share before each step: step / num_steps, from `num_steps` on 1.
 
-    None where it grows over 0 steps. While it is less than 1 no product is one of whole numbers: torch's own layers compute, in float32.
+    None where it grows over 0 steps. While it is less than 1 no product is one of whole numbers: torch's own
+    layers compute, in float32.
     """
     if not num_steps:
         return None
