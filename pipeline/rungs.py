@@ -20,6 +20,9 @@ ROOTS = (
     PRETRAINED,
 )  # what a ladder starts from: a task's rungs from the first, general ones from the second
 
+ROUND, RECONSTRUCT = "round", "reconstruct"  # `init.method`
+RECONSTRUCTION_STEPS = 200
+
 Stage = Literal["general", "weights", "weights_activations"]
 
 
@@ -167,6 +170,8 @@ class Rung(Section):
         init: where each part's first weights come from, by selector (`pipeline.parts`); else from the parent.
         gradual: share of the steps over which weights and activations become quantized, little by little; 0:
             they are from the first step on.
+        reconstruct: steps of each block before the first of the whole model (`initialization.reconstruct`);
+            written `init: {method: reconstruct, steps: 200}`. None: latent weights are rounded as they are.
     """
 
     bits: Bits
@@ -186,6 +191,24 @@ class Rung(Section):
     distillation: Distillation | None = None
     phases: list[Phase] = Field(default_factory=list)
     gradual: Annotated[float, Field(ge=0, le=1)] = 0.0
+    reconstruct: Count | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _method_apart(cls, values: object) -> object:
+        """`init: {method: reconstruct, steps: 200}` says how parts begin, beside where they come from."""
+        init = values.get("init") if isinstance(values, dict) else None
+        if not isinstance(init, dict) or not {"method", "steps"} & init.keys():
+            return values
+        method, steps = init.get("method", ROUND), init.get("steps")
+        if method not in (ROUND, RECONSTRUCT):
+            raise wrong(f"init.method: {method!r} is not allowed; allowed: {ROUND}, {RECONSTRUCT}")
+        if steps is not None and method == ROUND:
+            raise wrong(f"init.steps: {steps!r} without method: {RECONSTRUCT}; rounding takes none")
+        if method == RECONSTRUCT:
+            values = {"reconstruct": RECONSTRUCTION_STEPS if steps is None else steps, **values}
+        parts = {selector: origin for selector, origin in init.items() if selector not in ("method", "steps")}
+        return {**values, "init": parts}
 
     @property
     def drawn(self) -> tuple[str, ...]:

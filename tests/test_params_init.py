@@ -101,6 +101,25 @@ def test_what_names_nothing_or_two_things_is_refused(tmp_path: Path, init: Any, 
     assert problem in problems[0]
 
 
+def test_the_method_stands_beside_the_parts(tmp_path: Path) -> None:
+    rung = loaded(tmp_path, {"method": "reconstruct", "steps": 50, "head": "copy"}).rungs["mine"]
+    assert (rung.reconstruct, list(rung.init)) == (50, ["head"])
+    assert loaded(tmp_path, {"method": "reconstruct"}).rungs["mine"].reconstruct == 200
+    assert loaded(tmp_path, {"method": "round"}).rungs["mine"].reconstruct is None
+
+
+@pytest.mark.parametrize(
+    ("init", "problem"),
+    [
+        ({"method": "reconstuct"}, "init.method: 'reconstuct' is not allowed; allowed: round, reconstruct"),
+        ({"steps": 50}, "init.steps: 50 without method: reconstruct"),
+        ({"method": "reconstruct", "steps": 0}, "reconstruct: 0 is not allowed"),
+    ],
+)
+def test_a_method_that_is_none_is_refused(tmp_path: Path, init: Any, problem: str) -> None:
+    assert problem in refusals(tmp_path, init)[0]
+
+
 def test_all_problems_come_at_once(tmp_path: Path) -> None:
     assert len(refusals(tmp_path, {"encoder.9": "random", "haed": "copy", "encoder.q.0": "copy"})) == 3
 

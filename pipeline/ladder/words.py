@@ -30,6 +30,8 @@ def first_weights(rung: Rung) -> str:
     ]
     parts = [("random", rung.drawn), ("copied", copied)]
     said = [f"{how}: {', '.join(selectors)}" for how, selectors in parts if selectors]
+    if rung.reconstruct:
+        said = [*(said or ["copied"]), f"reconstructed in {rung.reconstruct} steps a block"]
     return "; ".join((", ".join((*(said[:1] or ["copied"]), *_form(rung, "split"))), *said[1:]))
 
 

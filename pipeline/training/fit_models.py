@@ -26,7 +26,7 @@ from pipeline.training.gradually import growth
 from pipeline.training.loop import LossTerms, Phase, fit
 from pipeline.training.outcome import described, publish, sign_flips_since
 from pipeline.training.resume import open_states
-from pipeline.training.student import start
+from pipeline.training.student import reconstructed, start
 from pipeline.training.teaching import as_settings, course, lessons, load_teacher
 
 
@@ -156,6 +156,7 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
     batches = data.train.shuffled(
         optimization.batch_size, seed=params.seed, bucket_batches=params.training.bucket_batches
     )
+    student = reconstructed(student, rung, teacher, batches, optimization)
     sign_flips = sign_flips_since(student.first)
     fitted = fit(
         student.model,

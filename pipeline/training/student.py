@@ -4,13 +4,14 @@ The form is the parent's own, a narrower one (the most important heads and neuro
 matrices (ternary weight splitting).
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.models.bert.configuration_bert import BertConfig
 
 from bitladder import files
@@ -23,14 +24,17 @@ from pipeline.distillation.objective import label_loss
 from pipeline.initialization import first_weights
 from pipeline.initialization.first_weights import Source, assemble, origins
 from pipeline.initialization.narrowing import importance, most_important, narrow_state
+from pipeline.initialization.reconstruct import enough, reconstruct
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.initialization.weight_splitting import split_weights
-from pipeline.params import Params
+from pipeline.params import Optimization, Params
 from pipeline.record import Part
 from pipeline.rungs import PRETRAINED, TEACHER, GeneralRung, Origin, Rung
-from pipeline.tasks.batches import Batch, Encoded, inputs_of
-from pipeline.training.device import device, move
+from pipeline.tasks.batches import Batch, Encoded, Shuffled, inputs_of
+from pipeline.training.device import copied, device, move
 from pipeline.training.rows import TaskData
+
+_log = logging.getLogger(__name__)
 
 CALIBRATION_ROWS = 128
 FROM_TEACHER = Origin(copy_from="teacher")
@@ -101,6 +105,27 @@ def _begun(
     move(model)
     calibrate(model, {key: tensor.to(device()) for key, tensor in rows.items()})
     return Student(model, first, init, parent_digest)
+
+
+def reconstructed(
+    student: Student, rung: Rung, teacher: nn.Module, rows: Shuffled, optimization: Optimization
+) -> Student:
+    """The student whose blocks were trained one by one first, where its rung says so (`init.method`)."""
+    if rung.reconstruct is None:
+        return student
+    ends = reconstruct(
+        student.model,
+        teacher,
+        enough(copied(rows(step), device()) for step in range(1, rows.per_epoch + 1)),
+        num_steps=rung.reconstruct,
+        learning_rate=rung.learning_rate or optimization.learning_rate,
+        optimization=optimization,
+    )
+    _log.info("blocks reconstructed, loss %s", ", ".join(f"{end:.3g}" for end in ends))
+    first = {name: student.model.state_dict()[name].detach().cpu().clone() for name in student.first}
+    how = f"{rung.reconstruct} steps a block against the teacher's hidden states"
+    init = [replace(part, through="; ".join(filter(None, (part.through, how)))) for part in student.init]
+    return replace(student, first=first, init=init)
 
 
 def calibration_rows(num_rows: int, *, seed: int) -> list[int]:
