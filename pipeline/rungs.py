@@ -170,7 +170,7 @@ class Rung(Section):
         init: where each part's first weights come from, by selector (`pipeline.parts`); else from the parent.
         gradual: share of the steps over which weights and activations become quantized, little by little; 0:
             they are from the first step on.
-        reconstruct: steps of each block before the first of the whole model (`initialization.reconstruct`);
+        reconstruct: steps of each block before the first of the whole model (`training.reconstruct`);
             written `init: {method: reconstruct, steps: 200}`. None: latent weights are rounded as they are.
     """
 

@@ -24,7 +24,6 @@ from pipeline.distillation.objective import label_loss
 from pipeline.initialization import first_weights
 from pipeline.initialization.first_weights import Source, assemble, origins
 from pipeline.initialization.narrowing import importance, most_important, narrow_state
-from pipeline.initialization.reconstruct import enough, reconstruct
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.initialization.weight_splitting import split_weights
 from pipeline.params import Optimization, Params
@@ -32,6 +31,7 @@ from pipeline.record import Part
 from pipeline.rungs import PRETRAINED, TEACHER, GeneralRung, Origin, Rung
 from pipeline.tasks.batches import Batch, Encoded, Shuffled, inputs_of
 from pipeline.training.device import copied, device, move
+from pipeline.training.reconstruct import enough, reconstruct
 from pipeline.training.rows import TaskData
 
 _log = logging.getLogger(__name__)

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from bitladder.modeling.traces import trace
 from bitladder.quantizers.precision import Precision
 from pipeline.distillation import losses
-from pipeline.initialization.reconstruct import enough, reconstruct
 from pipeline.params import Optimization
 from pipeline.tasks.batches import Batch
+from pipeline.training.reconstruct import enough, reconstruct
 
 PLAIN = Optimization(
     batch_size=4, learning_rate=0.01, warmup_fraction=0.1, weight_decay=0.0, max_grad_norm=1.0, dropout=0.0
