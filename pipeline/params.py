@@ -118,13 +118,35 @@ class Architecture(Section):
 
 
 class Model(Section):
-    """Where the pre-trained BERT comes from; `location` is a package, a Hub repository or a folder."""
+    """Where the pre-trained BERT comes from; `location` is a package, a Hub repository or a folder.
+
+    Of `teacher` it is the encoder of the given one (`Teacher`), and has no location of its own.
+    """
 
     name: str
-    source: Literal["demo", "package", "path", "hub"]
+    source: Literal["demo", "package", "path", "hub", "teacher"]
     location: str | None = None
     revision: str | None = None
     architecture: Architecture | None = None
+
+
+class Teacher(Section):
+    """Where the fine-tuned model comes from that every ladder starts from.
+
+    Attributes:
+        source: `trained`, here, from the pre-trained BERT; or taken as it is from a folder or from the Hub.
+        location: the folder, or the Hub's repository.
+        revision: of the repository, a commit.
+    """
+
+    source: Literal["trained", "path", "hub"] = "trained"
+    location: str | None = None
+    revision: str | None = None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether somebody else has fine-tuned it."""
+        return self.source != "trained"
 
 
 class Budget(Section):
@@ -216,6 +238,7 @@ class Params(Section):
     task: Task
     data: Data
     model: Model
+    teacher: Teacher = Teacher()
     budget: Budget
     training: Training
     distillation: Distillation

@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
 from pipeline.params import Architecture, Augmentation, Data, Model, Params, Task
-from pipeline.problems.problem import Problem, listed
+from pipeline.problems.problem import Problem, listed, pinned
 
 NAME_RULE = "a name starts with a letter and holds only a-z, 0-9 and _ (at most 64)"
 QUESTION_ANSWERING = "question_answering"
 DEMO = "demo"
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")  # becomes a file name, a stage name and part of a run's name
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _METRICS = {
     "classification": ("accuracy", "f1", "matthews_correlation"),
     "regression": ("pearson", "spearman"),
@@ -108,7 +107,7 @@ def _source(data: Data, task: Task) -> Iterator[Problem]:
     if data.source == "hub":
         if not data.repository:
             yield Problem("data.repository", "missing; data.source: hub needs one, e.g. nyu-mll/glue")
-        yield from _pinned("data", data.revision)
+        yield from pinned("data", data.revision)
     if data.source == DEMO and task.name != DEMO:
         sentence = f"demo generates the demo task only, not {task.name}; allowed: hub, path"
         yield Problem("data.source", sentence)
@@ -150,21 +149,17 @@ def _model(model: Model, task: Task) -> Iterator[Problem]:
                 "package, path or hub (-S model=minilm, -S model=bert-base)",
             )
         return
+    if source == "teacher":
+        if model.location:
+            yield Problem("model.location", "only where model.source is not teacher; write teacher.location")
+        return
     if not model.location:
         what = {"package": "an importable package", "path": "a folder", "hub": "a repository"}[source]
         yield Problem("model.location", f"missing; model.source: {source} needs {what}")
     if source == "hub":
-        yield from _pinned("model", model.revision)
+        yield from pinned("model", model.revision)
     if model.architecture is not None:
         yield Problem("model.architecture", f"model.source: {source} brings its own shape; leave it empty")
-
-
-def _pinned(section: str, revision: str | None) -> Iterator[Problem]:
-    if revision is None:
-        yield Problem(f"{section}.revision", f"missing; {section}.source: hub needs a commit (40 hex digits)")
-    elif not _COMMIT.fullmatch(revision):
-        sentence = f"{revision!r} can change; write a commit (40 hex digits), which cannot"
-        yield Problem(f"{section}.revision", sentence)
 
 
 def _architecture(shape: Architecture, task: Task) -> Iterator[Problem]:
