@@ -10,17 +10,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from bitladder import files
+from bitladder import files, heads
+from bitladder.heads import Head
 from bitladder.modeling.share import num_kept
 from bitladder.packed.codes import FIVE_TRITS
 from bitladder.packed.tensors import FormatError, parse_json
 from bitladder.quantizers.precision import FULL, Precision
+from bitladder.text.entities import bad_tags
 
 MODEL_TYPE = "bitladder-bert"
 FORMAT = 1
 WEIGHTS = files.WEIGHTS
 CONFIG = files.CONFIG
-CLASSIFIER, ANSWERER = "PackedBertForSequenceClassification", "PackedBertForQuestionAnswering"
+CLASSIFIER, TAGGER, ANSWERER = (head.packed for head in heads.HEADS)
 # Registered nowhere, so that only our model class, which replaces it, can be built from such a config.json.
 ATTENTION = "bitladder-packed"
 METADATA = {"format": "pt", "bitladder_format": str(FORMAT)}
@@ -58,7 +60,7 @@ class AnsweringFields(_Fields):
 
 
 class PackedConfig(_Fields):
-    """config.json of a packed folder: every key that it may have; all are needed but the last five.
+    """config.json of a packed folder: every key that it may have; all are needed but the last seven.
 
     Attributes are named as the keys are, without `bitladder_`. Sizes are those of the whole model, also where
     this one has a share of its width.
@@ -68,13 +70,21 @@ class PackedConfig(_Fields):
         width: the share of heads and of `intermediate_size` that every layer has; None for all of them.
         trits_per_byte: 5 where codes of 2 bits are written five to a byte.
         answering: of question answering, and only there.
+        named_kind: of task, where the head and the number of labels do not say it.
+        thresholds: by label, of several labels at once: the probability from which on a text has it.
     """
 
     model_type: Literal["bitladder-bert"]
     format: Annotated[Literal[1], Field(alias="bitladder_format")]
     precision: Annotated[Precision, Field(alias="bitladder_precision")]
     architectures: Annotated[
-        list[Literal["PackedBertForSequenceClassification", "PackedBertForQuestionAnswering"]],
+        list[
+            Literal[
+                "PackedBertForSequenceClassification",
+                "PackedBertForTokenClassification",
+                "PackedBertForQuestionAnswering",
+            ]
+        ],
         Field(min_length=1, max_length=1),
     ]
     attn_implementation: Literal["bitladder-packed"]
@@ -93,8 +103,27 @@ class PackedConfig(_Fields):
     width: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, alias="bitladder_width")
     trits_per_byte: Literal[5] | None = Field(None, alias="bitladder_trits_per_byte")
     pad_token_id: Annotated[int, Field(ge=0)] | None = None
-    problem_type: Literal["regression", "single_label_classification"] | None = None
+    problem_type: (
+        Literal["regression", "single_label_classification", "multi_label_classification"] | None
+    ) = None
     answering: AnsweringFields | None = Field(None, alias="bitladder_answering")
+    named_kind: Literal["multi_label", "reranking", "token_classification"] | None = Field(
+        None, alias="bitladder_kind"
+    )
+    thresholds: list[Annotated[float, Field(gt=0, lt=1)]] | None = Field(None, alias="bitladder_thresholds")
+
+    @property
+    def kind(self) -> str:
+        """Of task: what the logits mean. A file from before `bitladder_kind` is told by its head."""
+        if self.named_kind is not None:
+            return self.named_kind
+        if self.answering is not None:
+            return "question_answering"
+        return "regression" if len(self.id2label) == 1 else "classification"
+
+    @property
+    def head(self) -> Head:
+        return heads.of(self.architectures)
 
     @property
     def labels(self) -> list[str]:
@@ -149,6 +178,7 @@ class PackedConfig(_Fields):
         if set(self.id2label) != {str(number) for number in range(len(self.id2label))}:
             raise ValueError("id2label: its keys have to be 0, 1, 2 and so on")
         self._check_answering()
+        self._check_kind()
         return self
 
     def _check_answering(self) -> None:
@@ -160,6 +190,21 @@ class PackedConfig(_Fields):
             raise ValueError("id2label: of a question-answering model 0 is start and 1 is end")
         if self.answering.max_length > self.max_position_embeddings:
             raise ValueError(f"max_length {self.answering.max_length} is more than max_position_embeddings")
+
+    def _check_kind(self) -> None:
+        kind, labels = self.named_kind, len(self.id2label)
+        if (kind == "token_classification") != (self.head is heads.TOKENS):
+            raise ValueError(f"bitladder_kind: token_classification needs {TAGGER}, and the other way round")
+        if kind is not None and self.answering is not None:
+            raise ValueError(f"bitladder_kind: {kind} does not answer questions")
+        if kind == "token_classification" and (wrong := bad_tags(list(self.id2label.values()))):
+            raise ValueError(f"id2label: {wrong}")
+        if kind == "reranking" and labels != 1:
+            raise ValueError(f"id2label: reranking has one label, not {labels}")
+        if (kind == "multi_label") != (self.thresholds is not None):
+            raise ValueError("bitladder_thresholds: needed where bitladder_kind is multi_label, only there")
+        if self.thresholds is not None and len(self.thresholds) != labels:
+            raise ValueError(f"bitladder_thresholds: {len(self.thresholds)} for {labels} labels")
 
 
 def read_config(folder: Path) -> PackedConfig:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers.models.bert.configuration_bert import BertConfig
 
-from bitladder import files
+from bitladder import files, heads
 from bitladder.modeling import checkpoint
-from bitladder.modeling.bert import ANSWERING_KEY, precision_of, width_of
+from bitladder.modeling.bert import ANSWERING_KEY, KIND_KEY, THRESHOLDS_KEY, precision_of, width_of
 from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
 from bitladder.packed import codes, format, reading, schema, tensors
 from bitladder.packed.format import PackedConfig
@@ -55,12 +55,11 @@ def packed_config(config: BertConfig) -> PackedConfig:
     precision = precision_of(config)
     if precision.weights == FULL:
         raise ValueError("the model has full-precision weights; only a rung of the ladder can be packed")
-    answering = getattr(config, ANSWERING_KEY, None)
     id2label = {str(number): str(name) for number, name in (config.id2label or {}).items()}
     values = {
         **{key: getattr(config, key) for key in _KEPT},
         "model_type": format.MODEL_TYPE,
-        "architectures": [format.CLASSIFIER if answering is None else format.ANSWERER],
+        "architectures": [heads.of(config.architectures).packed],
         "attn_implementation": format.ATTENTION,
         "dtype": "float32",
         "bitladder_format": format.FORMAT,
@@ -71,7 +70,7 @@ def packed_config(config: BertConfig) -> PackedConfig:
         "id2label": id2label,
         "label2id": {name: int(number) for number, name in id2label.items()},
         "problem_type": config.problem_type,
-        ANSWERING_KEY: answering,
+        **{key: getattr(config, key, None) for key in (ANSWERING_KEY, KIND_KEY, THRESHOLDS_KEY)},
     }
     return format.parse_config(values, source="the packed model's config.json")
 
