@@ -22,6 +22,7 @@ from pipeline.problems.ladder import (
     ladder_problems,
     sound,
 )
+from pipeline.problems.own_files import files_problems
 from pipeline.problems.precision import precision_problems
 from pipeline.problems.problem import Problem
 from pipeline.problems.reading import UnreadableError, read_mapping
@@ -73,6 +74,7 @@ def contradictions(params: Params) -> Iterator[Problem]:
     """
     shape, rungs = shape_of(params), sound(params.rungs)
     yield from task_problems(params)
+    yield from files_problems(params.data, params.task)
     yield from teacher_problems(params)
     yield from ladder_problems(params)
     yield from initialization_problems(params, shape)

@@ -25,7 +25,7 @@ _TWO_LABELS = ("f1", "matthews_correlation")
 def task_problems(params: Params) -> Iterator[Problem]:
     """Every contradiction outside the ladder."""
     task, data, model = params.task, params.data, params.model
-    yield from _names(task)
+    yield from _names(task, data)
     yield from _labels_and_metrics(task)
     yield from _questions(task)
     yield from _source(data, task)
@@ -46,11 +46,12 @@ def repeated(entries: Sequence[object]) -> list[object]:
     return [entry for entry, count in Counter(entries).items() if count > 1]
 
 
-def _names(task: Task) -> Iterator[Problem]:
+def _names(task: Task, data: Data) -> Iterator[Problem]:
     if not is_name(task.name):
         yield Problem("task.name", f"{task.name!r} cannot be a name; {NAME_RULE}")
     for split in task.validation_splits:
-        if not is_name(split) or split in ("train", "selection", "test"):
+        own_test = split == "test" and data.source == "files"  # which has labels
+        if not is_name(split) or (split in ("train", "selection", "test") and not own_test):
             sentence = f"{split!r} cannot be a validation split; expected e.g. validation"
             yield Problem("task.validation_splits", sentence)
     for field in ("sentence_columns", "label_names", "metrics", "validation_splits"):
@@ -63,7 +64,10 @@ def _names(task: Task) -> Iterator[Problem]:
 def _labels_and_metrics(task: Task) -> Iterator[Problem]:
     labels, allowed = task.label_names, _METRICS[task.kind]
     if task.kind == "classification" and len(labels) < 2:
-        yield Problem("task.label_names", f"classification needs at least 2 labels, got {len(labels)}")
+        yield Problem(
+            "task.label_names",
+            f"classification needs at least 2 labels, got {len(labels)}; name them in order, as [no, yes]",
+        )
     if task.kind != "classification" and labels:
         yield Problem("task.label_names", f"{task.kind} has no labels, got {listed(labels)}; write []")
     for metric in task.metrics:
