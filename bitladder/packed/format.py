@@ -5,6 +5,7 @@ config.json is read by an allow-list: a key that is not known is refused, so not
 file (`auto_map`, attention internals), and every size has an upper bound before a model is built from it.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -59,8 +60,15 @@ class AnsweringFields(_Fields):
         return self
 
 
+class ReadingFields(_Fields):
+    """What a model that answers no questions reads: how many texts at a time, in how many tokens of all."""
+
+    texts: Literal[1, 2]
+    max_length: Annotated[int, _size(2**20)]
+
+
 class PackedConfig(_Fields):
-    """config.json of a packed folder: every key that it may have; all are needed but the last seven.
+    """config.json of a packed folder: every key that it may have; all are needed but the last eight.
 
     Attributes are named as the keys are, without `bitladder_`. Sizes are those of the whole model, also where
     this one has a share of its width.
@@ -72,6 +80,7 @@ class PackedConfig(_Fields):
         answering: of question answering, and only there.
         named_kind: of task, where the head and the number of labels do not say it.
         thresholds: by label, of several labels at once: the probability from which on a text has it.
+        reading: of all others; None in files from before it was written.
     """
 
     model_type: Literal["bitladder-bert"]
@@ -111,6 +120,7 @@ class PackedConfig(_Fields):
         None, alias="bitladder_kind"
     )
     thresholds: list[Annotated[float, Field(gt=0, lt=1)]] | None = Field(None, alias="bitladder_thresholds")
+    reading: ReadingFields | None = Field(None, alias="bitladder_reading")
 
     @property
     def kind(self) -> str:
@@ -124,6 +134,19 @@ class PackedConfig(_Fields):
     @property
     def head(self) -> Head:
         return heads.of(self.architectures)
+
+    @property
+    def num_texts(self) -> int | None:
+        """How many texts it reads at a time: 1, 2, or None where the file does not say."""
+        if self.answering is not None:
+            return 2
+        return None if self.reading is None else self.reading.texts
+
+    @property
+    def max_length(self) -> int:
+        """Tokens that it was trained and scored on at most; where the file does not say, its positions."""
+        said = self.answering or self.reading
+        return said.max_length if said else self.max_position_embeddings
 
     @property
     def labels(self) -> list[str]:
@@ -177,6 +200,8 @@ class PackedConfig(_Fields):
             raise ValueError("bitladder_trits_per_byte: only where weights or embeddings have 2 bits")
         if set(self.id2label) != {str(number) for number in range(len(self.id2label))}:
             raise ValueError("id2label: its keys have to be 0, 1, 2 and so on")
+        if twice := [name for name, count in Counter(self.id2label.values()).items() if count > 1]:
+            raise ValueError(f"id2label: {twice} is the name of two labels")
         self._check_answering()
         self._check_kind()
         return self
@@ -184,12 +209,14 @@ class PackedConfig(_Fields):
     def _check_answering(self) -> None:
         if (self.architectures == [ANSWERER]) != (self.answering is not None):
             raise ValueError(f"bitladder_answering: needed by {ANSWERER}, and only there")
+        if self.answering is not None and self.reading is not None:
+            raise ValueError("bitladder_reading: not of question answering; bitladder_answering says it")
+        if self.max_length > self.max_position_embeddings:
+            raise ValueError(f"max_length {self.max_length} is more than max_position_embeddings")
         if self.answering is None:
             return
         if self.id2label != {"0": "start", "1": "end"}:
             raise ValueError("id2label: of a question-answering model 0 is start and 1 is end")
-        if self.answering.max_length > self.max_position_embeddings:
-            raise ValueError(f"max_length {self.answering.max_length} is more than max_position_embeddings")
 
     def _check_kind(self) -> None:
         kind, labels = self.named_kind, len(self.id2label)

@@ -20,7 +20,7 @@ from bitladder.modeling import checkpoint
 from bitladder.modeling.bert import ANSWERING_KEY, KIND_KEY, THRESHOLDS_KEY, precision_of, width_of
 from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
 from bitladder.packed import codes, format, reading, schema, tensors
-from bitladder.packed.format import PackedConfig
+from bitladder.packed.format import PackedConfig, ReadingFields
 from bitladder.quantizers.precision import FULL
 
 _KEPT = (
@@ -37,20 +37,22 @@ _KEPT = (
 )
 
 
-def pack(model_folder: Path, target_folder: Path) -> None:
+def pack(model_folder: Path, target_folder: Path, reading: ReadingFields | None = None) -> None:
     """Write config.json, model.safetensors and the tokenizer of a trained rung into an existing folder.
+
+    `reading`: what its task reads, unless that is question answering.
 
     Raises:
         ValueError: the model is not quantized, its parameters were not rounded, or a value is not finite.
     """
     model = checkpoint.load_bert(model_folder)
-    config = packed_config(model.config)
+    config = packed_config(model.config, reading)
     tensors.write(target_folder / format.WEIGHTS, packed_arrays(model, config), format.METADATA)
     files.write_json(target_folder / format.CONFIG, config.as_dict())
     checkpoint.copy_tokenizer(model_folder, target_folder)
 
 
-def packed_config(config: BertConfig) -> PackedConfig:
+def packed_config(config: BertConfig, reading: ReadingFields | None = None) -> PackedConfig:
     """config.json of the packed folder of a trained model. Raises ValueError when it is not quantized."""
     precision = precision_of(config)
     if precision.weights == FULL:
@@ -71,6 +73,7 @@ def packed_config(config: BertConfig) -> PackedConfig:
         "label2id": {name: int(number) for number, name in id2label.items()},
         "problem_type": config.problem_type,
         **{key: getattr(config, key, None) for key in (ANSWERING_KEY, KIND_KEY, THRESHOLDS_KEY)},
+        "bitladder_reading": None if reading is None else reading.model_dump(),
     }
     return format.parse_config(values, source="the packed model's config.json")
 

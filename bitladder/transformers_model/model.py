@@ -79,6 +79,7 @@ class BitladderBertConfig(BertConfig):
     bitladder_answering: dict[str, Any] | None = None
     bitladder_kind: str | None = None
     bitladder_thresholds: list[float] | None = None
+    bitladder_reading: dict[str, Any] | None = None
 
 
 class PackedBert(BertPreTrainedModel):
