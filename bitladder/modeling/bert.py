@@ -5,6 +5,8 @@ of those linears and of both attention products. In full precision always: Layer
 
 config.json names the class in `architectures`, as transformers writes it, and with it the head
 (`bitladder.heads`): one that reads the first token has a pooler, one that reads every token has none.
+
+A model that was another encoder's (`architectures`) may have ReLU or GELU behind its pooler in place of tanh.
 """
 
 from typing import Any, cast
@@ -21,6 +23,7 @@ from transformers.models.bert.modeling_bert import (
 
 from bitladder import heads
 from bitladder.modeling import attention
+from bitladder.modeling.architectures import POOLER_ACT_KEY
 from bitladder.modeling.layers import (
     QuantizedEmbedding,
     QuantizedLinear,
@@ -64,9 +67,17 @@ def build_bert(config: BertConfig, precision: Precision | None = None) -> Bert:
     model: Bert = kind._from_config(config, attn_implementation=attention.NAME, dtype=torch.float32)
     if width_of(config) != 1:
         narrow(cast("Any", model))
+    set_pooler(model)
     if precision is not None:
         quantize(model, precision)
     return model
+
+
+def set_pooler(model: nn.Module) -> None:
+    """Put the function that the config names behind the pooler, in place; tanh is there already."""
+    name, pooler = getattr(cast("Any", model).config, POOLER_ACT_KEY, None), cast("Any", model).bert.pooler
+    if name is not None and pooler is not None:
+        pooler.activation = {"relu": nn.ReLU, "gelu": nn.GELU}[name]()
 
 
 def quantize(model: Bert, precision: Precision) -> None:

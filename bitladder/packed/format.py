@@ -77,6 +77,7 @@ class PackedConfig(_Fields):
         precision: names no weight quantizer, for codes and scales say all of the weights.
         width: the share of heads and of `intermediate_size` that every layer has; None for all of them.
         trits_per_byte: 5 where codes of 2 bits are written five to a byte.
+        pooler_act: the function behind the pooler where it is not tanh.
         answering: of question answering, and only there.
         named_kind: of task, where the head and the number of labels do not say it.
         thresholds: by label, of several labels at once: the probability from which on a text has it.
@@ -115,6 +116,7 @@ class PackedConfig(_Fields):
     problem_type: (
         Literal["regression", "single_label_classification", "multi_label_classification"] | None
     ) = None
+    pooler_act: Literal["relu", "gelu"] | None = Field(None, alias="bitladder_pooler_act")
     answering: AnsweringFields | None = Field(None, alias="bitladder_answering")
     named_kind: Literal["multi_label", "reranking", "token_classification"] | None = Field(
         None, alias="bitladder_kind"

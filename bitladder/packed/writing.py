@@ -17,6 +17,7 @@ from transformers.models.bert.configuration_bert import BertConfig
 
 from bitladder import files, heads
 from bitladder.modeling import checkpoint
+from bitladder.modeling.architectures import POOLER_ACT_KEY
 from bitladder.modeling.bert import ANSWERING_KEY, KIND_KEY, THRESHOLDS_KEY, precision_of, width_of
 from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
 from bitladder.packed import codes, format, reading, schema, tensors
@@ -35,6 +36,7 @@ _KEPT = (
     "layer_norm_eps",
     "pad_token_id",
 )
+_OURS = (POOLER_ACT_KEY, ANSWERING_KEY, KIND_KEY, THRESHOLDS_KEY)
 
 
 def pack(model_folder: Path, target_folder: Path, reading: ReadingFields | None = None) -> None:
@@ -72,7 +74,7 @@ def packed_config(config: BertConfig, reading: ReadingFields | None = None) -> P
         "id2label": id2label,
         "label2id": {name: int(number) for number, name in id2label.items()},
         "problem_type": config.problem_type,
-        **{key: getattr(config, key, None) for key in (ANSWERING_KEY, KIND_KEY, THRESHOLDS_KEY)},
+        **{key: getattr(config, key, None) for key in _OURS},
         "bitladder_reading": None if reading is None else reading.model_dump(),
     }
     return format.parse_config(values, source="the packed model's config.json")

@@ -129,6 +129,7 @@ class ModelStructs:
         padded_IO = np.pad(weight_OI.T, ((0, 0), (0, -len(weight_OI) % structs.HEAD_LANES)))
         own["hidden"], own["num_heads"] = config.hidden_size, config.num_attention_heads
         own["neurons"], own["activation"] = config.intermediate_size, _ACTIVATIONS[config.hidden_act]
+        own["pooler_activation"] = _ACTIVATIONS.get(config.pooler_act or "", structs.PLAIN)
         own["is_pooled"], own["epsilon"] = not config.head.per_token, config.layer_norm_eps
         own["head_at"], own["num_outputs"] = self._at(padded_IO), padded_IO.shape[1]
         own["norm_weight_at"] = self._at(self._arrays.floats(f"{name}.weight"))

@@ -52,7 +52,7 @@ from transformers.utils.generic import can_return_tuple
 
 from bitladder import files
 from bitladder.modeling import attention
-from bitladder.modeling.bert import narrow, quantize
+from bitladder.modeling.bert import narrow, quantize, set_pooler
 from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
 from bitladder.modeling.traces import logits_of
 from bitladder.packed import format
@@ -76,6 +76,7 @@ class BitladderBertConfig(BertConfig):
     bitladder_precision: dict[str, Any] | None = None
     bitladder_width: float | None = None
     bitladder_trits_per_byte: int | None = None
+    bitladder_pooler_act: str | None = None
     bitladder_answering: dict[str, Any] | None = None
     bitladder_kind: str | None = None
     bitladder_thresholds: list[float] | None = None
@@ -102,6 +103,7 @@ class PackedBert(BertPreTrainedModel):
         self.packed_config = packed = _packed_config(config, self.architecture)
         if packed.width is not None:
             narrow(cast("Any", self))
+        set_pooler(self)
         quantize(cast("Any", self), packed.precision)
         for name, layer in list(self.named_modules()):
             if isinstance(layer, QuantizedLinear | QuantizedEmbedding):
