@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import (
     BertConfig,
@@ -23,6 +24,7 @@ from transformers import (
     XLMRobertaForSequenceClassification,
 )
 
+from bitladder import files
 from bitladder.modeling import architectures, checkpoint
 from bitladder.modeling.architectures import ArchitectureError
 from bitladder.modeling.bert import build_bert
@@ -94,7 +96,8 @@ def made(folder: Path, name: str, *, questions: bool = False) -> Any:
         for parameter in model.parameters():  # biases and LayerNorms are not at rest in a trained model
             parameter.add_(0.1 * torch.randn_like(parameter))
     model.save_pretrained(folder)
-    return model.eval()
+    model.eval()
+    return model
 
 
 def batch(padding: int) -> dict[str, Tensor]:
@@ -109,7 +112,8 @@ def as_bert(folder: Path) -> Any:
     config, state = checkpoint.load_as_bert(folder)
     model = build_bert(config)
     checkpoint.load_strictly(model, state, source=str(folder))
-    return model.eval()
+    model.eval()
+    return model
 
 
 @pytest.mark.parametrize("name", BY_NAME)
@@ -137,8 +141,8 @@ def test_so_has_a_model_that_answers_questions(tmp_path: Path, name: str) -> Non
 def test_the_head_is_read_off_the_header_too(tmp_path: Path, name: str) -> None:
     """`bert_shapes` says of a header what `bert_state` makes of the tensors."""
     made(tmp_path, name)
-    values = checkpoint.files.read_json(tmp_path / "config.json")
-    state = checkpoint.load_file(tmp_path / "model.safetensors")
+    values = files.read_json(tmp_path / "config.json")
+    state = load_file(tmp_path / "model.safetensors")
     shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
     wanted = {key: tuple(tensor.shape) for key, tensor in architectures.bert_state(state, values).items()}
     assert architectures.bert_shapes(shapes, values) == wanted
