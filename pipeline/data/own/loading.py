@@ -56,6 +56,15 @@ def read(files: Files) -> dict[str, Rows]:
     }
 
 
+def label_names(found: Mapping[str, Rows], files: Files) -> list[str]:
+    """The classes of train in their order; none where they cannot be told, which `made` says why."""
+    rows = found[TRAIN]
+    if files.label not in rows.columns:
+        return []
+    names, problems = labels.classes(rows, files.label)
+    return [] if problems else names
+
+
 def load(task: Task, files: Files, seed: int) -> Loaded:
     """Read, check, and draw a validation split where no file is one.
 
@@ -116,6 +125,8 @@ def _labels(rows: Rows, task: Task, files: Files, *, training: bool) -> tuple[li
     assert files.label is not None
     if task.kind == "regression":
         return labels.scores(rows, files.label)
+    if not task.label_names:  # asked what they are, and there is no telling
+        return [], labels.classes(rows, files.label)[1] if training else []
     numbers, problems = labels.class_numbers(rows, files.label, task.label_names)
     if training:
         problems += labels.count_problems(rows, files.label, numbers, task.label_names)

@@ -75,6 +75,7 @@ def shown(value: object) -> str:
 
 def read(path: Path, wanted: Sequence[str] = ()) -> Rows:
     """The rows of a file; never raises for what is in it. `wanted`: columns, by which separators are told."""
+    path = _shortest(path)
     if path.suffix.lower() not in ENDINGS:
         hint = "; save it as CSV first" if path.suffix.lower() in (".xlsx", ".xls", ".ods") else ""
         return _none(path, f"cannot be read by its ending; expected one of {listed(ENDINGS)}{hint}")
@@ -93,6 +94,11 @@ def read(path: Path, wanted: Sequence[str] = ()) -> Rows:
     else:
         _json_lines(rows, text)
     return rows
+
+
+def _shortest(path: Path) -> Path:
+    """As a person would call it: from the working directory where it lies below."""
+    return path.relative_to(Path.cwd()) if path.is_absolute() and path.is_relative_to(Path.cwd()) else path
 
 
 def _none(path: Path, problem: str) -> Rows:
