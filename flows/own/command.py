@@ -5,6 +5,7 @@ again goes on where it was stopped: DVC knows what is done, and the steps that t
 """
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -70,6 +71,7 @@ def main(asked: Asked) -> int:
     project.settle(asked.project)
     with contextlib.chdir(asked.project), processes.sole_writer(paths.WORK / "locks" / "compress.lock"):
         environment.prepare()
+        logging.getLogger("dvc").setLevel(logging.ERROR)  # it warns of locks that a killed start has left
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         try:
             _make(asked, work)
