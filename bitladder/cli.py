@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 PROJECT = Path("flows", "commands.py")  # what makes a folder the root of a project
+CLONE = Path(__file__).parents[1]
 OF_A_PROJECT = (
     "best",
     "compare",
@@ -135,6 +136,9 @@ def _add_those_of_the_project(folder: Path) -> None:
         sys.path.insert(0, str(folder))
         import_module("flows.commands").add_to(app)
         return
+    if (CLONE / PROJECT).is_file():  # this is no copy of the library alone: it can train too
+        sys.path.append(str(CLONE))
+        app.registered_commands.extend(import_module("flows.compress_command").app.registered_commands)
     app.info.epilog = f"In a project's root there are more commands: {', '.join(OF_A_PROJECT)}."
     for name in OF_A_PROJECT:
         options: Any = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}

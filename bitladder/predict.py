@@ -10,23 +10,21 @@ import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from bitladder import runtime
-from bitladder.packed.format import AnsweringFields, PackedConfig, read_config
+from bitladder.answers import KINDS, Answer, Kind, Reader
+from bitladder.packed.format import read_config
 from bitladder.packed.reading import Floats
 from bitladder.runtime.kernels.engines import Choice
-from bitladder.text.cutting import cut
-from bitladder.text.spans import Span, best_spans
-from bitladder.text.tokens import Tokens, tokenize
+from bitladder.text.tokens import Tokens
 
 if TYPE_CHECKING:
     from bitladder.transformers_model.model import PackedBert
 
-Answer = dict[str, Any]
 AT_ONCE = 64
 
 
@@ -64,6 +62,11 @@ class PackedModel:
         self.folder, self.config, self._model = folder, read_config(folder), model
 
     @property
+    def kind(self) -> Kind:
+        """Of task: how texts are read and what an answer is."""
+        return KINDS[self.config.kind]
+
+    @property
     def engine(self) -> Choice:
         """What computes, `lookup`, `dot_products` or `torch`, and why: see `bitladder doctor`."""
         return self._model.engine
@@ -81,11 +84,9 @@ class PackedModel:
     ) -> Answer | list[Answer]:
         """What the model says of a text, or of each text of a list.
 
-        A classifier: `label`, and `scores`, probabilities by label's name, most probable first. A regression:
-        `score`. Question answering: `answer` (None: there is none), and where it stands in the context,
-        `start` and `end`; `score`, logit of its first token plus logit of its last; where questions may have
-        no answer also `margin`, how much more the model believes in that, and `threshold`, over which it
-        says so.
+        A classifier: `label` and `scores`; of several labels at once `labels`, `scores` and `thresholds`; a
+        regression and a reranker: `score`; question answering: `answer`, `start`, `end`, `score`; token
+        classification: `entities`. What each of them is stands in `bitladder.answers`, a file a kind.
 
         Args:
             pairs: as many second sentences, or contexts in which questions are answered.
@@ -104,15 +105,8 @@ class PackedModel:
             raise ValueError(f"pairs: give a list of {len(texts)}, one for each text")
         if not texts:
             return []
-        if self.config.answering is None:
-            longest = max_length or self.config.max_position_embeddings
-            tokens = tokenize(texts, pairs, self.folder, max_length=longest)
-            return [_label(logits_L, self.config) for logits_L in self._logits(tokens)]
-        if pairs is None:
-            raise ValueError(
-                f"{self.folder}: questions need a context, as second text (command line: --context)"
-            )
-        return self._answer_questions(texts, pairs, self.config.answering)
+        longest = max_length or self.config.max_position_embeddings
+        return self.kind.answers(Reader(self.folder, self.config, self._logits, longest), texts, pairs)
 
     def logits(
         self,
@@ -120,7 +114,7 @@ class PackedModel:
         attention_mask: ArrayLike | None = None,
         token_type_ids: ArrayLike | None = None,
     ) -> Floats:
-        """[B, L] of a classifier or a regression; [B, 2, S] of question answering, of padding -1e4.
+        """[B, L]; of question answering and token classification [B, L, S], of padding -1e4.
 
         Args are [B, S], as a tokenizer gives them: 1 in the mask is a token, which all are unless given.
         """
@@ -129,22 +123,8 @@ class PackedModel:
         segments = np.zeros_like(ids) if token_type_ids is None else token_type_ids
         return self._model.logits(ids, mask, segments)
 
-    def _answer_questions(
-        self, questions: list[str], contexts: list[str], own: AnsweringFields
-    ) -> list[Answer]:
-        pieces = cut(
-            questions,
-            contexts,
-            self.folder,
-            max_length=own.max_length,
-            doc_stride=own.doc_stride,
-            max_question_length=own.max_question_length,
-        )
-        spans = best_spans(self._logits(pieces.tokens), pieces, max_answer_length=own.max_answer_length)
-        return [_answer(span, own.no_answer_threshold) for span in spans]
-
     def _logits(self, tokens: Tokens) -> list[Floats]:
-        """[L], or [2, S], of each row."""
+        """[L], or [L, S], of each row."""
         found: list[Floats] = []
         for batch in tokens.batches(AT_ONCE):
             logits = self._model.logits(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
@@ -155,45 +135,13 @@ class PackedModel:
 
 
 def main(folder: str, text: str, text_pair: str | None = None, as_json: bool = False) -> int:
-    """Print the label and every label's probability, a regression's value, or the answer to a question.
+    """Print what the model says of a text, or of two: a label, labels, a score, an answer, entities.
 
     Raises as `load` does, and ValueError as `PackedModel`.
     """
-    answer = load(folder)(text, text_pair)
-    shown = json.dumps(answer, ensure_ascii=False, allow_nan=False) if as_json else "\n".join(_lines(answer))
+    model = load(folder)
+    answer = model(text, text_pair)
+    as_text = "\n".join(model.kind.lines(answer))
+    shown = json.dumps(answer, ensure_ascii=False, allow_nan=False) if as_json else as_text
     sys.stdout.write(shown + "\n")
     return 0
-
-
-def printable(text: str) -> str:
-    """Without control characters: a label's name comes from a file and goes to a terminal."""
-    return "".join(character for character in text if character.isprintable())
-
-
-def _label(logits_L: Floats, config: PackedConfig) -> Answer:
-    if len(logits_L) == 1:
-        return {"score": float(logits_L[0])}
-    shares_L = np.exp(logits_L.astype(np.float64) - logits_L.max())
-    shares_L /= shares_L.sum()
-    names = [printable(label) for label in config.labels]
-    ranked = sorted(zip(shares_L.tolist(), names, strict=True), key=lambda pair: -pair[0])
-    return {"label": ranked[0][1], "scores": {name: share for share, name in ranked}}
-
-
-def _answer(span: Span, threshold: float | None) -> Answer:
-    found: Answer = {"answer": span.text, "start": span.start, "end": span.end, "score": span.score}
-    if threshold is not None:
-        found |= {"margin": span.margin, "threshold": threshold}
-        if span.margin > threshold:
-            found |= {"answer": None, "start": None, "end": None}
-    return found
-
-
-def _lines(answer: Answer) -> list[str]:
-    if "answer" in answer:
-        place = "" if answer["start"] is None else f"  characters {answer['start']} to {answer['end']}"
-        found = "no answer" if answer["answer"] is None else printable(answer["answer"])
-        return [found, *([place] if place else [])]
-    if "label" not in answer:
-        return [f"score {answer['score']:.4f}"]
-    return [answer["label"], *(f"  {name} {share:.4f}" for name, share in answer["scores"].items())]

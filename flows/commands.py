@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bitladder.cli import Json
-from flows import environment
+from flows import compress_command, environment
 
 app = typer.Typer()
 
@@ -17,6 +17,7 @@ app = typer.Typer()
 def add_to(main: typer.Typer) -> None:
     """Add these commands to `main`, in a prepared environment, which is the children's too."""
     environment.prepare()
+    main.registered_commands.extend(compress_command.app.registered_commands)
     main.registered_commands.extend(app.registered_commands)
 
 

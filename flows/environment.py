@@ -50,6 +50,6 @@ def prepare() -> None:
 
 
 def stay_offline_unless(settings: "params.Params") -> None:
-    """Keep Hugging Face's libraries from the network unless the data or the model comes from the hub."""
-    if "hub" not in (settings.data.source, settings.model.source):
+    """Keep Hugging Face's libraries from the network unless data or a model comes from the hub."""
+    if "hub" not in (settings.data.source, settings.model.source, settings.teacher.source):
         os.environ.update(OFFLINE | os.environ)

@@ -137,6 +137,8 @@ def num_steps(params: Params, name: str) -> int | None:
             return 0
         generator = params.task.generator
         duration, num_rows = params.budget.pretraining, generator.corpus_rows if generator else None
+    elif name == TEACHER and params.teacher.is_given:
+        return 0
     elif name == TEACHER:
         duration, num_rows = params.budget.teacher, _count_rows(params, "plain")
     elif name in params.general:

@@ -138,8 +138,8 @@ def variables() -> dict[str, str]:
 def in_place(values: Mapping[str, Any]) -> dict[str, Any]:
     """params.yaml's values for another folder: those that they name stay where they are."""
     found = dict(values)
-    for section, key in (("data", "root"), ("model", "location")):
-        if found[section]["source"] == "path":
+    for section, key in (("data", "root"), ("model", "location"), ("teacher", "location")):
+        if found.get(section, {}).get("source") == "path":
             found[section] = {**found[section], key: str(Path(found[section][key]).absolute())}
     return found
 

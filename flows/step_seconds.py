@@ -15,8 +15,9 @@ import torch
 from torch import nn
 from transformers.models.bert.configuration_bert import BertConfig
 
+from bitladder import heads
 from bitladder.modeling import routines
-from bitladder.modeling.bert import ANSWERER, HEADS_KEY, WIDTH_KEY, build_bert, freeze
+from bitladder.modeling.bert import HEADS_KEY, WIDTH_KEY, build_bert, freeze
 from bitladder.modeling.share import num_kept
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.ladder.sizes import Shape
@@ -106,5 +107,5 @@ def _config(params: Params, shape: Shape, dropout: float) -> BertConfig:
     own = {name: size for name, size in asdict(shape).items() if name != "has_pooler"}
     config = BertConfig(**own, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
     config.num_labels = params.task.num_labels
-    config.architectures = [ANSWERER] if params.task.answering is not None else None
+    config.architectures = [heads.SPAN.architecture] if params.task.answering is not None else None
     return config

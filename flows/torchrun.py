@@ -28,7 +28,7 @@ from typing import Any
 from flows import processes
 from pipeline import paths
 from pipeline.params import Params
-from pipeline.rungs import PRETRAINED
+from pipeline.rungs import PRETRAINED, TEACHER
 
 TRAINING = ("pretrained", "teacher", "general", "weights", "weights_activations")
 MOST_RESTARTS = 3
@@ -63,8 +63,9 @@ class Ended:
 
 
 def trains(settings: Params, stage: str) -> bool:
-    """Whether this stage trains a model; a pre-trained one may be copied instead."""
-    return stage in TRAINING and (stage != PRETRAINED or settings.model.source == "demo")
+    """Whether this stage trains a model; the pre-trained one and the teacher may be copied instead."""
+    is_copied = {PRETRAINED: settings.model.source != "demo", TEACHER: settings.teacher.is_given}
+    return stage in TRAINING and not is_copied.get(stage, False)
 
 
 def serves(settings: Params, stage: str) -> bool:

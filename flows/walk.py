@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flows import graph, processes
+from pipeline.progress import say
 
 GRACE_S = 12  # a stage gives itself 10 s to save its work
 OUR_CODES = (2, 3, 4, 5, 6, 75)
@@ -94,6 +95,7 @@ class Walk:
     changed: set[str]  # what DVC finds out of date before anything has run
     forced: set[str] = field(default_factory=set)  # outdated, and DVC cannot know it
     watched: bool = True  # until the server is lost
+    tell: Callable[[str], None] = say
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     children: Children = field(default_factory=Children)
 
@@ -163,8 +165,7 @@ class Walk:
 
     def _show(self, stage: str, log: Callable[[str], None] | None, line: str) -> None:
         named = self.jobs == 1 or line.startswith(f"{stage}:")
-        sys.stdout.write(f"{line}\n" if named else f"{stage} | {line}\n")
-        sys.stdout.flush()
+        self.tell(line if named else f"{stage} | {line}")
         if log and self.watched:
             log(line)
 

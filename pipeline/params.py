@@ -90,17 +90,49 @@ def _listed(value: object) -> object:
     return None if value is None else [{"file": one} if isinstance(one, str) else one for one in files]
 
 
+NO_FILE = "conf/no_file"  # for a file that is not given: DVC watches all of them, and has no empty path
+
+
+class Files(Section):
+    """A person's own files, and which of their columns are what.
+
+    Attributes:
+        train, validation, test: CSV, TSV, JSON lines or Parquet, by their endings; else NO_FILE.
+        text, text_pair, label: names of columns.
+        group: of the column that says which rows belong together, such as those of one author: they come to
+            stand in the same split.
+        validation_fraction: of the rows of train, drawn where there is no validation file.
+    """
+
+    train: str = NO_FILE
+    validation: str = NO_FILE
+    test: str = NO_FILE
+    text: str | None = None
+    text_pair: str | None = None
+    label: str | None = None
+    group: str | None = None
+    validation_fraction: Annotated[float, Field(gt=0, lt=0.5)] = 0.2
+
+    @property
+    def by_split(self) -> dict[str, str]:
+        """The files that are given."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {split: file for split, file in splits.items() if file != NO_FILE}
+
+
 class Data(Section):
-    """Where the rows come from. `root` is used by `path`, `repository` and `revision` by `hub`.
+    """Where the rows come from. `root` is used by `path`, `repository` and `revision` by `hub`, `files` by
+    `files`.
 
     `max_train_rows` and `max_validation_rows` (of each validation split) draw a part, which results name.
     `corpus` is the text that general rungs learn from.
     """
 
-    source: Literal["demo", "path", "hub"]
+    source: Literal["demo", "path", "hub", "files"]
     root: str | None = None
     repository: str | None = None
     revision: str | None = None
+    files: Files = Files()
     max_train_rows: Count | None = None
     max_validation_rows: Count | None = None
     corpus: Annotated[list[CorpusFile], BeforeValidator(_listed), Field(min_length=1)] | None = None
@@ -118,13 +150,35 @@ class Architecture(Section):
 
 
 class Model(Section):
-    """Where the pre-trained BERT comes from; `location` is a package, a Hub repository or a folder."""
+    """Where the pre-trained BERT comes from; `location` is a package, a Hub repository or a folder.
+
+    Of `teacher` it is the encoder of the given one (`Teacher`), and has no location of its own.
+    """
 
     name: str
-    source: Literal["demo", "package", "path", "hub"]
+    source: Literal["demo", "package", "path", "hub", "teacher"]
     location: str | None = None
     revision: str | None = None
     architecture: Architecture | None = None
+
+
+class Teacher(Section):
+    """Where the fine-tuned model comes from that every ladder starts from.
+
+    Attributes:
+        source: `trained`, here, from the pre-trained BERT; or taken as it is from a folder or from the Hub.
+        location: the folder, or the Hub's repository.
+        revision: of the repository, a commit.
+    """
+
+    source: Literal["trained", "path", "hub"] = "trained"
+    location: str | None = None
+    revision: str | None = None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether somebody else has fine-tuned it."""
+        return self.source != "trained"
 
 
 class Budget(Section):
@@ -223,6 +277,7 @@ class Params(Section):
     task: Task
     data: Data
     model: Model
+    teacher: Teacher = Teacher()
     budget: Budget
     training: Training
     distillation: Distillation

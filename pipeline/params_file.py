@@ -22,10 +22,12 @@ from pipeline.problems.ladder import (
     ladder_problems,
     sound,
 )
+from pipeline.problems.own_files import files_problems
 from pipeline.problems.precision import precision_problems
 from pipeline.problems.problem import Problem
 from pipeline.problems.reading import UnreadableError, read_mapping
 from pipeline.problems.task import task_problems
+from pipeline.problems.teacher import teacher_problems
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -72,6 +74,8 @@ def contradictions(params: Params) -> Iterator[Problem]:
     """
     shape, rungs = shape_of(params), sound(params.rungs)
     yield from task_problems(params)
+    yield from files_problems(params.data, params.task)
+    yield from teacher_problems(params)
     yield from ladder_problems(params)
     yield from initialization_problems(params, shape)
     yield from precision_problems(params, rungs, shape)

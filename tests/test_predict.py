@@ -24,6 +24,7 @@ from with_kernels import has_kernels
 
 import bitladder
 from bitladder import predict, runtime
+from bitladder.answers.kind import printable
 from bitladder.predict import PackedModel
 from bitladder.quantizers.precision import Precision
 from bitladder.runtime import UnsupportedError
@@ -112,7 +113,7 @@ def test_it_prints_the_label_first(packed: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_control_characters_of_a_label_do_not_reach_the_terminal() -> None:
-    assert predict.printable("\x1b[31mred\x07") == "[31mred"
+    assert printable("\x1b[31mred\x07") == "[31mred"
 
 
 HEAVY = ("torch", "transformers", "pandas", "sklearn", "mlflow")

@@ -22,6 +22,7 @@ def make(task: str = "demo", **sizes: int) -> Params:
     """The default ladder of BERTs of these sizes, on 48 rows of each split; returns its parameters."""
     found = params(Path(), f"task={task}", *([] if task == "demo" else ["model=minilm"]))
     write_data(found)
+    sizes = {"max_position_embeddings": found.task.max_length, **sizes}
     train("teacher", None, found, **sizes)
     for name, rung in found.rungs.items():
         train(name, rung, found, **sizes)

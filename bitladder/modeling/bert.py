@@ -3,8 +3,10 @@
 Quantized: encoder and pooler linears; word, position and segment tables; with activations, the input of each
 of those linears and of both attention products. In full precision always: LayerNorm, biases, the head.
 
-config.json names the class in `architectures`, as transformers writes it: a classifier (or a regression) has
-a pooler and the head `classifier`, a question-answering model has no pooler and the head `qa_outputs`.
+config.json names the class in `architectures`, as transformers writes it, and with it the head
+(`bitladder.heads`): one that reads the first token has a pooler, one that reads every token has none.
+
+A model that was another encoder's (`architectures`) may have ReLU or GELU behind its pooler in place of tanh.
 """
 
 from typing import Any, cast
@@ -15,10 +17,13 @@ from transformers.models.bert.configuration_bert import BertConfig
 from transformers.models.bert.modeling_bert import (
     BertForQuestionAnswering,
     BertForSequenceClassification,
+    BertForTokenClassification,
     BertSelfAttention,
 )
 
+from bitladder import heads
 from bitladder.modeling import attention
+from bitladder.modeling.architectures import POOLER_ACT_KEY
 from bitladder.modeling.layers import (
     QuantizedEmbedding,
     QuantizedLinear,
@@ -34,32 +39,45 @@ from bitladder.quantizers.weight import weight_quantizer
 PRECISION_KEY = "bitladder_precision"
 # How a question-answering model reads and answers: params.Answering, max_length and its threshold.
 ANSWERING_KEY = "bitladder_answering"
+# The kind of task, where head and number of labels do not say it; of several labels at once, by label, the
+# probability from which on a text has it.
+KIND_KEY, THRESHOLDS_KEY = "bitladder_kind", "bitladder_thresholds"
 # A BERT with a share of the heads and feed-forward neurons (DynaBERT, Hou et al., arXiv:2004.04037) keeps the
 # whole one's sizes in its config and names the share, so that it still says which model it is narrowed from.
 WIDTH_KEY = "bitladder_width"
 # Of each layer, which heads of the whole model the narrow one has; for comparing attention scores with it.
 HEADS_KEY = "bitladder_heads"
 BODY = "bert."  # what the tensors of everything but the head begin with
-CLASSIFIER, ANSWERER = "BertForSequenceClassification", "BertForQuestionAnswering"
 
-Bert = BertForSequenceClassification | BertForQuestionAnswering
+Bert = BertForSequenceClassification | BertForTokenClassification | BertForQuestionAnswering
+_CLASSES: dict[heads.Head, Any] = {
+    heads.SEQUENCE: BertForSequenceClassification,
+    heads.TOKENS: BertForTokenClassification,
+    heads.SPAN: BertForQuestionAnswering,
+}
 
 
 def build_bert(config: BertConfig, precision: Precision | None = None) -> Bert:
     """A float32 BERT with weights as BERT draws them, quantized to `precision` when given.
 
-    Its head is the one that the config names: of question answering, else of a classifier.
+    Its head is the one that the config names, of a classifier where it names none.
     """
-    kind: Any = (
-        BertForQuestionAnswering if config.architectures == [ANSWERER] else BertForSequenceClassification
-    )
+    kind = _CLASSES[heads.of(config.architectures)]
     # A checkpoint stored in half precision says so in its config; trained in it, small updates would be lost.
     model: Bert = kind._from_config(config, attn_implementation=attention.NAME, dtype=torch.float32)
     if width_of(config) != 1:
         narrow(cast("Any", model))
+    set_pooler(model)
     if precision is not None:
         quantize(model, precision)
     return model
+
+
+def set_pooler(model: nn.Module) -> None:
+    """Put the function that the config names behind the pooler, in place; tanh is there already."""
+    name, pooler = getattr(cast("Any", model).config, POOLER_ACT_KEY, None), cast("Any", model).bert.pooler
+    if name is not None and pooler is not None:
+        pooler.activation = {"relu": nn.ReLU, "gelu": nn.GELU}[name]()
 
 
 def quantize(model: Bert, precision: Precision) -> None:

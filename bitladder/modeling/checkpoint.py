@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers.models.bert.configuration_bert import BertConfig
 
 from bitladder import files
+from bitladder.modeling import architectures
 from bitladder.modeling.attention import activation_quantizers
 from bitladder.modeling.bert import BODY, Bert, build_bert, precision_of
 from bitladder.quantizers.rounding import half_precision
@@ -60,6 +61,18 @@ def load_state(folder: Path) -> dict[str, Tensor]:
     """A checkpoint's tensors in float32, under today's names whatever the file calls them."""
     state = load_file(folder / WEIGHTS)
     return {_canonical(name): tensor.float() for name, tensor in state.items() if name not in _REBUILT}
+
+
+def load_as_bert(folder: Path) -> tuple[BertConfig, dict[str, Tensor]]:
+    """Config and tensors, in float32, of a BERT that puts out what the folder's model does.
+
+    Raises:
+        ArchitectureError: no BERT can; the message says what it would need.
+    """
+    values = files.read_json(folder / CONFIG)
+    state = {name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}
+    config = BertConfig.from_dict(architectures.bert_config(values))
+    return config, architectures.bert_state(state, values)
 
 
 def load_bert(folder: Path) -> Bert:

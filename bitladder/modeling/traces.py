@@ -23,7 +23,7 @@ _layers: ContextVar[list[Heads] | None] = ContextVar("layers", default=None)
 @dataclass(frozen=True)
 class Trace:
     """Attributes:
-    logits_BL: the head's outputs (L is 1 for regression; [B, 2, S] for question answering).
+    logits_BL: the head's outputs (L is 1 for regression); of heads that read every token [B, L, S].
     hidden_states: the embeddings' output, then each layer's, all [B, S, E].
     scores: each layer's attention scores [B, H, S, S], before mask and softmax.
     heads: each layer's query, key and value, all [B, H, S, D], before they are rounded; empty unless asked
@@ -84,13 +84,16 @@ def show_heads(heads: Iterable[Tensor]) -> None:
 
 
 def logits_of(output: Any, mask_BS: Tensor) -> Tensor:
-    """[B, L] of a classifier or a regression; [B, 2, S] of a question-answering model.
+    """[B, L]; of heads that read every token [B, L, S], of padding -1e4.
 
-    The latter is two classifications over tokens, of the answer's first and of its last: what is true of
-    labels in the last dimension is true of tokens there, once padding is out of the running.
+    Question answering (L is 2) is two classifications over tokens, of the answer's first and of its last:
+    what is true of labels in the last dimension is true of tokens there, once padding is out of the running.
     """
-    if "logits" in output:
+    if "logits" not in output:
+        logits_BLS = torch.stack([output.start_logits, output.end_logits], dim=1)
+    elif output.logits.dim() == 2:
         logits_BL: Tensor = output.logits
         return logits_BL
-    logits_B2S = torch.stack([output.start_logits, output.end_logits], dim=1)
-    return logits_B2S.masked_fill(mask_BS.unsqueeze(1) == 0, PADDING)
+    else:
+        logits_BLS = output.logits.transpose(1, 2)
+    return logits_BLS.masked_fill(mask_BS.unsqueeze(1) == 0, PADDING)

@@ -5,22 +5,25 @@ config.json is read by an allow-list: a key that is not known is refused, so not
 file (`auto_map`, attention internals), and every size has an upper bound before a model is built from it.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from bitladder import files
+from bitladder import files, heads
+from bitladder.heads import Head
 from bitladder.modeling.share import num_kept
 from bitladder.packed.codes import FIVE_TRITS
 from bitladder.packed.tensors import FormatError, parse_json
 from bitladder.quantizers.precision import FULL, Precision
+from bitladder.text.entities import bad_tags
 
 MODEL_TYPE = "bitladder-bert"
 FORMAT = 1
 WEIGHTS = files.WEIGHTS
 CONFIG = files.CONFIG
-CLASSIFIER, ANSWERER = "PackedBertForSequenceClassification", "PackedBertForQuestionAnswering"
+CLASSIFIER, TAGGER, ANSWERER = (head.packed for head in heads.HEADS)
 # Registered nowhere, so that only our model class, which replaces it, can be built from such a config.json.
 ATTENTION = "bitladder-packed"
 METADATA = {"format": "pt", "bitladder_format": str(FORMAT)}
@@ -57,8 +60,15 @@ class AnsweringFields(_Fields):
         return self
 
 
+class ReadingFields(_Fields):
+    """What a model that answers no questions reads: how many texts at a time, in how many tokens of all."""
+
+    texts: Literal[1, 2]
+    max_length: Annotated[int, _size(2**20)]
+
+
 class PackedConfig(_Fields):
-    """config.json of a packed folder: every key that it may have; all are needed but the last five.
+    """config.json of a packed folder: every key that it may have; all are needed but the last eight.
 
     Attributes are named as the keys are, without `bitladder_`. Sizes are those of the whole model, also where
     this one has a share of its width.
@@ -67,14 +77,24 @@ class PackedConfig(_Fields):
         precision: names no weight quantizer, for codes and scales say all of the weights.
         width: the share of heads and of `intermediate_size` that every layer has; None for all of them.
         trits_per_byte: 5 where codes of 2 bits are written five to a byte.
+        pooler_act: the function behind the pooler where it is not tanh.
         answering: of question answering, and only there.
+        named_kind: of task, where the head and the number of labels do not say it.
+        thresholds: by label, of several labels at once: the probability from which on a text has it.
+        reading: of all others; None in files from before it was written.
     """
 
     model_type: Literal["bitladder-bert"]
     format: Annotated[Literal[1], Field(alias="bitladder_format")]
     precision: Annotated[Precision, Field(alias="bitladder_precision")]
     architectures: Annotated[
-        list[Literal["PackedBertForSequenceClassification", "PackedBertForQuestionAnswering"]],
+        list[
+            Literal[
+                "PackedBertForSequenceClassification",
+                "PackedBertForTokenClassification",
+                "PackedBertForQuestionAnswering",
+            ]
+        ],
         Field(min_length=1, max_length=1),
     ]
     attn_implementation: Literal["bitladder-packed"]
@@ -93,8 +113,42 @@ class PackedConfig(_Fields):
     width: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, alias="bitladder_width")
     trits_per_byte: Literal[5] | None = Field(None, alias="bitladder_trits_per_byte")
     pad_token_id: Annotated[int, Field(ge=0)] | None = None
-    problem_type: Literal["regression", "single_label_classification"] | None = None
+    problem_type: (
+        Literal["regression", "single_label_classification", "multi_label_classification"] | None
+    ) = None
+    pooler_act: Literal["relu", "gelu"] | None = Field(None, alias="bitladder_pooler_act")
     answering: AnsweringFields | None = Field(None, alias="bitladder_answering")
+    named_kind: Literal["multi_label", "reranking", "token_classification"] | None = Field(
+        None, alias="bitladder_kind"
+    )
+    thresholds: list[Annotated[float, Field(gt=0, lt=1)]] | None = Field(None, alias="bitladder_thresholds")
+    reading: ReadingFields | None = Field(None, alias="bitladder_reading")
+
+    @property
+    def kind(self) -> str:
+        """Of task: what the logits mean. A file from before `bitladder_kind` is told by its head."""
+        if self.named_kind is not None:
+            return self.named_kind
+        if self.answering is not None:
+            return "question_answering"
+        return "regression" if len(self.id2label) == 1 else "classification"
+
+    @property
+    def head(self) -> Head:
+        return heads.of(self.architectures)
+
+    @property
+    def num_texts(self) -> int | None:
+        """How many texts it reads at a time: 1, 2, or None where the file does not say."""
+        if self.answering is not None:
+            return 2
+        return None if self.reading is None else self.reading.texts
+
+    @property
+    def max_length(self) -> int:
+        """Tokens that it was trained and scored on at most; where the file does not say, its positions."""
+        said = self.answering or self.reading
+        return said.max_length if said else self.max_position_embeddings
 
     @property
     def labels(self) -> list[str]:
@@ -148,18 +202,38 @@ class PackedConfig(_Fields):
             raise ValueError("bitladder_trits_per_byte: only where weights or embeddings have 2 bits")
         if set(self.id2label) != {str(number) for number in range(len(self.id2label))}:
             raise ValueError("id2label: its keys have to be 0, 1, 2 and so on")
+        if twice := [name for name, count in Counter(self.id2label.values()).items() if count > 1]:
+            raise ValueError(f"id2label: {twice} is the name of two labels")
         self._check_answering()
+        self._check_kind()
         return self
 
     def _check_answering(self) -> None:
         if (self.architectures == [ANSWERER]) != (self.answering is not None):
             raise ValueError(f"bitladder_answering: needed by {ANSWERER}, and only there")
+        if self.answering is not None and self.reading is not None:
+            raise ValueError("bitladder_reading: not of question answering; bitladder_answering says it")
+        if self.max_length > self.max_position_embeddings:
+            raise ValueError(f"max_length {self.max_length} is more than max_position_embeddings")
         if self.answering is None:
             return
         if self.id2label != {"0": "start", "1": "end"}:
             raise ValueError("id2label: of a question-answering model 0 is start and 1 is end")
-        if self.answering.max_length > self.max_position_embeddings:
-            raise ValueError(f"max_length {self.answering.max_length} is more than max_position_embeddings")
+
+    def _check_kind(self) -> None:
+        kind, labels = self.named_kind, len(self.id2label)
+        if (kind == "token_classification") != (self.head is heads.TOKENS):
+            raise ValueError(f"bitladder_kind: token_classification needs {TAGGER}, and the other way round")
+        if kind is not None and self.answering is not None:
+            raise ValueError(f"bitladder_kind: {kind} does not answer questions")
+        if kind == "token_classification" and (wrong := bad_tags(list(self.id2label.values()))):
+            raise ValueError(f"id2label: {wrong}")
+        if kind == "reranking" and labels != 1:
+            raise ValueError(f"id2label: reranking has one label, not {labels}")
+        if (kind == "multi_label") != (self.thresholds is not None):
+            raise ValueError("bitladder_thresholds: needed where bitladder_kind is multi_label, only there")
+        if self.thresholds is not None and len(self.thresholds) != labels:
+            raise ValueError(f"bitladder_thresholds: {len(self.thresholds)} for {labels} labels")
 
 
 def read_config(folder: Path) -> PackedConfig:

@@ -11,7 +11,7 @@ from itertools import chain
 
 from bitladder.modeling.share import TABLES
 from bitladder.packed.codes import num_bytes
-from bitladder.packed.format import ANSWERER, PackedConfig
+from bitladder.packed.format import PackedConfig
 from bitladder.packed.tensors import Entry
 from bitladder.quantizers.precision import FULL
 
@@ -98,9 +98,9 @@ def linears(config: PackedConfig, layer: int) -> list[Matrix]:
 
 
 def pooler(config: PackedConfig) -> list[Matrix]:
-    """One; of question answering none."""
+    """One; none where the head reads every token."""
     size = config.hidden_size
-    return [] if answers_questions(config) else [Matrix(POOLER, size, size, size, size, POOLER_PART)]
+    return [] if config.head.per_token else [Matrix(POOLER, size, size, size, size, POOLER_PART)]
 
 
 def norms(layer: int) -> list[str]:
@@ -111,14 +111,6 @@ def norms(layer: int) -> list[str]:
 def products(layer: int) -> str:
     """What the quantizers of a layer's query, key, value and probabilities begin with."""
     return f"bert.encoder.layer.{layer}.attention.self.products"
-
-
-def head(config: PackedConfig) -> str:
-    return "qa_outputs" if answers_questions(config) else "classifier"
-
-
-def answers_questions(config: PackedConfig) -> bool:
-    return config.architectures == [ANSWERER]
 
 
 def _layer(config: PackedConfig, number: int) -> Iterator[Stored]:
@@ -197,4 +189,4 @@ def _head(config: PackedConfig) -> Iterator[Stored]:
     labels = len(config.id2label)
     for part, shape in (("weight", (labels, config.hidden_size)), ("bias", (labels,))):
         count = math.prod(shape)
-        yield Stored(f"{head(config)}.{part}", Entry("F32", shape), HEAD, FULL, count, count)
+        yield Stored(f"{config.head.layer}.{part}", Entry("F32", shape), HEAD, FULL, count, count)

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers.models.bert.configuration_bert import BertConfig
 
-from bitladder import files
+from bitladder import files, heads
 from bitladder.modeling import checkpoint
-from bitladder.modeling.bert import ANSWERING_KEY, precision_of, width_of
+from bitladder.modeling.architectures import POOLER_ACT_KEY
+from bitladder.modeling.bert import ANSWERING_KEY, KIND_KEY, THRESHOLDS_KEY, precision_of, width_of
 from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
 from bitladder.packed import codes, format, reading, schema, tensors
-from bitladder.packed.format import PackedConfig
+from bitladder.packed.format import PackedConfig, ReadingFields
 from bitladder.quantizers.precision import FULL
 
 _KEPT = (
@@ -35,32 +36,34 @@ _KEPT = (
     "layer_norm_eps",
     "pad_token_id",
 )
+_OURS = (POOLER_ACT_KEY, ANSWERING_KEY, KIND_KEY, THRESHOLDS_KEY)
 
 
-def pack(model_folder: Path, target_folder: Path) -> None:
+def pack(model_folder: Path, target_folder: Path, reading: ReadingFields | None = None) -> None:
     """Write config.json, model.safetensors and the tokenizer of a trained rung into an existing folder.
+
+    `reading`: what its task reads, unless that is question answering.
 
     Raises:
         ValueError: the model is not quantized, its parameters were not rounded, or a value is not finite.
     """
     model = checkpoint.load_bert(model_folder)
-    config = packed_config(model.config)
+    config = packed_config(model.config, reading)
     tensors.write(target_folder / format.WEIGHTS, packed_arrays(model, config), format.METADATA)
     files.write_json(target_folder / format.CONFIG, config.as_dict())
     checkpoint.copy_tokenizer(model_folder, target_folder)
 
 
-def packed_config(config: BertConfig) -> PackedConfig:
+def packed_config(config: BertConfig, reading: ReadingFields | None = None) -> PackedConfig:
     """config.json of the packed folder of a trained model. Raises ValueError when it is not quantized."""
     precision = precision_of(config)
     if precision.weights == FULL:
         raise ValueError("the model has full-precision weights; only a rung of the ladder can be packed")
-    answering = getattr(config, ANSWERING_KEY, None)
     id2label = {str(number): str(name) for number, name in (config.id2label or {}).items()}
     values = {
         **{key: getattr(config, key) for key in _KEPT},
         "model_type": format.MODEL_TYPE,
-        "architectures": [format.CLASSIFIER if answering is None else format.ANSWERER],
+        "architectures": [heads.of(config.architectures).packed],
         "attn_implementation": format.ATTENTION,
         "dtype": "float32",
         "bitladder_format": format.FORMAT,
@@ -71,7 +74,8 @@ def packed_config(config: BertConfig) -> PackedConfig:
         "id2label": id2label,
         "label2id": {name: int(number) for number, name in id2label.items()},
         "problem_type": config.problem_type,
-        ANSWERING_KEY: answering,
+        **{key: getattr(config, key, None) for key in _OURS},
+        "bitladder_reading": None if reading is None else reading.model_dump(),
     }
     return format.parse_config(values, source="the packed model's config.json")
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bitladder import files
-from bitladder.packed import format, schema
+from bitladder.packed import format
 from bitladder.packed.format import PackedConfig
 from bitladder.packed.reading import Arrays, Floats, open_weights
 from bitladder.quantizers.precision import FULL
@@ -146,7 +146,7 @@ class Model:
         attention_mask: ArrayLike | None = None,
         token_type_ids: ArrayLike | None = None,
     ) -> Floats:
-        """[B, L] of a classifier or a regression; [B, 2, S] of a question-answering model, padding -1e4.
+        """[B, L]; of a head that reads every token [B, L, S], of padding -1e4.
 
         Args are [B, S], as a tokenizer gives them: 1 in the mask is a token, which all are unless given.
 
@@ -168,7 +168,7 @@ class Model:
         return np.stack(list(self._pools[own].map(lambda row: self._answer(*row), rows)))
 
     def _answer(self, ids_S: Whole, mask_S: Whole, segments_S: Whole) -> Floats:
-        """[L], or [2, S]."""
+        """[L], or [L, S]."""
         length = int(mask_S.nonzero()[0][-1]) + 1  # what follows the last token is not computed
         room = self._room(length)
         masked = room.mask[: length + -length % 16]
@@ -186,13 +186,13 @@ class Model:
             room.room_at,
         )
         found_SL = room.found[: length * own.num_outputs].reshape(length, -1)[:, : len(own.bias)]
-        if not schema.answers_questions(self.config):
+        if not self.config.head.per_token:
             logits_L: Floats = found_SL[0] + own.bias
             return logits_L
-        logits_2S = np.full((2, len(ids_S)), PADDING, np.float32)
-        logits_2S[:, :length] = (found_SL + own.bias).T
-        logits_2S[:, mask_S == 0] = PADDING
-        return logits_2S
+        logits_LS = np.full((len(own.bias), len(ids_S)), PADDING, np.float32)
+        logits_LS[:, :length] = (found_SL + own.bias).T
+        logits_LS[:, mask_S == 0] = PADDING
+        return logits_LS
 
     def _room(self, length: int) -> "_Room":
         """This thread's, made anew when a sequence is longer than all before."""

@@ -97,7 +97,7 @@ class ModelStructs:
             self._fill_layer(layer)
         for one in schema.pooler(self._config):
             self._fill_place(self.pooler[0], [one])
-        self.bias = arrays.floats(f"{schema.head(self._config)}.bias")
+        self.bias = arrays.floats(f"{self._config.head.layer}.bias")
         self._fill_model()
         del self._arrays
 
@@ -125,11 +125,12 @@ class ModelStructs:
 
     def _fill_model(self) -> None:
         config, own, name = self._config, self.model[0], f"{schema.EMBEDDINGS}.LayerNorm"
-        weight_OI = self._arrays.floats(f"{schema.head(config)}.weight")
+        weight_OI = self._arrays.floats(f"{config.head.layer}.weight")
         padded_IO = np.pad(weight_OI.T, ((0, 0), (0, -len(weight_OI) % structs.HEAD_LANES)))
         own["hidden"], own["num_heads"] = config.hidden_size, config.num_attention_heads
         own["neurons"], own["activation"] = config.intermediate_size, _ACTIVATIONS[config.hidden_act]
-        own["is_pooled"], own["epsilon"] = not schema.answers_questions(config), config.layer_norm_eps
+        own["pooler_activation"] = _ACTIVATIONS.get(config.pooler_act or "", structs.PLAIN)
+        own["is_pooled"], own["epsilon"] = not config.head.per_token, config.layer_norm_eps
         own["head_at"], own["num_outputs"] = self._at(padded_IO), padded_IO.shape[1]
         own["norm_weight_at"] = self._at(self._arrays.floats(f"{name}.weight"))
         own["norm_bias_at"] = self._at(self._arrays.floats(f"{name}.bias"))

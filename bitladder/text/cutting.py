@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
+from tokenizers.models import WordPiece
 
-from bitladder.text.tokens import Tokens, read_tokenizer
+from bitladder.text.tokens import Tokens, padding_id, read_tokenizer
 
 Offsets = npt.NDArray[np.int32]
 OUTSIDE = -1
@@ -51,29 +52,48 @@ def cut(
     """Tokenize and cut.
 
     Args:
-        max_length: tokens of a window, the question and three special tokens included.
+        max_length: tokens of a window, the question and the special tokens included.
         doc_stride: tokens of the context that two neighbouring windows share.
         max_question_length: tokens that are read of a question; the rest is cut.
     """
-    if max_question_length + 3 + doc_stride >= max_length:
+    tokenizer = read_tokenizer(tokenizer_folder)
+    special = tokenizer.num_special_tokens_to_add(is_pair=True)  # 3 of a BERT, 4 of a RoBERTa
+    if max_question_length + special + doc_stride >= max_length:
         raise ValueError(
             f"max_length: {max_length} tokens hold no window: a question takes up to {max_question_length}, "
-            f"special tokens 3, and {doc_stride} are shared with the window before"
+            f"special tokens {special}, and {doc_stride} are shared with the window before"
         )
-    tokenizer = read_tokenizer(tokenizer_folder)
     whole = [question.strip() for question in questions]
     shortened = _shortened(whole, tokenizer, max_question_length)
     tokenizer.enable_truncation(max_length, stride=doc_stride, strategy="only_second")
+    may_have_spaces = not isinstance(tokenizer.model, WordPiece)
     ids, segments, question_of, offsets = [], [], [], []
     for number, window in _windows(shortened, contexts, tokenizer):
         ids.append(window.ids)
         segments.append(window.type_ids)
-        # [SEP] at its end is none of the context.
-        in_context = np.array(window.type_ids) > np.array(window.special_tokens_mask)
-        offsets.append(np.where(in_context[:, None], np.array(window.offsets, np.int32), np.int32(OUTSIDE)))
+        offsets.append(_in_context(window, contexts[number], may_have_spaces=may_have_spaces))
         question_of.append(number)
     num_cut = sum(short != question for short, question in zip(shortened, whole, strict=True))
-    return Pieces(Tokens(ids, segments, num_cut), question_of, offsets, contexts)
+    tokens = Tokens(ids, segments, num_cut, padding_id(tokenizer_folder, tokenizer))
+    return Pieces(tokens, question_of, offsets, contexts)
+
+
+def _in_context(window: Encoding, context: str, *, may_have_spaces: bool) -> Offsets:
+    """[S, 2]: the characters that each token of the context covers, less spaces around; -1 elsewhere.
+
+    Args:
+        may_have_spaces: byte-level and Unigram tokens begin with the space before them, unlike WordPiece's.
+    """
+    is_own = np.array([part == 1 for part in window.sequence_ids])
+    found = np.where(is_own[:, None], np.array(window.offsets, np.int32), np.int32(OUTSIDE))
+    if may_have_spaces:
+        for place in np.flatnonzero(is_own).tolist():
+            first, after = found[place].tolist()
+            text = context[first:after]
+            if text != text.strip():  # of a space alone nothing is left, at its end
+                begin = after - len(text.lstrip())
+                found[place] = begin, max(begin, first + len(text.rstrip()))
+    return found
 
 
 def _shortened(questions: list[str], tokenizer: Tokenizer, max_length: int) -> list[str]:

@@ -1,8 +1,12 @@
-"""Text to token ids by a model folder's own tokenizer, tokenizer.json alone: neither torch nor transformers.
+"""Text to token ids by a model folder's own tokenizer: neither torch nor transformers.
+
+tokenizer.json says all of it, whatever kind of tokenizer it is (WordPiece, byte-level BPE, Unigram), but for
+the padding, which tokenizer_config.json names.
 
 Shapes: B sequences of a batch, S tokens of its longest (padding to the split's longest would waste most).
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,25 +17,28 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 AT_ONCE = 4096  # rows that are tokenized together: what the tokenizer knows of each takes kilobytes
+TOKENIZER, SETTINGS = "tokenizer.json", "tokenizer_config.json"
+_USUAL_PADDING = ("[PAD]", "<pad>")  # where the settings name none
 Whole = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Ids and segment ids per row (not padded); how many rows were cut."""
+    """Ids and segment ids per row (not padded); how many rows were cut; the padding's id."""
 
     input_ids: list[list[int]]
     token_type_ids: list[list[int]]
     num_truncated: int
+    padding: int = 0
 
     def __len__(self) -> int:
         return len(self.input_ids)
 
     def batch(self, rows: Sequence[int]) -> dict[str, Whole]:
-        """The rows as arrays [B, S], padded with zeros to the longest of them."""
+        """The rows as arrays [B, S], padded to the longest of them."""
         ids = [self.input_ids[row] for row in rows]
         return {
-            "input_ids": padded(ids),
+            "input_ids": padded(ids, self.padding),
             "token_type_ids": padded([self.token_type_ids[row] for row in rows]),
             "attention_mask": padded([[1] * len(row) for row in ids]),
         }
@@ -59,29 +66,39 @@ def tokenize(texts: list[str], pairs: list[str] | None, folder: Path, *, max_len
             ids.append(encoding.ids)
             segments.append(encoding.type_ids)
             num_truncated += bool(encoding.overflowing)
-    return Tokens(ids, segments, num_truncated)
+    return Tokens(ids, segments, num_truncated, padding_id(folder, tokenizer))
 
 
 def read_tokenizer(folder: Path) -> Tokenizer:
     """A model folder's tokenizer, which pads nothing by itself.
 
-    Raises ValueError when tokenizer.json is not there or is none, and when it pads with another id than 0:
-    masks and padding rely on it.
+    Raises ValueError when tokenizer.json is not there or is none.
     """
-    path = folder / "tokenizer.json"
+    path = folder / TOKENIZER
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises no class of its own
         raise ValueError(f"{path}: {error}; a tokenizer that tokenizers saved is right") from None
-    if tokenizer.id_to_token(0) != "[PAD]":
-        raise ValueError(f"{folder}: token 0 is {tokenizer.id_to_token(0)!r}; a BERT tokenizer has [PAD]")
     tokenizer.no_padding()
     return tokenizer
 
 
-def padded(rows: Sequence[Sequence[int]]) -> Whole:
-    """[B, S], with zeros behind those that are shorter than the longest."""
-    found = np.zeros((len(rows), max(map(len, rows))), np.int64)
+def padding_id(folder: Path, tokenizer: Tokenizer) -> int:
+    """The id of the token that batches are filled with. Raises ValueError when there is none."""
+    path = folder / SETTINGS
+    named = json.loads(path.read_text(encoding="utf-8")).get("pad_token") if path.is_file() else None
+    named = named.get("content") if isinstance(named, dict) else named
+    for token in (named,) if named else _USUAL_PADDING:
+        if (found := tokenizer.token_to_id(token)) is not None:
+            return found
+    what = f"its pad_token {named!r}" if named else f"none of {', '.join(_USUAL_PADDING)}"
+    where = "is not in tokenizer.json" if named else "is in tokenizer.json"
+    raise ValueError(f"{path}: {what} {where}; name the token that pads, in pad_token")
+
+
+def padded(rows: Sequence[Sequence[int]], padding: int = 0) -> Whole:
+    """[B, S], with `padding` behind those that are shorter than the longest."""
+    found = np.full((len(rows), max(map(len, rows))), padding, np.int64)
     for own, row in zip(found, rows, strict=True):
         own[: len(row)] = row
     return found

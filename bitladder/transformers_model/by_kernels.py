@@ -92,7 +92,7 @@ class ByKernels:
 
 
 def logits(model: Model, input_ids: Any, attention_mask: Any, token_type_ids: Any) -> Tensor | None:
-    """[B, L], or [B, 2, S] with padding at -1e4; None where torch is to answer, or to refuse."""
+    """[B, L], or [B, L, S] with padding at -1e4; None where torch is to answer, or to refuse."""
     given = [tensor for tensor in (input_ids, attention_mask, token_type_ids) if tensor is not None]
     # Of a subclass are tensors that are traced or simulated.
     are_plain = all(type(tensor) is Tensor and tensor.is_cpu and tensor.ndim == 2 for tensor in given)

@@ -1,8 +1,9 @@
 """A packed folder as a transformers model.
 
-`bitladder.register()` makes transformers know these classes, so that `AutoModelForSequenceClassification` or
-`AutoModelForQuestionAnswering`, `.from_pretrained(DIR)`, and `transformers.pipeline("text-classification",
-model=DIR)` load a packed folder like any other. (transformers 5 has no pipeline for question answering.)
+`bitladder.register()` makes transformers know these classes, so that `AutoModelForSequenceClassification`,
+`AutoModelForTokenClassification` or `AutoModelForQuestionAnswering`, `.from_pretrained(DIR)`, and
+`transformers.pipeline("text-classification", model=DIR)` (or "token-classification") load a packed folder
+like any other. (transformers 5 has no pipeline for question answering.)
 
 The folder has a model type of its own, `bitladder-bert`, and not a `quantization_config`: a transformers
 that does not know our quantizer *skips* it with a warning and draws every weight at random, while one that
@@ -30,22 +31,28 @@ from transformers import (
     AutoConfig,
     AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     AutoTokenizer,
     BertTokenizer,
 )
 from transformers.loss.loss_utils import ForSequenceClassificationLoss
-from transformers.modeling_outputs import QuestionAnsweringModelOutput, SequenceClassifierOutput
+from transformers.modeling_outputs import (
+    QuestionAnsweringModelOutput,
+    SequenceClassifierOutput,
+    TokenClassifierOutput,
+)
 from transformers.models.bert.configuration_bert import BertConfig
 from transformers.models.bert.modeling_bert import (
     BertForQuestionAnswering,
     BertForSequenceClassification,
+    BertForTokenClassification,
     BertPreTrainedModel,
 )
 from transformers.utils.generic import can_return_tuple
 
 from bitladder import files
 from bitladder.modeling import attention
-from bitladder.modeling.bert import narrow, quantize
+from bitladder.modeling.bert import narrow, quantize, set_pooler
 from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
 from bitladder.modeling.traces import logits_of
 from bitladder.packed import format
@@ -69,7 +76,11 @@ class BitladderBertConfig(BertConfig):
     bitladder_precision: dict[str, Any] | None = None
     bitladder_width: float | None = None
     bitladder_trits_per_byte: int | None = None
+    bitladder_pooler_act: str | None = None
     bitladder_answering: dict[str, Any] | None = None
+    bitladder_kind: str | None = None
+    bitladder_thresholds: list[float] | None = None
+    bitladder_reading: dict[str, Any] | None = None
 
 
 class PackedBert(BertPreTrainedModel):
@@ -92,6 +103,7 @@ class PackedBert(BertPreTrainedModel):
         self.packed_config = packed = _packed_config(config, self.architecture)
         if packed.width is not None:
             narrow(cast("Any", self))
+        set_pooler(self)
         quantize(cast("Any", self), packed.precision)
         for name, layer in list(self.named_modules()):
             if isinstance(layer, QuantizedLinear | QuantizedEmbedding):
@@ -173,7 +185,7 @@ class PackedBert(BertPreTrainedModel):
     def _by_kernels(
         self, input_ids: Any, attention_mask: Any, token_type_ids: Any, asked: dict[str, Any]
     ) -> Tensor | None:
-        """Logits [B, L] or [B, 2, S]; None where the torch layers answer. `asked`: what else was given."""
+        """Logits [B, L] or [B, L, S]; None where the torch layers answer. `asked`: what else was given."""
         wanted = (*asked.values(), self.config.output_hidden_states, self.config.output_attentions)
         if not self.by_kernels or any(one is not None and one is not False for one in wanted):
             return None
@@ -182,7 +194,7 @@ class PackedBert(BertPreTrainedModel):
 
 
 class PackedBertForSequenceClassification(PackedBert, BertForSequenceClassification):
-    """A classifier or a regression."""
+    """One label or several, a number, or a rank: all that a head on the first token says."""
 
     architecture = format.CLASSIFIER
 
@@ -205,6 +217,34 @@ class PackedBertForSequenceClassification(PackedBert, BertForSequenceClassificat
             return super().forward(*given, labels=labels, **others)
         loss = None if labels is None else ForSequenceClassificationLoss(labels, logits_BL, self.config)
         return SequenceClassifierOutput(loss=cast("Any", loss), logits=cast("Any", logits_BL))
+
+
+class PackedBertForTokenClassification(PackedBert, BertForTokenClassification):
+    """Logits of each token's tag; `bitladder.text.entities` makes entities of tags.
+
+    Of padding they are -1e4 where the kernels answer; transformers leaves there what it happens to compute.
+    """
+
+    architecture = format.TAGGER
+
+    @can_return_tuple  # type: ignore[untyped-decorator]  # transformers' own
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        **options: Any,
+    ) -> Any:
+        """As transformers' own."""
+        given = (input_ids, attention_mask, token_type_ids)
+        others = {"position_ids": position_ids, "inputs_embeds": inputs_embeds, "labels": labels, **options}
+        logits_BLS = self._by_kernels(*given, others)
+        if logits_BLS is None:
+            return super().forward(*given, **others)
+        return TokenClassifierOutput(logits=cast("Any", logits_BLS.transpose(1, 2).contiguous()))
 
 
 class PackedBertForQuestionAnswering(PackedBert, BertForQuestionAnswering):
@@ -239,6 +279,16 @@ class PackedBertForQuestionAnswering(PackedBert, BertForQuestionAnswering):
         return QuestionAnsweringModelOutput(start_logits=start_BS, end_logits=end_BS)
 
 
+_CLASSES: dict[str, type[PackedBert]] = {
+    own.architecture: own
+    for own in (
+        PackedBertForSequenceClassification,
+        PackedBertForTokenClassification,
+        PackedBertForQuestionAnswering,
+    )
+}
+
+
 def load(folder: Path | str) -> PackedBert:
     """The packed model of a published folder, in eval mode. Raises as `from_pretrained` does."""
     kind = _class_of(Path(folder))
@@ -256,6 +306,9 @@ def register() -> None:
     AutoModelForSequenceClassification.register(
         BitladderBertConfig, PackedBertForSequenceClassification, exist_ok=True
     )
+    AutoModelForTokenClassification.register(
+        BitladderBertConfig, PackedBertForTokenClassification, exist_ok=True
+    )
     AutoModelForQuestionAnswering.register(BitladderBertConfig, PackedBertForQuestionAnswering, exist_ok=True)
     AutoTokenizer.register(BitladderBertConfig, tokenizer_class=BertTokenizer, exist_ok=True)
 
@@ -272,7 +325,7 @@ def _packed_config(config: BitladderBertConfig, architecture: str) -> PackedConf
 
 def _class_of(folder: Path) -> type[PackedBert]:
     [name] = format.read_config(folder).architectures
-    return PackedBertForQuestionAnswering if name == format.ANSWERER else PackedBertForSequenceClassification
+    return _CLASSES[name]
 
 
 def _refuse_other_arithmetic(options: dict[str, Any]) -> None:

@@ -42,23 +42,23 @@ class Plan:
 def plan(params: Params) -> Plan:
     """The pre-trained model, the teacher and every rung, parents first."""
     shape, labels = sizes.shape_of(params), params.task.num_labels
-    is_trained_here = params.model.source == "demo"
+    is_trained_here, is_given = params.model.source == "demo", params.teacher.is_given
     pretrained = Row(
         stage=PRETRAINED,
         name=PRETRAINED,
         parent=None,
         data="corpus" if is_trained_here else "-",
         duration=said(params.budget.pretraining) if is_trained_here else "-",
-        init="random" if is_trained_here else f"{params.model.source}: {params.model.location}",
+        init="random" if is_trained_here else _origin(params),
         mib=None,
     )
     teacher = Row(
         stage=TEACHER,
         name=TEACHER,
-        parent=PRETRAINED,
-        data="plain",
-        duration=said(params.budget.teacher),
-        init="copied, head random",
+        parent=None if is_given else PRETRAINED,
+        data="-" if is_given else "plain",
+        duration="-" if is_given else said(params.budget.teacher),
+        init=f"{params.teacher.source}: {params.teacher.location}" if is_given else "copied, head random",
         mib=round(sizes.full_bytes(shape, num_labels=labels) / MIB, 3) if shape else None,
     )
     rungs = (
@@ -83,3 +83,9 @@ def plan(params: Params) -> Plan:
         rows=(pretrained, teacher, *rungs),
         deliver=tuple(params.deliver),
     )
+
+
+def _origin(params: Params) -> str:
+    """Where the pre-trained model comes from, for a reader."""
+    model = params.model
+    return "the teacher's encoder" if model.source == TEACHER else f"{model.source}: {model.location}"

@@ -1,5 +1,6 @@
 """One thing wrong with params.yaml: where it is and what would have been right."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -8,6 +9,7 @@ from itertools import chain
 from pipeline.rungs import Rung
 
 _LONGEST_LINE = 500
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 Found = Iterator[tuple[str, str]]  # a field of a rung, and what is wrong with it
 
@@ -48,3 +50,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def listed(words: Iterable[object]) -> str:
     return ", ".join(str(word) for word in words)
+
+
+def pinned(section: str, revision: str | None) -> Iterator[Problem]:
+    """What is wrong with a revision of the Hub, where only a commit names the same bytes for ever."""
+    if revision is None:
+        yield Problem(f"{section}.revision", f"missing; {section}.source: hub needs a commit (40 hex digits)")
+    elif not _COMMIT.fullmatch(revision):
+        sentence = f"{revision!r} can change; write a commit (40 hex digits), which cannot"
+        yield Problem(f"{section}.revision", sentence)

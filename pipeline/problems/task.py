@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
 from pipeline.params import Architecture, Augmentation, Data, Model, Params, Task
-from pipeline.problems.problem import Problem, listed
+from pipeline.problems.problem import Problem, listed, pinned
 
 NAME_RULE = "a name starts with a letter and holds only a-z, 0-9 and _ (at most 64)"
 QUESTION_ANSWERING = "question_answering"
 DEMO = "demo"
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")  # becomes a file name, a stage name and part of a run's name
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _METRICS = {
     "classification": ("accuracy", "f1", "matthews_correlation"),
     "regression": ("pearson", "spearman"),
@@ -26,7 +25,7 @@ _TWO_LABELS = ("f1", "matthews_correlation")
 def task_problems(params: Params) -> Iterator[Problem]:
     """Every contradiction outside the ladder."""
     task, data, model = params.task, params.data, params.model
-    yield from _names(task)
+    yield from _names(task, data)
     yield from _labels_and_metrics(task)
     yield from _questions(task)
     yield from _source(data, task)
@@ -47,11 +46,12 @@ def repeated(entries: Sequence[object]) -> list[object]:
     return [entry for entry, count in Counter(entries).items() if count > 1]
 
 
-def _names(task: Task) -> Iterator[Problem]:
+def _names(task: Task, data: Data) -> Iterator[Problem]:
     if not is_name(task.name):
         yield Problem("task.name", f"{task.name!r} cannot be a name; {NAME_RULE}")
     for split in task.validation_splits:
-        if not is_name(split) or split in ("train", "selection", "test"):
+        own_test = split == "test" and data.source == "files"  # which has labels
+        if not is_name(split) or (split in ("train", "selection", "test") and not own_test):
             sentence = f"{split!r} cannot be a validation split; expected e.g. validation"
             yield Problem("task.validation_splits", sentence)
     for field in ("sentence_columns", "label_names", "metrics", "validation_splits"):
@@ -64,7 +64,10 @@ def _names(task: Task) -> Iterator[Problem]:
 def _labels_and_metrics(task: Task) -> Iterator[Problem]:
     labels, allowed = task.label_names, _METRICS[task.kind]
     if task.kind == "classification" and len(labels) < 2:
-        yield Problem("task.label_names", f"classification needs at least 2 labels, got {len(labels)}")
+        yield Problem(
+            "task.label_names",
+            f"classification needs at least 2 labels, got {len(labels)}; name them in order, as [no, yes]",
+        )
     if task.kind != "classification" and labels:
         yield Problem("task.label_names", f"{task.kind} has no labels, got {listed(labels)}; write []")
     for metric in task.metrics:
@@ -108,7 +111,7 @@ def _source(data: Data, task: Task) -> Iterator[Problem]:
     if data.source == "hub":
         if not data.repository:
             yield Problem("data.repository", "missing; data.source: hub needs one, e.g. nyu-mll/glue")
-        yield from _pinned("data", data.revision)
+        yield from pinned("data", data.revision)
     if data.source == DEMO and task.name != DEMO:
         sentence = f"demo generates the demo task only, not {task.name}; allowed: hub, path"
         yield Problem("data.source", sentence)
@@ -150,21 +153,17 @@ def _model(model: Model, task: Task) -> Iterator[Problem]:
                 "package, path or hub (-S model=minilm, -S model=bert-base)",
             )
         return
+    if source == "teacher":
+        if model.location:
+            yield Problem("model.location", "only where model.source is not teacher; write teacher.location")
+        return
     if not model.location:
         what = {"package": "an importable package", "path": "a folder", "hub": "a repository"}[source]
         yield Problem("model.location", f"missing; model.source: {source} needs {what}")
     if source == "hub":
-        yield from _pinned("model", model.revision)
+        yield from pinned("model", model.revision)
     if model.architecture is not None:
         yield Problem("model.architecture", f"model.source: {source} brings its own shape; leave it empty")
-
-
-def _pinned(section: str, revision: str | None) -> Iterator[Problem]:
-    if revision is None:
-        yield Problem(f"{section}.revision", f"missing; {section}.source: hub needs a commit (40 hex digits)")
-    elif not _COMMIT.fullmatch(revision):
-        sentence = f"{revision!r} can change; write a commit (40 hex digits), which cannot"
-        yield Problem(f"{section}.revision", sentence)
 
 
 def _architecture(shape: Architecture, task: Task) -> Iterator[Problem]:

@@ -12,6 +12,7 @@ from pipeline.params import Params, Task
 from pipeline.progress import say
 
 if TYPE_CHECKING:
+    from bitladder.packed.format import ReadingFields
     from pipeline.tasks.batches import Encoded
     from pipeline.tasks.metrics import Array
 
@@ -35,12 +36,22 @@ def run(params: Params, rung: str | None = None) -> None:
     source = paths.model_dir(rung)
     check_record(source, files.verify(source))
     with files.publish(paths.packed_dir(rung)) as folder:
-        pack(source, folder)
+        pack(source, folder, _reading(params.task))
         shutil.copyfile(source / record.RECORD, folder / record.RECORD)
         found = compare(params.task, source, folder)
         found.check(rung)
         agreement.write(folder, found)
     say(_line(rung, found))
+
+
+def _reading(task: Task) -> "ReadingFields | None":
+    """What the task's models read; of question answering their config says it already."""
+    from bitladder.packed.format import ReadingFields
+
+    if task.answering is not None:
+        return None
+    texts: Any = len(task.sentence_columns)
+    return ReadingFields(texts=texts, max_length=task.max_length)
 
 
 def check_record(folder: Path, digests: dict[str, str]) -> None:

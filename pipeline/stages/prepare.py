@@ -5,6 +5,7 @@ Writes `data/<task>/plain/` (train, selection and each validation split) and `da
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,8 @@ import pyarrow as pa
 from bitladder import files
 from pipeline.data import demo, sources
 from pipeline.data.checks import DataError
+from pipeline.data.own import loading
+from pipeline.data.own.splitting import GROUP, hold_out_groups_by_class
 from pipeline.data.sources import TRAIN
 from pipeline.data.splits import cap_rows, hold_out, hold_out_groups, text_keys
 from pipeline.data.tables import CONTEXT, LABEL, TEXTS, TITLE, write_split
@@ -28,9 +31,9 @@ SUMMARY = "summary.json"
 
 def run(params: Params, rung: str | None = None) -> None:
     """Raises DataError for wrong rows, IntegrityError for a torn file, HubError for a Hub out of reach."""
-    labelled, corpus = _load(params)
+    labelled, corpus, rows_read = _load(params)
     splits = _cut(params, labelled)
-    summary = _summarise(params, splits, rows_read={name: len(frame) for name, frame in labelled.items()})
+    summary = _summarise(params, splits, rows_read)
     with files.publish(data_dir(params.task.name, "plain")) as folder:
         for name, frame in splits.items():
             summary["splits"][name]["sha256"] = files.sha256(write_split(folder, name, frame))
@@ -46,17 +49,31 @@ def run(params: Params, rung: str | None = None) -> None:
         say(f"prepare {params.task.name} {name}: {counts}")
 
 
-def _load(params: Params) -> tuple[Mapping[str, pd.DataFrame], list[str] | None]:
-    """The labelled splits, checked, and the corpus if the source has one."""
+def _load(params: Params) -> tuple[Mapping[str, pd.DataFrame], list[str] | None, Mapping[str, int]]:
+    """The labelled splits, checked, the corpus if the source has one, and how many rows each split had."""
+    if params.data.source == "files":
+        own = loading.load(params.task, params.data.files, params.seed)
+        for note in own.notes:
+            say(f"prepare {params.task.name}: {note}")
+        return _own(params, own), None, own.rows_read
     if params.data.source != "demo":
-        return sources.read(params.task, params.data), None
+        read = sources.read(params.task, params.data)
+        return read, None, {name: len(frame) for name, frame in read.items()}
     assert params.task.generator is not None
     made = demo.generate(generator=params.task.generator, seed=params.seed)
     tables = {
         split: (f"demo {split}", pa.Table.from_pandas(frame, preserve_index=False))
         for split, frame in made.splits.items()
     }
-    return sources.check(tables, params.task), made.corpus
+    checked = sources.check(tables, params.task)
+    return checked, made.corpus, {name: len(frame) for name, frame in checked.items()}
+
+
+def _own(params: Params, own: loading.Loaded) -> dict[str, pd.DataFrame]:
+    """A person's rows, checked as those of every other source; train keeps its groups."""
+    tables = {split: (split, loading.as_table(frame)) for split, frame in own.frames.items()}
+    checked = sources.check(tables, params.task)
+    return {**checked, TRAIN: checked[TRAIN].assign(**{GROUP: own.frames[TRAIN][GROUP]})}
 
 
 def _cut(params: Params, labelled: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
@@ -74,6 +91,10 @@ def _cut(params: Params, labelled: Mapping[str, pd.DataFrame]) -> dict[str, pd.D
     }
     if chosen_on(params) in judged:
         selection = judged[chosen_on(params)]
+    elif GROUP in train.columns:
+        train, selection = hold_out_groups_by_class(
+            train, fraction=task.selection_fraction, keep=1, setting="task.selection_fraction", **how
+        )
     elif task.answering is not None:
         # By article; a context that stands under two titles counts to the first.
         articles = train.groupby(CONTEXT)[TITLE].transform("first").tolist()
@@ -82,7 +103,8 @@ def _cut(params: Params, labelled: Mapping[str, pd.DataFrame]) -> dict[str, pd.D
         )
     else:
         train, selection = hold_out(train, fraction=task.selection_fraction, **how)
-    return {TRAIN: train, SELECTION: selection, **judged}
+    splits = {TRAIN: train, SELECTION: selection, **judged}
+    return {name: frame.drop(columns=GROUP, errors="ignore") for name, frame in splits.items()}
 
 
 def _summarise(
@@ -119,6 +141,9 @@ def _origin(params: Params) -> dict[str, Any]:
         return {"source": "hub", "repository": params.data.repository, "revision": params.data.revision}
     if params.data.source == "demo":
         return {"source": "demo"}
+    if params.data.source == "files":
+        read = params.data.files.by_split.items()
+        return {"source": "files", "read": {split: files.sha256(Path(file)) for split, file in read}}
     paths = {
         split: sources.path_of(params.task, params.data, split)
         for split in (TRAIN, *params.task.validation_splits)

@@ -27,12 +27,13 @@ def inputs_of(batch: Batch) -> Batch:
 @dataclass(frozen=True)
 class Encoded:
     """A tokenized split: ids and segment ids per row (not padded), labels [N] ([N, 2] for
-    windows of questions), how many rows were cut."""
+    windows of questions), how many rows were cut, the padding's id."""
 
     input_ids: list[list[int]]
     token_type_ids: list[list[int]]
     labels: Tensor
     num_truncated: int
+    padding: int = 0
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -40,11 +41,11 @@ class Encoded:
     def pick(self, rows: list[int]) -> "Encoded":
         """Some of the rows, in this order."""
         ids, segments = ([own[row] for row in rows] for own in (self.input_ids, self.token_type_ids))
-        return Encoded(ids, segments, self.labels[rows], self.num_truncated)
+        return Encoded(ids, segments, self.labels[rows], self.num_truncated, self.padding)
 
     def batch(self, rows: list[int]) -> Batch:
-        """The rows as tensors [B, S], padded with zeros to the longest of them."""
-        own = Tokens(self.input_ids, self.token_type_ids, self.num_truncated).batch(rows)
+        """The rows as tensors [B, S], padded to the longest of them."""
+        own = Tokens(self.input_ids, self.token_type_ids, self.num_truncated, self.padding).batch(rows)
         tensors = {name: torch.from_numpy(values) for name, values in own.items()}
         return tensors | {"labels": self.labels[rows]}
 
@@ -105,4 +106,4 @@ def encode(frame: pd.DataFrame, columns: list[str], tokenizer_folder: Path, *, m
     pairs = texts[1] if len(texts) == 2 else None
     tokens = tokenize(texts[0], pairs, tokenizer_folder, max_length=max_length)
     labels = torch.tensor(frame["label"].to_numpy())
-    return Encoded(tokens.input_ids, tokens.token_type_ids, labels, tokens.num_truncated)
+    return Encoded(tokens.input_ids, tokens.token_type_ids, labels, tokens.num_truncated, tokens.padding)

@@ -43,7 +43,7 @@ def encode_windows(
     """Tokenize and cut. Columns: `question`, `context`; `answer_texts` and `answer_starts` where known.
 
     Args:
-        max_length: tokens of a window, the question and three special tokens included.
+        max_length: tokens of a window, the question and the special tokens included.
     """
     contexts, answers = frame[CONTEXT].tolist(), _answers(frame)
     pieces = cut(
@@ -60,7 +60,11 @@ def encode_windows(
     ]
     tokens = pieces.tokens
     rows = Encoded(
-        tokens.input_ids, tokens.token_type_ids, torch.tensor(labels, dtype=torch.int64), tokens.num_truncated
+        tokens.input_ids,
+        tokens.token_type_ids,
+        torch.tensor(labels, dtype=torch.int64),
+        tokens.num_truncated,
+        tokens.padding,
     )
     texts = [[text for text, _ in own] for own in answers]
     return Windows(tokens, pieces.question_of, pieces.offsets, contexts, rows, texts)

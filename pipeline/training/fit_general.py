@@ -140,7 +140,8 @@ def load_pretrained() -> Bert:
 def encoded(pieces: list[str], tokenizer_folder: Path, *, room: int) -> Encoded:
     """The pieces as token ids. No row has a label: they are 0."""
     found = tokenize(pieces, None, tokenizer_folder, max_length=min(MOST_TOKENS, room))
-    return Encoded(found.input_ids, found.token_type_ids, torch.zeros(len(found)), found.num_truncated)
+    labels = torch.zeros(len(found))
+    return Encoded(found.input_ids, found.token_type_ids, labels, found.num_truncated, found.padding)
 
 
 def split(rows: Encoded, seed: int) -> tuple[Encoded, Encoded]:

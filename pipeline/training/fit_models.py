@@ -8,9 +8,9 @@ from pathlib import Path
 from torch import Tensor, nn
 from transformers.models.bert.configuration_bert import BertConfig
 
-from bitladder import files
+from bitladder import files, heads
 from bitladder.modeling import checkpoint, routines
-from bitladder.modeling.bert import ANSWERER, ANSWERING_KEY, CLASSIFIER, build_bert, quantize
+from bitladder.modeling.bert import ANSWERING_KEY, build_bert, quantize
 from bitladder.modeling.traces import logits_of
 from bitladder.quantizers.precision import Precision
 from pipeline import paths
@@ -104,12 +104,12 @@ def task_config(pretrained: Path, task: Task, *, dropout: float) -> BertConfig:
         config.id2label = dict(enumerate(task.label_names))
         config.label2id = {label: i for i, label in enumerate(task.label_names)}
     if task.answering is not None:
-        config.architectures, config.problem_type = [ANSWERER], None
+        config.architectures, config.problem_type = [heads.SPAN.architecture], None
         config.id2label, config.label2id = {0: "start", 1: "end"}, {"start": 0, "end": 1}
         lengths = {"max_length": task.max_length, **task.answering.model_dump()}
         setattr(config, ANSWERING_KEY, {**lengths, "no_answer_threshold": None})
         return config
-    config.architectures = [CLASSIFIER]
+    config.architectures = [heads.SEQUENCE.architecture]
     config.problem_type = "regression" if task.kind == "regression" else "single_label_classification"
     return config
 

@@ -40,14 +40,15 @@ class Model:
             x = self.layer(f"bert.encoder.layer.{number}", x, hidden)
         if "classifier.weight" not in self.tensors:
             return x @ self.tensors["qa_outputs.weight"].T + self.tensors["qa_outputs.bias"]
-        pooled = np.tanh(self.linear("bert.pooler.dense", x[:1]))[0]
+        function = self.config.get("bitladder_pooler_act", "tanh")
+        pooled = activate(function, self.linear("bert.pooler.dense", x[:1]))[0]
         return np.asarray(self.tensors["classifier.weight"] @ pooled + self.tensors["classifier.bias"])
 
     def layer(self, name: str, x: Floats, hidden: Floats) -> Floats:
         own = f"{name}.attention"
         context = self.attention(f"{own}.self", x, hidden)
         x = self.norm(f"{own}.output.LayerNorm", self.linear(f"{own}.output.dense", context) + x)
-        inner = self.activate(self.linear(f"{name}.intermediate.dense", x))
+        inner = activate(self.config["hidden_act"], self.linear(f"{name}.intermediate.dense", x))
         sort = FROM_ZERO if self.relu else GELUS
         return self.norm(f"{name}.output.LayerNorm", self.linear(f"{name}.output.dense", inner, sort) + x)
 
@@ -86,16 +87,6 @@ class Model:
         deviation = np.sqrt((centred**2).mean(axis=-1, keepdims=True) + self.config["layer_norm_eps"])
         return np.asarray(centred / deviation * self.tensors[f"{name}.weight"] + self.tensors[f"{name}.bias"])
 
-    def activate(self, x: Floats) -> Floats:
-        match self.config["hidden_act"]:
-            case "gelu":
-                return np.asarray(x / 2 * (1 + ERF(x / math.sqrt(2))))
-            case "gelu_new" | "gelu_pytorch_tanh":
-                return np.asarray(x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))))
-            case "silu":
-                return np.asarray(x / (1 + np.exp(-x)))
-        return np.maximum(x, 0)
-
     def rounded(self, name: str, x: Floats, sort: str, kind: str | None) -> Floats:
         stored = {
             part: self.tensors.get(f"{name}.{part}") for part in ("magnitude", "log_step", "offset", "shift")
@@ -120,6 +111,19 @@ class Model:
             case "sign":
                 return np.where(x >= 0, np.float32(1), np.float32(-1))
         return x
+
+
+def activate(function: str, x: Floats) -> Floats:
+    match function:
+        case "gelu":
+            return np.asarray(x / 2 * (1 + ERF(x / math.sqrt(2))))
+        case "gelu_new" | "gelu_pytorch_tanh":
+            return np.asarray(x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))))
+        case "silu":
+            return np.asarray(x / (1 + np.exp(-x)))
+        case "tanh":
+            return np.tanh(x)
+    return np.maximum(x, 0)
 
 
 def _lsq(x: Floats, step: Floats, sort: str, bits: int, stored: dict[str, Any]) -> Floats:

@@ -42,6 +42,7 @@ CASES: dict[str, tuple[Precision, dict[str, Any]]] = {
     "groups": (Precision(2, 8, 8, "group", group_size=16), {}),
     "half width": (Precision(4, 32, 8), {"bitladder_width": 0.5}),
     "odd rows": (Precision(2, 2, 8), {"hidden_size": 44, "intermediate_size": 45}),
+    "another function behind the pooler": (Precision(1, 1, 8), {"bitladder_pooler_act": "relu"}),
     "an answer": (Precision(1, 1, 4), {"answering": True}),
 }
 

@@ -56,6 +56,7 @@ def config_of(
     for key, value in ((PRECISION_KEY, precision.as_dict()), (WIDTH_KEY, width)):
         setattr(config, key, value)
     if answering:
+        config.architectures = ["BertForQuestionAnswering"]
         setattr(config, ANSWERING_KEY, ANSWERING)
     return packed_config(config)
 

@@ -31,7 +31,7 @@ from pipeline.params_file import load
             "weights_activations.<name>.phases[n]",
         ),
         ("wieghts", "did you mean 'weights'?"),
-        ("zzz", "known: seed, seeds, evaluation, task, data, model, budget"),
+        ("zzz", "known: seed, seeds, evaluation, task, data, model, teacher, budget"),
     ],
 )
 def test_an_unknown_key_is_refused_with_where_it_might_belong(

@@ -3,6 +3,9 @@
 import pytest
 from changed_params import HUB, MRPC, Refusals
 
+FILES = {"train": "mine.csv", "text": "review", "label": "stars"}
+OWN = (*MRPC, ("data", {"source": "files", "files": FILES}), ("task.name", "custom"))
+
 
 @pytest.mark.parametrize(
     ("changes", "problem"),
@@ -12,6 +15,15 @@ from changed_params import HUB, MRPC, Refusals
         ([*MRPC, ("data", {"source": "path", "root": ""})], "data.root: missing"),
         ([*MRPC, ("data", {"source": "hub"})], "data.repository: missing"),
         ([*MRPC, ("data", {"source": "hub"})], "data.revision: missing"),
+        ([*OWN, ("data.files", {**FILES, "train": "conf/no_file"})], "data.files.train: missing"),
+        ([*OWN, ("data.files", {**FILES, "label": None})], "data.files.label: missing; name the column"),
+        (
+            [*OWN, ("data.files", {**FILES, "label": "review"})],
+            "data.files: column 'review' has two meanings",
+        ),
+        ([*OWN, ("data.files", {**FILES, "text_pair": "b"})], "task.sentence_columns: sentence; the files"),
+        ([*OWN, ("data.files", {**FILES, "test": "t.csv"})], "task.validation_splits: validation; of these"),
+        ([("data.files", FILES)], "data.files: mine.csv is only for data.source: files, and it is demo"),
         ([*MRPC, HUB, ("data.revision", "main")], "data.revision: 'main' can change; write a commit"),
         ([*MRPC, ("data", {"source": "demo"})], "data.source: demo generates the demo task only, not mrpc"),
         ([HUB], "data.source: the demo task is generated, not read from hub"),
@@ -65,6 +77,11 @@ def test_a_contradiction_is_refused(
     refusals: Refusals, changes: list[tuple[str, object]], problem: str
 ) -> None:
     assert [found for found in refusals(*changes) if problem in found]
+
+
+def test_a_test_file_is_one_more_validation_split(refusals: Refusals) -> None:
+    files = {**FILES, "validation": "v.csv", "test": "t.csv"}
+    assert not refusals(*OWN, ("data.files", files), ("task.validation_splits", ["validation", "test"]))
 
 
 def test_a_task_read_from_files_with_a_local_model_is_accepted(refusals: Refusals) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from packed_models import PRECISIONS, Inputs, Make, agree, inputs, named, republish
+from packed_models import PRECISIONS, Inputs, Make, agree, inputs, named, republish, reseal
 from with_kernels import has_kernels
 
 from bitladder import files, runtime
@@ -62,6 +62,22 @@ def test_question_answering_has_a_logit_for_each_end_at_each_token(made: Make, p
     assert ours.shape == theirs.shape == (24, 2, 17)
     agree(ours, theirs, precision.activations)
     assert (ours[found["attention_mask"][:, None].repeat(2, 1) == 0] == -1e4).all()
+
+
+@pytest.mark.parametrize("precision", [W1A8, Precision(2, 2, 4)], ids=named)
+@pytest.mark.parametrize("function", ["relu", "gelu"])
+def test_the_function_behind_the_pooler_may_be_another(
+    made: Make, precision: Precision, function: str
+) -> None:
+    """As DistilBERT and ELECTRA have it."""
+    folder, found = made(precision, bitladder_pooler_act=function), inputs()
+    assert format.read_config(folder).pooler_act == function
+    ours, theirs = runtime.load(folder).logits(**found), torchs(folder, found)
+    agree(ours, theirs, precision.activations)
+    values = files.read_json(folder / format.CONFIG)
+    files.write_json(folder / format.CONFIG, values | {"bitladder_pooler_act": None})
+    reseal(folder)
+    assert np.abs(runtime.load(folder).logits(**found) - ours).max() > 0.1  # tanh's are others
 
 
 def test_other_shapes_of_the_same_layers_run_too(made: Make) -> None:

@@ -101,10 +101,10 @@ def test_a_tokenizer_saved_with_padding_and_truncation_gives_the_same_rows(folde
     assert (after.input_ids, after.num_truncated) == (before.input_ids, before.num_truncated)
 
 
-def test_a_tokenizer_whose_first_token_is_no_padding_is_refused(tmp_path: Path) -> None:
-    vocabulary = {"<s>": 0, "<pad>": 1, "[UNK]": 2}
+def test_a_tokenizer_without_a_padding_is_refused(tmp_path: Path) -> None:
+    vocabulary = {"<s>": 0, "[UNK]": 1}
     Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]")).save(str(tmp_path / "tokenizer.json"))
-    with pytest.raises(ValueError, match=r"token 0 is '<s>'; a BERT tokenizer has \[PAD\]"):
+    with pytest.raises(ValueError, match=r"none of \[PAD\], <pad> is in tokenizer\.json; name the token"):
         encode(SINGLE, ["sentence"], tmp_path, max_length=9)
 
 

@@ -112,9 +112,9 @@ def answer(
     width = own.num_outputs
     if own.is_pooled:
         # Neither number is a literal, so that `linear` is compiled only once.
-        pooled, one, plain = room + ROOM, own.is_pooled, np.int64(PLAIN)
-        linear(pooler[0], x_at, hidden, one, pooled, hidden, x_at, hidden, plain, room)
+        pooled, one, what = room + ROOM, own.is_pooled, own.pooler_activation
+        linear(pooler[0], x_at, hidden, one, pooled, hidden, x_at, hidden, what, room)
         first, found = floats_at(x_at, hidden), floats_at(pooled, hidden)
         for i in range(hidden):
-            first[i] = math.tanh(found[i])
+            first[i] = math.tanh(found[i]) if what == PLAIN else found[i]
     floats.multiply(x_at, hidden, own.head_at, width, own.ones_at, out_at, width, rows, width, hidden)

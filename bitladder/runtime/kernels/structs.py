@@ -75,6 +75,7 @@ MODEL = np.dtype(
         ("neurons", np.int64),
         ("activation", np.int64),  # GELU or RELU
         ("is_pooled", np.int64),  # whether the head reads the pooled first token, or each token
+        ("pooler_activation", np.int64),  # GELU or RELU; PLAIN: tanh follows
         ("num_outputs", np.int64),  # of the head, padded
         ("head_at", np.int64),  # [hidden, num_outputs]
         ("norm_weight_at", np.int64),  # of the embeddings

@@ -1,0 +1,77 @@
+"""The command `bitladder compress`, which works in any folder: what it runs is imported when it runs."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def compress(
+    file: Annotated[Path, typer.Argument(help="CSV, TSV, JSON lines or Parquet, told by its ending.")],
+    text: Annotated[str, typer.Option(metavar="COL", help="The column that holds the text.")],
+    label: Annotated[
+        str, typer.Option(metavar="COL", help="The column that holds the label: words or numbers.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the model is put.")],
+    text_pair: Annotated[
+        str | None, typer.Option(metavar="COL", help="The column of the second text, for pairs.")
+    ] = None,
+    kind: Annotated[
+        Literal["classification", "regression"], typer.Option(help="What the label is: a class or a number.")
+    ] = "classification",
+    validation: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="To judge by. Default: a fifth of FILE, drawn.")
+    ] = None,
+    test: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Scored too, and nothing is chosen by it.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="COL", help="Rows that share its value stay together when drawn.")
+    ] = None,
+    base: Annotated[
+        str,
+        typer.Option(metavar="NAME|DIR", help="Pre-trained model: minilm, bert-base, or a BERT's folder."),
+    ] = "minilm",
+    minutes: Annotated[
+        float, typer.Option(min=0.1, metavar="N", help="Budget, of one processor core.")
+    ] = 20.0,
+    max_drop: Annotated[
+        float, typer.Option(min=0, metavar="POINTS", help="How far below the teacher its score may be.")
+    ] = 1.0,
+    max_length: Annotated[
+        int, typer.Option(min=8, max=512, metavar="N", help="Tokens of a text that are read, at most.")
+    ] = 128,
+    project: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where everything else is kept. Default: DIR.project.")
+    ] = None,
+) -> None:
+    """Make a small model of your own texts and labels.
+
+    Fine-tunes a BERT, takes it down to 4, 2 and 1 bits, and puts the smallest model that is good enough
+    where -o says. Stopped or killed, the same command goes on; a changed file starts what depends on it
+    again. Exit code 1 when no model is good enough.
+    """
+    from flows.own import command
+    from flows.own.asked import Asked
+
+    known = base if base in ("minilm", "bert-base") else str(Path(base).expanduser().absolute())
+    asked = Asked(
+        file=file.absolute(),
+        text=text,
+        label=label,
+        output=output.absolute(),
+        project=(project or output.with_name(f"{output.absolute().name}.project")).absolute(),
+        text_pair=text_pair,
+        group=group,
+        validation=validation and validation.absolute(),
+        test=test and test.absolute(),
+        kind=kind,
+        base=known,
+        minutes=minutes,
+        max_drop=max_drop,
+        max_length=max_length,
+    )
+    raise typer.Exit(command.main(asked))

@@ -1,0 +1,132 @@
+"""What a person asked `bitladder compress` for, and params.yaml's values of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ruamel.yaml import YAML
+
+from bitladder import files
+from flows import repeat
+from flows.compose import compose
+from pipeline.params import NO_FILE, Files, Params
+from pipeline.params_file import ParamsError, contradictions
+from pipeline.rungs import TEACHER
+
+Kind = Literal["classification", "regression"]
+METRICS: dict[Kind, list[str]] = {"classification": ["accuracy"], "regression": ["pearson", "spearman"]}
+KNOWN_BASES = ("minilm", "bert-base")
+BUCKET_BATCHES = 8
+# Learning rates of the choice in conf/model whose features a token are as many, for a base in a folder.
+_RATES = ((512, "bert-base"), (256, "minilm"), (0, "demo"))
+_MOST_SELECTION, _MOST_VALIDATION = 2000, 5000  # rows that are drawn out of a large file
+_SHARE_OF_SELECTION, _SHARE_OF_VALIDATION = 0.1, 0.2
+
+
+class BaseError(ValueError):
+    """There is no such pre-trained model."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The command's own arguments, paths absolute.
+
+    Attributes:
+        file, validation, test: the files.
+        text, text_pair, label, group: their columns.
+        base: minilm, bert-base or a folder.
+        teacher: a fine-tuned model's folder, that is taken as it is.
+        minutes: of one processor core.
+        max_drop: points.
+        max_length: tokens, at most.
+        output: where the model is put.
+        project: where everything else lies.
+    """
+
+    file: Path
+    text: str
+    label: str
+    output: Path
+    project: Path
+    text_pair: str | None = None
+    group: str | None = None
+    validation: Path | None = None
+    test: Path | None = None
+    kind: Kind = "classification"
+    base: str = "minilm"
+    teacher: Path | None = None
+    minutes: float = 20.0
+    max_drop: float = 1.0
+    max_length: int = 128
+
+    @property
+    def files(self) -> Files:
+        columns = {"text": self.text, "text_pair": self.text_pair, "label": self.label, "group": self.group}
+        rest = {"validation": self.validation, "test": self.test}
+        given = {split: str(path) if path else NO_FILE for split, path in rest.items()}
+        return Files(train=str(self.file), **given, **columns)  # type: ignore[arg-type]
+
+
+def choices(asked: Asked) -> dict[str, Any]:
+    """params.yaml's values by what was chosen, as far as they do not depend on what is in the files."""
+    chosen = ("task=custom", f"model={_choice(asked)}", "ladder=short", "budget=quick")
+    values = dict(YAML(typ="safe").load(compose(chosen, repeat.ROOT / "conf")))
+    values["data"] = {**values["data"], "files": asked.files.model_dump()}
+    values["training"] = {**values["training"], "bucket_batches": BUCKET_BATCHES}
+    values["budget"] = {**values["budget"], "name": "minutes"}
+    if asked.base not in KNOWN_BASES:
+        values["model"] = {"name": Path(asked.base).name, "source": "path", "location": asked.base}
+    pair = ["text", "text_pair"] if asked.text_pair else ["text"]
+    own = {"kind": asked.kind, "sentence_columns": pair, "metrics": METRICS[asked.kind]}
+    splits = ["validation", "test"] if asked.test else ["validation"]
+    values["task"] = {**values["task"], **own, "validation_splits": splits}
+    return values
+
+
+def fill_in(
+    values: dict[str, Any], *, label_names: list[str], num_rows: int, max_length: int
+) -> dict[str, Any]:
+    """The same with what the files say. `num_rows`: of the training file."""
+    drawn = min(_SHARE_OF_VALIDATION, _MOST_VALIDATION / num_rows)
+    held_out = min(_SHARE_OF_SELECTION, _MOST_SELECTION / num_rows)
+    own = {"label_names": label_names, "max_length": max_length, "selection_fraction": round(held_out, 6)}
+    files = {**values["data"]["files"], "validation_fraction": round(drawn, 6)}
+    data = {**values["data"], "files": files}
+    return {**values, "task": {**values["task"], **own}, "data": data}
+
+
+def lengthen(values: dict[str, Any], steps: Mapping[str, int], gradients: str) -> dict[str, Any]:
+    """The same with so many steps of each model."""
+    rungs = {
+        name: {**rung, "duration": {"steps": steps[name]}}
+        for name, rung in values["weights_activations"].items()
+    }
+    budget = (
+        {**values["budget"], "teacher": {"steps": steps[TEACHER]}} if TEACHER in steps else values["budget"]
+    )
+    training = {**values["training"], "gradients": gradients}
+    return {**values, "weights_activations": rungs, "budget": budget, "training": training}
+
+
+def params_of(values: Mapping[str, Any]) -> Params:
+    """Checked. Raises ParamsError."""
+    params = Params.model_validate(values)
+    if problems := [str(problem) for problem in contradictions(params)]:
+        raise ParamsError(problems)
+    return params
+
+
+def _choice(asked: Asked) -> str:
+    if asked.base in KNOWN_BASES:
+        return asked.base
+    try:
+        size = int(files.read_json(Path(asked.base) / "config.json")["hidden_size"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise BaseError(
+            f"--base: {asked.base} is neither {' nor '.join(KNOWN_BASES)} nor a folder with a BERT's "
+            f"config.json ({type(error).__name__})"
+        ) from None
+    return next(choice for least, choice in _RATES if size >= least)

@@ -1,0 +1,244 @@
+"""`bitladder compress`: check a file, make the ladder of it, deliver the smallest model that is good enough.
+
+The file is checked before anything else. What is made lies in a project of its own, so the same command given
+again goes on where it was stopped: DVC knows what is done, and the steps that the minutes came to are kept.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bitladder import files
+from flows import environment, graph, processes
+from flows.own import asked as own
+from flows.own import budget, choosing, lengths, project
+from flows.own.asked import Asked
+from flows.own.budget import Pace
+from flows.own.lengths import Lengths
+from flows.own.shown import Shown
+from flows.walk import Outcome, Walk
+from pipeline import params_file, paths
+from pipeline.data.own import loading
+from pipeline.data.own.loading import Loaded
+from pipeline.evaluation import results
+from pipeline.ladder import lengths as outdated
+from pipeline.ladder.sizes import Shape, shape_of
+from pipeline.params import Model, Params, Task
+from pipeline.progress import duration, say
+from pipeline.reporting import table
+from pipeline.rungs import TEACHER
+from pipeline.stages.pretrained import locate
+from pipeline.training import live
+
+_LAST_LINES = 15
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be made.
+
+    Attributes:
+        values: of params.yaml, but for steps.
+        base: the folder of the pre-trained model.
+        rows: of train, selection and validation.
+    """
+
+    values: dict[str, Any]
+    base: Path
+    lengths: Lengths
+    rows: dict[str, int]
+
+
+def main(asked: Asked) -> int:
+    """Do all of it; 0 when a model was good enough and is in place, 1 when none was.
+
+    Raises:
+        OwnDataError: the files are wrong; nothing has been started. The same holds for FolderError,
+            BaseError, ParamsError and TooShortError.
+        EndedError: a stage failed, and has said why.
+        BusyError: the same command runs in another process.
+    """
+    project.require_output(asked.output)
+    project.require_usable(asked.project)
+    work = _check(asked)
+    project.settle(asked.project)
+    with contextlib.chdir(asked.project), processes.sole_writer(paths.WORK / "locks" / "compress.lock"):
+        environment.prepare()
+        logging.getLogger("dvc").setLevel(logging.ERROR)  # it warns of locks that a killed start has left
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+        try:
+            _make(asked, work)
+            return _tell(asked)
+        except (KeyboardInterrupt, SystemExit) as stop:
+            sys.stderr.write("compress: stopped; the same command goes on from here\n")
+            return int(stop.code or 0) if isinstance(stop, SystemExit) else 130
+
+
+def _check(asked: Asked) -> Work:
+    """Everything that can be wrong with what was asked, before any work."""
+    values = own.choices(asked)
+    found = loading.read(asked.files)
+    names = loading.label_names(found, asked.files) if asked.kind == "classification" else []
+    values = own.fill_in(values, label_names=names, num_rows=max(1, len(found["train"])), max_length=8)
+    loaded = loading.made(found, Task.model_validate(values["task"]), asked.files, values["seed"])
+    base = locate(Model.model_validate(values["model"]))
+    at_most = min(asked.max_length, _shape(values, base).max_position_embeddings)
+    columns = values["task"]["sentence_columns"]
+    told = lengths.measure(list(loaded.frames.values()), columns, base, at_most=at_most)
+    values["task"]["max_length"] = told.most
+    own.params_of(values)
+    _say_what_was_found(asked, loaded, names, told)
+    return Work(values, base, told, _rows(loaded, values))
+
+
+def _say_what_was_found(asked: Asked, loaded: Loaded, names: list[str], told: Lengths) -> None:
+    rows = ", ".join(f"{count} rows of {split}" for split, count in loaded.rows_read.items())
+    if asked.validation is None:
+        train, drawn = loaded.rows_read["train"], loaded.rows_read["validation"]
+        rows = f"{train} rows, {drawn} of them drawn for validation"
+    classes = (
+        f", {len(names)} classes ({', '.join(names[:12])}{', ...' if len(names) > 12 else ''})"
+        if names
+        else ""
+    )
+    say(f"compress: {asked.file.name}: {rows}{classes}")
+    for note in loaded.notes:
+        say(f"compress: {note}")
+    cut = f"{told.num_cut} of them longer than that and cut (--max-length)" if told.num_cut else "none cut"
+    say(f"compress: texts of up to {told.most} tokens are read, {cut}")
+
+
+def _rows(loaded: Loaded, values: dict[str, Any]) -> dict[str, int]:
+    train, validation = len(loaded.frames["train"]), len(loaded.frames["validation"])
+    held_out = round(train * values["task"]["selection_fraction"])
+    return {"train": train - held_out, "selection": held_out, "validation": validation}
+
+
+def _shape(values: dict[str, Any], base: Path) -> Shape:
+    """Of the base, wherever it comes from."""
+    found = Model(name="base", source="path", location=str(base))
+    task = {**values["task"], "label_names": values["task"]["label_names"] or ["0", "1"]}
+    params = Params.model_validate({**values, "task": task})
+    shape = shape_of(params.model_copy(update={"model": found}))
+    if shape is None:
+        raise own.BaseError(f"--base: {base / 'config.json'} does not say how large a BERT it is")
+    return shape
+
+
+def _make(asked: Asked, work: Work) -> None:
+    """Bring the whole graph up to date. Raises EndedError."""
+    steps, pace, gradients = _steps(asked, work)
+    project.write_params(own.lengthen(work.values, steps, gradients))
+    params = params_file.load(paths.PARAMS)
+    environment.stay_offline_unless(params)
+    os.environ[live.SPOOL] = str((live.HOME / params.task.name).absolute())
+    stages = graph.stages()
+    shown = Shown(_expected(params, stages, steps, pace), steps, Path(os.environ[live.SPOOL]))
+    try:
+        _walk(stages, params, shown)
+    finally:
+        shown.close()
+
+
+def _steps(asked: Asked, work: Work) -> tuple[dict[str, int], Pace, str]:
+    """What the minutes come to: as noted by an earlier start, where it was asked for the same."""
+    task = work.values["task"]
+    same = {
+        "minutes": asked.minutes,
+        "base": asked.base,
+        "kind": asked.kind,
+        "max_length": task["max_length"],
+    }
+    same["teacher"] = str(asked.teacher) if asked.teacher else None
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        noted = files.read_json(project.ASKED)
+        if noted["asked"] == same:
+            return noted["steps"], Pace(**noted["pace"]), noted["gradients"]
+    pace, gradients = _measure(work)
+    params = own.params_of(work.values)
+    steps = budget.steps(params, pace, asked.minutes, work.rows, given_teacher=asked.teacher is not None)
+    note = {"asked": same, "steps": steps, "gradients": gradients}
+    files.write_json(project.ASKED, {**note, "pace": {"seconds": pace.seconds, "start": pace.start}})
+    _say_what_is_planned(params, work, steps, pace)
+    return steps, pace, gradients
+
+
+def _measure(work: Work) -> tuple[Pace, str]:
+    """Time steps on rows as long as the files' are in a batch, with the gradients that are faster here."""
+    say("compress: times a few training steps")
+    params = own.params_of(work.values)
+    padded = work.lengths.padded(params.training.rung.batch_size, params.training.bucket_batches)
+    params = params.model_copy(update={"task": params.task.model_copy(update={"max_length": padded})})
+    shape, found = _shape(work.values, work.base), dict[str, Pace]()
+    for gradients in ("float32", "bfloat16"):
+        training = params.training.model_copy(update={"gradients": gradients})
+        found[gradients] = budget.measure(params.model_copy(update={"training": training}), shape)
+    best = min(found, key=lambda name: sum(found[name].seconds.values()))
+    return replace(found[best], start=max(one.start for one in found.values())), best
+
+
+def _say_what_is_planned(params: Params, work: Work, steps: dict[str, int], pace: Pace) -> None:
+    in_all = sum(count * pace.seconds[name] for name, count in steps.items())
+    in_all += budget.beside(params, pace, work.rows)
+    told = ", ".join(f"{name} {count}" for name, count in steps.items())
+    say(f"compress: steps: {told}; about {duration(in_all)} of one core")
+    if TEACHER in steps:
+        epochs = steps[TEACHER] * params.training.teacher.batch_size / work.rows["train"]
+        if epochs < 1:
+            say(f"compress: the teacher sees {epochs:.0%} of the rows; with more --minutes it would see all")
+
+
+def _expected(params: Params, stages: graph.Graph, steps: dict[str, int], pace: Pace) -> dict[str, float]:
+    """Seconds of each stage, for the bar."""
+    trained = {f"{params.rungs[name].stage}@{name}" if name in params.rungs else name: name for name in steps}
+    return {
+        stage: pace.start
+        + (steps[trained[stage]] * pace.seconds[trained[stage]] if stage in trained else 0.0)
+        for stage in stages
+    }
+
+
+def _walk(stages: graph.Graph, params: Params, shown: Shown) -> None:
+    """Run every stage that has to; what they say is logged. Raises EndedError with a failed one's words."""
+    last: deque[str] = deque(maxlen=_LAST_LINES)
+    with project.LOG.open("a", encoding="utf-8") as log, ThreadPoolExecutor(1) as pool:
+
+        def tell(line: str) -> None:
+            log.write(f"{line}\n")
+            log.flush()
+            last.append(line)
+
+        def do(stage: str) -> Outcome:
+            outcome = walk.do(stage)
+            if outcome.how != "failed":
+                shown.ended(stage, ran=outcome.how == "ran")
+            return outcome
+
+        walk = Walk(stages, 1, graph.changed(), forced={*outdated.outdated(params)}, tell=tell)
+        walk.go(lambda stage, _: pool.submit(do, stage))
+    if walk.exit_code():
+        raise processes.EndedError("\n".join([*last, f"compress: {walk.summary()}"]), walk.exit_code())
+
+
+def _tell(asked: Asked) -> int:
+    """Print the results, deliver the model; 1 when none is good enough."""
+    table.main(as_json=False)
+    found = results.read()
+    chosen = choosing.choose(found, asked.max_drop)
+    say("")
+    for sentence in choosing.sentences(found, chosen, asked.max_drop):
+        say(sentence)
+    packed = paths.packed_dir(chosen.name)
+    if not chosen.is_close:
+        say(f"It is in {packed.absolute()}; {asked.output} is left as it was.")
+        return 1
+    project.deliver(packed, asked.output)
+    say(f"It is in {asked.output}: bitladder predict {asked.output} 'a text'")
+    return 0

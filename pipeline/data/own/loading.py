@@ -1,0 +1,160 @@
+"""The labelled splits of a task in a person's own files, checked; what is odd but allowed is told only.
+
+Columns become those of every other task: the texts under `task.sentence_columns`, `label` as the number of
+a class (or a score), `idx` the row in its file from 0. Train has a column `group` too, by which more rows are
+held out of it later.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from pipeline.data.own import labels, reading
+from pipeline.data.own.reading import OwnDataError, Rows
+from pipeline.data.own.splitting import GROUP, hold_out_groups_by_class, renumbered
+from pipeline.data.own.texts import missing_columns, text_problems
+from pipeline.data.splits import text_keys
+from pipeline.data.tables import INDEX, LABEL
+from pipeline.params import Files, Task
+
+TRAIN, VALIDATION = "train", "validation"
+_DRAWN_FROM = "data.files.validation_fraction"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Attributes:
+    frames: rows of train and of each validation split.
+    rows_read: of each file.
+    notes: sentences about what is odd.
+    """
+
+    frames: dict[str, pd.DataFrame]
+    rows_read: dict[str, int]
+    notes: list[str]
+
+
+def text_columns(files: Files) -> list[str]:
+    """The columns that hold text, in the order of `task.sentence_columns`."""
+    return [name for name in (files.text, files.text_pair) if name is not None]
+
+
+def columns_of(files: Files) -> list[str]:
+    """All that are read."""
+    return [*text_columns(files), *filter(None, (files.label, files.group))]
+
+
+def read(files: Files) -> dict[str, Rows]:
+    """The rows of every file, by split; what cannot be read is among each one's problems."""
+    return {
+        split: reading.read(Path(file).expanduser(), columns_of(files))
+        for split, file in files.by_split.items()
+    }
+
+
+def label_names(found: Mapping[str, Rows], files: Files) -> list[str]:
+    """The classes of train in their order; none where they cannot be told, which `made` says why."""
+    rows = found[TRAIN]
+    if files.label not in rows.columns:
+        return []
+    names, problems = labels.classes(rows, files.label)
+    return [] if problems else names
+
+
+def load(task: Task, files: Files, seed: int) -> Loaded:
+    """Read, check, and draw a validation split where no file is one.
+
+    Raises:
+        OwnDataError: with every problem of every file.
+    """
+    return made(read(files), task, files, seed)
+
+
+def made(found: Mapping[str, Rows], task: Task, files: Files, seed: int) -> Loaded:
+    """The same of rows that were read. Raises as `load` does."""
+    problems: list[str] = []
+    frames = {}
+    for split, rows in found.items():
+        frame, wrong = _frame(rows, task, files, training=split == TRAIN)
+        problems += [f"{rows.source}: {problem}" for problem in wrong]
+        frames[split] = frame
+    if problems:
+        raise OwnDataError(problems)
+    rows_read = {split: len(frame) for split, frame in frames.items()}
+    notes = list(_notes(found, frames, task))
+    if VALIDATION not in frames:
+        stratify = task.kind == "classification"
+        frames[TRAIN], frames[VALIDATION] = hold_out_groups_by_class(
+            frames[TRAIN],
+            fraction=files.validation_fraction,
+            seed=seed,
+            stratify=stratify,
+            keep=2,
+            setting=_DRAWN_FROM,
+        )
+        rows_read[VALIDATION] = len(frames[VALIDATION])
+    return Loaded(frames, rows_read, [*notes, *_rare(frames, task)])
+
+
+def _frame(rows: Rows, task: Task, files: Files, *, training: bool) -> tuple[pd.DataFrame, list[str]]:
+    """The rows as the task has them, and what is wrong with them."""
+    problems = [*rows.problems, *(missing_columns(rows, columns_of(files)) if rows.columns else ())]
+    if not rows.columns or any(name not in rows.columns for name in columns_of(files)):
+        return pd.DataFrame(), problems
+    if not len(rows):
+        return pd.DataFrame(), [*problems, *([] if rows.problems else ["no rows; expected at least one"])]
+    columns = dict(zip(task.sentence_columns, text_columns(files), strict=True))
+    for name in columns.values():
+        problems += text_problems(rows, name)
+    numbers, wrong = _labels(rows, task, files, training=training)
+    problems += wrong
+    if problems:
+        return pd.DataFrame(), problems
+    frame = pd.DataFrame({name: rows.columns[own] for name, own in columns.items()})
+    frame[LABEL], frame[INDEX] = numbers, range(len(rows))
+    group = rows.columns.get(files.group) if files.group else None
+    frame[GROUP] = renumbered(map(str, group) if group else text_keys(frame, task.sentence_columns))
+    return frame, []
+
+
+def _labels(rows: Rows, task: Task, files: Files, *, training: bool) -> tuple[list[Any], list[str]]:
+    assert files.label is not None
+    if task.kind == "regression":
+        return labels.scores(rows, files.label)
+    if not task.label_names:  # asked what they are, and there is no telling
+        return [], labels.classes(rows, files.label)[1] if training else []
+    numbers, problems = labels.class_numbers(rows, files.label, task.label_names)
+    if training:
+        problems += labels.count_problems(rows, files.label, numbers, task.label_names)
+    return numbers, problems
+
+
+def _notes(found: Mapping[str, Rows], frames: Mapping[str, pd.DataFrame], task: Task) -> Iterator[str]:
+    """Texts that stand more than once, and those that two files share."""
+    keys = {split: text_keys(frame, task.sentence_columns) for split, frame in frames.items()}
+    for split, own in keys.items():
+        rows, seen = found[split], dict[bytes, int]()
+        again = [row for row, key in enumerate(own) if seen.setdefault(key, row) != row]
+        if again:
+            yield f"{rows.source}: {rows.where(again)}: text that stood there before"
+        other = [row for row in again if frames[split][LABEL][row] != frames[split][LABEL][seen[own[row]]]]
+        if other:
+            yield f"{rows.source}: {rows.where(other)}: text that stood there before, with another label"
+        known = {*keys[TRAIN]} if split != TRAIN else set()
+        if shared := [row for row, key in enumerate(own) if key in known]:
+            yield f"{rows.source}: {rows.where(shared)}: text that train has too"
+
+
+def _rare(frames: Mapping[str, pd.DataFrame], task: Task) -> Iterator[str]:
+    for split, frame in frames.items():
+        absent = {*range(len(task.label_names))} - {*frame[LABEL].tolist()}
+        if task.kind == "classification" and absent:
+            yield f"{split} has no row of {', '.join(task.label_names[one] for one in sorted(absent))}"
+
+
+def as_table(frame: pd.DataFrame) -> pa.Table:
+    return pa.Table.from_pandas(frame.drop(columns=GROUP), preserve_index=False)
