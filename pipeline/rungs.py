@@ -248,11 +248,14 @@ class ActivationRung(Rung):
     """A rung whose activations are quantized too.
 
     Attributes:
+        feed_forward_activation_bits: of what the second matrix of each feed-forward reads; `activation_bits`
+            unless said. Binary values there cost the most.
         activation_quantizer: by name (`bitladder.quantizers`); the width's own unless said.
         attention: softmax, or BiBERT's Bi-Attention: each score is attended to or not, by its sign.
     """
 
     activation_bits: Bits
+    feed_forward_activation_bits: Bits | None = None
     activation_quantizer: str | None = None
     attention: Literal["softmax", "bi"] = "softmax"
 
@@ -269,6 +272,7 @@ class ActivationRung(Rung):
         return replace(
             super().precision,
             activations=self.activation_bits,
+            feed_forward_activations=self.feed_forward_activation_bits,
             activation_quantizer=self.activation_quantizer,
             attention=self.attention,
         )

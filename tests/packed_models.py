@@ -50,11 +50,16 @@ PRECISIONS = [
     Precision(1, 4, 8, "matrix"),
     Precision(4, 1, 4, "matrix"),
     Precision(1, 2, 1, "matrix"),
+    Precision(1, 1, 1, feed_forward_activations=8),
+    Precision(1, 1, 1, feed_forward_activations=4),
+    Precision(1, 1, 4, feed_forward_activations=1),
+    Precision(2, 2, 4, feed_forward_activations=8),
 ]
 
 
 def named(precision: Precision) -> str:
     bits = f"w{precision.weights}e{precision.embeddings}a{precision.activations}"
+    bits += f"f{precision.feed_forward_activations}" if precision.feed_forward_activations else ""
     return bits if precision.granularity == "row" else f"{bits}_{precision.granularity}"
 
 

@@ -36,6 +36,7 @@ WITH_ACTIVATIONS = (
     Precision(1, 1, 1),
     Precision(2, 4, 8, "matrix"),
     Precision(1, 1, 8, activation_quantizer="min_max_ema"),
+    Precision(1, 1, 1, feed_forward_activations=8),
     Precision(1, 1, 1, activation_quantizer="sign", attention="bi"),
 )
 

@@ -145,10 +145,10 @@ def _convert_linear(bert: nn.Module, name: str, layer: nn.Linear, precision: Pre
         is_second = name.endswith("output.dense") and "attention" not in name
         from_zero = is_second and cast("Any", bert).config.hidden_act == "relu"
         activation = activation_quantizer(
-            precision.activations,
+            precision.bits_of_activations(is_second=is_second),
             signed=not is_second,
             shift_shape=None if from_zero else (layer.in_features,),
-            name=precision.activation_quantizer,
+            name=precision.quantizer_of_activations(is_second=is_second),
         )
     if precision.split:
         split = WeightSplitLinear(layer, precision=precision, activation=activation)

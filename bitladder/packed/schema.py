@@ -137,6 +137,7 @@ def _linear(config: PackedConfig, linear: Matrix) -> Iterator[Stored]:
         (linear.columns,),
         from_zero=is_relu and not linear.signed,
         after_gelu=not is_relu and not linear.signed,
+        is_second=not linear.signed,
     )
 
 
@@ -169,10 +170,17 @@ def _side(name: str, size: int, whole: int) -> Stored:
 
 
 def _activation(
-    config: PackedConfig, name: str, shift: tuple[int, ...], *, from_zero: bool, after_gelu: bool = False
+    config: PackedConfig,
+    name: str,
+    shift: tuple[int, ...],
+    *,
+    from_zero: bool,
+    after_gelu: bool = False,
+    is_second: bool = False,
 ) -> Iterator[Stored]:
     """What the activation quantizer at this place keeps; where it is neither, values are centred on zero."""
-    kind, shapes = config.precision.quantizer_of_activations(), dict[str, tuple[int, ...]]()
+    kind = config.precision.quantizer_of_activations(is_second=is_second)
+    shapes = dict[str, tuple[int, ...]]()
     if kind == "min_max_ema":
         shapes["magnitude"] = ()
     if kind in ("lsq", "elastic"):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import ConfigDict, Field, StrictBool, model_validator
 from pydantic.dataclasses import dataclass
 
-from bitladder.quantizers.names import ACTIVATIONS, WEIGHTS, serving, serving_or_usual, usual
+from bitladder.quantizers.names import ACTIVATIONS, WEIGHTS, serving, serving_or_usual
 
 FULL: Final = 32  # bits of what is left in full precision
 Bits = Literal[1, 2, 4, 8, 32]
@@ -30,6 +30,7 @@ class Precision:
         split: every matrix and table is a sum of two binary ones: two codes of 1 bit per weight.
         weight_quantizer, activation_quantizer: by name; None for the usual one of that width.
         attention: softmax, or bi for BiBERT's Bi-Attention.
+        feed_forward_activations: of what the second matrix of each feed-forward reads; None: as all others.
     """
 
     weights: Bits = FULL
@@ -41,6 +42,7 @@ class Precision:
     weight_quantizer: str | None = None
     activation_quantizer: str | None = None
     attention: Literal["softmax", "bi"] = "softmax"
+    feed_forward_activations: Literal[1, 2, 4, 8] | None = None
 
     @model_validator(mode="after")
     def _scales_fit(self) -> "Precision":
@@ -57,6 +59,14 @@ class Precision:
             raise ValueError(f"no activation quantizer {name!r} serves activations {self.activations}")
         if self.attention == "bi" and self.activations != 1:
             raise ValueError(f"bi attends by signs, and activations have {self.activations} bits")
+        if self.feed_forward_activations is not None and self.activations in (
+            FULL,
+            self.feed_forward_activations,
+        ):
+            raise ValueError(
+                f"feed_forward_activations {self.feed_forward_activations} beside activations "
+                f"{self.activations}; write other bits, or leave it out"
+            )
         if name == "sign" and self.attention != "bi":
             raise ValueError("activation_quantizer sign needs attention bi: no probability has a sign")
         return self
@@ -77,8 +87,13 @@ class Precision:
         bits = self.embeddings if is_table else self.weights
         return "none" if bits == FULL else serving_or_usual(WEIGHTS, self.weight_quantizer, bits)
 
-    def quantizer_of_activations(self) -> str:
-        """The name of the one that its activations have."""
+    def bits_of_activations(self, *, is_second: bool = False) -> int:
+        """Of what its matrices read; `is_second`: of what the second of each feed-forward reads."""
+        return (self.feed_forward_activations if is_second else None) or self.activations
+
+    def quantizer_of_activations(self, *, is_second: bool = False) -> str:
+        """The name of the one that they have: the named one where it serves their bits."""
         if self.activations == FULL:
             return "none"
-        return self.activation_quantizer or usual(ACTIVATIONS, self.activations)
+        bits = self.bits_of_activations(is_second=is_second)
+        return serving_or_usual(ACTIVATIONS, self.activation_quantizer, bits)

@@ -81,7 +81,7 @@ def check_supported(config: PackedConfig) -> None:
         f"attention: {attention!r}; kernels take softmax": attention != "softmax",
         "activations: 32 bits; kernels take 1, 2, 4 and 8": activations == FULL,
         f"activations: 1 bit with weights of {weights} bits; kernels take it with weights of 1 bit": (
-            activations == 1 and weights != 1
+            1 in (activations, precision.feed_forward_activations) and weights != 1
         ),
         f"attention heads of {config.head_size} features; kernels take multiples of 16": config.head_size
         % 16,

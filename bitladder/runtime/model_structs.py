@@ -54,12 +54,12 @@ class Rounding:
         return np.zeros(size, np.float32) if self.shift is None else self.shift
 
 
-def read_rounding(arrays: Arrays, name: str, *, signed: bool = True) -> Rounding:
-    """The quantizer of that name; at 8 bits the file has nothing of it.
+def read_rounding(arrays: Arrays, name: str, *, signed: bool = True, bits: int | None = None) -> Rounding:
+    """The quantizer of that name; at 8 bits the file has nothing of it. `bits`: the model's unless given.
 
     What each does: quantizers/per_token.py at 8 bits, activation_lsq.py at 4 and 2, elastic.py at 1.
     """
-    bits = arrays.config.precision.activations
+    bits = bits or arrays.config.precision.activations
     if bits == 8:
         return Rounding(structs.PER_TOKEN, -127, 127)
     log_step = np.clip(arrays.floats(f"{name}.log_step"), _LOWEST, _HIGHEST)
@@ -177,7 +177,8 @@ class ModelStructs:
         scale_O = np.concatenate(
             [np.broadcast_to(arrays.floats(f"{one.name}{schema.SCALE}"), one.rows) for one in group]
         )
-        rounding = read_rounding(arrays, f"{first.name}.activation", signed=first.signed)
+        bits = self._config.precision.bits_of_activations(is_second=not first.signed)
+        rounding = read_rounding(arrays, f"{first.name}.activation", signed=first.signed, bits=bits)
         rounding.fill(own)
         own["num_outputs"], own["num_inputs"] = len(scale_O), first.columns
         own["offset"] = rounding.offset

@@ -47,6 +47,8 @@ def how_quantized(rung: Rung) -> Iterator[str]:
     activations, quantizer = precision.activations, precision.quantizer_of_activations()
     if activations != FULL and quantizer != usual(ACTIVATIONS, activations):
         yield quantizer
+    if precision.feed_forward_activations is not None:
+        yield f"{precision.feed_forward_activations} bits into the second feed-forward product"
     if precision.attention in ATTENTION:
         yield ATTENTION[precision.attention]
     if rung.hidden_act is not None:

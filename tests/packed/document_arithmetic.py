@@ -28,6 +28,7 @@ class Model:
         precision = config["bitladder_precision"]
         self.bits, self.bi = precision["activations"], "attention" in precision
         self.kind = precision.get("activation_quantizer", USUAL.get(self.bits))
+        self.second = precision.get("feed_forward_activations", self.bits)
         self.relu = config["hidden_act"] == "relu"
 
     def logits(self, ids: Floats, segments: Floats, mask: Floats | None = None) -> Floats:
@@ -73,7 +74,9 @@ class Model:
         return np.asarray(self.weight(name)[which])
 
     def linear(self, name: str, x: Floats, sort: str = CENTRED) -> Floats:
-        x = self.rounded(f"{name}.activation", x, sort, self.kind)
+        bits = self.bits if sort == CENTRED else self.second
+        kind = self.kind if bits == self.bits else USUAL[bits]
+        x = self.rounded(f"{name}.activation", x, sort, kind, bits)
         bias = self.tensors.get(f"{name}.bias", self.tensors.get(f"{name}.first.bias"))
         assert bias is not None
         return np.asarray(x @ self.weight(name).T + bias)
@@ -87,7 +90,7 @@ class Model:
         deviation = np.sqrt((centred**2).mean(axis=-1, keepdims=True) + self.config["layer_norm_eps"])
         return np.asarray(centred / deviation * self.tensors[f"{name}.weight"] + self.tensors[f"{name}.bias"])
 
-    def rounded(self, name: str, x: Floats, sort: str, kind: str | None) -> Floats:
+    def rounded(self, name: str, x: Floats, sort: str, kind: str | None, bits: int | None = None) -> Floats:
         stored = {
             part: self.tensors.get(f"{name}.{part}") for part in ("magnitude", "log_step", "offset", "shift")
         }
@@ -104,7 +107,7 @@ class Model:
                 )
                 step = np.exp(clamped.astype(np.float64)).astype(np.float32)
                 return (
-                    _lsq(x, step, sort, self.bits, stored)
+                    _lsq(x, step, sort, bits or self.bits, stored)
                     if kind == "lsq"
                     else _elastic(x, step, sort, stored)
                 )

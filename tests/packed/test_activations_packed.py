@@ -26,6 +26,7 @@ NAMED = [
     Precision(2, 2, 8, activation_quantizer="lsq"),
     Precision(1, 1, 1, activation_quantizer="sign", attention="bi"),
     Precision(1, 1, 1, attention="bi"),
+    Precision(1, 1, 1, feed_forward_activations=8),
 ]
 USUAL = [Precision(1, 1, 32), Precision(1, 1, 8), Precision(1, 1, 4), Precision(1, 1, 1)]
 

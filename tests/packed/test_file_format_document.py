@@ -43,6 +43,12 @@ CASES: dict[str, tuple[Precision, dict[str, Any]]] = {
     "half width": (Precision(4, 32, 8), {"bitladder_width": 0.5}),
     "odd rows": (Precision(2, 2, 8), {"hidden_size": 44, "intermediate_size": 45}),
     "another function behind the pooler": (Precision(1, 1, 8), {"bitladder_pooler_act": "relu"}),
+    "w1a1, 8 bits into the second": (Precision(1, 1, 1, feed_forward_activations=8), {}),
+    "w1a4, 1 bit into the second": (Precision(1, 1, 4, feed_forward_activations=1), {}),
+    "w1a1, 4 bits into the second, relu": (
+        Precision(1, 1, 1, feed_forward_activations=4),
+        {"hidden_act": "relu"},
+    ),
     "an answer": (Precision(1, 1, 4), {"answering": True}),
 }
 

@@ -38,6 +38,7 @@ PRECISIONS = [
     Precision(2, 2, 8, activation_quantizer="lsq"),
     Precision(8, 8, 8, "matrix"),
     Precision(1, 1, 8, split=True),
+    Precision(1, 1, 1, feed_forward_activations=8),
 ]
 W1A8, W1A4 = PRECISIONS[:2]
 
