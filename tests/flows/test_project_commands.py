@@ -30,6 +30,7 @@ COMMANDS = (
     "doctor",
     "predict",
     "submit",
+    "compress",
 )
 Bitladder = Callable[..., int]
 
