@@ -197,18 +197,18 @@ class Rung(Section):
     @classmethod
     def _method_apart(cls, values: object) -> object:
         """`init: {method: reconstruct, steps: 200}` says how parts begin, beside where they come from."""
-        init = values.get("init") if isinstance(values, dict) else None
-        if not isinstance(init, dict) or not {"method", "steps"} & init.keys():
+        if not isinstance(values, dict) or not isinstance(init := values.get("init"), dict):
             return values
-        method, steps = init.get("method", ROUND), init.get("steps")
+        parts = dict(init)
+        method, steps = parts.pop("method", ROUND), parts.pop("steps", None)
         if method not in (ROUND, RECONSTRUCT):
             raise wrong(f"init.method: {method!r} is not allowed; allowed: {ROUND}, {RECONSTRUCT}")
         if steps is not None and method == ROUND:
             raise wrong(f"init.steps: {steps!r} without method: {RECONSTRUCT}; rounding takes none")
-        if method == RECONSTRUCT:
-            values = {"reconstruct": RECONSTRUCTION_STEPS if steps is None else steps, **values}
-        parts = {selector: origin for selector, origin in init.items() if selector not in ("method", "steps")}
-        return {**values, "init": parts}
+        told = (
+            {"reconstruct": RECONSTRUCTION_STEPS if steps is None else steps} if method == RECONSTRUCT else {}
+        )
+        return {**told, **values, "init": parts}
 
     @property
     def drawn(self) -> tuple[str, ...]:
@@ -229,6 +229,11 @@ class Rung(Section):
     def activations(self) -> int:
         """Bits of what matrices read; FULL where they are untouched."""
         return FULL
+
+    @property
+    def second_activations(self) -> int:
+        """Bits of what the second matrix of each feed-forward reads."""
+        return self.activations
 
     @property
     def precision(self) -> Precision:
@@ -266,6 +271,10 @@ class ActivationRung(Rung):
     @property
     def activations(self) -> int:
         return self.activation_bits
+
+    @property
+    def second_activations(self) -> int:
+        return self.feed_forward_activation_bits or self.activation_bits
 
     @property
     def precision(self) -> Precision:

@@ -137,7 +137,7 @@ class QuantizedEmbedding(nn.Embedding):
             # Padding teaches steps as little as it teaches weights.
             is_padding_E1 = (entries_E == self.padding_idx).unsqueeze(1)
             values_EI = torch.where(is_padding_E1, values_EI.detach(), values_EI)
-        return cast("Tensor", values_EI.view_as(looked_up))
+        return values_EI.view_as(looked_up)
 
 
 class WeightSplitLinear(nn.Module):

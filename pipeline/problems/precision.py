@@ -54,6 +54,11 @@ def _activations(rung: ActivationRung) -> Found:
     bits = rung.activation_bits
     if rung.activation_quantizer is not None:
         yield from _quantizer("activation", rung.activation_quantizer, ACTIVATIONS, "activation_bits", bits)
+    if rung.feed_forward_activation_bits == bits:
+        yield (
+            "feed_forward_activation_bits",
+            f"{bits}, and so is activation_bits; write another, or leave it out",
+        )
     if rung.attention == "bi" and bits != 1:
         yield "attention", f"bi needs activation_bits 1, not {bits}; write softmax, or activation_bits: 1"
     # After a softmax or ReLU nothing is negative, so that every sign is the same.
@@ -83,6 +88,11 @@ def _groups(rung: Rung, shape: Shape | None) -> Found:
 
 
 def _width(rung: Rung, shape: Shape | None) -> Found:
+    if rung.width != 1 and rung.reconstruct is not None:
+        yield (
+            "init.method",
+            f"reconstruct needs the teacher's width, and width is {rung.width:g}; write round",
+        )
     if shape is None or rung.width == 1:
         return
     for size in ("num_attention_heads", "intermediate_size"):
@@ -119,6 +129,8 @@ def _rising(rung: Rung, parent: Rung) -> Found:
     if (rung.embeddings, parent.embeddings) != (rung.bits, parent.bits):
         pairs["embedding_bits"] = rung.embeddings, parent.embeddings
     pairs["activation_bits"] = rung.activations, parent.activations
+    if (rung.second_activations, parent.second_activations) != (rung.activations, parent.activations):
+        pairs["feed_forward_activation_bits"] = rung.second_activations, parent.second_activations
     for field, (own, most) in pairs.items():
         if own > most:
             yield field, f"{own} is more than its parent {rung.init_from} has; write at most {most}"

@@ -32,7 +32,7 @@ from pipeline.training.gradually import growth
 from pipeline.training.loop import fit
 from pipeline.training.outcome import publish, sign_flips_since
 from pipeline.training.resume import open_states
-from pipeline.training.student import start_general
+from pipeline.training.student import reconstructed, start_general
 from pipeline.training.teaching import as_settings, course, lessons
 
 MOST_TOKENS = 128
@@ -71,11 +71,12 @@ def fit_general(params: Params, name: str) -> Record:
     routines.use(student.model, chosen)
     num_steps = rung.duration.count_steps(num_rows=len(train), batch_size=optimization.batch_size)
     taken = lessons(params, rung, num_steps)
-    sign_flips = sign_flips_since(student.first)
     score = partial(similarity, teacher=teacher, rows=held_out)
     batches = train.shuffled(
         optimization.batch_size, seed=params.seed, bucket_batches=params.training.bucket_batches
     )
+    student = reconstructed(student, rung, teacher, batches, optimization)
+    sign_flips = sign_flips_since(student.first)
     fitted = fit(
         student.model,
         name=name,
@@ -112,6 +113,7 @@ def fit_general(params: Params, name: str) -> Record:
             "bucket_batches": params.training.bucket_batches,
             "learning_rate": rung.learning_rate or optimization.learning_rate,
             **as_settings(taken),
+            **({"gradual": rung.gradual} if rung.gradual else {}),
             "processes": params.training.processes,
             "gradients": params.training.gradients,
             "rows": len(train),

@@ -44,6 +44,21 @@ QUANTIZER, ATTENTION = f"{FIRST}.activation_quantizer", f"{FIRST}.attention"
             f"{FIRST}.hidden_act: 'silu' is not allowed; allowed: gelu, relu",
         ),
         (
+            [(f"{FIRST}.feed_forward_activation_bits", 1)],
+            f"{FIRST}.feed_forward_activation_bits: 1, and so is activation_bits; write another",
+        ),
+        (
+            [
+                ("weights_activations.w1a4.feed_forward_activation_bits", 2),
+                (f"{FIRST}.feed_forward_activation_bits", 8),
+            ],
+            f"{FIRST}.feed_forward_activation_bits: 8 is more than its parent w1a4 has; write at most 2",
+        ),
+        (
+            [("weights.w1.width", 0.5), ("weights.w1.init", {"method": "reconstruct"})],
+            "weights.w1.init.method: reconstruct needs the teacher's width, and width is 0.5; write round",
+        ),
+        (
             [(ATTENTION, "softmac")],
             f"{ATTENTION}: 'softmac' is not allowed; did you mean 'softmax'? allowed: softmax, bi",
         ),
