@@ -17,6 +17,7 @@ MOST_NUMBERS = 30  # different numbers that are taken for classes
 MOST_WORDS = 1000  # different words
 MISSING = frozenset({"", "nan", "NaN", "NAN", "<NA>"})  # as libraries write a missing value
 _MOST_TOLD = 20  # classes that are wrong, one by one
+_MOST_RARE = 5
 _FEWEST = 2  # rows of a class: one to learn from, one to choose checkpoints on
 
 
@@ -152,15 +153,19 @@ def count_problems(
         yield f"column {column!r} holds one class only, {label_names[only]!r}; expected two or more"
         return
     rare = [at for at in range(len(label_names)) if counts[at] < _FEWEST]
-    for at in rare[:_MOST_TOLD]:
-        where = [row for row, one in enumerate(numbers) if one == at]
+    wanted = f"expected {_FEWEST} rows of each class at least, to learn from and to choose checkpoints on"
+    if len(rare) > _MOST_RARE:
+        where = rows.where([row for row, one in enumerate(numbers) if counts[one] < _FEWEST])
+        held = f"{len(rare)} values that stand there once or nowhere, as {label_names[rare[0]]!r}"
+        yield f"{where}: column {column!r} holds {held}; {wanted}. Is it the column of labels?"
+        return
+    for at in rare:
+        found = [row for row, one in enumerate(numbers) if one == at]
+        meant = did_you_mean(label_names[at], [name for name in label_names if name != label_names[at]])
         yield (
-            f"{rows.where(where) if where else 'no row'}: column {column!r} holds {label_names[at]!r} "
-            f"{'once' if where else 'nowhere'}; expected {_FEWEST} rows of each class at least, "
-            "to learn from and to choose checkpoints on"
+            f"{rows.where(found) if found else 'no row'}: column {column!r} holds {label_names[at]!r} "
+            f"{'once' if found else 'nowhere'}; {meant}{wanted}"
         )
-    if len(rare) > _MOST_TOLD:
-        yield f"column {column!r}: {len(rare) - _MOST_TOLD} more classes have fewer than {_FEWEST} rows"
 
 
 def _few(names: Sequence[str]) -> str:
