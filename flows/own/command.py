@@ -143,6 +143,7 @@ def _make(asked: Asked, work: Work) -> None:
     project.write_params(own.lengthen(work.values, steps, gradients))
     params = params_file.load(paths.PARAMS)
     environment.stay_offline_unless(params)
+    os.environ["BITLADDER_FRESH"] = "1"  # what another file or budget has begun is set aside
     os.environ[live.SPOOL] = str((live.HOME / params.task.name).absolute())
     stages = graph.stages()
     shown = Shown(_expected(params, stages, steps, pace), steps, Path(os.environ[live.SPOOL]))
