@@ -17,6 +17,7 @@ from with_kernels import has_kernels
 from bitladder import files, runtime
 from bitladder.modeling.traces import logits_of
 from bitladder.packed import format
+from bitladder.packed import inputs as packed_inputs
 from bitladder.packed.reading import open_weights
 from bitladder.packed.tensors import FormatError
 from bitladder.quantizers.precision import Precision
@@ -136,13 +137,14 @@ def test_mask_and_segments_may_be_left_out(made: Make) -> None:
 def test_ids_are_checked_and_read_once(made: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another thread may write to what it gave."""
     loaded, ids = runtime.load(made(W1A8)), np.full((2, 4), 5)
-    wanted, check = loaded.logits(ids), loaded._check
+    wanted, checked = loaded.logits(ids), packed_inputs.checked
 
-    def changing(*given: NDArray[np.int64]) -> None:
-        check(*given)
+    def changing(*given: Any) -> packed_inputs.Inputs:
+        found = checked(*given)
         ids.fill(10**6)
+        return found
 
-    monkeypatch.setattr(loaded, "_check", changing)
+    monkeypatch.setattr(packed_inputs, "checked", changing)
     np.testing.assert_array_equal(loaded.logits(ids), wanted)
 
 
