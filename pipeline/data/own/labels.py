@@ -52,8 +52,12 @@ def word(value: object, *, as_numbers: bool, names: Sequence[str] = ()) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value).strip()
 
 
-def are_numbers(names: Sequence[str]) -> bool:
-    return all(number(name) is not None for name in names)
+def are_numbers(labels: Sequence[object]) -> bool:
+    return all(number(label) is not None for label in labels)
+
+
+def _is_there(value: object) -> bool:
+    return not is_missing(value)
 
 
 def classes(rows: Rows, column: str) -> tuple[list[str], list[str]]:
@@ -98,10 +102,14 @@ def _others(rows: Sequence[int], without: Sequence[int]) -> list[int]:
 
 
 def class_numbers(rows: Rows, column: str, label_names: Sequence[str]) -> tuple[list[int], list[str]]:
-    """(the number of each row's class, -1 where it has none; what is wrong)."""
-    as_numbers, names = are_numbers(label_names), rows.names.get(column, ())
-    known = {name: at for at, name in enumerate(label_names)}
-    values = rows.columns[column]
+    """(the number of each row's class, -1 where it has none; what is wrong).
+
+    Where the labels are words and a column holds numbers alone, these are places among them, from 0.
+    """
+    values, names = rows.columns[column], rows.names.get(column, ())
+    as_places = not names and not are_numbers(label_names) and are_numbers(list(filter(_is_there, values)))
+    as_numbers = as_places or are_numbers(label_names)
+    known = {str(at) if as_places else name: at for at, name in enumerate(label_names)}
     words = ["" if is_missing(one) else word(one, as_numbers=as_numbers, names=names) for one in values]
     problems = list(_missing(rows, column, values, f"one of {_few(label_names)}"))
     wrong: dict[str, list[int]] = {}
