@@ -167,18 +167,24 @@ class Teacher(Section):
 
     Attributes:
         source: `trained`, here, from the pre-trained BERT; or taken as it is from a folder or from the Hub.
-        location: the folder, or the Hub's repository.
-        revision: of the repository, a commit.
+        location: the folder, which DVC watches; else NO_FILE.
+        repository, revision: of the Hub; the revision is a commit.
     """
 
     source: Literal["trained", "path", "hub"] = "trained"
-    location: str | None = None
+    location: str = NO_FILE
+    repository: str | None = None
     revision: str | None = None
 
     @property
     def is_given(self) -> bool:
         """Whether somebody else has fine-tuned it."""
         return self.source != "trained"
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, for a reader."""
+        return f"{self.source}: {self.location if self.source == 'path' else self.repository}"
 
 
 class Budget(Section):

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
+from bitladder.modeling import architectures
 from bitladder.packed import schema
 from bitladder.packed.codes import FIVE_TRITS
 from bitladder.packed.format import ANSWERER, CLASSIFIER, PackedConfig
@@ -84,8 +85,9 @@ def shape_of(params: Params) -> Shape | None:
     if (config := _pretrained_config(params)) is None:
         return None
     try:
-        shape = TypeAdapter(Shape).validate_json(config.read_bytes())
-    except (OSError, ValueError):
+        values = architectures.bert_config(json.loads(config.read_text(encoding="utf-8")))
+        shape = TypeAdapter(Shape).validate_python(values)
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
     return replace(shape, has_pooler=params.task.answering is None)
 
@@ -94,7 +96,9 @@ def _pretrained_config(params: Params) -> Path | None:
     """Where the pre-trained model's config.json lies on this machine."""
     source, location = params.model.source, params.model.location or ""
     try:
-        if source == "path":
+        if source == "teacher" and params.teacher.source == "path":
+            folder = Path(params.teacher.location)
+        elif source == "path":
             folder = Path(location).expanduser()
         elif source == "package":
             spec = importlib.util.find_spec(location)
@@ -102,7 +106,11 @@ def _pretrained_config(params: Params) -> Path | None:
         else:  # what the stage `pretrained` has fetched before, if it was this model
             folder = paths.model_dir(PRETRAINED)
             record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-            if record["settings"]["location"] != location:
+            settings = record["settings"]
+            if (
+                settings.get("repository") != params.teacher.repository
+                or settings.get("location", "") != location
+            ):
                 return None
     except (ImportError, OSError, ValueError, KeyError, TypeError, StopIteration):
         return None

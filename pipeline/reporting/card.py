@@ -64,7 +64,7 @@ def metadata(rung: str, contents: Contents) -> ModelCardData:
         library_name="transformers",
         pipeline_tag=task,
         tags=["bitladder", "quantized", "bert"],
-        base_model=base.location if base.source == "hub" else None,
+        base_model=base.location if base.source == "hub" else contents.params.teacher.repository,
         model_name=rung,
         eval_results=[
             EvalResult(
