@@ -15,7 +15,8 @@ from transformers import BertConfig
 
 from bitladder import files
 from bitladder.modeling import checkpoint
-from bitladder.modeling.bert import ANSWERING_KEY, build_bert
+from bitladder.modeling.bert import build_bert
+from bitladder.modeling.keys import ANSWERING_KEY
 from bitladder.packed import format, tensors
 from bitladder.packed.writing import pack
 from bitladder.quantizers.precision import Precision

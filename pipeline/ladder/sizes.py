@@ -12,14 +12,15 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
+from bitladder import heads
 from bitladder.modeling import architectures
 from bitladder.packed import schema
 from bitladder.packed.codes import FIVE_TRITS
-from bitladder.packed.format import ANSWERER, CLASSIFIER, PackedConfig
+from bitladder.packed.format import PackedConfig
 from bitladder.packed.size import MATRICES
 from bitladder.quantizers.names import WEIGHTS
 from bitladder.quantizers.precision import Precision
-from pipeline import paths
+from pipeline import kinds, paths
 from pipeline.params import Params
 from pipeline.rungs import PRETRAINED, Rung
 
@@ -68,7 +69,7 @@ def _config(shape: Shape, precision: Precision, rung: Rung | None, num_labels: i
     return PackedConfig.model_construct(
         **{name: value for name, value in vars(shape).items() if name != "has_pooler"},
         precision=precision,
-        architectures=[CLASSIFIER if shape.has_pooler else ANSWERER],
+        architectures=[(heads.SEQUENCE if shape.has_pooler else heads.TOKENS).packed],
         hidden_act=rung.hidden_act or "gelu" if rung else "gelu",
         id2label={str(label): str(label) for label in range(num_labels)},
         width=rung.width if rung and rung.width != 1 else None,
@@ -89,7 +90,7 @@ def shape_of(params: Params) -> Shape | None:
         shape = TypeAdapter(Shape).validate_python(values)
     except (OSError, ValueError, TypeError, AttributeError):
         return None
-    return replace(shape, has_pooler=params.task.answering is None)
+    return replace(shape, has_pooler=not kinds.of(params.task).head.per_token)
 
 
 def _pretrained_config(params: Params) -> Path | None:

@@ -18,7 +18,7 @@ from pipeline.data.own.reading import OwnDataError, Rows
 from pipeline.data.own.splitting import GROUP, hold_out_groups_by_class, renumbered
 from pipeline.data.own.texts import missing_columns, text_problems
 from pipeline.data.splits import text_keys
-from pipeline.data.tables import INDEX, LABEL
+from pipeline.kinds.columns import INDEX, LABEL
 from pipeline.params import Files, Task
 
 TRAIN, VALIDATION = "train", "validation"

@@ -16,8 +16,8 @@ from typing import Any
 import pyarrow as pa
 
 from bitladder.files import IntegrityError
-from pipeline.data.checks import DataError
 from pipeline.data.tables import read_table
+from pipeline.kinds.checks import DataError
 from pipeline.problems.problem import listed
 
 ENDINGS = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".parquet")
