@@ -14,9 +14,9 @@ from tiny_rung import SIZES, batch, save_rung, write_tokenizer
 from transformers import BertConfig
 
 from bitladder import files
+from bitladder.heads import ANSWERING_KEY
 from bitladder.modeling import checkpoint
 from bitladder.modeling.bert import build_bert
-from bitladder.modeling.keys import ANSWERING_KEY
 from bitladder.packed import format, tensors
 from bitladder.packed.writing import pack
 from bitladder.quantizers.precision import Precision

@@ -2,7 +2,8 @@
 
 from typing import ClassVar
 
-from bitladder.answers.kind import Answer, Floats, Kind, softmax
+from bitladder.answers.kind import Answer, Floats, Kind
+from bitladder.heads import softmax
 from bitladder.packed.format import PackedConfig
 from bitladder.shown import apart
 

@@ -3,7 +3,8 @@
 import json
 from typing import ClassVar
 
-from bitladder.answers.kind import Answer, Floats, Kind, sigmoid
+from bitladder.answers.kind import Answer, Floats, Kind
+from bitladder.heads import sigmoid
 from bitladder.packed.format import PackedConfig
 from bitladder.shown import apart
 

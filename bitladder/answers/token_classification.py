@@ -3,7 +3,8 @@
 import json
 from typing import Any, ClassVar
 
-from bitladder.answers.kind import Answer, Floats, Kind, Reader, softmax
+from bitladder.answers.kind import Answer, Floats, Kind, Reader
+from bitladder.heads import softmax
 from bitladder.shown import apart, printable
 from bitladder.text.entities import OUTSIDE, entities
 from bitladder.text.words import NOWHERE, Places, split_words, tokenize_words

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bitladder.answers.kind import sigmoid
-from bitladder.modeling.keys import KIND_KEY, THRESHOLDS_KEY
+from bitladder.heads import KIND_KEY, THRESHOLDS_KEY, sigmoid
 from pipeline.kinds.columns import LABEL
 from pipeline.kinds.kind import Chosen, Kind, Outcome, Rows
 from pipeline.kinds.metrics import Array, Scores, f1_of_counts

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bitladder import heads
-from bitladder.modeling.keys import ANSWERING_KEY
+from bitladder.heads import ANSWERING_KEY
 from bitladder.text.spans import Span, answers, best_spans
 from pipeline.kinds import squad
 from pipeline.kinds.columns import CONTEXT, QUESTION, TEXTS, TITLE

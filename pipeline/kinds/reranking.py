@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bitladder.modeling.keys import KIND_KEY
+from bitladder.heads import KIND_KEY
 from pipeline.kinds.columns import LABEL
 from pipeline.kinds.kind import Chosen, Kind, Outcome, Rows
 from pipeline.kinds.metrics import Array, Scores, average_precision, ndcg, reciprocal_rank

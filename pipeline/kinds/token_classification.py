@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bitladder import heads
-from bitladder.modeling.keys import KIND_KEY
+from bitladder.heads import KIND_KEY
 from bitladder.text.entities import OUTSIDE, Entity, bad_tags, entities
 from bitladder.text.words import NOWHERE, tokenize_words
 from pipeline.kinds.columns import LABEL, WORD_ENDS, WORD_STARTS

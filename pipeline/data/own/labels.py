@@ -137,6 +137,14 @@ def scores(rows: Rows, column: str) -> tuple[list[float], list[str]]:
     return found, problems
 
 
+def outside(rows: Rows, column: str, found: Sequence[float], between: tuple[float, float]) -> Iterator[str]:
+    """Numbers that lie outside the task's range."""
+    low, high = between
+    if at := [row for row, one in enumerate(found) if one < low or one > high]:
+        held = f"{rows.where(at)}: column {column!r} holds {shown(rows.columns[column][at[0]])}"
+        yield f"{held}; expected numbers from {low:g} to {high:g} (task.range)"
+
+
 def _finite(value: object) -> float:
     try:
         found = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
