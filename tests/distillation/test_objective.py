@@ -117,3 +117,12 @@ def test_label_loss_worked_by_hand() -> None:
     values, scores = torch.tensor([[1.0], [4.0]]), torch.tensor([2.0, 4.5])
     # Not broadcast to [B, B]: each value against its own score.
     assert float(label_loss(values, scores, loss="squared_error")) == pytest.approx((1 + 0.25) / 2)
+
+
+def test_label_loss_of_other_kinds_by_hand() -> None:
+    """One logit of 0 against the share 1/4, and tokens of which one has a label: log 2 each."""
+    assert float(label_loss(torch.zeros(1, 1), torch.tensor([0.25]), loss="binary_cross_entropy")) == (
+        pytest.approx(0.693147)
+    )
+    tagged = label_loss(torch.zeros(1, 2, 3), torch.tensor([[-100, 1, -100]]), loss="token_cross_entropy")
+    assert float(tagged) == pytest.approx(0.693147)

@@ -56,6 +56,21 @@ def test_logits_are_those_of_the_torch_model(made: Make, precision: Precision) -
     assert (ours.argmax(1) == theirs.argmax(1)).mean() > 0.95
 
 
+@pytest.mark.parametrize("kind", ["multi_label", "reranking", "token_classification"])
+def test_logits_of_every_kind_are_those_of_the_torch_model(made: Make, kind: str) -> None:
+    """Of token classification [B, L, S], of padding -1e4."""
+    folder, found = made(PRECISIONS[1], kind=kind), inputs()
+    ours, theirs = runtime.load(folder).logits(**found), torchs(folder, found)
+    assert (
+        ours.shape
+        == {"multi_label": (24, 3), "reranking": (24, 1), "token_classification": (24, 3, 17)}[kind]
+    )
+    agree(ours, theirs, PRECISIONS[1].activations)
+    if kind == "token_classification":
+        is_padding = np.broadcast_to(found["attention_mask"][:, None] == 0, ours.shape)
+        np.testing.assert_array_equal(ours == -1e4, is_padding)
+
+
 @pytest.mark.parametrize("precision", PRECISIONS[:3], ids=named)
 def test_question_answering_has_a_logit_for_each_end_at_each_token(made: Make, precision: Precision) -> None:
     folder, found = made(precision, answering=True), inputs()
