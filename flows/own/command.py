@@ -93,6 +93,8 @@ def _check(asked: Asked) -> Work:
     names = loading.label_names(found, asked.files) if asked.kind == "classification" else []
     values = own.fill_in(values, label_names=names, num_rows=max(1, len(found["train"])), max_length=8)
     loaded = loading.made(found, Task.model_validate(values["task"]), asked.files, values["seed"])
+    if asked.kind == "regression":
+        values["task"]["range"] = own.range_of(list(loaded.frames.values()))
     base = locate(Model.model_validate(values["model"]))
     at_most = min(asked.max_length, _shape(values, base).max_position_embeddings)
     columns = values["task"]["sentence_columns"]

@@ -60,9 +60,10 @@ SHORT = (
     "augmentation={contextual: 0, embedding: 0, swap: 1, delete: 0, spelling: 0, word_fraction: 0.3}",
     "weights={w4: {bits: 4, init_from: teacher, taught_by: teacher, data: augmented}}",
     "weights_activations={w1a8: {bits: 1, activation_bits: 8, init_from: w4, taught_by: teacher, "
-    "data: plain, distillation: {logits: 1.0, hidden_states: 1.0, attention_scores: 1.0, labels: 0.5}}}",
+    "data: plain}}",
+    "distillation.labels=0.5",
     "deliver=[w4, w1a8]",
-    "claims=[{claim: stepped, better: w4, worse: w1a8}]",
+    "claims=[]",
 )
 
 
