@@ -175,9 +175,9 @@ def _notes(found: Mapping[str, Rows], frames: Mapping[str, pd.DataFrame], task: 
 
 
 def _rare(frames: Mapping[str, pd.DataFrame], task: Task) -> Iterator[str]:
-    for split, frame in frames.items():
+    for split, frame in frames.items() if task.kind == "classification" else ():
         absent = {*range(len(task.label_names))} - {*frame[LABEL].tolist()}
-        if task.kind == "classification" and absent:
+        if absent:
             yield f"{split} has no row of {', '.join(task.label_names[one] for one in sorted(absent))}"
 
 
