@@ -161,10 +161,11 @@ def _steps(asked: Asked, work: Work) -> tuple[dict[str, int], Pace, str]:
     same = {
         "minutes": asked.minutes,
         "base": asked.base,
+        "teacher": str(asked.teacher) if asked.teacher else None,
         "kind": asked.kind,
         "max_length": task["max_length"],
+        "rungs": list(work.values["weights_activations"]),
     }
-    same["teacher"] = str(asked.teacher) if asked.teacher else None
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
         noted = files.read_json(project.ASKED)
         if noted["asked"] == same:
