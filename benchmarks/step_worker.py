@@ -41,7 +41,7 @@ UNENDING = 10**6
 OPTIMIZATION = Optimization(
     batch_size=32, learning_rate=5e-5, warmup_fraction=0.0, weight_decay=0.01, max_grad_norm=1.0, dropout=0.0
 )
-EVERYTHING = Objective(logits=1.0, hidden_states=1.0, attention_scores=1.0, labels=1.0, regression=False)
+EVERYTHING = Objective(logits=1.0, hidden_states=1.0, attention_scores=1.0, labels=1.0, loss="cross_entropy")
 
 
 class FinishedError(Exception):
@@ -130,7 +130,9 @@ def fine_tuning(variant: Variant) -> LossTerms:
 
     def terms(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, Tensor]:
         with torch.autocast("cpu", torch.bfloat16, enabled=is_autocast):
-            return {"labels": label_loss(model(**inputs_of(batch)).logits, batch["labels"], regression=False)}
+            return {
+                "labels": label_loss(model(**inputs_of(batch)).logits, batch["labels"], loss="cross_entropy")
+            }
 
     return terms
 

@@ -105,7 +105,7 @@ def predict(
     """Run a packed model on a sentence, a pair, or a question."""
     from bitladder import predict
 
-    raise typer.Exit(predict.main(str(folder), text, context or text_pair, as_json))
+    raise typer.Exit(predict.main(str(folder), text, text_pair, context, as_json))
 
 
 class OutsideError(ValueError):

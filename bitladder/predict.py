@@ -6,8 +6,8 @@ tokenizer.json, which transformers reads too. Elsewhere torch runs it, and has t
 Shapes: B texts, L labels, S tokens.
 """
 
-import json
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
@@ -15,17 +15,21 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bitladder import runtime
+from bitladder import runtime, shown
 from bitladder.answers import KINDS, Answer, Kind, Reader
 from bitladder.packed.format import read_config
+from bitladder.packed.inputs import NumTextsError
 from bitladder.packed.reading import Floats
 from bitladder.runtime.kernels.engines import Choice
+from bitladder.text.given import TextError, require_text, require_texts
 from bitladder.text.tokens import Tokens
 
 if TYPE_CHECKING:
     from bitladder.transformers_model.model import PackedBert
 
+Texts = list[str] | tuple[str, ...]  # or an array, or a column of a table
 AT_ONCE = 64
+LEAST_TOKENS = 4  # of a pair: [CLS], [SEP], [SEP] and one that says something
 
 
 def load(folder: str | Path) -> "PackedModel":
@@ -71,18 +75,26 @@ class PackedModel:
         """What computes, `lookup`, `dot_products` or `torch`, and why: see `bitladder doctor`."""
         return self._model.engine
 
+    def __reduce__(self) -> tuple[Callable[[str], "PackedModel"], tuple[str]]:
+        """Where another process finds it: its folder is opened there, and checked again."""
+        return load, (str(self.folder.absolute()),)
+
     @overload
     def __call__(self, texts: str, pairs: str | None = None, *, max_length: int | None = None) -> Answer: ...
 
     @overload
     def __call__(
-        self, texts: list[str], pairs: list[str] | None = None, *, max_length: int | None = None
+        self, texts: Texts, pairs: Texts | None = None, *, max_length: int | None = None
     ) -> list[Answer]: ...
 
     def __call__(
-        self, texts: str | list[str], pairs: str | list[str] | None = None, *, max_length: int | None = None
+        self,
+        texts: str | Texts,
+        pairs: str | Texts | None = None,
+        *,
+        max_length: int | None = None,
     ) -> Answer | list[Answer]:
-        """What the model says of a text, or of each text of a list.
+        """What the model says of a text, or of each text of a list, which is what it says of that one alone.
 
         A classifier: `label` and `scores`; of several labels at once `labels`, `scores` and `thresholds`; a
         regression and a reranker: `score`; question answering: `answer`, `start`, `end`, `score`; token
@@ -90,23 +102,42 @@ class PackedModel:
 
         Args:
             pairs: as many second sentences, or contexts in which questions are answered.
-            max_length: tokens of a text, or of both together, that are read; the rest is cut. All that the
-                model has positions for unless given. Question answering reads long contexts in windows.
+            max_length: tokens of a text, or of both together, that are read; the rest is cut. As many as the
+                model was scored on unless given. Question answering reads long contexts in windows of it.
 
         Raises:
-            ValueError: a question has no context, there is not a pair for each text, or the model's output
-                is not finite.
+            TextError: what should be a text is none.
+            NumTextsError: the model reads pairs and was given single texts, or the other way round.
+            ValueError: there is not a pair for each text, `max_length` is more than the model has positions
+                for, or its output is not finite.
         """
         if isinstance(texts, str):
             if pairs is not None and not isinstance(pairs, str):
-                raise ValueError(f"pairs: {len(pairs)} texts for a single one; give one text")
+                raise ValueError("pairs: several texts for a single one; give one text")
             return self([texts], None if pairs is None else [pairs], max_length=max_length)[0]
-        if isinstance(pairs, str) or (pairs is not None and len(pairs) != len(texts)):
-            raise ValueError(f"pairs: give a list of {len(texts)}, one for each text")
-        if not texts:
+        firsts = require_texts(texts, "texts")
+        if isinstance(pairs, str):
+            raise ValueError(f"pairs: give a list of {len(firsts)}, one for each text")
+        seconds = None if pairs is None else require_texts(pairs, "pairs")
+        if seconds is not None and len(seconds) != len(firsts):
+            raise ValueError(f"pairs: {len(seconds)} for {len(firsts)} texts; give one for each text")
+        self.require_num_texts(1 if seconds is None else 2)
+        longest = self._longest(max_length)
+        if not firsts:
             return []
-        longest = max_length or self.config.max_position_embeddings
-        return self.kind.answers(Reader(self.folder, self.config, self._logits, longest), texts, pairs)
+        return self.kind.answers(Reader(self.folder, self.config, self._logits, longest), firsts, seconds)
+
+    def require_num_texts(self, given: int) -> None:
+        """Raises NumTextsError unless the model reads so many texts at a time; older files do not say it."""
+        if self.config.num_texts in (given, None):
+            return
+        if self.config.answering is not None:
+            raise NumTextsError(
+                f"{self.folder}: questions need a context, as second text (command line: --context)"
+            )
+        if given == 1:
+            raise NumTextsError(f"{self.folder}: reads pairs, and was given one text; give the second too")
+        raise NumTextsError(f"{self.folder}: reads single texts, and was given two; leave the second out")
 
     def logits(
         self,
@@ -118,10 +149,13 @@ class PackedModel:
 
         Args are [B, S], as a tokenizer gives them: 1 in the mask is a token, which all are unless given.
         """
-        ids = np.asarray(input_ids)
-        mask = np.ones_like(ids) if attention_mask is None else attention_mask
-        segments = np.zeros_like(ids) if token_type_ids is None else token_type_ids
-        return self._model.logits(ids, mask, segments)
+        return self._model.logits(input_ids, attention_mask, token_type_ids)
+
+    def _longest(self, asked: int | None) -> int:
+        room = self.config.max_position_embeddings
+        if asked is not None and not LEAST_TOKENS <= asked <= room:
+            raise ValueError(f"max_length: {asked}; from {LEAST_TOKENS} to {room} tokens are right")
+        return self.config.max_length if asked is None else asked
 
     def _logits(self, tokens: Tokens) -> list[Floats]:
         """[L], or [L, S], of each row."""
@@ -134,14 +168,24 @@ class PackedModel:
         return found
 
 
-def main(folder: str, text: str, text_pair: str | None = None, as_json: bool = False) -> int:
+def main(
+    folder: str, text: str, text_pair: str | None = None, context: str | None = None, as_json: bool = False
+) -> int:
     """Print what the model says of a text, or of two: a label, labels, a score, an answer, entities.
+
+    Args:
+        text_pair, context: a second sentence, or what a question is answered from; one of them at most.
 
     Raises as `load` does, and ValueError as `PackedModel`.
     """
+    if text_pair is not None and context is not None:
+        raise TextError("--context: there is a second text already; give one of them")
+    for name, given in {"TEXT": text, "TEXT_PAIR": text_pair, "--context": context}.items():
+        if given is not None:
+            require_text(given, name)
     model = load(folder)
-    answer = model(text, text_pair)
-    as_text = "\n".join(model.kind.lines(answer))
-    shown = json.dumps(answer, ensure_ascii=False, allow_nan=False) if as_json else as_text
-    sys.stdout.write(shown + "\n")
+    if context is not None and model.config.answering is None:
+        raise NumTextsError(f"--context: {folder} answers no questions, its task is {model.config.kind}")
+    answer = model(text, text_pair if context is None else context)
+    sys.stdout.write((shown.as_json(answer) if as_json else "\n".join(model.kind.lines(answer))) + "\n")
     return 0

@@ -15,10 +15,10 @@ import torch
 from torch import nn
 from transformers.models.bert.configuration_bert import BertConfig
 
-from bitladder import heads
 from bitladder.modeling import routines
 from bitladder.modeling.bert import HEADS_KEY, WIDTH_KEY, build_bert, freeze
 from bitladder.modeling.share import num_kept
+from pipeline import kinds
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.ladder.sizes import Shape
 from pipeline.params import Params
@@ -68,22 +68,24 @@ def _now() -> float:
 
 def _made_up(params: Params, shape: Shape, rows: int, tokens: int) -> Batch:
     task, size = params.task, (rows, tokens)
-    labels = torch.zeros((rows, 2) if task.answering is not None else rows, dtype=torch.long)
+    own = kinds.of(task)
+    shapes = {"token_cross_entropy": size, "binary_cross_entropy": (rows, task.num_labels)}
+    labels = torch.zeros(shapes.get(own.loss, (rows, 2) if own.head.per_token else (rows,)), dtype=torch.long)
     return {
         "input_ids": torch.randint(shape.vocab_size, size),
         "token_type_ids": torch.zeros(size, dtype=torch.long),
         "attention_mask": torch.ones(size, dtype=torch.long),
-        "labels": labels.float() if task.kind == "regression" else labels,
+        "labels": labels if own.loss.endswith("cross_entropy") and own.loss[0] != "b" else labels.float(),
     }
 
 
 def _learner(params: Params, shape: Shape, rung: Rung | None, batch: Batch) -> tuple[nn.Module, LossTerms]:
     """A rung with a teacher of full precision; without a rung, a model that learns from the labels."""
-    regression = params.task.kind == "regression"
+    kind = kinds.of(params.task)
     if rung is None:
         model = build_bert(_config(params, shape, params.training.teacher.dropout))
         move(model)
-        return model, against_labels(regression)
+        return model, against_labels(kind.loss)
     config = _config(params, shape, params.optimization_of(rung).dropout)
     config.hidden_act = rung.hidden_act or config.hidden_act
     if rung.width != 1:
@@ -100,12 +102,12 @@ def _learner(params: Params, shape: Shape, rung: Rung | None, batch: Batch) -> t
     move(teacher)
     freeze(teacher, chosen)
     loss = rung.phases[0].distillation if rung.phases else rung.distillation or params.distillation
-    return student, against_teacher(teacher, objective(loss, regression=regression))
+    return student, against_teacher(teacher, objective(loss, loss=kind.loss))
 
 
 def _config(params: Params, shape: Shape, dropout: float) -> BertConfig:
     own = {name: size for name, size in asdict(shape).items() if name != "has_pooler"}
     config = BertConfig(**own, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
     config.num_labels = params.task.num_labels
-    config.architectures = [heads.SPAN.architecture] if params.task.answering is not None else None
+    config.architectures = [kinds.of(params.task).head.architecture]
     return config

@@ -20,12 +20,36 @@ from pipeline.rungs import (
     Section,
     Seed,
     Weight,
+    wrong,
 )
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Even = Annotated[int, Field(gt=0, lt=2**31, multiple_of=2)]  # rows of the demo come in twins
 Copies = Annotated[int, Field(ge=0, le=1000)]
-Metric = Literal["accuracy", "f1", "matthews_correlation", "pearson", "spearman", "exact_match"]
+Metric = Literal[
+    "accuracy",
+    "f1",
+    "matthews_correlation",
+    "pearson",
+    "spearman",
+    "exact_match",
+    "micro_f1",
+    "macro_f1",
+    "entity_f1",
+    "entity_precision",
+    "entity_recall",
+    "average_precision",
+    "ndcg_at_10",
+    "mrr_at_10",
+]
+KindName = Literal[
+    "classification",
+    "multi_label",
+    "regression",
+    "question_answering",
+    "token_classification",
+    "reranking",
+]
 
 
 class Generator(Section):
@@ -52,11 +76,28 @@ class Answering(Section):
     unanswerable: bool
 
 
+def _ends(value: object) -> object:
+    """Two numbers in order."""
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise wrong("expected the least and the greatest label, e.g. [0, 5]")
+    if (
+        any(isinstance(one, bool) or not isinstance(one, int | float) for one in value)
+        or value[0] >= value[1]
+    ):
+        raise wrong(f"{list(value)}: expected two numbers, the smaller one first, e.g. [0, 5]")
+    return float(value[0]), float(value[1])
+
+
 class Task(Section):
-    """One task: which columns are text, what the labels are called, which official metrics it has."""
+    """One task: which columns are text, what the labels are called, which official metrics it has.
+
+    Attributes:
+        kind: what is asked of a text; `pipeline.kinds` has each.
+        range: of a regression or reranking, the least and the greatest label that there may be.
+    """
 
     name: str
-    kind: Literal["classification", "regression", "question_answering"]
+    kind: KindName
     sentence_columns: Annotated[list[str], Field(min_length=1, max_length=2)]
     label_names: list[str]
     metrics: Annotated[list[Metric], Field(min_length=1)]
@@ -65,11 +106,12 @@ class Task(Section):
     selection_fraction: Annotated[float, Field(gt=0, lt=0.5)]
     generator: Generator | None = None
     answering: Answering | None = None
+    range: Annotated[tuple[float, float], BeforeValidator(_ends)] | None = None
 
     @property
     def num_labels(self) -> int:
-        """Outputs of the head: per sentence or pair, or per token, start and end."""
-        return {"classification": len(self.label_names), "regression": 1, "question_answering": 2}[self.kind]
+        """Outputs of the head, of a text or pair or of each token: a label's, a number, start and end."""
+        return len(self.label_names) or (1 if self.answering is None else 2)
 
 
 class CorpusFile(Section):
@@ -167,18 +209,24 @@ class Teacher(Section):
 
     Attributes:
         source: `trained`, here, from the pre-trained BERT; or taken as it is from a folder or from the Hub.
-        location: the folder, or the Hub's repository.
-        revision: of the repository, a commit.
+        location: the folder, which DVC watches; else NO_FILE.
+        repository, revision: of the Hub; the revision is a commit.
     """
 
     source: Literal["trained", "path", "hub"] = "trained"
-    location: str | None = None
+    location: str = NO_FILE
+    repository: str | None = None
     revision: str | None = None
 
     @property
     def is_given(self) -> bool:
         """Whether somebody else has fine-tuned it."""
         return self.source != "trained"
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, for a reader."""
+        return f"{self.source}: {self.location if self.source == 'path' else self.repository}"
 
 
 class Budget(Section):

@@ -14,8 +14,9 @@ from tiny_rung import SIZES, batch, save_rung, write_tokenizer
 from transformers import BertConfig
 
 from bitladder import files
+from bitladder.heads import ANSWERING_KEY, KIND_KEY, THRESHOLDS_KEY
 from bitladder.modeling import checkpoint
-from bitladder.modeling.bert import ANSWERING_KEY, build_bert
+from bitladder.modeling.bert import build_bert
 from bitladder.packed import format, tensors
 from bitladder.packed.writing import pack
 from bitladder.quantizers.precision import Precision
@@ -63,14 +64,43 @@ def named(precision: Precision) -> str:
     return bits if precision.granularity == "row" else f"{bits}_{precision.granularity}"
 
 
-def make(tmp_path: Path, precision: Precision, *, answering: bool = False, **sizes: Any) -> Path:
-    """A packed folder of drawn weights; `answering`: it answers questions."""
+OF_KINDS: dict[str, dict[str, Any]] = {
+    "classification": {"id2label": {0: "wrong", 1: "right", 2: "neither"}},
+    "question_answering": {
+        "id2label": {0: "start", 1: "end"},
+        "architectures": ["BertForQuestionAnswering"],
+        ANSWERING_KEY: ANSWERING,
+    },
+    "multi_label": {
+        "id2label": {0: "angry", 1: "funny", 2: "long"},
+        "problem_type": "multi_label_classification",
+        KIND_KEY: "multi_label",
+        THRESHOLDS_KEY: [0.25, 0.5, 0.75],
+    },
+    "reranking": {"id2label": {0: "relevance"}, KIND_KEY: "reranking"},
+    "token_classification": {
+        "id2label": {0: "O", 1: "B-PER", 2: "I-PER"},
+        "architectures": ["BertForTokenClassification"],
+        KIND_KEY: "token_classification",
+    },
+}
+
+
+def make(
+    tmp_path: Path,
+    precision: Precision,
+    *,
+    answering: bool = False,
+    kind: str = "classification",
+    **sizes: Any,
+) -> Path:
+    """A packed folder of drawn weights; `kind`: of its task; `answering`: it answers questions."""
     torch.manual_seed(0)
-    labels = {0: "start", 1: "end"} if answering else {0: "wrong", 1: "right", 2: "neither"}
-    config = BertConfig(**{**SIZES, **KERNEL_SIZES, **sizes}, id2label=labels)
-    if answering:
-        config.architectures = ["BertForQuestionAnswering"]
-        setattr(config, ANSWERING_KEY, ANSWERING)
+    own = OF_KINDS["question_answering" if answering else kind]
+    config = BertConfig(**{**SIZES, **KERNEL_SIZES, **sizes}, id2label=own["id2label"])
+    for key, value in own.items():
+        if key != "id2label":
+            setattr(config, key, value)
     built = build_bert(config, precision)
     with torch.no_grad():
         for name, parameter in built.named_parameters():

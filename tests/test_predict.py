@@ -24,7 +24,6 @@ from with_kernels import has_kernels
 
 import bitladder
 from bitladder import predict, runtime
-from bitladder.answers.kind import printable
 from bitladder.predict import PackedModel
 from bitladder.quantizers.precision import Precision
 from bitladder.runtime import UnsupportedError
@@ -110,10 +109,6 @@ def test_a_longer_text_than_the_model_reads_is_cut(packed: Path) -> None:
 def test_it_prints_the_label_first(packed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     predict.main(str(packed), "the big dog sleeps .")
     assert capsys.readouterr().out.splitlines()[0] in ("wrong", "right")
-
-
-def test_control_characters_of_a_label_do_not_reach_the_terminal() -> None:
-    assert printable("\x1b[31mred\x07") == "[31mred"
 
 
 HEAVY = ("torch", "transformers", "pandas", "sklearn", "mlflow")

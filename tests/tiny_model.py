@@ -17,7 +17,7 @@ ALL_TERMS = Objective(
     hidden_states=0.7,
     attention_scores=0.3,
     labels=0.5,
-    regression=False,
+    loss="cross_entropy",
     directions=0.2,
     temperature=2.0,
 )

@@ -2,8 +2,10 @@
 
 from typing import ClassVar
 
-from bitladder.answers.kind import Answer, Floats, Kind, printable, softmax
+from bitladder.answers.kind import Answer, Floats, Kind
+from bitladder.heads import softmax
 from bitladder.packed.format import PackedConfig
+from bitladder.shown import apart
 
 
 class Classification(Kind):
@@ -17,8 +19,9 @@ class Classification(Kind):
         return {"label": ranked[0][0], "scores": dict(ranked)}
 
     def lines(self, answer: Answer) -> list[str]:
-        scores = [f"  {printable(name)} {share:.4f}" for name, share in answer["scores"].items()]
-        return [printable(answer["label"]), *scores]
+        names = apart(answer["scores"])
+        scores = [f"  {names[name]} {share:.4f}" for name, share in answer["scores"].items()]
+        return [names[answer["label"]], *scores]
 
     def row(self, answer: Answer) -> Answer:
         return {"label": answer["label"], "score": answer["scores"][answer["label"]]}

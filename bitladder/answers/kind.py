@@ -58,20 +58,3 @@ class Kind:
     def row(self, answer: Answer) -> dict[str, Any]:
         """An answer as a row of a table with `columns`."""
         return {name: answer[name] for name in self.columns}
-
-
-def printable(text: str) -> str:
-    """Without control characters: a label's name comes from a file and goes to a terminal."""
-    return "".join(character for character in text if character.isprintable())
-
-
-def softmax(logits: NDArray[Any], axis: int = -1) -> NDArray[np.float64]:
-    shares = np.exp(logits.astype(np.float64) - logits.max(axis=axis, keepdims=True))
-    found: NDArray[np.float64] = shares / shares.sum(axis=axis, keepdims=True)
-    return found
-
-
-def sigmoid(logits: NDArray[Any]) -> NDArray[np.float64]:
-    """By tanh, which overflows nowhere."""
-    found: NDArray[np.float64] = (1 + np.tanh(logits.astype(np.float64) / 2)) / 2
-    return found

@@ -3,8 +3,10 @@
 import json
 from typing import ClassVar
 
-from bitladder.answers.kind import Answer, Floats, Kind, printable, sigmoid
+from bitladder.answers.kind import Answer, Floats, Kind
+from bitladder.heads import sigmoid
 from bitladder.packed.format import PackedConfig
+from bitladder.shown import apart
 
 
 class MultiLabel(Kind):
@@ -23,11 +25,12 @@ class MultiLabel(Kind):
         }
 
     def lines(self, answer: Answer) -> list[str]:
-        found = ", ".join(map(printable, answer["labels"])) or "no label"
+        names = apart(answer["scores"])
+        found = ", ".join(names[name] for name in answer["labels"]) or "no label"
         return [
             found,
             *(
-                f"  {printable(name)} {share:.4f} (from {answer['thresholds'][name]:.4f} on)"
+                f"  {names[name]} {share:.4f} (from {answer['thresholds'][name]:.4f} on)"
                 for name, share in answer["scores"].items()
             ),
         ]

@@ -2,7 +2,8 @@
 
 from typing import ClassVar
 
-from bitladder.answers.kind import Answer, Kind, Reader, printable
+from bitladder.answers.kind import Answer, Kind, Reader
+from bitladder.shown import printable
 from bitladder.text.cutting import cut
 from bitladder.text.spans import Span, best_spans
 
@@ -17,18 +18,14 @@ class QuestionAnswering(Kind):
     columns: ClassVar = {"answer": "string", "score": "double"}
 
     def answers(self, reader: Reader, texts: list[str], pairs: list[str] | None) -> list[Answer]:
-        """Raises ValueError when there are no contexts."""
-        if pairs is None:
-            raise ValueError(
-                f"{reader.folder}: questions need a context, as second text (command line: --context)"
-            )
         own = reader.config.answering
         assert own is not None
+        assert pairs is not None
         pieces = cut(
             texts,
             pairs,
             reader.folder,
-            max_length=own.max_length,
+            max_length=reader.max_length,
             doc_stride=own.doc_stride,
             max_question_length=own.max_question_length,
         )

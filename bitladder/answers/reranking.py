@@ -2,7 +2,8 @@
 
 from typing import ClassVar
 
-from bitladder.answers.kind import Answer, Floats, Kind, sigmoid
+from bitladder.answers.kind import Answer, Floats, Kind
+from bitladder.heads import sigmoid
 from bitladder.packed.format import PackedConfig
 
 

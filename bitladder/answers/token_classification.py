@@ -3,7 +3,9 @@
 import json
 from typing import Any, ClassVar
 
-from bitladder.answers.kind import Answer, Floats, Kind, Reader, printable, softmax
+from bitladder.answers.kind import Answer, Floats, Kind, Reader
+from bitladder.heads import softmax
+from bitladder.shown import apart, printable
 from bitladder.text.entities import OUTSIDE, entities
 from bitladder.text.words import NOWHERE, Places, split_words, tokenize_words
 
@@ -26,8 +28,9 @@ class TokenClassification(Kind):
         return [{"entities": _entities(*row, reader.config.labels)} for row in rows]
 
     def lines(self, answer: Answer) -> list[str]:
+        names = apart(one["label"] for one in answer["entities"])
         return [
-            f"{printable(one['label'])}  {printable(one['text'])}  characters {one['start']} to {one['end']}"
+            f"{names[one['label']]}  {printable(one['text'])}  characters {one['start']} to {one['end']}"
             f"  {one['score']:.4f}"
             for one in answer["entities"]
         ] or ["no entity"]

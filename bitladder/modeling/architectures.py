@@ -16,14 +16,12 @@ Neither torch nor transformers is imported: params.yaml is checked by what a con
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from typing import Any
 
 # In a BERT's config.json: the function behind the pooler, where it is not tanh.
 POOLER_ACT_KEY = "bitladder_pooler_act"
 Values = Mapping[str, Any]
+State = Mapping[str, Any]  # tensors of torch, by name
 
 POSITIONS = "bert.embeddings.position_embeddings.weight"
 SEGMENTS = "bert.embeddings.token_type_embeddings.weight"
@@ -44,7 +42,7 @@ _SAME = (
 )
 _LABELS = ("id2label", "label2id", "problem_type", "num_labels")
 # BERT's own defaults, for what an old config.json leaves out.
-_DEFAULTS = {
+DEFAULTS = {
     "vocab_size": 30522,
     "hidden_size": 768,
     "num_hidden_layers": 12,
@@ -195,7 +193,7 @@ def bert_config(values: Values) -> dict[str, Any]:
         name = own.keys.get(key, key)
         if name in values:
             found[key] = values[name]
-        elif (default := own.constants.get(key, _DEFAULTS.get(key))) is not None:
+        elif (default := own.constants.get(key, DEFAULTS.get(key))) is not None:
             found[key] = default
     found |= {
         key: own.constants[key] for key in ("type_vocab_size", "layer_norm_eps") if key in own.constants
@@ -234,7 +232,7 @@ def bert_shapes(shapes: Mapping[str, tuple[int, ...]], values: Values) -> dict[s
     return found
 
 
-def bert_state(state: Mapping[str, "Tensor"], values: Values) -> dict[str, "Tensor"]:
+def bert_state(state: State, values: Values) -> dict[str, Any]:
     """The tensors of a BERT that puts out the same, of a checkpoint's tensors and its config.json.
 
     Raises:

@@ -37,11 +37,6 @@ from bitladder.quantizers.precision import FULL, Precision
 from bitladder.quantizers.weight import weight_quantizer
 
 PRECISION_KEY = "bitladder_precision"
-# How a question-answering model reads and answers: params.Answering, max_length and its threshold.
-ANSWERING_KEY = "bitladder_answering"
-# The kind of task, where head and number of labels do not say it; of several labels at once, by label, the
-# probability from which on a text has it.
-KIND_KEY, THRESHOLDS_KEY = "bitladder_kind", "bitladder_thresholds"
 # A BERT with a share of the heads and feed-forward neurons (DynaBERT, Hou et al., arXiv:2004.04037) keeps the
 # whole one's sizes in its config and names the share, so that it still says which model it is narrowed from.
 WIDTH_KEY = "bitladder_width"

@@ -34,13 +34,17 @@ def save(folder: Path, model: nn.Module, config: BertConfig, *, tokenizer_from: 
     kept = {name: own for name, own in model.state_dict().items() if not name.startswith(_TIED)}
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
-    # config.json without what depends on the machine or the moment; nor a dtype: weights are float32.
+    write_config(folder, config)
+    if tokenizer_from != folder:
+        copy_tokenizer(tokenizer_from, folder)
+
+
+def write_config(folder: Path, config: BertConfig) -> None:
+    """config.json without what depends on the machine or the moment; nor a dtype: weights are float32."""
     values = config.to_diff_dict()
     for key in ("_name_or_path", "transformers_version", "attn_implementation", "dtype"):
         values.pop(key, None)
     files.write_json(folder / CONFIG, values)
-    if tokenizer_from != folder:
-        copy_tokenizer(tokenizer_from, folder)
 
 
 def copy_tokenizer(source: Path, target: Path) -> None:

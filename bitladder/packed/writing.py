@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from transformers.models.bert.configuration_bert import BertConfig
 
 from bitladder import files, heads
+from bitladder.heads import ANSWERING_KEY, KIND_KEY, THRESHOLDS_KEY
 from bitladder.modeling import checkpoint
 from bitladder.modeling.architectures import POOLER_ACT_KEY
-from bitladder.modeling.bert import ANSWERING_KEY, KIND_KEY, THRESHOLDS_KEY, precision_of, width_of
+from bitladder.modeling.bert import precision_of, width_of
 from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
 from bitladder.packed import codes, format, reading, schema, tensors
 from bitladder.packed.format import PackedConfig, ReadingFields

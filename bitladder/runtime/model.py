@@ -14,11 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from bitladder import files
-from bitladder.packed import format
+from bitladder.packed import format, inputs
 from bitladder.packed.format import PackedConfig
+from bitladder.packed.inputs import Whole
 from bitladder.packed.reading import Arrays, Floats, open_weights
 from bitladder.quantizers.precision import FULL
 from bitladder.runtime.kernels import engines
@@ -28,8 +29,6 @@ from bitladder.runtime.kernels.structs import LARGEST
 THREADS = "BITLADDER_THREADS"
 PADDING = np.float32(-1e4)  # a padding token's logit, as in bitladder.modeling.traces
 _HIDDEN = np.finfo(np.float32).min  # added to a score that is not to count, as transformers does
-
-Whole = NDArray[np.int64]
 
 
 class ThreadsError(ValueError):
@@ -150,16 +149,10 @@ class Model:
 
         Args are [B, S], as a tokenizer gives them: 1 in the mask is a token, which all are unless given.
 
-        Raises:
-            ValueError: shapes differ, an id is not in its table, there are too many tokens, or none.
+        Raises as `inputs.checked` does.
         """
-        ids_BS = _whole(input_ids, "input_ids")
-        mask_BS = np.ones_like(ids_BS) if attention_mask is None else _whole(attention_mask, "attention_mask")
-        segments_BS = (
-            np.zeros_like(ids_BS) if token_type_ids is None else _whole(token_type_ids, "token_type_ids")
-        )
-        self._check(ids_BS, mask_BS, segments_BS)
-        rows = list(zip(ids_BS, mask_BS, segments_BS, strict=True))
+        found = inputs.checked(self.config, input_ids, attention_mask, token_type_ids)
+        rows = list(zip(*found, strict=True))
         if self.threads < 2 or len(rows) < 2:
             return np.stack([self._answer(*row) for row in rows])
         own = os.getpid()
@@ -201,21 +194,6 @@ class Model:
             room = self._own.room = _Room(length + -length % 16, self.config, self._structs.num_outputs)
         return room
 
-    def _check(self, ids_BS: Whole, mask_BS: Whole, segments_BS: Whole) -> None:
-        if not ids_BS.shape == mask_BS.shape == segments_BS.shape:
-            shapes = f"{ids_BS.shape}, attention_mask {mask_BS.shape}, token_type_ids {segments_BS.shape}"
-            raise ValueError(f"input_ids {shapes}: all must be of the same shape")
-        limits = {"vocab_size": ids_BS, "type_vocab_size": segments_BS}
-        for key, found in limits.items():
-            if found.size and not 0 <= int(found.min()) <= int(found.max()) < getattr(self.config, key):
-                known = f"0 to {getattr(self.config, key) - 1}"
-                raise ValueError(f"{key}: ids from {found.min()} to {found.max()}; the table has {known}")
-        longest = self.config.max_position_embeddings
-        if ids_BS.shape[1] > longest:
-            raise ValueError(f"input_ids: {ids_BS.shape[1]} tokens; the model has {longest} positions")
-        if not (mask_BS != 0).any(axis=1).all() or not len(ids_BS):
-            raise ValueError("attention_mask: a sequence without a token, or no sequence")
-
 
 class _Room:
     """What one thread writes to, for sequences of up to `length` tokens."""
@@ -231,10 +209,3 @@ class _Room:
         self.x_at, self.room_at = int(self._x.ctypes.data), int(self._room.ctypes.data)
         self.mask = np.empty(length, np.float32)
         self.found = np.empty(length * num_outputs, np.float32)
-
-
-def _whole(values: ArrayLike, name: str) -> Whole:
-    found = np.asarray(values)
-    if found.ndim != 2 or found.dtype.kind not in "iub":
-        raise ValueError(f"{name}: whole numbers [B, S] are needed, not {found.dtype}{list(found.shape)}")
-    return np.array(found, np.int64, order="C")  # a copy: what is checked must be what is read

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitladder.text.tokens import AT_ONCE, Tokens, read_tokenizer
+from bitladder.text.tokens import AT_ONCE, Tokens, padding_id, read_tokenizer
 
 Places = list[tuple[int, int]]
 NOWHERE = -1
@@ -70,7 +70,8 @@ def tokenize_words(texts: list[str], places: list[Places], folder: Path, *, max_
                 for special, offsets in zip(encoding.special_tokens_mask, encoding.offsets, strict=True)
             ]
             first_tokens.append(_first_tokens(texts[number], places[number], covered))
-    return Words(Tokens(ids, segments, num_truncated), first_tokens)
+    tokens = Tokens(ids, segments, num_truncated, padding_id(folder, tokenizer))
+    return Words(tokens, first_tokens)
 
 
 def _first_tokens(text: str, places: Places, covered: Sequence[tuple[int, int] | None]) -> list[int]:

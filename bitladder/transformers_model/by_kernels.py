@@ -74,8 +74,8 @@ class ByKernels:
 
     def _tensors(self) -> list[Any] | None:
         """The model's tensors, where each lies and how often it was written to; None: torch is to answer."""
-        modules, is_traced = list(self.modules[0].modules()), cast("Any", torch.jit).is_tracing()
-        if is_traced or torch.compiler.is_compiling() or not _are_same(modules, self.modules):
+        modules = list(self.modules[0].modules())
+        if is_traced() or not _are_same(modules, self.modules):
             return None
         # A forward in a module's own attributes is what somebody has put in the place of its class's.
         watched = (m._forward_hooks or m._forward_pre_hooks or "forward" in m.__dict__ for m in modules[1:])
@@ -89,6 +89,11 @@ class ByKernels:
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
             return None
         return [*tensors, *((tensor.data_ptr(), tensor._version) for tensor in tensors)]
+
+
+def is_traced() -> bool:
+    """Whether torch records what is computed, by `torch.jit.trace`, `torch.compile` or `torch.export`."""
+    return bool(cast("Any", torch.jit).is_tracing() or torch.compiler.is_compiling())
 
 
 def logits(model: Model, input_ids: Any, attention_mask: Any, token_type_ids: Any) -> Tensor | None:

@@ -20,6 +20,8 @@ by_kernels.py says when they do not. Its parameters want no gradients, so that a
 False` leaves everything to torch.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -48,21 +50,23 @@ from transformers.models.bert.modeling_bert import (
     BertForTokenClassification,
     BertPreTrainedModel,
 )
+from transformers.utils import logging
 from transformers.utils.generic import can_return_tuple
 
 from bitladder import files
 from bitladder.modeling import attention
 from bitladder.modeling.bert import narrow, quantize, set_pooler
 from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
-from bitladder.modeling.traces import logits_of
-from bitladder.packed import format
+from bitladder.modeling.traces import PADDING, logits_of
+from bitladder.packed import format, inputs
 from bitladder.packed.format import PackedConfig
+from bitladder.packed.inputs import Whole
 from bitladder.packed.reading import Arrays, Floats, open_weights
 from bitladder.packed.tensors import Entry, FormatError
-from bitladder.runtime import UnsupportedError
+from bitladder.runtime import Model, UnsupportedError
 from bitladder.runtime.kernels import engines
 from bitladder.runtime.kernels.engines import Choice
-from bitladder.transformers_model.by_kernels import ByKernels, logits
+from bitladder.transformers_model.by_kernels import ByKernels, is_traced, logits
 from bitladder.transformers_model.layers import PackedEmbedding, PackedLinear
 
 _DTYPES = {torch.uint8: "U8", torch.float32: "F32"}
@@ -150,13 +154,32 @@ class PackedBert(BertPreTrainedModel):
         """Refused: a packed model is a folder with a manifest, and is copied as one."""
         raise ValueError("a packed model is saved by copying its folder, manifest.json included")
 
-    def logits(self, input_ids: ArrayLike, attention_mask: ArrayLike, token_type_ids: ArrayLike) -> Floats:
-        """As `runtime.Model.logits`, by whatever answers here."""
-        inputs = (torch.from_numpy(np.asarray(one)) for one in (input_ids, attention_mask, token_type_ids))
-        ids_BS, mask_BS, segments_BS = (tensor.to(self.device) for tensor in inputs)
-        with torch.inference_mode():
-            output = self(ids_BS, attention_mask=mask_BS, token_type_ids=segments_BS)
-        found: Floats = logits_of(output, mask_BS).cpu().numpy()
+    def logits(
+        self,
+        input_ids: ArrayLike,
+        attention_mask: ArrayLike | None = None,
+        token_type_ids: ArrayLike | None = None,
+    ) -> Floats:
+        """As `runtime.Model.logits`, by whatever answers here.
+
+        Torch is given one sequence at a time, without its padding: in a batch it takes sums in another order,
+        and a value near the threshold between two codes would have another code there than alone.
+        """
+        given = inputs.checked(self.packed_config, input_ids, attention_mask, token_type_ids)
+        if (model := self._answering_kernels()) is not None:
+            return model.logits(*given)
+        return np.stack([self._of_one(*row) for row in zip(*given, strict=True)])
+
+    @torch.inference_mode()
+    def _of_one(self, ids_S: Whole, mask_S: Whole, segments_S: Whole) -> Floats:
+        """[L], or [L, S]."""
+        length = int(mask_S.nonzero()[0][-1]) + 1
+        cut = (torch.from_numpy(one[None, :length]).to(self.device) for one in (ids_S, mask_S, segments_S))
+        ids_1S, mask_1S, segments_1S = cut
+        output = self(ids_1S, attention_mask=mask_1S, token_type_ids=segments_1S)
+        found: Floats = logits_of(output, mask_1S)[0].cpu().numpy()
+        if self.packed_config.head.per_token:
+            found = np.pad(found, ((0, 0), (0, len(ids_S) - length)), constant_values=PADDING)
         return found
 
     def arrays(self) -> Arrays:
@@ -174,8 +197,11 @@ class PackedBert(BertPreTrainedModel):
         """What would answer a plain call now, and why: the kernels' engine, or torch."""
         if not self.by_kernels:
             return Choice(engines.TORCH, "the model's by_kernels is False")
-        model = self._kernels.model(self._arrays_of_cpu)
+        model = self._answering_kernels()
         return Choice(engines.TORCH, self._kernels.reason) if model is None else model.engine
+
+    def _answering_kernels(self) -> Model | None:
+        return self._kernels.model(self._arrays_of_cpu) if self.by_kernels else None
 
     def _arrays_of_cpu(self) -> Arrays:
         if self.device.type != "cpu":
@@ -185,12 +211,26 @@ class PackedBert(BertPreTrainedModel):
     def _by_kernels(
         self, input_ids: Any, attention_mask: Any, token_type_ids: Any, asked: dict[str, Any]
     ) -> Tensor | None:
-        """Logits [B, L] or [B, L, S]; None where the torch layers answer. `asked`: what else was given."""
+        """Logits [B, L] or [B, L, S]; None where the torch layers answer. `asked`: what else was given.
+
+        Raises NumTextsError for single texts where the model reads pairs, and the other way round.
+        """
+        self._require_num_texts(input_ids, token_type_ids)
         wanted = (*asked.values(), self.config.output_hidden_states, self.config.output_attentions)
-        if not self.by_kernels or any(one is not None and one is not False for one in wanted):
+        if any(one is not None and one is not False for one in wanted):
             return None
-        model = self._kernels.model(self._arrays_of_cpu)
+        model = self._answering_kernels()
         return None if model is None else logits(model, input_ids, attention_mask, token_type_ids)
+
+    def _require_num_texts(self, input_ids: Any, token_type_ids: Any) -> None:
+        """As far as it can be seen: while torch traces, nothing may depend on values."""
+        given = input_ids if token_type_ids is None else token_type_ids
+        if is_traced() or type(given) is not Tensor or given.ndim != 2:
+            return
+        are_pairs_B = torch.zeros(len(given), dtype=torch.bool)
+        if token_type_ids is not None:
+            are_pairs_B = (token_type_ids != 0).any(dim=1).cpu()
+        inputs.require_num_texts(self.packed_config, are_pairs_B.numpy())
 
 
 class PackedBertForSequenceClassification(PackedBert, BertForSequenceClassification):
@@ -292,12 +332,14 @@ _CLASSES: dict[str, type[PackedBert]] = {
 def load(folder: Path | str) -> PackedBert:
     """The packed model of a published folder, in eval mode. Raises as `from_pretrained` does."""
     kind = _class_of(Path(folder))
-    return cast("PackedBert", kind.from_pretrained(str(folder), local_files_only=True))
+    with _without_a_bar():
+        return cast("PackedBert", kind.from_pretrained(str(folder), local_files_only=True))
 
 
 def load_unpublished(folder: Path) -> PackedBert:
     """The same from a folder that is being written and has no manifest yet."""
-    return cast("PackedBert", _class_of(folder)._load(str(folder), local_files_only=True))
+    with _without_a_bar():
+        return cast("PackedBert", _class_of(folder)._load(str(folder), local_files_only=True))
 
 
 def register() -> None:
@@ -321,6 +363,18 @@ def _packed_config(config: BitladderBertConfig, architecture: str) -> PackedConf
     values |= {"architectures": [architecture], "attn_implementation": format.ATTENTION, "dtype": "float32"}
     values["id2label"] = {str(number): name for number, name in said["id2label"].items()}
     return format.parse_config(values, source="the model's config")
+
+
+@contextmanager
+def _without_a_bar() -> Iterator[None]:
+    """transformers draws one on stderr for each model that it loads."""
+    was_drawn = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_drawn:
+            logging.enable_progress_bar()
 
 
 def _class_of(folder: Path) -> type[PackedBert]:

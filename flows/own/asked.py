@@ -1,18 +1,22 @@
 """What a person asked `bitladder compress` for, and params.yaml's values of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ruamel.yaml import YAML
 
 from bitladder import files
 from flows import repeat
 from flows.compose import compose
+from pipeline.kinds.columns import LABEL
 from pipeline.params import NO_FILE, Files, Params
 from pipeline.params_file import ParamsError, contradictions
 from pipeline.rungs import TEACHER
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Kind = Literal["classification", "regression"]
 METRICS: dict[Kind, list[str]] = {"classification": ["accuracy"], "regression": ["pearson", "spearman"]}
@@ -96,6 +100,14 @@ def fill_in(
     files = {**values["data"]["files"], "validation_fraction": round(drawn, 6)}
     data = {**values["data"], "files": files}
     return {**values, "task": {**values["task"], **own}, "data": data}
+
+
+def range_of(frames: "Sequence[pd.DataFrame]") -> list[float]:
+    """The least and the greatest label of all files."""
+    return [
+        float(min(frame[LABEL].min() for frame in frames)),
+        float(max(frame[LABEL].max() for frame in frames)),
+    ]
 
 
 def lengthen(values: dict[str, Any], steps: Mapping[str, int], gradients: str) -> dict[str, Any]:

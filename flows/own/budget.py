@@ -5,6 +5,7 @@ more than MOST_STEPS. What is left over is not spent. Numbers are ours.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.ladder.sizes import Shape
@@ -33,8 +34,8 @@ class Pace:
     start: float
 
 
-def measure(params: Params, shape: Shape) -> Pace:
-    """Time each kind of model here. Imports torch; takes some seconds."""
+def measure(params: Params, shape: Shape, names: Sequence[str] = ()) -> Pace:
+    """Time these models, or all, here. Imports torch; takes some seconds."""
     begun = time.process_time()
     import torch
 
@@ -42,7 +43,7 @@ def measure(params: Params, shape: Shape) -> Pace:
 
     start = time.process_time() - begun
     seconds = {}
-    for name in (TEACHER, *params.rungs):
+    for name in names or (TEACHER, *params.rungs):
         size = _batch_size(params, name)
         seconds[name] = step_seconds.of_model(params, shape, params.rungs.get(name), size)
         seconds[name] *= torch.get_num_threads()

@@ -30,7 +30,8 @@ from pipeline.data.own.loading import Loaded
 from pipeline.evaluation import results
 from pipeline.ladder import lengths as outdated
 from pipeline.ladder.sizes import Shape, shape_of
-from pipeline.params import Model, Params, Task
+from pipeline.params import Data, Model, Params, Task
+from pipeline.problems.own_files import files_problems
 from pipeline.progress import duration, say
 from pipeline.reporting import table
 from pipeline.rungs import TEACHER
@@ -38,6 +39,7 @@ from pipeline.stages.pretrained import locate
 from pipeline.training import live
 
 _LAST_LINES = 15
+GRADIENTS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,15 @@ def main(asked: Asked) -> int:
 def _check(asked: Asked) -> Work:
     """Everything that can be wrong with what was asked, before any work."""
     values = own.choices(asked)
+    task, data = Task.model_validate(values["task"]), Data.model_validate(values["data"])
+    if problems := [str(problem) for problem in files_problems(data, task)]:
+        raise params_file.ParamsError(problems, "bitladder compress")
     found = loading.read(asked.files)
     names = loading.label_names(found, asked.files) if asked.kind == "classification" else []
     values = own.fill_in(values, label_names=names, num_rows=max(1, len(found["train"])), max_length=8)
     loaded = loading.made(found, Task.model_validate(values["task"]), asked.files, values["seed"])
+    if asked.kind == "regression":
+        values["task"]["range"] = own.range_of(list(loaded.frames.values()))
     base = locate(Model.model_validate(values["model"]))
     at_most = min(asked.max_length, _shape(values, base).max_position_embeddings)
     columns = values["task"]["sentence_columns"]
@@ -138,6 +145,7 @@ def _make(asked: Asked, work: Work) -> None:
     project.write_params(own.lengthen(work.values, steps, gradients))
     params = params_file.load(paths.PARAMS)
     environment.stay_offline_unless(params)
+    os.environ["BITLADDER_FRESH"] = "1"  # what another file or budget has begun is set aside
     os.environ[live.SPOOL] = str((live.HOME / params.task.name).absolute())
     stages = graph.stages()
     shown = Shown(_expected(params, stages, steps, pace), steps, Path(os.environ[live.SPOOL]))
@@ -153,10 +161,11 @@ def _steps(asked: Asked, work: Work) -> tuple[dict[str, int], Pace, str]:
     same = {
         "minutes": asked.minutes,
         "base": asked.base,
+        "teacher": str(asked.teacher) if asked.teacher else None,
         "kind": asked.kind,
         "max_length": task["max_length"],
+        "rungs": list(work.values["weights_activations"]),
     }
-    same["teacher"] = str(asked.teacher) if asked.teacher else None
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
         noted = files.read_json(project.ASKED)
         if noted["asked"] == same:
@@ -176,12 +185,15 @@ def _measure(work: Work) -> tuple[Pace, str]:
     params = own.params_of(work.values)
     padded = work.lengths.padded(params.training.rung.batch_size, params.training.bucket_batches)
     params = params.model_copy(update={"task": params.task.model_copy(update={"max_length": padded})})
-    shape, found = _shape(work.values, work.base), dict[str, Pace]()
-    for gradients in ("float32", "bfloat16"):
-        training = params.training.model_copy(update={"gradients": gradients})
-        found[gradients] = budget.measure(params.model_copy(update={"training": training}), shape)
-    best = min(found, key=lambda name: sum(found[name].seconds.values()))
-    return replace(found[best], start=max(one.start for one in found.values())), best
+    shape = _shape(work.values, work.base)
+    paces = {name: budget.measure(_with(params, name), shape, [params.deliver[-1]]) for name in GRADIENTS}
+    best = min(paces, key=lambda name: sum(paces[name].seconds.values()))
+    return replace(budget.measure(_with(params, best), shape), start=paces[GRADIENTS[0]].start), best
+
+
+def _with(params: Params, gradients: str) -> Params:
+    training = params.training.model_copy(update={"gradients": gradients})
+    return params.model_copy(update={"training": training})
 
 
 def _say_what_is_planned(params: Params, work: Work, steps: dict[str, int], pace: Pace) -> None:

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import paths
-from pipeline.data.checks import DataError
 from pipeline.data.tables import read_split, read_table
+from pipeline.kinds.checks import DataError
 from pipeline.params import CorpusFile, Data, Task
 
 MOST_WORDS = 40  # of a piece, unless one sentence has more

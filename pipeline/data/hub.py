@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pyarrow as pa
 
-MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt")
+MODEL_FILES = (
+    *(
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+    ),
+    *("vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model"),  # of older tokenizers
+)
 
 
 class HubError(ConnectionError):
@@ -32,15 +41,15 @@ def fetch(repository: str, config: str | None, split: str, revision: str) -> pa.
         return load_dataset(repository, config, split=split, revision=revision).data.table
 
 
-def download(repository: str, revision: str | None) -> Path:
-    """The folder in the local cache that holds a model's files.
+def download(repository: str, revision: str | None, *, section: str = "model") -> Path:
+    """The folder in the local cache that holds a model's files; `section` of params.yaml names it.
 
     Raises:
         HubError: the Hub cannot be reached and the model is not in the local cache.
     """
     from huggingface_hub import snapshot_download
 
-    with _explained(f"model.location: cannot load {repository} at revision {revision}", "model.source"):
+    with _explained(f"{section}: cannot load {repository} at revision {revision}", f"{section}.source"):
         return Path(snapshot_download(repository, revision=revision, allow_patterns=list(MODEL_FILES)))
 
 

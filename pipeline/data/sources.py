@@ -15,10 +15,11 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.data import checks, question_checks
-from pipeline.data.checks import DataError
+from pipeline import kinds
 from pipeline.data.hub import fetch
 from pipeline.data.tables import read_table
+from pipeline.kinds import checks
+from pipeline.kinds.checks import DataError
 from pipeline.params import Data, Task
 
 TRAIN = "train"
@@ -50,15 +51,15 @@ def table(task: Task, data: Data, split: str, *, dataset: str | None = None) -> 
         return str(path), read_table(path)
     assert data.repository is not None
     assert data.revision is not None
-    config = dataset or task.name if task.answering is None else None
+    config = dataset or task.name if kinds.of(task).is_glue else None
     name = "/".join(filter(None, (data.repository, config, split)))
     return name, fetch(data.repository, config, split, data.revision)
 
 
 def path_of(task: Task, data: Data, split: str, *, dataset: str | None = None) -> Path:
-    """`<root>/glue/<task>/<split>.parquet`; of questions `<root>/<task>/<split>.parquet`."""
+    """`<root>/glue/<task>/<split>.parquet`; of kinds that GLUE lacks `<root>/<task>/<split>.parquet`."""
     assert data.root is not None
-    root = Path(data.root) / "glue" if task.answering is None else Path(data.root)
+    root = Path(data.root) / "glue" if kinds.of(task).is_glue else Path(data.root)
     return root / (dataset or task.name) / f"{split}.parquet"
 
 
@@ -67,17 +68,8 @@ def check(tables: Mapping[str, Named], task: Task) -> dict[str, pd.DataFrame]:
     frames, problems = {}, []
     for split, (source, rows) in tables.items():
         try:
-            if task.answering is not None:
-                unanswerable = task.answering.unanswerable
-                frames[split] = question_checks.checked(rows, source=source, unanswerable=unanswerable)
-            else:
-                frames[split] = checks.checked(
-                    rows,
-                    source=source,
-                    sentence_columns=task.sentence_columns,
-                    num_labels=task.num_labels if task.kind == "classification" else None,
-                    training=split == TRAIN,
-                )
+            training = split == TRAIN
+            frames[split] = kinds.of(task).read(rows, task, source=source, training=training)
         except DataError as error:
             problems += error.problems
     if problems:

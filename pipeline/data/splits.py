@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.data.checks import DataError
-from pipeline.data.tables import LABEL
+from pipeline.kinds.checks import DataError
+from pipeline.kinds.columns import LABEL
 
 _BETWEEN = "\x1f"  # cannot stand in a text that is evened out: it counts as a space there
 

@@ -14,13 +14,6 @@ import pyarrow.parquet as pq
 
 from bitladder.files import IntegrityError
 
-LABEL, INDEX = "label", "idx"
-# Of questions. The last two hold lists: pieces of the context, and the characters at which they begin; both
-# are empty where a question has no answer.
-ID, TITLE, CONTEXT, QUESTION, TEXTS, STARTS = QUESTION_COLUMNS = (
-    "id", "title", "context", "question", "answer_texts", "answer_starts",
-)  # fmt: skip
-
 
 def write_split(folder: Path, name: str, frame: pd.DataFrame) -> Path:
     """Write `<folder>/<name>.parquet`; text columns as UTF-8 strings, the others as they are."""

@@ -2,7 +2,8 @@
 
 Shapes: B sequences, S tokens, E hidden size, H heads, D features of a head, L labels. mask_BS is 1 for tokens
 and 0 for padding.
-For question answering logits are [B, 2, S], start and end: each is a classification over the tokens.
+Heads that read every token give logits [B, L, S]. For question answering they are start and end, each a
+classification over the tokens; for token classification each token is one over the labels.
 """
 
 from collections.abc import Sequence
@@ -26,6 +27,28 @@ def logits_cross_entropy(student_BL: Tensor, teacher_BL: Tensor, temperature: fl
         return temperature**2 * softened
     teacher_probabilities = functional.softmax(teacher_BL, dim=-1)
     return -(teacher_probabilities * functional.log_softmax(student_BL, dim=-1)).sum(dim=-1).mean()
+
+
+def logits_binary_cross_entropy(student_BL: Tensor, teacher_BL: Tensor, temperature: float = 1.0) -> Tensor:
+    """Where each label is a yes or no of its own: soft binary cross-entropy, mean over batch and labels.
+
+    The temperature as in `logits_cross_entropy`.
+    """
+    wanted_BL = torch.sigmoid(teacher_BL / temperature)
+    loss = functional.binary_cross_entropy_with_logits(student_BL / temperature, wanted_BL)
+    return temperature**2 * loss
+
+
+def logits_of_tokens(
+    student_BLS: Tensor, teacher_BLS: Tensor, mask_BS: Tensor, temperature: float = 1.0
+) -> Tensor:
+    """Soft cross-entropy over the labels of each token, mean over the batch's tokens without padding.
+
+    The temperature as in `logits_cross_entropy`.
+    """
+    is_token_BS = mask_BS != 0
+    student_NL, teacher_NL = (each.transpose(1, 2)[is_token_BS] for each in (student_BLS, teacher_BLS))
+    return logits_cross_entropy(student_NL, teacher_NL, temperature)
 
 
 def logits_squared_error(student_BL: Tensor, teacher_BL: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from bitladder.modeling.traces import Trace
 from pipeline.distillation import losses
+from pipeline.kinds.kind import IGNORED, Loss
 from pipeline.rungs import Distillation
 
 
@@ -19,13 +20,13 @@ class Portion:
 
     Attributes:
         rows, tokens, pairs: sequences, tokens that are no padding, pairs of such tokens.
-        hidden_words: words to be guessed, in masked-language modelling.
+        labels: tokens that have a label, words to be guessed among them.
     """
 
     rows: float = 1.0
     tokens: float = 1.0
     pairs: float = 1.0
-    hidden_words: float = 1.0
+    labels: float = 1.0
 
 
 WHOLE = Portion()
@@ -35,10 +36,10 @@ class Objective(Distillation):
     """Weights of the terms; one of weight 0 is not computed.
 
     Attributes:
-        regression: squared errors on logits; a temperature means nothing there.
+        loss: what the kind of task learns by; with squared errors a temperature means nothing.
     """
 
-    regression: bool
+    loss: Loss
 
     def terms(
         self, student: Trace, teacher: Trace, batch: dict[str, Tensor], portion: Portion = WHOLE
@@ -47,13 +48,9 @@ class Objective(Distillation):
         mask_BS = batch["attention_mask"]
         terms: dict[str, Tensor] = {}
         if self.logits:
-            if self.regression:
-                distance_logits = losses.logits_squared_error(student.logits_BL, teacher.logits_BL)
-            else:
-                distance_logits = losses.logits_cross_entropy(
-                    student.logits_BL, teacher.logits_BL, self.temperature
-                )
-            terms["logits"] = self.logits * portion.rows * distance_logits
+            distance_logits = self._between(student.logits_BL, teacher.logits_BL, mask_BS)
+            share = portion.tokens if self.loss == "token_cross_entropy" else portion.rows
+            terms["logits"] = self.logits * share * distance_logits
         if self.hidden_states:
             distance_hidden = losses.hidden_states(student.hidden_states, teacher.hidden_states, mask_BS)
             terms["hidden_states"] = self.hidden_states * portion.tokens * distance_hidden
@@ -69,9 +66,19 @@ class Objective(Distillation):
             )
             terms["sentence_vectors"] = self.sentence_vectors * portion.rows * distance_vectors
         if self.labels:
-            distance_labels = label_loss(student.logits_BL, batch["labels"], self.regression)
-            terms["labels"] = self.labels * portion.rows * distance_labels
+            distance_labels = label_loss(student.logits_BL, batch["labels"], self.loss)
+            terms["labels"] = self.labels * labelled(portion, self.loss) * distance_labels
         return terms
+
+    def _between(self, student: Tensor, teacher: Tensor, mask_BS: Tensor) -> Tensor:
+        """How far the student's logits are from the teacher's."""
+        if self.loss == "squared_error":
+            return losses.logits_squared_error(student, teacher)
+        if self.loss == "token_cross_entropy":
+            return losses.logits_of_tokens(student, teacher, mask_BS, self.temperature)
+        if self.loss == "binary_cross_entropy":
+            return losses.logits_binary_cross_entropy(student, teacher, self.temperature)
+        return losses.logits_cross_entropy(student, teacher, self.temperature)
 
     @property
     def compares_heads(self) -> bool:
@@ -84,14 +91,25 @@ class Objective(Distillation):
         return self.compares_heads or self.attention_scores != 0
 
 
-def label_loss(logits_BL: Tensor, labels_B: Tensor, regression: bool) -> Tensor:
-    """Cross-entropy, or squared error for regression, against the labels.
+def label_loss(logits: Tensor, labels: Tensor, loss: Loss) -> Tensor:
+    """Of logits [B, L] against the labels: cross-entropy against classes [B], squared error against numbers
+    [B], binary cross-entropy against shares [B, L], or [B] of one logit.
 
-    For question answering, logits [B, 2, S] and labels [B, 2]: the mean of start and end.
+    Of heads that read every token, [B, L, S]: cross-entropy against the classes [B, S] of those tokens that
+    have one; for question answering against places [B, 2], the mean of start and end.
     """
-    if regression:
-        return functional.mse_loss(logits_BL.squeeze(-1), labels_B.to(logits_BL.dtype))
-    return functional.cross_entropy(logits_BL.flatten(0, -2), labels_B.flatten())
+    if loss == "squared_error":
+        return functional.mse_loss(logits.squeeze(-1), labels.to(logits.dtype))
+    if loss == "binary_cross_entropy":
+        return functional.binary_cross_entropy_with_logits(logits, labels.view_as(logits).to(logits.dtype))
+    if loss == "token_cross_entropy":
+        return functional.cross_entropy(logits, labels, ignore_index=IGNORED)
+    return functional.cross_entropy(logits.flatten(0, -2), labels.flatten())
+
+
+def labelled(portion: Portion, loss: Loss) -> float:
+    """A process's portion of what labels are a mean over: tokens that have one, else rows."""
+    return portion.labels if loss == "token_cross_entropy" else portion.rows
 
 
 def total(terms: dict[str, Tensor]) -> Tensor:

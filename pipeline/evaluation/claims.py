@@ -24,22 +24,23 @@ It is paired, both models answer the same examples, and works for any smooth sco
 a mean of two metrics. For accuracy it is exactly the standard error of the mean of the examples' differences,
 which McNemar's test looks at too.
 
-Shapes: N examples, K numbers that an example's part of the score is made of (`Scored.rows_NK`).
+Shapes: N examples, K numbers that an example's part of the score is made of (`Scored.examples_NK`).
 """
 
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, get_args
 
 import numpy as np
 from scipy.stats import t as student
 
+from pipeline import kinds
 from pipeline.evaluation.results import ClaimResult, Difference, Measure, ModelResult, Value, Verdict
+from pipeline.kinds.metrics import Array
 from pipeline.ladder.claims import KINDS, Kind
 from pipeline.params import Claim, Params
-from pipeline.tasks import metrics
-from pipeline.tasks.metrics import Array
 
 Models = Mapping[str, ModelResult]
 Score = Callable[[Array], float | None]
@@ -55,20 +56,6 @@ ONE_SEED = "not what another seed would give"
 SEEDS = "the spread of the difference over seeds, taken seed by seed"
 
 
-def of_predictions(metric_names: Sequence[str]) -> Score:
-    """The mean of these metrics, from rows of prediction and label."""
-
-    def score(rows_N2: Array) -> float | None:
-        return metrics.mean_score(metrics.compute(list(metric_names), rows_N2[:, 0], rows_N2[:, 1]))
-
-    return score
-
-
-def of_marks(rows_N1: Array) -> float | None:
-    """The mean, where every example has a mark of its own."""
-    return float(rows_N1.mean())
-
-
 def scores_without_each(rows_NK: Array, score: Score) -> Array:
     """The score without example i, [N]; NaN where undefined. Of examples that are alike one is left out."""
     _, first, kind_of = np.unique(rows_NK, axis=0, return_index=True, return_inverse=True)
@@ -81,13 +68,13 @@ def without_each(params: Params, rows: Mapping[str, Array]) -> Without:
     """Of the rungs that a claim is about, each measure without each example in turn.
 
     Args:
-        rows: of every model, `Scored.rows_NK`.
+        rows: of every model, `Scored.examples_NK`.
     """
     named = {name for claim in params.claims for name in (claim.better, claim.worse)}
-    is_answering = params.task.kind == "question_answering"
-    ways: dict[Measure, Score] = {"score": of_marks if is_answering else of_predictions(params.task.metrics)}
-    if params.task.kind == "classification":
-        ways["accuracy"] = of_predictions(["accuracy"])
+    kind = kinds.of(params.task)
+    ways: dict[Measure, Score] = {"score": partial(kind.score, task=params.task)}
+    if kind.has_names:
+        ways["accuracy"] = kind.accuracy
     return {
         name: {measure: scores_without_each(rows_NK, score) for measure, score in ways.items()}
         for name, rows_NK in rows.items()

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bitladder import files
 from pipeline import paths
+from pipeline.params import KindName
 from pipeline.record import Stage, read_as
 
 FORMAT: Literal[3] = 3
@@ -70,11 +71,12 @@ class ModelResult(_Written):
 
     Attributes:
         weight_bits, embedding_bits, activation_bits: 32 means full precision.
-        score: mean of the task's metrics (F1 alone for questions) on the first validation split.
+        score: on the first validation split: mean of the task's metrics, or the one its kind is judged by.
         scores: each metric on each validation split.
-        accuracy: share of rows that are exactly right; None for a regression.
+        accuracy: share of rows that are exactly right; None where answers are numbers.
         collapsed: it gives one answer to all rows of the first validation split.
         no_answer_threshold: margin over which a question has no answer.
+        thresholds: by label, of several labels at once, the probability from which on a text has it.
         num_examples: rows of the first validation split.
         bytes, mib, digest: of its model.safetensors, all of it.
         label_agreement: with the trained rung; None for the teacher.
@@ -113,6 +115,7 @@ class ModelResult(_Written):
     ratio: float
     seeds: OverSeeds | None = None
     unusual: list[str] = []
+    thresholds: list[float] | None = None
 
     @property
     def num_seeds(self) -> int:
@@ -207,7 +210,7 @@ class _Scored(_Written):
 
     format: Literal[3]  # first, so that of another version's file this is what is said
     task: str
-    kind: Literal["classification", "regression", "question_answering"]
+    kind: KindName
     metrics: list[str]
     split: str
     rows: dict[str, int]

@@ -58,7 +58,7 @@ def plan(params: Params) -> Plan:
         parent=None if is_given else PRETRAINED,
         data="-" if is_given else "plain",
         duration="-" if is_given else said(params.budget.teacher),
-        init=f"{params.teacher.source}: {params.teacher.location}" if is_given else "copied, head random",
+        init=params.teacher.origin if is_given else "copied, head random",
         mib=round(sizes.full_bytes(shape, num_labels=labels) / MIB, 3) if shape else None,
     )
     rungs = (

@@ -12,13 +12,15 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
+from bitladder import heads
+from bitladder.modeling import architectures
 from bitladder.packed import schema
 from bitladder.packed.codes import FIVE_TRITS
-from bitladder.packed.format import ANSWERER, CLASSIFIER, PackedConfig
+from bitladder.packed.format import PackedConfig
 from bitladder.packed.size import MATRICES
 from bitladder.quantizers.names import WEIGHTS
 from bitladder.quantizers.precision import Precision
-from pipeline import paths
+from pipeline import kinds, paths
 from pipeline.params import Params
 from pipeline.rungs import PRETRAINED, Rung
 
@@ -67,7 +69,7 @@ def _config(shape: Shape, precision: Precision, rung: Rung | None, num_labels: i
     return PackedConfig.model_construct(
         **{name: value for name, value in vars(shape).items() if name != "has_pooler"},
         precision=precision,
-        architectures=[CLASSIFIER if shape.has_pooler else ANSWERER],
+        architectures=[(heads.SEQUENCE if shape.has_pooler else heads.TOKENS).packed],
         hidden_act=rung.hidden_act or "gelu" if rung else "gelu",
         id2label={str(label): str(label) for label in range(num_labels)},
         width=rung.width if rung and rung.width != 1 else None,
@@ -84,17 +86,20 @@ def shape_of(params: Params) -> Shape | None:
     if (config := _pretrained_config(params)) is None:
         return None
     try:
-        shape = TypeAdapter(Shape).validate_json(config.read_bytes())
-    except (OSError, ValueError):
+        values = architectures.bert_config(json.loads(config.read_text(encoding="utf-8")))
+        shape = TypeAdapter(Shape).validate_python(values)
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
-    return replace(shape, has_pooler=params.task.answering is None)
+    return replace(shape, has_pooler=not kinds.of(params.task).head.per_token)
 
 
 def _pretrained_config(params: Params) -> Path | None:
     """Where the pre-trained model's config.json lies on this machine."""
     source, location = params.model.source, params.model.location or ""
     try:
-        if source == "path":
+        if source == "teacher" and params.teacher.source == "path":
+            folder = Path(params.teacher.location)
+        elif source == "path":
             folder = Path(location).expanduser()
         elif source == "package":
             spec = importlib.util.find_spec(location)
@@ -102,7 +107,11 @@ def _pretrained_config(params: Params) -> Path | None:
         else:  # what the stage `pretrained` has fetched before, if it was this model
             folder = paths.model_dir(PRETRAINED)
             record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-            if record["settings"]["location"] != location:
+            settings = record["settings"]
+            if (
+                settings.get("repository") != params.teacher.repository
+                or settings.get("location", "") != location
+            ):
                 return None
     except (ImportError, OSError, ValueError, KeyError, TypeError, StopIteration):
         return None

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from pipeline.params import Params
+from pipeline.kinds import KINDS
+from pipeline.params import KindName, Params
 from pipeline.problems.problem import Found, Problem, listed, of_rung
 from pipeline.rungs import ActivationRung, Distillation, Rung
 
@@ -85,13 +86,13 @@ def _phases(rung: Rung, params: Params) -> Found:
             yield f"phases[{number}].learning_rate_factor", sentence
 
 
-def _teaches_something(field: str, loss: Distillation, kind: str) -> Iterator[Problem]:
+def _teaches_something(field: str, loss: Distillation, kind: KindName) -> Iterator[Problem]:
     if not any(getattr(loss, term) for term in TERMS):
         yield Problem(field, "every weight is 0, so nothing would be learned; raise one")
     if loss.temperature == 1:
         return
     where = f"{field}.temperature"
-    if kind == "regression":
-        yield Problem(where, f"{loss.temperature:g}, but a regression has no softmax; leave it out")
+    if KINDS[kind].loss == "squared_error":
+        yield Problem(where, f"{loss.temperature:g}, but a {kind} has no softmax; leave it out")
     elif not loss.logits:
         yield Problem(where, f"{loss.temperature:g}, but logits weighs 0; raise logits, or leave it out")

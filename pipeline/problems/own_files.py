@@ -29,7 +29,7 @@ def files_problems(data: Data, task: Task) -> Iterator[Problem]:
 def _columns(files: Files, task: Task) -> Iterator[Problem]:
     names = {name: getattr(files, name) for name in ("text", "text_pair", "label", "group")}
     for name in ("text", "label"):
-        if names[name] is None:
+        if names[name] is None and (name, task.kind) != ("label", "multi_label"):  # columns of 0 and 1
             yield Problem(f"data.files.{name}", "missing; name the column")
     if twice := repeated([name for name in names.values() if name is not None]):
         yield Problem("data.files", f"column {listed(map(repr, twice))} has two meanings; it can have one")

@@ -5,29 +5,24 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
+from pipeline import kinds
 from pipeline.params import Architecture, Augmentation, Data, Model, Params, Task
 from pipeline.problems.problem import Problem, listed, pinned
 
 NAME_RULE = "a name starts with a letter and holds only a-z, 0-9 and _ (at most 64)"
 QUESTION_ANSWERING = "question_answering"
+WITH_RANGE = ("regression", "reranking")
 DEMO = "demo"
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")  # becomes a file name, a stage name and part of a run's name
-_METRICS = {
-    "classification": ("accuracy", "f1", "matthews_correlation"),
-    "regression": ("pearson", "spearman"),
-    QUESTION_ANSWERING: ("exact_match", "f1"),
-}
 _NEVER_LEARNED = ("validation", "test", "dev")
-_TWO_LABELS = ("f1", "matthews_correlation")
 
 
 def task_problems(params: Params) -> Iterator[Problem]:
     """Every contradiction outside the ladder."""
     task, data, model = params.task, params.data, params.model
     yield from _names(task, data)
-    yield from _labels_and_metrics(task)
-    yield from _questions(task)
+    yield from _of_kind(task)
     yield from _source(data, task)
     yield from _model(model, task)
     if model.architecture is not None:
@@ -61,49 +56,19 @@ def _names(task: Task, data: Data) -> Iterator[Problem]:
         yield Problem("task.sentence_columns", f"{listed(sorted(reserved))} holds no text; name text columns")
 
 
-def _labels_and_metrics(task: Task) -> Iterator[Problem]:
-    labels, allowed = task.label_names, _METRICS[task.kind]
-    if task.kind == "classification" and len(labels) < 2:
-        yield Problem(
-            "task.label_names",
-            f"classification needs at least 2 labels, got {len(labels)}; name them in order, as [no, yes]",
-        )
-    if task.kind != "classification" and labels:
-        yield Problem("task.label_names", f"{task.kind} has no labels, got {listed(labels)}; write []")
-    for metric in task.metrics:
-        if metric not in allowed:
-            yield Problem("task.metrics", f"{metric} does not fit {task.kind}; allowed: {listed(allowed)}")
-        elif metric in _TWO_LABELS and len(labels) > 2:
-            yield Problem("task.metrics", f"{metric} needs 2 labels here, and the task has {len(labels)}")
-
-
-def _questions(task: Task) -> Iterator[Problem]:
-    if task.kind != QUESTION_ANSWERING:
-        if task.answering is not None:
-            yield Problem("task.answering", f"only for kind: {QUESTION_ANSWERING}; leave it out")
-        return
-    if task.sentence_columns != ["question", "context"]:
-        columns = listed(task.sentence_columns)
-        yield Problem("task.sentence_columns", f"{columns}; {QUESTION_ANSWERING} needs question, context")
-    if set(task.metrics) < set(_METRICS[QUESTION_ANSWERING]):
-        metrics = listed(task.metrics)
-        yield Problem("task.metrics", f"{metrics}; {QUESTION_ANSWERING} needs both exact_match and f1")
-    if task.answering is None:
-        yield Problem("task.answering", f"missing; kind: {QUESTION_ANSWERING} needs its lengths in tokens")
-        return
-    question, shared = task.answering.max_question_length, task.answering.doc_stride
-    if question + 3 + shared >= task.max_length:
-        yield Problem(
-            "task.max_length",
-            f"{task.max_length} tokens are too few: a question takes up to {question}, special tokens 3, and "
-            f"{shared} (doc_stride) are shared with the window before; write more than "
-            f"{question + 3 + shared}",
-        )
+def _of_kind(task: Task) -> Iterator[Problem]:
+    """What its kind says, and fields that only other kinds have."""
+    for field, sentence in kinds.of(task).problems(task):
+        yield Problem(f"task.{field}", sentence)
+    if task.answering is not None and task.kind != QUESTION_ANSWERING:
+        yield Problem("task.answering", f"only for kind: {QUESTION_ANSWERING}; leave it out")
+    if task.range is not None and task.kind not in WITH_RANGE:
+        yield Problem("task.range", f"only for kind: {listed(WITH_RANGE)}; leave it out")
 
 
 def _source(data: Data, task: Task) -> Iterator[Problem]:
     if data.source == "path" and not data.root:
-        where = "" if task.kind == QUESTION_ANSWERING else "glue/"
+        where = "glue/" if kinds.of(task).is_glue else ""
         yield Problem("data.root", f"missing; data.source: path reads <root>/{where}<task>/<split>.parquet")
     if data.source != "path" and data.root is not None:
         yield Problem("data.root", f"only for data.source: path, and it is {data.source}; leave it empty")

@@ -10,6 +10,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from bitladder.packed.size import summary
+from pipeline import kinds
 from pipeline.record import SUMS_OF_TWO, origins, quantizers
 from pipeline.reporting import cells, claims, report, table
 from pipeline.reporting.report import Contents
@@ -30,6 +31,7 @@ def card(rung: str, contents: Contents) -> str:
         teacher=results.models[TEACHER],
         record=record,
         task=contents.params.task,
+        auto_class=kinds.of(contents.params.task).head.architecture.replace("BertFor", "AutoModelFor"),
         base=contents.params.model,
         sums_of_two=SUMS_OF_TWO,
         cells=cells,
@@ -58,13 +60,13 @@ def short(value: Any) -> str:
 def metadata(rung: str, contents: Contents) -> ModelCardData:
     """What the Hub reads: the task, the base model, the scores on the first validation split."""
     results, base = contents.results, contents.params.model
-    task = "text-classification" if contents.params.task.answering is None else "question-answering"
+    task = kinds.of(contents.params.task).hub_task
     scores = results.models[rung].scores[results.split]
     return ModelCardData(
         library_name="transformers",
         pipeline_tag=task,
         tags=["bitladder", "quantized", "bert"],
-        base_model=base.location if base.source == "hub" else None,
+        base_model=base.location if base.source == "hub" else contents.params.teacher.repository,
         model_name=rung,
         eval_results=[
             EvalResult(

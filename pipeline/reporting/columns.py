@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from bitladder.packed.size import MIB
 from pipeline.evaluation.results import ModelResult, Results, Value
+from pipeline.kinds import KINDS
+from pipeline.kinds.metrics import TITLES
 from pipeline.reporting import claims
 from pipeline.reporting.claims import labelled
 from pipeline.reporting.table import in_order
@@ -34,13 +36,6 @@ NINE = tuple(name for name in NAMES if name != "wnli")
 EIGHT = tuple(name for name in NINE if name != MISMATCHED)
 SQUAD = {"squad": "SQuAD 1.1", "squad_v2": "SQuAD 2.0"}
 _TITLES = NAMES | SQUAD
-_METRICS = {
-    "accuracy": "accuracy",
-    "f1": "F1",
-    "matthews_correlation": "Matthews",
-    "pearson": "Pearson",
-    "spearman": "Spearman",
-}
 
 
 class MismatchError(ValueError):
@@ -209,14 +204,14 @@ def _of_some(keys: tuple[str, ...], unit: str, detail: str) -> Average:
 
 def _columns(source: Source) -> list[Column]:
     """One; of MNLI two where both splits were scored."""
-    found, is_questions = source.results, source.results.kind == "question_answering"
+    found, kind = source.results, KINDS[source.results.kind]
     keys = [found.task, MISMATCHED] if found.task == "mnli" else [found.task]
     return [
         Column(
             key=key,
             title=_TITLES.get(key, key),
             task=found.task,
-            metric="F1" if is_questions else ", ".join(_METRICS[name] for name in found.metrics),
+            metric=", ".join(TITLES[name] for name in kind.counted(found.metrics)),
             split=split,
             rows=(found.rows[split], found.rows_read[split]),
             constant=found.majority_score if split == found.split else found.majority[split],

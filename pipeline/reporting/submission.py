@@ -19,9 +19,7 @@ from pipeline.reporting.columns import NAMES
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.tasks.metrics import Array
-
-LOWEST, HIGHEST = 0.0, 5.0
+    from pipeline.kinds.metrics import Array
 
 
 class Sheet(NamedTuple):
@@ -73,21 +71,20 @@ def main(rung: str, root: Path | None, output: Path) -> int:
 def answers(task: Task, rung: str, frame: "pd.DataFrame") -> list[str]:
     """The packed rung's answer to each row, as the server writes it."""
     from bitladder.transformers_model.model import load
-    from pipeline.tasks.batches import encode
-    from pipeline.tasks.scoring import logits
+    from pipeline.tasks import scoring
     from pipeline.training.device import device
 
     folder = paths.packed_dir(rung)
     model = load(folder)
     model.to(device())  # type: ignore[arg-type]
-    rows = encode(frame, task.sentence_columns, folder, max_length=task.max_length)
-    return written(task, logits(model, rows))
+    return written(task, scoring.logits(model, scoring.read(frame, task, folder).encoded))
 
 
 def written(task: Task, logits_NL: "Array") -> list[str]:
     """One answer per row of logits."""
-    if task.kind == "regression":
-        return [f"{min(max(value, LOWEST), HIGHEST):.3f}" for value in logits_NL[:, 0].tolist()]
+    if task.range is not None:
+        low, high = task.range
+        return [f"{min(max(value, low), high):.3f}" for value in logits_NL[:, 0].tolist()]
     numbers = logits_NL.argmax(axis=1).tolist()
     return [task.label_names[number] if task.name in IN_WORDS else str(number) for number in numbers]
 

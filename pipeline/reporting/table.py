@@ -14,6 +14,8 @@ from bitladder import files
 from pipeline import paths
 from pipeline.evaluation import results as written
 from pipeline.evaluation.results import ModelResult, Results
+from pipeline.kinds import KINDS
+from pipeline.kinds.metrics import TITLES
 from pipeline.reporting import cells, claims
 from pipeline.rungs import TEACHER
 from pipeline.tasks import selection
@@ -95,8 +97,8 @@ def read_seconds(results: Results) -> dict[str, float]:
 def rows(results: Results, seconds: Mapping[str, float] | None = None) -> list[dict[str, str]]:
     """A row per model, by heading: the teacher, then each rung after the one it starts from.
 
-    With what is unusual, if anything is; with exact match beside the score of questions, their F1; with the
-    seconds of training where they are given.
+    With what is unusual, if anything is; with the task's other metrics where the score is one of them; with
+    the seconds of training where they are given.
     """
     found = []
     for name, model in in_order(results.models).items():
@@ -108,9 +110,9 @@ def rows(results: Results, seconds: Mapping[str, float] | None = None) -> list[d
         if any(one.unusual for one in results.models.values()):
             row[UNUSUAL] = ", ".join(model.unusual)
         row["score"] = cells.score(model)
-        if _has_questions(results):
-            exact = model.means_of(results.split, "exact_match", results.models[TEACHER])
-            row["EM"] = cells.number(exact.mean, exact.std)
+        for heading, metric in KINDS[results.kind].beside(results.metrics).items():
+            found_means = model.means_of(results.split, metric, results.models[TEACHER])
+            row[heading] = cells.number(found_means.mean, found_means.std)
         row["gap"] = "-" if name == TEACHER else cells.gap(model)
         row |= {"MiB": f"{model.mib:.3f}", "ratio": f"{model.ratio:.1f}"}
         if seconds is not None:
@@ -139,8 +141,9 @@ def title(results: Results) -> str:
 
 
 def score_name(results: Results) -> str:
-    if _has_questions(results):
-        return "F1"
+    kind = KINDS[results.kind]
+    if kind.score_is != "mean":
+        return TITLES[kind.counted(results.metrics)[0]]
     metrics = [metric.replace("_", " ") for metric in results.metrics]
     return metrics[0] if len(metrics) == 1 else f"mean of {' and '.join(metrics)}"
 
@@ -151,7 +154,7 @@ def counted(results: Results) -> list[str]:
     unusual = [model.unusual for model in results.models.values()]
     seed = results.models[TEACHER].seed
     files_of = f"Files and sizes are those of seed {seed}; the gap is to the teacher of the same seed."
-    always = "Never giving an answer" if _has_questions(results) else "Always giving the most frequent label"
+    always = KINDS[results.kind].constant_is
     chance = "" if constant is None else f" {always} scores {constant:.4f}."
     scored, read = results.rows[split], results.rows_read[split]
     part = f"{scored} of the {read} rows (data.max_validation_rows)"
@@ -167,21 +170,15 @@ def counted(results: Results) -> list[str]:
         *cells.mark_notes(results.models.values()),
         *([f"{UNUSUAL.capitalize()}: what is not the usual choice at these bits."] * any(unusual)),
         *cells.unusual_notes(unusual),
-        *_of_questions(results),
+        *_of_kind(results),
     ]
 
 
-def _has_questions(results: Results) -> bool:
-    return results.kind == "question_answering"
-
-
-def _of_questions(results: Results) -> list[str]:
-    if not _has_questions(results):
-        return []
-    lines = ["EM: exact match. Both as SQuAD's own script defines them, from 0 to 1."]
-    if any(model.no_answer_threshold is not None for model in results.models.values()):
-        lines.append(
-            "A question has no answer when the model's margin for that is over its threshold, which was "
-            f"{selection.said(results.checkpoint_selected_on, results.split)} (results --json has it)."
-        )
+def _of_kind(results: Results) -> list[str]:
+    """What the metrics are, where that is not plain, and what answers are decided by."""
+    kind = KINDS[results.kind]
+    lines = [kind.metrics_are] if kind.metrics_are else []
+    if any(getattr(model, kind.chosen_as or "", None) is not None for model in results.models.values()):
+        chosen = selection.said(results.checkpoint_selected_on, results.split)
+        lines.append(f"{kind.chosen_is}, which was {chosen} (results --json has it).")
     return lines

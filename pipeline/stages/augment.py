@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from bitladder import files
+from pipeline import kinds
 from pipeline.data.augmentation import METHODS, Counts, Method, augment, augmenters
 from pipeline.data.splits import text_keys
-from pipeline.data.tables import QUESTION, read_split, write_split
+from pipeline.data.tables import read_split, write_split
 from pipeline.params import Params
 from pipeline.paths import data_dir, model_dir
 from pipeline.progress import say
@@ -27,12 +28,14 @@ def run(params: Params, rung: str | None = None) -> None:
     files.verify(plain)
     copies = {method: int(getattr(params.augmentation, method)) for method in METHODS}
     left_out = _left_out(copies, pretrained)
+    if not kinds.of(task).varied_columns(task):
+        reason = f"rows of {task.kind} stay as they are, and train on augmented data is train"
+        left_out = dict.fromkeys((method for method in METHODS if copies[method]), reason)
     for method, reason in left_out.items():
         say(f"augment {task.name}: {method} left out: {reason}")
     copies = {method: copies[method] for method in METHODS if copies[method] and method not in left_out}
     train, columns = read_split(plain, TRAIN), task.sentence_columns
-    # Of a question and its context the question alone: the answer is a piece of the context as it stands.
-    varied = columns if task.answering is None else [QUESTION]
+    varied = kinds.of(task).varied_columns(task)
     judged = [read_split(plain, name, columns) for name in (SELECTION, *task.validation_splits)]
     rows, counts = augment(
         train,

@@ -10,12 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bitladder import files
-from pipeline import paths, record
+from pipeline import kinds, paths, record
 from pipeline.evaluation import agreement, results
-from pipeline.evaluation.results import LabelAgreement, ModelResult, Results, Value, difference
+from pipeline.evaluation.results import LabelAgreement, ModelResult, Results, difference
 from pipeline.evaluation.seeds import over_seeds
 from pipeline.ladder.lengths import require_lengths
 from pipeline.ladder.words import unusual
@@ -53,13 +51,14 @@ def run(params: Params, rung: str | None = None) -> None:
     for name in (TEACHER, *params.deliver):
         models[name], scored[name] = _evaluate(params, name, splits, models.get(TEACHER))
     models = _with_seeds(params, models)
-    rows = {name: one.rows_NK for name, one in scored.items() if one.rows_NK is not None}
+    found_NK = {name: one.examples_NK for name, one in scored.items()}
+    examples = {name: one for name, one in found_NK.items() if one is not None}
     found = Results(
         **_setting(params.task, splits),
         num_seeds=len(params.seeds),
         checkpoint_selected_on=", ".join(sorted({str(model.selected_on) for model in models.values()})),
         models=models,
-        claims=claims.judge(params.claims, models, claims.without_each(params, rows)),
+        claims=claims.judge(params.claims, models, claims.without_each(params, examples)),
     )
     results.write(RESULTS, found)
     files.write_text(TABLE, table_csv(models))
@@ -111,24 +110,6 @@ def curves_csv(rungs: Sequence[str]) -> str:
     return str(every.to_csv(columns=columns, index=False, lineterminator="\n"))
 
 
-def constant(frame: "pd.DataFrame", task: Task) -> tuple[Value, Value]:
-    """(share right, score) of always saying the same: the most frequent label, or that there is no answer.
-
-    None where there is no such answer; a score may be undefined too, as Matthews correlation is.
-    """
-    from pipeline.tasks import metrics
-
-    if task.kind == "classification":
-        labels_N = frame["label"].to_numpy()
-        same_N = np.full_like(labels_N, frame["label"].mode()[0])
-        scores = metrics.compute(list(task.metrics), same_N, labels_N)
-        return float((same_N == labels_N).mean()), metrics.mean_score(scores)
-    if task.answering is not None and task.answering.unanswerable:
-        share = float((frame["answer_texts"].map(len) == 0).mean())
-        return share, share
-    return None, None
-
-
 def ladder_to(name: str) -> list[Record]:
     """Records from the teacher, or from the first general rung, down to a delivered rung, its own last; for
     the teacher its own alone.
@@ -178,7 +159,7 @@ def _evaluate(
         scores={split: scored.scores for split, scored in answers.items()},
         accuracy=first.right,
         collapsed=first.collapsed,
-        no_answer_threshold=first.threshold,
+        no_answer_threshold=None,
         num_examples=len(splits[params.task.validation_splits[0]]),
         bytes=size_bytes,
         mib=size_bytes / 2**20,
@@ -193,12 +174,13 @@ def _evaluate(
         gap=difference(first.score, teacher.score if teacher else first.score),
         ratio=(teacher.bytes if teacher else size_bytes) / size_bytes,
     )
+    if first.chosen is not None:
+        found = found.model_copy(update={str(kinds.of(params.task).chosen_as): first.chosen})
     return found, first
 
 
 def _score(task: Task, name: str, splits: Splits) -> dict[str, "Scored"]:
-    """A model's scores by split; where questions may have no answer, with the threshold it came with."""
-    from bitladder.modeling.bert import ANSWERING_KEY
+    """A model's scores by split; with the thresholds it came with, where a kind has any."""
     from bitladder.modeling.checkpoint import load_bert
     from bitladder.transformers_model.model import load
     from pipeline.tasks import scoring
@@ -206,16 +188,16 @@ def _score(task: Task, name: str, splits: Splits) -> dict[str, "Scored"]:
 
     model: Any = load_bert(folder_of(name)) if name == TEACHER else load(folder_of(name))
     model.to(device())
-    threshold = (getattr(model.config, ANSWERING_KEY, None) or {}).get("no_answer_threshold")
+    chosen = kinds.of(task).noted(model.config)
     return {
-        split: scoring.score(model, scoring.read(frame, task, folder_of(name)), task, threshold=threshold)
+        split: scoring.score(model, scoring.read(frame, task, folder_of(name)), task, chosen=chosen)
         for split, frame in splits.items()
     }
 
 
 def _setting(task: Task, splits: Splits) -> dict[str, Any]:
     """The fields of Results that say what is scored on what."""
-    constants = {name: constant(frame, task) for name, frame in splits.items()}
+    constants = {name: kinds.of(task).constant(frame, task) for name, frame in splits.items()}
     scored = {name: len(frame) for name, frame in splits.items()}
     summary = files.read_json(paths.data_dir(task.name, "plain") / "summary.json")
     return {

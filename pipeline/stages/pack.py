@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bitladder import files
-from pipeline import paths, record
+from pipeline import kinds, paths, record
 from pipeline.evaluation import agreement
 from pipeline.evaluation.agreement import Agreement, ByKernels, OnSplit
 from pipeline.params import Params, Task
@@ -13,8 +13,9 @@ from pipeline.progress import say
 
 if TYPE_CHECKING:
     from bitladder.packed.format import ReadingFields
+    from pipeline.kinds.kind import Chosen
+    from pipeline.kinds.metrics import Array
     from pipeline.tasks.batches import Encoded
-    from pipeline.tasks.metrics import Array
 
 COMPARED_ROWS = 64  # by every engine
 
@@ -72,7 +73,6 @@ def compare(task: Task, trained_folder: Path, packed_folder: Path) -> Agreement:
     """
     import numpy as np
 
-    from bitladder.modeling.bert import ANSWERING_KEY
     from bitladder.modeling.checkpoint import load_bert
     from bitladder.runtime.kernels.engines import TORCH
     from bitladder.transformers_model.model import load_unpublished
@@ -84,9 +84,10 @@ def compare(task: Task, trained_folder: Path, packed_folder: Path) -> Agreement:
     plain, name = paths.data_dir(task.name, "plain"), task.validation_splits[0]
     files.verify(plain)
     split = scoring.read(read_split(plain, name), task, packed_folder)
-    rows = scoring.rows(split)
+    rows = split.encoded
     trained: Any = load_bert(trained_folder)
     packed: Any = load_unpublished(packed_folder)
+    chosen = kinds.of(task).noted(trained.config)
     has_kernels = packed.engine.engine != TORCH
     trained_NL = logits(trained.to(device()), rows)
     packed.by_kernels = False
@@ -98,19 +99,18 @@ def compare(task: Task, trained_folder: Path, packed_folder: Path) -> Agreement:
     by_kernels = None
     if has_kernels:
         require_same_by_every_engine(packed_folder, rows)
-        threshold = (getattr(trained.config, ANSWERING_KEY, None) or {}).get("no_answer_threshold")
-        scored = [scoring.score_logits(one, split, task, threshold=threshold) for one in found]
+        scored = [scoring.score_logits(one, split, task, chosen=chosen) for one in found]
         own, by_ours = scored[0].score, scored[2].score
         by_kernels = ByKernels(
             largest_logit_difference=float(np.abs(trained_NL - found[2]).max()),
             mean_logit_difference=mean_difference(trained_NL, found[2]),
-            label_agreement=label_agreement(task, trained_NL, found[2]),
+            label_agreement=label_agreement(task, trained_NL, found[2], chosen),
             score_difference=None if own is None or by_ours is None else by_ours - own,
         )
     on_split = OnSplit(
         rows=len(rows),
         largest_logit_difference=float(np.abs(trained_NL - packed_NL).max()),
-        label_agreement=label_agreement(task, trained_NL, packed_NL),
+        label_agreement=label_agreement(task, trained_NL, packed_NL, chosen),
         by_kernels=by_kernels,
     )
     return Agreement({name: on_split})
@@ -143,14 +143,16 @@ def require_same_by_every_engine(packed_folder: Path, rows: "Encoded") -> None:
             )
 
 
-def label_agreement(task: Task, trained_NL: "Array", other_NL: "Array") -> float | None:
-    """Share of rows with the same label. Of a question's window that is the answer's first and last token;
-    None for a regression.
+def label_agreement(
+    task: Task, trained_NL: "Array", other_NL: "Array", chosen: "Chosen" = None
+) -> float | None:
+    """Share of rows with the same label. Of a question's window that is the answer's first and last token,
+    of words with tags each token's; None where answers are numbers.
     """
-    if task.kind == "regression":
+    trained, other = (kinds.of(task).decided(one, chosen) for one in (trained_NL, other_NL))
+    if trained is None or other is None:
         return None
-    same = trained_NL.argmax(axis=-1) == other_NL.argmax(axis=-1)
-    return float(same.reshape(len(trained_NL), -1).all(axis=1).mean())
+    return float((trained == other).reshape(len(trained_NL), -1).all(axis=1).mean())
 
 
 def mean_difference(trained_NL: "Array", other_NL: "Array") -> float:

@@ -12,13 +12,15 @@ import pandas as pd
 import pyarrow as pa
 
 from bitladder import files
+from pipeline import kinds
 from pipeline.data import demo, sources
-from pipeline.data.checks import DataError
 from pipeline.data.own import loading
 from pipeline.data.own.splitting import GROUP, hold_out_groups_by_class
 from pipeline.data.sources import TRAIN
 from pipeline.data.splits import cap_rows, hold_out, hold_out_groups, text_keys
-from pipeline.data.tables import CONTEXT, LABEL, TEXTS, TITLE, write_split
+from pipeline.data.tables import write_split
+from pipeline.kinds.checks import DataError
+from pipeline.kinds.columns import CONTEXT, TITLE
 from pipeline.params import Params
 from pipeline.paths import data_dir
 from pipeline.progress import say
@@ -80,7 +82,7 @@ def _cut(params: Params, labelled: Mapping[str, pd.DataFrame]) -> dict[str, pd.D
     task = params.task
     if missing := [name for name in task.validation_splits if name not in labelled]:
         raise DataError([f"task.validation_splits: no split {missing}; there are {sorted(labelled)}"])
-    how: dict[str, Any] = {"seed": params.seed, "stratify": task.kind == "classification"}
+    how: dict[str, Any] = {"seed": params.seed, "stratify": kinds.of(task).stratified}
     train = cap_rows(
         labelled[TRAIN], max_rows=params.data.max_train_rows, setting="data.max_train_rows", **how
     )
@@ -95,12 +97,8 @@ def _cut(params: Params, labelled: Mapping[str, pd.DataFrame]) -> dict[str, pd.D
         train, selection = hold_out_groups_by_class(
             train, fraction=task.selection_fraction, keep=1, setting="task.selection_fraction", **how
         )
-    elif task.answering is not None:
-        # By article; a context that stands under two titles counts to the first.
-        articles = train.groupby(CONTEXT)[TITLE].transform("first").tolist()
-        train, selection = hold_out_groups(
-            train, articles, fraction=task.selection_fraction, seed=params.seed
-        )
+    elif (groups := kinds.of(task).groups(train, task)) is not None:
+        train, selection = hold_out_groups(train, groups, fraction=task.selection_fraction, seed=params.seed)
     else:
         train, selection = hold_out(train, fraction=task.selection_fraction, **how)
     splits = {TRAIN: train, SELECTION: selection, **judged}
@@ -122,11 +120,9 @@ def _summarise(
         "splits": {
             name: {
                 "rows": len(frame),
-                "labels": _label_counts(params, frame),
+                "labels": kinds.of(params.task).counts(frame, params.task),
                 "duplicates": len(frame) - len(set(keys[name])),
-                "texts_with_two_labels": int(
-                    (_labelled(frame).groupby(keys[name])[LABEL].nunique() > 1).sum()
-                ),
+                "texts_with_two_labels": _with_two_labels(params, frame, keys[name]),
                 "rows_also_in_train": None if name == TRAIN else sum(key in known for key in keys[name]),
                 **_context_counts(frame, splits[TRAIN], is_train=name == TRAIN),
             }
@@ -151,19 +147,9 @@ def _origin(params: Params) -> dict[str, Any]:
     return {"source": "path", "read": {split: files.sha256(path) for split, path in paths.items()}}
 
 
-def _label_counts(params: Params, frame: pd.DataFrame) -> dict[str, float | int]:
-    """Rows per label name; least, mean and greatest of scores; questions with an answer and without."""
-    labels = _labelled(frame)[LABEL]
-    if params.task.answering is not None:
-        return {"answer": int(labels.sum()), "no answer": int((~labels).sum())}
-    if params.task.kind == "regression":
-        return {"min": float(labels.min()), "mean": float(labels.mean()), "max": float(labels.max())}
-    return {name: int((labels == number).sum()) for number, name in enumerate(params.task.label_names)}
-
-
-def _labelled(frame: pd.DataFrame) -> pd.DataFrame:
-    """Questions get a label: whether they have an answer."""
-    return frame if LABEL in frame.columns else frame.assign(**{LABEL: frame[TEXTS].map(len) > 0})
+def _with_two_labels(params: Params, frame: pd.DataFrame, keys: list[bytes]) -> int:
+    labels = kinds.of(params.task).label_keys(frame)
+    return int((labels.groupby(keys).nunique() > 1).sum())
 
 
 def _context_counts(frame: pd.DataFrame, train: pd.DataFrame, *, is_train: bool) -> dict[str, int | None]:

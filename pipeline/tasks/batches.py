@@ -6,14 +6,12 @@ Shapes: B sequences of a batch, S tokens of its longest (padding to the split's 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
-from bitladder.text.tokens import Tokens, tokenize
+from bitladder.text.tokens import Tokens
 
 Batch = dict[str, Tensor]
 ROWS = "rows"  # in a training's batches: the numbers of the rows in their split, [B]
@@ -26,14 +24,19 @@ def inputs_of(batch: Batch) -> Batch:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A tokenized split: ids and segment ids per row (not padded), labels [N] ([N, 2] for
-    windows of questions), how many rows were cut, the padding's id."""
+    """A tokenized split: ids and segment ids per row (not padded), labels, how many rows were cut, the
+    padding's id.
+
+    Labels are [N], [N, L], or [N, 2] of windows of questions; with `by_token` [N, S], and a batch has those
+    of its own tokens.
+    """
 
     input_ids: list[list[int]]
     token_type_ids: list[list[int]]
     labels: Tensor
     num_truncated: int
     padding: int = 0
+    by_token: bool = False
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -41,13 +44,14 @@ class Encoded:
     def pick(self, rows: list[int]) -> "Encoded":
         """Some of the rows, in this order."""
         ids, segments = ([own[row] for row in rows] for own in (self.input_ids, self.token_type_ids))
-        return Encoded(ids, segments, self.labels[rows], self.num_truncated, self.padding)
+        return Encoded(ids, segments, self.labels[rows], self.num_truncated, self.padding, self.by_token)
 
     def batch(self, rows: list[int]) -> Batch:
         """The rows as tensors [B, S], padded to the longest of them."""
         own = Tokens(self.input_ids, self.token_type_ids, self.num_truncated, self.padding).batch(rows)
         tensors = {name: torch.from_numpy(values) for name, values in own.items()}
-        return tensors | {"labels": self.labels[rows]}
+        labels = self.labels[rows]
+        return tensors | {"labels": labels[:, : tensors["input_ids"].shape[1]] if self.by_token else labels}
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
         """All rows once, in order."""
@@ -98,12 +102,3 @@ class Shuffled:
 
 def _cut(rows: list[int], size: int) -> list[list[int]]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
-
-
-def encode(frame: pd.DataFrame, columns: list[str], tokenizer_folder: Path, *, max_length: int) -> Encoded:
-    """Tokenize one or two text columns; a pair is cut from its longer sentence first."""
-    texts = [frame[column].tolist() for column in columns]
-    pairs = texts[1] if len(texts) == 2 else None
-    tokens = tokenize(texts[0], pairs, tokenizer_folder, max_length=max_length)
-    labels = torch.tensor(frame["label"].to_numpy())
-    return Encoded(tokens.input_ids, tokens.token_type_ids, labels, tokens.num_truncated, tokens.padding)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bitladder import files
+from bitladder.answers import KINDS
 from pipeline import paths
 from pipeline.ladder.claims import qualified
 from pipeline.params import Params
@@ -235,9 +236,7 @@ def _signature(params: Params) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
-    outputs = [ColSpec("double", "score")]
-    if params.task.kind != "regression":
-        outputs.insert(0, ColSpec("string", "label" if params.task.kind == "classification" else "answer"))
+    outputs = [ColSpec(kind, name) for name, kind in KINDS[params.task.kind].columns.items()]
     inputs = [ColSpec("string", column) for column in params.task.sentence_columns]
     return ModelSignature(inputs=Schema([*inputs]), outputs=Schema([*outputs]))
 

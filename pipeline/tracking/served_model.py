@@ -2,8 +2,8 @@
 
 It hands the stored folder to our own loader, which checks the manifest, and needs the `bitladder` package
 installed. Kernels run it where they can, and torch is not imported; elsewhere torch does. Input: a table with
-the task's sentence columns. Output: a table with `label` and `score` (the label's probability), with `answer`
-and `score`, or with `score` alone for regression.
+the task's sentence columns. Output: a table with the columns of the task's kind (`bitladder.answers`), for
+one `label` and `score`, the label's probability.
 """
 
 from typing import Any
@@ -27,14 +27,8 @@ class ServedModel(PythonModel):
     ) -> pandas.DataFrame:
         texts, *pairs = (model_input[column].tolist() for column in self.settings["sentence_columns"])
         found = self.model(texts, *pairs, max_length=self.settings.get("max_length"))
-        if self.model.config.answering is not None:
-            rows = [{"answer": one["answer"] or "", "score": one["score"]} for one in found]
-            return pandas.DataFrame(rows, columns=["answer", "score"])
-        if len(self.model.config.labels) == 1:
-            return pandas.DataFrame({"score": [one["score"] for one in found]})
-        labels = [one["label"] for one in found]
-        scores = [one["scores"][label] for one, label in zip(found, labels, strict=True)]
-        return pandas.DataFrame({"label": labels, "score": scores})
+        kind = self.model.kind
+        return pandas.DataFrame([kind.row(one) for one in found], columns=list(kind.columns))
 
 
 mlflow.models.set_model(ServedModel())

@@ -23,11 +23,13 @@ Facts = dict[str, str]
 ROOT = Path(__file__).parents[2]
 # What trainings run; kept equal to what they import by a test.
 CODE = (
+    "bitladder/heads.py",
     "bitladder/modeling",
     "bitladder/quantizers",
     "bitladder/text",
     "pipeline/distillation",
     "pipeline/initialization",
+    "pipeline/kinds",
     "pipeline/parts.py",
     "pipeline/tasks",
     "pipeline/training",
@@ -103,7 +105,8 @@ def differences(then: Facts, now: Facts) -> list[str]:
 def _of_task(params: Params) -> dict[str, Any]:
     """What every model of the task is trained with. How its rows were made is in the data's digests."""
     shaping = {"name", "kind", "sentence_columns", "label_names", "metrics", "max_length", "answering"}
-    return {"task": params.task.model_dump(include=shaping), **_of_training(params)}
+    own = {"range"} if params.task.range is not None else set[str]()
+    return {"task": params.task.model_dump(include=shaping | own), **_of_training(params)}
 
 
 def _of_training(params: Params) -> dict[str, Any]:

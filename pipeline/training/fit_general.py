@@ -80,7 +80,7 @@ def fit_general(params: Params, name: str) -> Record:
     fitted = fit(
         student.model,
         name=name,
-        course=course(taken, teacher, regression=False, batches=batches),
+        course=course(taken, teacher, loss="cross_entropy", batches=batches),
         batches=batches,
         score=score,
         num_evaluations=params.budget.evaluations,

@@ -8,14 +8,15 @@ from pathlib import Path
 from torch import Tensor, nn
 from transformers.models.bert.configuration_bert import BertConfig
 
-from bitladder import files, heads
+from bitladder import files
 from bitladder.modeling import checkpoint, routines
-from bitladder.modeling.bert import ANSWERING_KEY, build_bert, quantize
+from bitladder.modeling.bert import build_bert, quantize
 from bitladder.modeling.traces import logits_of
 from bitladder.quantizers.precision import Precision
-from pipeline import paths
-from pipeline.distillation.objective import Portion, label_loss
+from pipeline import kinds, paths
+from pipeline.distillation.objective import Portion, label_loss, labelled
 from pipeline.initialization.first_weights import Source, teacher_start
+from pipeline.kinds.kind import Loss
 from pipeline.params import Params, Task
 from pipeline.record import Record, Stage
 from pipeline.rungs import TEACHER, Rung
@@ -67,9 +68,7 @@ def fit_teacher(params: Params) -> Record:
     fitted = fit(
         model,
         name=TEACHER,
-        course=[
-            Phase(against_labels(params.task.kind == "regression"), num_steps, optimization.learning_rate)
-        ],
+        course=[Phase(against_labels(kinds.of(params.task).loss), num_steps, optimization.learning_rate)],
         batches=data.train.shuffled(
             optimization.batch_size, seed=params.seed, bucket_batches=params.training.bucket_batches
         ),
@@ -100,26 +99,22 @@ def task_config(pretrained: Path, task: Task, *, dropout: float) -> BertConfig:
     config = checkpoint.load_config(pretrained)
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
     config.num_labels = task.num_labels
-    if task.label_names:
-        config.id2label = dict(enumerate(task.label_names))
-        config.label2id = {label: i for i, label in enumerate(task.label_names)}
-    if task.answering is not None:
-        config.architectures, config.problem_type = [heads.SPAN.architecture], None
-        config.id2label, config.label2id = {0: "start", 1: "end"}, {"start": 0, "end": 1}
-        lengths = {"max_length": task.max_length, **task.answering.model_dump()}
-        setattr(config, ANSWERING_KEY, {**lengths, "no_answer_threshold": None})
-        return config
-    config.architectures = [heads.SEQUENCE.architecture]
-    config.problem_type = "regression" if task.kind == "regression" else "single_label_classification"
+    kind = kinds.of(task)
+    if names := kind.label_names(task):
+        config.id2label = dict(enumerate(names))
+        config.label2id = {label: i for i, label in enumerate(names)}
+    config.architectures, config.problem_type = [kind.head.architecture], kind.problem_type
+    for key, value in kind.settings(task).items():
+        setattr(config, key, value)
     return config
 
 
-def against_labels(regression: bool) -> LossTerms:
+def against_labels(loss: Loss) -> LossTerms:
     """The loss against the labels of a batch's rows."""
 
     def terms(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, Tensor]:
         logits = logits_of(model(**inputs_of(batch)), batch["attention_mask"])
-        return {"labels": portion.rows * label_loss(logits, batch["labels"], regression)}
+        return {"labels": labelled(portion, loss) * label_loss(logits, batch["labels"], loss)}
 
     return terms
 
@@ -161,7 +156,7 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
     fitted = fit(
         student.model,
         name=name,
-        course=course(taken, teacher, regression=params.task.kind == "regression", batches=batches),
+        course=course(taken, teacher, loss=kinds.of(params.task).loss, batches=batches),
         batches=batches,
         score=lambda trained: data.score(trained).score,
         num_evaluations=params.budget.evaluations,

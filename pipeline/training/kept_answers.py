@@ -10,7 +10,7 @@ of rows, they differ by rounding.
 Padding is zero in what was kept; no term of a loss reads it.
 
 Shapes: B sequences of a batch, S tokens of its longest, T of one row; N layers, H heads, D features of a
-head, E hidden size, L labels. Answers are stacked, [F, B, ...]: F is layers, or 1, or start and end.
+head, E hidden size, L labels. Answers are stacked, [F, B, ...]: F is layers, or 1, or labels of each token.
 """
 
 from dataclasses import dataclass
@@ -143,7 +143,7 @@ class KeptAnswers:
             for place, own in enumerate(answers):
                 whole[:, place][_corner(own[name].shape)] = own[name]
             stacked[name] = whole
-        logits = stacked["logits"].transpose(0, 1) if len(stacked["logits"]) == 2 else stacked["logits"][0]
+        logits = stacked["logits"].transpose(0, 1) if len(stacked["logits"]) > 1 else stacked["logits"][0]
         parts = {name: whole.unbind() for name, whole in stacked.items()}
         heads = parts.get("heads", ())
         return Trace(
@@ -175,8 +175,8 @@ class KeptAnswers:
 def _kind(name: str, stacked: Tensor) -> Kind:
     """What is kept of answers like these, about one row."""
     num_parts, _, *sizes = stacked.shape
-    if name == "logits" and num_parts == 2:  # of question answering: one for each token
-        return Kind((2, None), stacked.dtype, PADDING)
+    if name == "logits" and num_parts > 1:  # of a head that reads every token
+        return Kind((num_parts, None), stacked.dtype, PADDING)
     tokens_at = {"logits": (), "states": (0,), "scores": (1, 2), "heads": (1,)}[name]
     own = tuple(None if at in tokens_at else size for at, size in enumerate(sizes))
     return Kind((num_parts, *own), stacked.dtype)

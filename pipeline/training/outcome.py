@@ -16,8 +16,8 @@ from transformers.models.bert.configuration_bert import BertConfig
 
 from bitladder import files
 from bitladder.modeling import checkpoint
-from bitladder.modeling.bert import ANSWERING_KEY, BODY
-from pipeline import paths, record
+from bitladder.modeling.bert import BODY
+from pipeline import kinds, paths, record
 from pipeline.initialization.first_weights import of_quantizer
 from pipeline.params import Params
 from pipeline.record import Record
@@ -33,12 +33,13 @@ def described(
 ) -> Record:
     """The draft with what is told alike of the teacher and of every rung; scores are of the model as it is.
 
-    Where questions may have no answer, the margin from which on this model says so goes into `config` too.
+    What its answers are decided by (thresholds, where a kind has them) goes into `config` too.
     """
     scored = data.score(model)
-    margin = {} if scored.threshold is None else {"no_answer_threshold": scored.threshold}
-    if margin:
-        setattr(config, ANSWERING_KEY, {**getattr(config, ANSWERING_KEY), **margin})
+    kind = kinds.of(params.task)
+    chosen = {} if scored.chosen is None else {str(kind.chosen_as): scored.chosen}
+    if chosen:
+        kind.note(config, scored.chosen)
     return replace(
         draft,
         data=data.digests,
@@ -53,7 +54,7 @@ def described(
             "gradients": params.training.gradients,
             "rows": len(data.train),
             "truncated": data.train.num_truncated,
-            **margin,
+            **chosen,
         },
     )
 

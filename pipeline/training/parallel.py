@@ -200,7 +200,7 @@ def _counts(whole: Batch, num_rows: int) -> dict[str, Tensor]:
         length_B = whole["attention_mask"].sum(dim=1)
         counts |= {"tokens": length_B, "pairs": length_B.square()}
     if "labels" in whole and whole["labels"].dim() == 2:
-        counts["hidden_words"] = (whole["labels"] != IGNORED).sum(dim=1)
+        counts["labels"] = (whole["labels"] != IGNORED).sum(dim=1)
     return counts
 
 

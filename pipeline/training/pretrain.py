@@ -183,4 +183,4 @@ def masked_words(model: nn.Module, batch: Batch, portion: Portion) -> dict[str, 
     summed = functional.cross_entropy(model.cls(hidden_ME), labels_M, reduction="sum")  # without the -100
     # One process's few rows may have no hidden word at all.
     mean = summed / chosen_M.sum().clamp(min=1)
-    return {"masked_words": portion.hidden_words * mean}
+    return {"masked_words": portion.labels * mean}

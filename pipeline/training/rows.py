@@ -39,7 +39,7 @@ def load(task: Task, kind: DataKind, tokenizer_folder: Path) -> TaskData:
         scoring.read(read_split(paths.data_dir(task.name, folder), name), task, tokenizer_folder)
         for folder, name in ((kind, "train"), ("plain", "selection"))
     )
-    return TaskData(task, scoring.rows(train), selection, found)
+    return TaskData(task, train.encoded, selection, found)
 
 
 def digests(task: Task, kind: DataKind) -> dict[str, str]:

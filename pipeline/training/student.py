@@ -19,13 +19,14 @@ from bitladder.modeling import checkpoint
 from bitladder.modeling.bert import HEADS_KEY, WIDTH_KEY, Bert, build_bert, precision_of, width_of
 from bitladder.modeling.share import num_kept
 from bitladder.modeling.traces import logits_of
-from pipeline import paths
+from pipeline import kinds, paths
 from pipeline.distillation.objective import label_loss
 from pipeline.initialization import first_weights
 from pipeline.initialization.first_weights import Source, assemble, origins
 from pipeline.initialization.narrowing import importance, most_important, narrow_state
 from pipeline.initialization.step_sizes import calibrate
 from pipeline.initialization.weight_splitting import split_weights
+from pipeline.kinds.kind import Loss
 from pipeline.params import Optimization, Params
 from pipeline.record import Part
 from pipeline.rungs import PRETRAINED, TEACHER, GeneralRung, Origin, Rung
@@ -62,7 +63,7 @@ def start(params: Params, rung: Rung, data: TaskData) -> Student:
     config = checkpoint.load_config(paths.model_dir(TEACHER))
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = params.optimization_of(rung).dropout
     config.hidden_act = rung.hidden_act or config.hidden_act
-    parent = shaped(rung, rows, config, regression=params.task.kind == "regression")
+    parent = shaped(rung, rows, config, loss=kinds.of(params.task).loss)
     model = build_bert(config, rung.precision)
     # A general rung has no head, and its pooler was trained for none.
     of_task = {"pooler": FROM_TEACHER, "head": FROM_TEACHER} if rung.init_from in params.general else {}
@@ -141,7 +142,7 @@ def source(name: str) -> Source:
     return Source(name, checkpoint.load_state(folder), files.verify(folder)[checkpoint.WEIGHTS])
 
 
-def shaped(rung: Rung, rows: Batch, config: BertConfig, *, regression: bool) -> Source:
+def shaped(rung: Rung, rows: Batch, config: BertConfig, *, loss: Loss) -> Source:
     """The parent of a rung in its form; what the rung's config has to say of its width is noted in `config`.
 
     Args:
@@ -155,14 +156,14 @@ def shaped(rung: Rung, rows: Batch, config: BertConfig, *, regression: bool) -> 
         setattr(config, WIDTH_KEY, rung.width)
         setattr(config, HEADS_KEY, getattr(its_config, HEADS_KEY, None))
     if rung.width < width_of(its_config):
-        parent = _narrowed(parent, rung.width, rows, config, regression=regression)
+        parent = _narrowed(parent, rung.width, rows, config, loss=loss)
     if rung.split and not precision_of(its_config).split:
         halves = split_weights(parent.state, rung.granularity, rung.group_size)
         parent = replace(parent, state=halves, through="ternary weight splitting")
     return parent
 
 
-def _narrowed(parent: Source, width: float, rows: Batch, config: BertConfig, *, regression: bool) -> Source:
+def _narrowed(parent: Source, width: float, rows: Batch, config: BertConfig, *, loss: Loss) -> Source:
     heads, neurons = config.num_attention_heads, config.intermediate_size
     num_heads, num_neurons = num_kept(heads, width, "heads"), num_kept(neurons, width, "neurons")
     model = checkpoint.load_bert(paths.model_dir(parent.model))
@@ -172,11 +173,13 @@ def _narrowed(parent: Source, width: float, rows: Batch, config: BertConfig, *, 
         for first in range(0, len(rows["labels"]), BATCH_ROWS)
     ]
 
-    def loss(model: Any, batch: Batch) -> Tensor:
+    def of_labels(model: Any, batch: Batch) -> Tensor:
         logits = logits_of(model(**inputs_of(batch)), batch["attention_mask"])
-        return label_loss(logits, batch["labels"], regression)
+        return label_loss(logits, batch["labels"], loss)
 
-    kept = most_important(*importance(model, batches, loss), num_heads=num_heads, num_neurons=num_neurons)
+    kept = most_important(
+        *importance(model, batches, of_labels), num_heads=num_heads, num_neurons=num_neurons
+    )
     setattr(config, HEADS_KEY, kept.heads)
     state = narrow_state(parent.state, kept, head_size=config.hidden_size // heads)
     what = f"{num_heads} of {heads} heads and {num_neurons} of {neurons} neurons by importance"

@@ -22,6 +22,7 @@ from bitladder.modeling.routines import Routines
 from bitladder.modeling.traces import of_heads, trace
 from pipeline import paths
 from pipeline.distillation.objective import Objective, Portion
+from pipeline.kinds.kind import Loss
 from pipeline.params import Params
 from pipeline.rungs import Distillation, Rung
 from pipeline.tasks.batches import Batch, Shuffled
@@ -98,14 +99,15 @@ def share_out(num_steps: int, shares: Sequence[float]) -> list[int]:
 
 
 def course(
-    taken: list[Lesson], teacher: nn.Module, *, regression: bool, batches: Shuffled | None = None
+    taken: list[Lesson], teacher: nn.Module, *, loss: Loss, batches: Shuffled | None = None
 ) -> list[Phase]:
     """What the loop goes through.
 
     Args:
+        loss: what the task's kind learns by.
         batches: its batches; what the teacher says of their rows is kept where they come again.
     """
-    goals = [objective(lesson.distillation, regression=regression) for lesson in taken]
+    goals = [objective(lesson.distillation, loss=loss) for lesson in taken]
     kept = None
     if batches is not None and comes_again(batches, sum(lesson.num_steps for lesson in taken)):
         kept = KeptAnswers(
@@ -127,9 +129,9 @@ def comes_again(batches: Shuffled, num_steps: int) -> bool:
     return num_steps > batches.per_epoch and device().type == "cpu" and parallel.world().size == 1
 
 
-def objective(distillation: Distillation, *, regression: bool) -> Objective:
-    """The loss that params.yaml describes, for a task of this kind."""
-    return Objective(**distillation.model_dump(), regression=regression)
+def objective(distillation: Distillation, *, loss: Loss) -> Objective:
+    """The loss that params.yaml describes, for a task of a kind that learns by `loss`."""
+    return Objective(**distillation.model_dump(), loss=loss)
 
 
 def against_teacher(teacher: nn.Module, goal: Objective, kept: KeptAnswers | None = None) -> LossTerms:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.data import corpus
-from pipeline.data.checks import DataError
+from pipeline.kinds.checks import DataError
 from pipeline.params import Data, Params
 
 sentences = st.lists(

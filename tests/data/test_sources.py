@@ -14,11 +14,11 @@ from made_up import CONF, TASKS, glue, rows, write
 from ruamel.yaml import YAML
 
 from bitladder.files import IntegrityError
-from pipeline.data.checks import DataError
 from pipeline.data.hub import HubError
-from pipeline.data.question_checks import checked
 from pipeline.data.sources import read
-from pipeline.data.tables import QUESTION_COLUMNS
+from pipeline.kinds.checks import DataError
+from pipeline.kinds.columns import QUESTION_COLUMNS
+from pipeline.kinds.question_checks import checked
 from pipeline.params import Data, Task
 
 REVISION = "0" * 40

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.data.checks import DataError
 from pipeline.data.splits import cap_rows, hold_out, hold_out_groups, text_key, text_keys
+from pipeline.kinds.checks import DataError
 
 labels_of_two_rows_at_least = st.dictionaries(
     st.integers(0, 4), st.integers(2, 30), min_size=2, max_size=4

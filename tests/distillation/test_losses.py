@@ -250,3 +250,30 @@ def test_equal_models_are_at_distance_zero(term: str) -> None:
 def test_models_of_different_depth_are_refused(term: str) -> None:
     with pytest.raises(ValueError, match="shorter"):
         getattr(losses, term)(layers(term, 0), layers(term, 1)[:1], MASK_BS)
+
+
+def test_several_yes_or_no_by_hand() -> None:
+    """Teacher p = 1/2 and 1; student says 0 to both: -log 1/2 each."""
+    student, teacher = torch.zeros(1, 2), torch.tensor([[0.0, 100.0]])
+    assert float(losses.logits_binary_cross_entropy(student, teacher)) == pytest.approx(0.693147, abs=1e-5)
+
+
+def test_a_students_own_teacher_teaches_it_nothing_about_labels() -> None:
+    logits = torch.randn(4, 3, requires_grad=True)
+    losses.logits_binary_cross_entropy(logits, logits.detach(), temperature=3.0).backward()
+    assert logits.grad is not None
+    torch.testing.assert_close(logits.grad, torch.zeros(4, 3), atol=1e-6, rtol=0)
+
+
+def test_tokens_are_compared_one_by_one_and_padding_is_none() -> None:
+    student, teacher, mask = torch.randn(2, 3, 4), torch.randn(2, 3, 4), torch.tensor([[1] * 4, [1, 1, 0, 0]])
+    found = losses.logits_of_tokens(student, teacher, mask)
+    tokens = [(row, at) for row in range(2) for at in range(4) if mask[row, at]]
+    each = [
+        losses.logits_cross_entropy(student[row, :, at].unsqueeze(0), teacher[row, :, at].unsqueeze(0))
+        for row, at in tokens
+    ]
+    assert float(found) == pytest.approx(float(sum(each)) / len(each), rel=1e-5)
+    other = student.clone()
+    other[1, :, 2:] = 9.0
+    assert torch.equal(losses.logits_of_tokens(other, teacher, mask), found)

@@ -12,7 +12,7 @@ from pipeline.distillation.objective import Objective, label_loss, total
 
 LABELS = torch.tensor([0, 1, 1, 0, 1])
 NAMES = ("logits", "hidden_states", "attention_scores", "labels", "directions")
-ALL = Objective(**dict.fromkeys(NAMES, 1.0), regression=False)
+ALL = Objective(**dict.fromkeys(NAMES, 1.0), loss="cross_entropy")
 
 
 def terms(
@@ -30,13 +30,13 @@ def terms(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_term_of_weight_zero_is_left_out(name: str) -> None:
-    objective = Objective(**{**dict.fromkeys(NAMES, 1.0), name: 0.0}, regression=False)
+    objective = Objective(**{**dict.fromkeys(NAMES, 1.0), name: 0.0}, loss="cross_entropy")
     assert set(terms(objective, batch())[0]) == set(NAMES) - {name}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_weight_multiplies_its_term(name: str) -> None:
-    thrice = Objective(**{**dict.fromkeys(NAMES, 1.0), name: 3.0}, regression=False)
+    thrice = Objective(**{**dict.fromkeys(NAMES, 1.0), name: 3.0}, loss="cross_entropy")
     plain, weighted = terms(ALL, batch())[0], terms(thrice, batch())[0]
     for term in NAMES:
         assert float(weighted[term]) == pytest.approx((3 if term == name else 1) * float(plain[term]))
@@ -55,7 +55,7 @@ def test_each_term_is_the_loss_of_its_name() -> None:
         "logits": losses.logits_cross_entropy(student.logits_BL, teacher.logits_BL),
         "hidden_states": losses.hidden_states(student.hidden_states, teacher.hidden_states, mask_BS),
         "attention_scores": losses.attention_scores(student.scores, teacher.scores, mask_BS),
-        "labels": label_loss(student.logits_BL, LABELS, regression=False),
+        "labels": label_loss(student.logits_BL, LABELS, loss="cross_entropy"),
         "directions": losses.directions(student.heads, teacher.heads, mask_BS),
     }
     assert all(torch.equal(found[name], expected[name]) for name in NAMES)
@@ -74,7 +74,9 @@ def test_padding_changes_no_term_and_no_gradient_of_any_weight(precision: Precis
 
 def test_regression_learns_from_the_teachers_logits() -> None:
     """Two peers' STS-B students get nothing from them."""
-    only_logits = Objective(logits=1.0, hidden_states=0.0, attention_scores=0.0, labels=0.0, regression=True)
+    only_logits = Objective(
+        logits=1.0, hidden_states=0.0, attention_scores=0.0, labels=0.0, loss="squared_error"
+    )
     found, gradients = terms(only_logits, batch(), num_labels=1)
     with torch.no_grad():
         student, teacher = (trace(classifier(seed=s, num_labels=1), batch()).logits_BL for s in (1, 2))
@@ -85,7 +87,8 @@ def test_regression_learns_from_the_teachers_logits() -> None:
 
 def test_bibert_mixes_the_teachers_answer_with_half_of_the_labels() -> None:
     found, _ = terms(
-        Objective(logits=1.0, hidden_states=0.0, attention_scores=0.0, labels=0.5, regression=False), batch()
+        Objective(logits=1.0, hidden_states=0.0, attention_scores=0.0, labels=0.5, loss="cross_entropy"),
+        batch(),
     )
     with torch.no_grad():
         student, teacher = (trace(classifier(seed=seed), batch()).logits_BL for seed in (1, 2))
@@ -96,7 +99,7 @@ def test_bibert_mixes_the_teachers_answer_with_half_of_the_labels() -> None:
 
 def test_a_temperature_is_of_the_logits_alone() -> None:
     plain, _ = terms(ALL, batch())
-    soft, _ = terms(Objective(**dict.fromkeys(NAMES, 1.0), regression=False, temperature=4.0), batch())
+    soft, _ = terms(Objective(**dict.fromkeys(NAMES, 1.0), loss="cross_entropy", temperature=4.0), batch())
     assert [name for name in NAMES if not torch.equal(plain[name], soft[name])] == ["logits"]
 
 
@@ -110,7 +113,16 @@ def test_a_teacher_gets_no_gradient() -> None:
 
 def test_label_loss_worked_by_hand() -> None:
     logits = torch.tensor([[0.0, 0.0], [0.0, 0.0]])
-    assert float(label_loss(logits, torch.tensor([0, 1]), regression=False)) == pytest.approx(0.693147)
+    assert float(label_loss(logits, torch.tensor([0, 1]), loss="cross_entropy")) == pytest.approx(0.693147)
     values, scores = torch.tensor([[1.0], [4.0]]), torch.tensor([2.0, 4.5])
     # Not broadcast to [B, B]: each value against its own score.
-    assert float(label_loss(values, scores, regression=True)) == pytest.approx((1 + 0.25) / 2)
+    assert float(label_loss(values, scores, loss="squared_error")) == pytest.approx((1 + 0.25) / 2)
+
+
+def test_label_loss_of_other_kinds_by_hand() -> None:
+    """One logit of 0 against the share 1/4, and tokens of which one has a label: log 2 each."""
+    assert float(label_loss(torch.zeros(1, 1), torch.tensor([0.25]), loss="binary_cross_entropy")) == (
+        pytest.approx(0.693147)
+    )
+    tagged = label_loss(torch.zeros(1, 2, 3), torch.tensor([[-100, 1, -100]]), loss="token_cross_entropy")
+    assert float(tagged) == pytest.approx(0.693147)

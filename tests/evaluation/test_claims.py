@@ -11,19 +11,29 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.evaluation.claims import (
+    Score,
     combined,
     judge,
     measured,
-    of_marks,
-    of_predictions,
     scores_without_each,
     standard_error,
     verdict,
 )
 from pipeline.evaluation.results import ClaimResult, ModelResult, OverSeeds, Value
+from pipeline.kinds import metrics
+from pipeline.kinds.metrics import Array
 from pipeline.ladder.claims import KINDS
 from pipeline.params import Claim
-from pipeline.tasks.metrics import Array
+
+
+def of_predictions(names: list[str]) -> Score:
+    """The mean of these metrics, from rows of prediction and label."""
+    return lambda rows: metrics.mean_score(metrics.compute(names, rows[:, 0], rows[:, 1]))
+
+
+def of_marks(rows: Array) -> float:
+    return float(rows.mean())
+
 
 STEPPED = Claim(claim="stepped", better="w1a8", worse="w1a8_direct")
 SHARES = st.floats(-1, 1, allow_nan=False)

@@ -25,7 +25,7 @@ from bitladder.quantizers.activation import ActivationQuantizer
 from bitladder.quantizers.precision import Precision
 from pipeline.distillation.objective import Objective, total
 
-GOAL = Objective(logits=1, hidden_states=1, attention_scores=1, labels=0, regression=False)
+GOAL = Objective(logits=1, hidden_states=1, attention_scores=1, labels=0, loss="cross_entropy")
 MINILM = {  # its layers
     "vocab_size": 1000,
     "hidden_size": 384,

@@ -119,7 +119,7 @@ def test_no_share_goes_to_padding() -> None:
 def test_the_loss_is_the_mean_of_start_and_end() -> None:
     logits_B2S = outputs()
     each = [functional.cross_entropy(logits_B2S[:, side], LABELS[:, side]) for side in (0, 1)]
-    assert label_loss(logits_B2S, LABELS, regression=False) == pytest.approx(float(sum(each)) / 2)
+    assert label_loss(logits_B2S, LABELS, loss="cross_entropy") == pytest.approx(float(sum(each)) / 2)
 
 
 def test_distillation_is_the_mean_of_start_and_end() -> None:
@@ -135,8 +135,8 @@ def test_more_padding_changes_no_loss() -> None:
     assert logits_cross_entropy(wide_student, wide_teacher) == pytest.approx(
         float(logits_cross_entropy(student, teacher)), rel=1e-5
     )
-    assert label_loss(wide_student, LABELS, regression=False) == pytest.approx(
-        float(label_loss(student, LABELS, regression=False)), rel=1e-5
+    assert label_loss(wide_student, LABELS, loss="cross_entropy") == pytest.approx(
+        float(label_loss(student, LABELS, loss="cross_entropy")), rel=1e-5
     )
 
 

@@ -50,6 +50,9 @@ CASES: dict[str, tuple[Precision, dict[str, Any]]] = {
         {"hidden_act": "relu"},
     ),
     "an answer": (Precision(1, 1, 4), {"answering": True}),
+    "several labels": (Precision(1, 1, 4), {"kind": "multi_label"}),
+    "a rank": (Precision(1, 1, 4), {"kind": "reranking"}),
+    "tags": (Precision(1, 1, 4), {"kind": "token_classification"}),
 }
 
 

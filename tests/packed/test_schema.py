@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from packed_models import ANSWERING
 from transformers import BertConfig
 
-from bitladder.modeling.bert import ANSWERING_KEY, PRECISION_KEY, WIDTH_KEY
+from bitladder.heads import ANSWERING_KEY
+from bitladder.modeling.bert import PRECISION_KEY, WIDTH_KEY
 from bitladder.packed import format, schema
 from bitladder.packed.format import PackedConfig
 from bitladder.packed.tensors import Entry

@@ -10,7 +10,7 @@ import tiny_project
 
 from flows.compose import compose
 from pipeline import paths
-from pipeline.data.checks import DataError
+from pipeline.kinds.checks import DataError
 from pipeline.params import Params, Task
 from pipeline.reporting import submission
 from pipeline.stages import pack

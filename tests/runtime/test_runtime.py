@@ -17,6 +17,7 @@ from with_kernels import has_kernels
 from bitladder import files, runtime
 from bitladder.modeling.traces import logits_of
 from bitladder.packed import format
+from bitladder.packed import inputs as packed_inputs
 from bitladder.packed.reading import open_weights
 from bitladder.packed.tensors import FormatError
 from bitladder.quantizers.precision import Precision
@@ -53,6 +54,21 @@ def test_logits_are_those_of_the_torch_model(made: Make, precision: Precision) -
     assert theirs.std() > 0.1  # or there would be nothing to compare
     agree(ours, theirs, precision.activations)
     assert (ours.argmax(1) == theirs.argmax(1)).mean() > 0.95
+
+
+@pytest.mark.parametrize("kind", ["multi_label", "reranking", "token_classification"])
+def test_logits_of_every_kind_are_those_of_the_torch_model(made: Make, kind: str) -> None:
+    """Of token classification [B, L, S], of padding -1e4."""
+    folder, found = made(PRECISIONS[1], kind=kind), inputs()
+    ours, theirs = runtime.load(folder).logits(**found), torchs(folder, found)
+    assert (
+        ours.shape
+        == {"multi_label": (24, 3), "reranking": (24, 1), "token_classification": (24, 3, 17)}[kind]
+    )
+    agree(ours, theirs, PRECISIONS[1].activations)
+    if kind == "token_classification":
+        is_padding = np.broadcast_to(found["attention_mask"][:, None] == 0, ours.shape)
+        np.testing.assert_array_equal(ours == -1e4, is_padding)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS[:3], ids=named)
@@ -136,13 +152,14 @@ def test_mask_and_segments_may_be_left_out(made: Make) -> None:
 def test_ids_are_checked_and_read_once(made: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another thread may write to what it gave."""
     loaded, ids = runtime.load(made(W1A8)), np.full((2, 4), 5)
-    wanted, check = loaded.logits(ids), loaded._check
+    wanted, checked = loaded.logits(ids), packed_inputs.checked
 
-    def changing(*given: NDArray[np.int64]) -> None:
-        check(*given)
+    def changing(*given: Any) -> packed_inputs.Inputs:
+        found = checked(*given)
         ids.fill(10**6)
+        return found
 
-    monkeypatch.setattr(loaded, "_check", changing)
+    monkeypatch.setattr(packed_inputs, "checked", changing)
     np.testing.assert_array_equal(loaded.logits(ids), wanted)
 
 

@@ -14,7 +14,7 @@ import tiny_project
 from bitladder import files
 from bitladder.modeling import checkpoint
 from bitladder.modeling.checkpoint import load_bert
-from pipeline import paths
+from pipeline import kinds, paths
 from pipeline.data.tables import read_split
 from pipeline.evaluation import results as written
 from pipeline.evaluation.results import Results
@@ -226,7 +226,7 @@ def test_a_changed_packed_file_is_not_scored(tmp_path: Path, monkeypatch: Any) -
 
 def constant(task: str, labels: list[int], tmp_path: Path) -> tuple[float | None, float | None]:
     found = made_up.params(tmp_path, f"task={task}", "model=minilm").task
-    return evaluate.constant(pd.DataFrame({"label": labels}), found)
+    return kinds.of(found).constant(pd.DataFrame({"label": labels}), found)
 
 
 @pytest.mark.parametrize(("labels", "share"), [([1, 1, 0], 2 / 3), ([0], 1.0), ([2, 1, 0, 1], 0.5)])

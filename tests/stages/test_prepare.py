@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from bitladder import files
-from pipeline.data.checks import DataError
 from pipeline.data.tables import read_split
+from pipeline.kinds.checks import DataError
 from pipeline.params import Params
 from pipeline.stages import prepare
 

@@ -60,7 +60,7 @@ def test_a_revision_is_noted_of_the_hub_only(source: str, noted: dict[str, str])
 
 
 def test_it_is_copied_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = model_folder(tmp_path / "bert")
+    folder = made_up.bert(tmp_path / "bert")
     monkeypatch.chdir(tmp_path)
     overrides = ("task=cola", "model=bert-base", "model.source=path", f"model.location={folder}")
     pretrained.run(made_up.params(tmp_path, *overrides))

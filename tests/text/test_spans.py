@@ -4,14 +4,12 @@ from itertools import product
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bitladder.text.spans import Span, answers, best_spans
 from bitladder.text.tokens import Tokens
-from pipeline.tasks.batches import Encoded
-from pipeline.tasks.windows import OUTSIDE, Windows
+from pipeline.kinds.windows import OUTSIDE, Windows
 
 CONTEXT = "ab cd ef gh ij kl"
 OUT = [OUTSIDE, OUTSIDE]
@@ -20,10 +18,11 @@ WORDS = [[start, start + 2] for start in range(0, len(CONTEXT), 3)]
 
 def windows(*offsets: list[list[int]], question_of: list[int] | None = None) -> Windows:
     of = question_of or [0] * len(offsets)
-    rows = Encoded([], [], torch.zeros(len(offsets), 2), 0)
     places = [np.array(own, np.int32) for own in offsets]
     contexts = [CONTEXT] * (max(of) + 1)
-    return Windows(Tokens([], [], 0), of, places, contexts, rows, [[]] * len(contexts))
+    return Windows(
+        Tokens([], [], 0), of, places, contexts, np.zeros((len(offsets), 2), np.int64), [[]] * len(contexts)
+    )
 
 
 def logits(*windows: tuple[list[float], list[float]]) -> np.ndarray:

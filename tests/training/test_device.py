@@ -103,7 +103,7 @@ def test_a_rungs_step_reads_nothing_back(precision: Precision, name: str) -> Non
 
 
 def test_nor_does_a_teachers() -> None:
-    step(classifier(), against_labels(regression=False), LABELLED)
+    step(classifier(), against_labels(loss="cross_entropy"), LABELLED)
 
 
 def test_a_batch_on_the_cpu_is_not_copied() -> None:

@@ -158,8 +158,8 @@ def test_a_term_alone_finds_what_it_compares(name: str) -> None:
     weights = {**NOTHING, name: 1.0}
     lessons = [Lesson(Distillation(**weights), 2 * PER_EPOCH, 0.1)]
     teacher, student, batches = classifier(seed=1), classifier(Precision(1, 1, 8)), shuffled()
-    (phase,) = course(lessons, teacher, regression=False, batches=batches)
-    (alone,) = course(lessons, teacher, regression=False)
+    (phase,) = course(lessons, teacher, loss="cross_entropy", batches=batches)
+    (alone,) = course(lessons, teacher, loss="cross_entropy")
     for step in (1, PER_EPOCH + 1, PER_EPOCH + 2):
         found, expected = (each.loss_terms(student, batches(step), WHOLE) for each in (phase, alone))
         torch.testing.assert_close(found[name], expected[name], **CLOSE)
@@ -173,7 +173,7 @@ def test_a_training_that_has_no_row_twice_keeps_nothing(monkeypatch: pytest.Monk
     monkeypatch.setattr(teaching, "KeptAnswers", lambda *arguments, **_: made.append(arguments))
     teacher = classifier(seed=1)
     for num_steps in (PER_EPOCH, PER_EPOCH + 1):
-        course([Lesson(LOGITS, num_steps, 0.1)], teacher, regression=False, batches=batches)
+        course([Lesson(LOGITS, num_steps, 0.1)], teacher, loss="cross_entropy", batches=batches)
     assert made == [(teacher, batches)]
 
 

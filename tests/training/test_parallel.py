@@ -67,7 +67,7 @@ def test_weighted_means_of_the_shares_average_to_the_mean_of_the_batch(
         "rows": torch.ones(len(mask_BS), dtype=torch.float64),
         "tokens": mask_BS,
         "pairs": mask_BS.unsqueeze(2) * mask_BS.unsqueeze(1),
-        "hidden_words": (whole["labels"] != -100).double(),
+        "labels": (whole["labels"] != -100).double(),
     }
     seed = data.draw(st.integers(0, 2**16))
     for kind, mask in where.items():
@@ -90,8 +90,8 @@ def test_shares_worked_by_hand() -> None:
     whole = {"attention_mask": (torch.arange(3) < lengths).long(), "labels": torch.tensor([4, 5, 6])}
     (first, of_first), (second, of_second) = shares(whole, 2)
     assert (first["labels"].tolist(), second["labels"].tolist()) == ([4, 6], [5])
-    assert of_first == Portion(rows=2 / 1.5, tokens=5 / 3, pairs=13 / 7, hidden_words=1.0)
-    assert of_second == Portion(rows=1 / 1.5, tokens=1 / 3, pairs=1 / 7, hidden_words=1.0)
+    assert of_first == Portion(rows=2 / 1.5, tokens=5 / 3, pairs=13 / 7, labels=1.0)
+    assert of_second == Portion(rows=1 / 1.5, tokens=1 / 3, pairs=1 / 7, labels=1.0)
 
 
 def test_alone_the_share_is_the_batch() -> None:

@@ -77,7 +77,7 @@ def test_the_same_rows_choose_the_same_heads(project: Params) -> None:
     data = task_rows.load(project.task, "plain", paths.model_dir("teacher"))
     rows = data.train.batch(list(range(20)))
     config = checkpoint.load_config(paths.model_dir("teacher"))
-    first, again = (shaped(project.rungs["w2_half"], rows, config, regression=False) for _ in range(2))
+    first, again = (shaped(project.rungs["w2_half"], rows, config, loss="cross_entropy") for _ in range(2))
     assert all(torch.equal(tensor, again.state[name]) for name, tensor in first.state.items())
 
 

@@ -94,7 +94,12 @@ def test_a_teachers_dropout_is_off_through_a_whole_step() -> None:
     terms = against_teacher(
         teacher,
         Objective(
-            logits=1.0, hidden_states=1.0, attention_scores=1.0, labels=0.0, regression=False, directions=1.0
+            logits=1.0,
+            hidden_states=1.0,
+            attention_scores=1.0,
+            labels=0.0,
+            loss="cross_entropy",
+            directions=1.0,
         ),
     )
     first, second = (total(terms(student, LABELLED, WHOLE)) for _ in range(2))
@@ -106,10 +111,10 @@ def test_a_teacher_without_the_students_heads_is_refused_where_heads_are_compare
     setattr(student.config, HEADS_KEY, [[0, 1, 2, 3]] * 2)
     setattr(teacher.config, HEADS_KEY, [[1, 2, 3, 4]] * 2)
     for weights in ({"attention_scores": 1.0}, {"attention_scores": 0.0, "directions": 1.0}):
-        goal = Objective(logits=0.0, hidden_states=0.0, labels=0.0, regression=False, **weights)
+        goal = Objective(logits=0.0, hidden_states=0.0, labels=0.0, loss="cross_entropy", **weights)
         with pytest.raises(ValueError, match=r"cannot show a student its heads \[0\]"):
             against_teacher(teacher, goal)(student, LABELLED, WHOLE)
-    alone = Objective(logits=1.0, hidden_states=1.0, attention_scores=0.0, labels=0.0, regression=False)
+    alone = Objective(logits=1.0, hidden_states=1.0, attention_scores=0.0, labels=0.0, loss="cross_entropy")
     assert set(against_teacher(teacher, alone)(student, LABELLED, WHOLE)) == {"logits", "hidden_states"}
 
 

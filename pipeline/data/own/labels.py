@@ -17,6 +17,7 @@ MOST_NUMBERS = 30  # different numbers that are taken for classes
 MOST_WORDS = 1000  # different words
 MISSING = frozenset({"", "nan", "NaN", "NAN", "<NA>"})  # as libraries write a missing value
 _MOST_TOLD = 20  # classes that are wrong, one by one
+_MOST_RARE = 5
 _FEWEST = 2  # rows of a class: one to learn from, one to choose checkpoints on
 
 
@@ -51,8 +52,12 @@ def word(value: object, *, as_numbers: bool, names: Sequence[str] = ()) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value).strip()
 
 
-def are_numbers(names: Sequence[str]) -> bool:
-    return all(number(name) is not None for name in names)
+def are_numbers(labels: Sequence[object]) -> bool:
+    return all(number(label) is not None for label in labels)
+
+
+def _is_there(value: object) -> bool:
+    return not is_missing(value)
 
 
 def classes(rows: Rows, column: str) -> tuple[list[str], list[str]]:
@@ -97,10 +102,14 @@ def _others(rows: Sequence[int], without: Sequence[int]) -> list[int]:
 
 
 def class_numbers(rows: Rows, column: str, label_names: Sequence[str]) -> tuple[list[int], list[str]]:
-    """(the number of each row's class, -1 where it has none; what is wrong)."""
-    as_numbers, names = are_numbers(label_names), rows.names.get(column, ())
-    known = {name: at for at, name in enumerate(label_names)}
-    values = rows.columns[column]
+    """(the number of each row's class, -1 where it has none; what is wrong).
+
+    Where the labels are words and a column holds numbers alone, these are places among them, from 0.
+    """
+    values, names = rows.columns[column], rows.names.get(column, ())
+    as_places = not names and not are_numbers(label_names) and are_numbers(list(filter(_is_there, values)))
+    as_numbers = as_places or are_numbers(label_names)
+    known = {str(at) if as_places else name: at for at, name in enumerate(label_names)}
     words = ["" if is_missing(one) else word(one, as_numbers=as_numbers, names=names) for one in values]
     problems = list(_missing(rows, column, values, f"one of {_few(label_names)}"))
     wrong: dict[str, list[int]] = {}
@@ -128,6 +137,14 @@ def scores(rows: Rows, column: str) -> tuple[list[float], list[str]]:
     return found, problems
 
 
+def outside(rows: Rows, column: str, found: Sequence[float], between: tuple[float, float]) -> Iterator[str]:
+    """Numbers that lie outside the task's range."""
+    low, high = between
+    if at := [row for row, one in enumerate(found) if one < low or one > high]:
+        held = f"{rows.where(at)}: column {column!r} holds {shown(rows.columns[column][at[0]])}"
+        yield f"{held}; expected numbers from {low:g} to {high:g} (task.range)"
+
+
 def _finite(value: object) -> float:
     try:
         found = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
@@ -152,15 +169,19 @@ def count_problems(
         yield f"column {column!r} holds one class only, {label_names[only]!r}; expected two or more"
         return
     rare = [at for at in range(len(label_names)) if counts[at] < _FEWEST]
-    for at in rare[:_MOST_TOLD]:
-        where = [row for row, one in enumerate(numbers) if one == at]
+    wanted = f"expected {_FEWEST} rows of each class at least, to learn from and to choose checkpoints on"
+    if len(rare) > _MOST_RARE:
+        where = rows.where([row for row, one in enumerate(numbers) if counts[one] < _FEWEST])
+        held = f"{len(rare)} values that stand there once or nowhere, as {label_names[rare[0]]!r}"
+        yield f"{where}: column {column!r} holds {held}; {wanted}. Is it the column of labels?"
+        return
+    for at in rare:
+        found = [row for row, one in enumerate(numbers) if one == at]
+        meant = did_you_mean(label_names[at], [name for name in label_names if name != label_names[at]])
         yield (
-            f"{rows.where(where) if where else 'no row'}: column {column!r} holds {label_names[at]!r} "
-            f"{'once' if where else 'nowhere'}; expected {_FEWEST} rows of each class at least, "
-            "to learn from and to choose checkpoints on"
+            f"{rows.where(found) if found else 'no row'}: column {column!r} holds {label_names[at]!r} "
+            f"{'once' if found else 'nowhere'}; {meant}{wanted}"
         )
-    if len(rare) > _MOST_TOLD:
-        yield f"column {column!r}: {len(rare) - _MOST_TOLD} more classes have fewer than {_FEWEST} rows"
 
 
 def _few(names: Sequence[str]) -> str:

@@ -13,12 +13,13 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.data.own import labels, reading
+from pipeline import kinds
+from pipeline.data.own import labels, other_kinds, reading
 from pipeline.data.own.reading import OwnDataError, Rows
 from pipeline.data.own.splitting import GROUP, hold_out_groups_by_class, renumbered
 from pipeline.data.own.texts import missing_columns, text_problems
-from pipeline.data.splits import text_keys
-from pipeline.data.tables import INDEX, LABEL
+from pipeline.data.splits import text_key
+from pipeline.kinds.columns import INDEX, LABEL
 from pipeline.params import Files, Task
 
 TRAIN, VALIDATION = "train", "validation"
@@ -43,9 +44,10 @@ def text_columns(files: Files) -> list[str]:
     return [name for name in (files.text, files.text_pair) if name is not None]
 
 
-def columns_of(files: Files) -> list[str]:
+def columns_of(files: Files, task: Task | None = None) -> list[str]:
     """All that are read."""
-    return [*text_columns(files), *filter(None, (files.label, files.group))]
+    own = other_kinds.label_columns(files, task) if task else [files.label] if files.label else []
+    return [*text_columns(files), *own, *([files.group] if files.group else [])]
 
 
 def read(files: Files) -> dict[str, Rows]:
@@ -87,7 +89,7 @@ def made(found: Mapping[str, Rows], task: Task, files: Files, seed: int) -> Load
     rows_read = {split: len(frame) for split, frame in frames.items()}
     notes = list(_notes(found, frames, task))
     if VALIDATION not in frames:
-        stratify = task.kind == "classification"
+        stratify = kinds.of(task).stratified
         frames[TRAIN], frames[VALIDATION] = hold_out_groups_by_class(
             frames[TRAIN],
             fraction=files.validation_fraction,
@@ -102,46 +104,69 @@ def made(found: Mapping[str, Rows], task: Task, files: Files, seed: int) -> Load
 
 def _frame(rows: Rows, task: Task, files: Files, *, training: bool) -> tuple[pd.DataFrame, list[str]]:
     """The rows as the task has them, and what is wrong with them."""
-    problems = [*rows.problems, *(missing_columns(rows, columns_of(files)) if rows.columns else ())]
-    if not rows.columns or any(name not in rows.columns for name in columns_of(files)):
+    wanted = columns_of(files, task)
+    problems = [*rows.problems, *(missing_columns(rows, wanted) if rows.columns else ())]
+    if not rows.columns or any(name not in rows.columns for name in wanted):
         return pd.DataFrame(), problems
     if not len(rows):
         return pd.DataFrame(), [*problems, *([] if rows.problems else ["no rows; expected at least one"])]
     columns = dict(zip(task.sentence_columns, text_columns(files), strict=True))
     for name in columns.values():
-        problems += text_problems(rows, name)
-    numbers, wrong = _labels(rows, task, files, training=training)
+        if not any(isinstance(value, list) for value in rows.columns[name]):  # of words
+            problems += text_problems(rows, name)
+    own_columns, wrong = _labels(rows, task, files, training=training)
     problems += wrong
     if problems:
         return pd.DataFrame(), problems
-    frame = pd.DataFrame({name: rows.columns[own] for name, own in columns.items()})
-    frame[LABEL], frame[INDEX] = numbers, range(len(rows))
-    group = rows.columns.get(files.group) if files.group else None
-    frame[GROUP] = renumbered(map(str, group) if group else text_keys(frame, task.sentence_columns))
+    values = {name: rows.columns[own] for name, own in columns.items()} | own_columns
+    frame = pd.DataFrame({name: _as_series(one) for name, one in values.items()})
+    frame[INDEX] = range(len(rows))
+    group = rows.columns.get(files.group) if files.group else kinds.of(task).groups(frame, task)
+    frame[GROUP] = renumbered(map(str, group) if group else _keys(frame, task))
     return frame, []
 
 
-def _labels(rows: Rows, task: Task, files: Files, *, training: bool) -> tuple[list[Any], list[str]]:
+def _as_series(values: list[Any]) -> "pd.Series[Any]":
+    """Lists stay lists."""
+    return pd.Series(values, dtype=object if any(isinstance(one, list | dict) for one in values) else None)
+
+
+def _keys(frame: pd.DataFrame, task: Task) -> list[bytes]:
+    """Of each row's texts; words are a text."""
+    columns = [frame[name].map(lambda one: " ".join(one) if isinstance(one, list) else one)
+               for name in task.sentence_columns]  # fmt: skip
+    return [text_key(row) for row in zip(*columns, strict=True)]
+
+
+def _labels(
+    rows: Rows, task: Task, files: Files, *, training: bool
+) -> tuple[dict[str, list[Any]], list[str]]:
+    """The columns beside the texts, and what is wrong with them."""
+    if task.kind not in ("classification", "regression", "reranking"):
+        return other_kinds.made(rows, task, files)
     assert files.label is not None
-    if task.kind == "regression":
-        return labels.scores(rows, files.label)
+    if task.kind != "classification":
+        scores, problems = labels.scores(rows, files.label)
+        outside = labels.outside(rows, files.label, scores, task.range) if task.range else ()
+        return {LABEL: scores}, [*problems, *outside]
     if not task.label_names:  # asked what they are, and there is no telling
-        return [], labels.classes(rows, files.label)[1] if training else []
+        return {LABEL: []}, labels.classes(rows, files.label)[1] if training else []
     numbers, problems = labels.class_numbers(rows, files.label, task.label_names)
     if training:
         problems += labels.count_problems(rows, files.label, numbers, task.label_names)
-    return numbers, problems
+    return {LABEL: numbers}, problems
 
 
 def _notes(found: Mapping[str, Rows], frames: Mapping[str, pd.DataFrame], task: Task) -> Iterator[str]:
     """Texts that stand more than once, and those that two files share."""
-    keys = {split: text_keys(frame, task.sentence_columns) for split, frame in frames.items()}
+    keys = {split: _keys(frame, task) for split, frame in frames.items()}
     for split, own in keys.items():
         rows, seen = found[split], dict[bytes, int]()
         again = [row for row, key in enumerate(own) if seen.setdefault(key, row) != row]
         if again:
             yield f"{rows.source}: {rows.where(again)}: text that stood there before"
-        other = [row for row in again if frames[split][LABEL][row] != frames[split][LABEL][seen[own[row]]]]
+        said = frames[split][LABEL] if LABEL in frames[split] else pd.Series([0] * len(own))
+        other = [row for row in again if said[row] != said[seen[own[row]]]]
         if other:
             yield f"{rows.source}: {rows.where(other)}: text that stood there before, with another label"
         known = {*keys[TRAIN]} if split != TRAIN else set()
@@ -150,9 +175,9 @@ def _notes(found: Mapping[str, Rows], frames: Mapping[str, pd.DataFrame], task: 
 
 
 def _rare(frames: Mapping[str, pd.DataFrame], task: Task) -> Iterator[str]:
-    for split, frame in frames.items():
+    for split, frame in frames.items() if task.kind == "classification" else ():
         absent = {*range(len(task.label_names))} - {*frame[LABEL].tolist()}
-        if task.kind == "classification" and absent:
+        if absent:
             yield f"{split} has no row of {', '.join(task.label_names[one] for one in sorted(absent))}"
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import pyarrow as pa
 
 from bitladder.files import IntegrityError
-from pipeline.data.checks import DataError
 from pipeline.data.tables import read_table
+from pipeline.kinds.checks import DataError
 from pipeline.problems.problem import listed
 
 ENDINGS = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".parquet")
@@ -91,6 +91,10 @@ def read(path: Path, wanted: Sequence[str] = ()) -> Rows:
         _separated(rows, text, _separator(path, text, wanted))
     elif path.suffix.lower() == ".json" and text.lstrip().startswith("["):
         _json_list(rows, text)
+    elif path.suffix.lower() == ".json" and (articles := _squad(text)) is not None:
+        rows.unit, made = "question", [row for one in articles for row in _of_article(one)]
+        rows.places = list(range(1, len(made) + 1))
+        _as_columns(rows, made)
     else:
         _json_lines(rows, text)
     return rows
@@ -220,6 +224,32 @@ def _json_list(rows: Rows, text: str) -> None:
     if isinstance(value, list) and len(made) < len(value):
         rows.problems.append("holds something that is no JSON object; expected a list of objects")
     _as_columns(rows, made)
+
+
+def _squad(text: str) -> list[Any] | None:
+    """The articles of a file as SQuAD publishes it; None when it is another file."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    articles = found.get("data") if isinstance(found, dict) else None
+    is_squad = isinstance(articles, list) and all(
+        isinstance(one, dict) and "paragraphs" in one for one in articles
+    )
+    return articles if is_squad else None
+
+
+def _of_article(article: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A row for each question."""
+    for paragraph in article["paragraphs"]:
+        for asked in paragraph.get("qas", ()):
+            yield {
+                "id": asked.get("id"),
+                "title": article.get("title") or paragraph.get("context"),
+                "context": paragraph.get("context"),
+                "question": asked.get("question"),
+                "answers": asked.get("answers") or [],
+            }
 
 
 _BROKEN = object()

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.data.checks import DataError
-from pipeline.data.tables import LABEL
+from pipeline.kinds.checks import DataError
+from pipeline.kinds.columns import LABEL
 
 GROUP = "group"  # a column of rows in hand, never of what is written
 

@@ -224,6 +224,16 @@ def test_numbers_that_the_hubs_metadata_name_are_those_names(tmp_path: Path) -> 
     assert labels.class_numbers(rows, "stars", NAMES) == ([2, 0], [])
 
 
+def test_numbers_alone_are_places_among_labels_that_are_words() -> None:
+    rows = reading.Rows("made up", {"stars": ["0", "2.0", 1]}, [1, 2, 3])
+    assert labels.class_numbers(rows, "stars", NAMES) == ([0, 2, 1], [])
+    rows.columns["stars"] = ["0", "3", "1"]
+    [problem] = labels.class_numbers(rows, "stars", NAMES)[1]
+    assert problem.startswith("line 2: column 'stars' holds '3', which is none of the labels")
+    rows.columns["stars"] = ["0", "good", "1"]
+    assert len(labels.class_numbers(rows, "stars", NAMES)[1]) == 2
+
+
 def test_numbers_of_a_regression_are_numbers(tmp_path: Path) -> None:
     scored = task(kind="regression", label_names=[], metrics=["pearson"])
     lines = [f"Text {number},{number / 7:.3f}" for number in range(20)]

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.data.checks import DataError
 from pipeline.data.own.splitting import hold_out_groups_by_class
+from pipeline.kinds.checks import DataError
 
 SETTING = "data.files.validation_fraction"
 

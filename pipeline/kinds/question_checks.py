@@ -14,8 +14,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.data.checks import column_problems, first_of, is_text, of_type, refuse, text_problems
-from pipeline.data.tables import CONTEXT, ID, QUESTION, STARTS, TEXTS, TITLE
+from pipeline.kinds.checks import column_problems, first_of, is_text, of_type, refuse, text_problems
+from pipeline.kinds.columns import CONTEXT, ID, QUESTION, STARTS, TEXTS, TITLE
 from pipeline.progress import say
 
 ANSWERS = "answers"

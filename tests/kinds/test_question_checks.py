@@ -6,8 +6,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from pipeline.data import question_checks
-from pipeline.data.checks import DataError
+from pipeline.kinds import question_checks
+from pipeline.kinds.checks import DataError
 
 CONTEXT = "The river is long. A doctor walked along the river."
 

@@ -1,4 +1,5 @@
-"""The official metrics of GLUE (Wang et al., arXiv:1804.07461), computed by scikit-learn and scipy.
+"""Metrics of labels and numbers: those of GLUE (Wang et al., arXiv:1804.07461), by scikit-learn and scipy,
+F1 over several labels at once, and what rankings are judged by.
 
 An undefined metric (one predicted class for Matthews, constant predictions for a correlation) is None, never
 0 or NaN: a collapsed model must not compete.
@@ -6,7 +7,7 @@ An undefined metric (one predicted class for Matthews, constant predictions for 
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,7 @@ Array = npt.NDArray[Any]
 Scores = dict[str, float | None]
 
 
-def compute(metrics: list[str], predictions_N: Array, labels_N: Array) -> Scores:
+def compute(metrics: Sequence[str], predictions_N: Array, labels_N: Array) -> Scores:
     """Each metric by name; predictions are class numbers, or values for regression."""
     found = {name: METRICS[name](predictions_N, labels_N) for name in metrics}
     return {name: value if math.isfinite(value) else None for name, value in found.items()}
@@ -29,11 +30,6 @@ def mean_score(scores: Scores) -> float | None:
     if not values or any(value is None for value in values):
         return None
     return float(np.mean([value for value in values if value is not None]))
-
-
-def predictions(logits_NL: Array, *, regression: bool) -> Array:
-    """Class numbers [N], or the single output [N] for regression."""
-    return logits_NL[:, 0] if regression else logits_NL.argmax(axis=1)
 
 
 def _accuracy(predictions_N: Array, labels_N: Array) -> float:
@@ -63,6 +59,55 @@ def _correlation(name: str, predictions_N: Array, labels_N: Array) -> float:
         warnings.simplefilter("ignore")  # a constant input: the NaN it returns says it
         return float(getattr(stats, name)(predictions_N, labels_N).statistic)
 
+
+def f1_of_counts(right: float, predicted: float, wanted: float) -> float | None:
+    """2 right / (predicted + wanted); None where nothing is predicted and nothing wanted."""
+    return 2 * right / (predicted + wanted) if predicted + wanted else None
+
+
+def average_precision(relevances: Array) -> float:
+    """Mean, over the relevant texts of a ranking, of the share that is relevant down to each.
+
+    Args:
+        relevances: of the texts, the best ranked first; above 0 is relevant, and one at least is.
+    """
+    ranks = np.flatnonzero(relevances > 0) + 1
+    return float((np.arange(1, len(ranks) + 1) / ranks).mean())
+
+
+def reciprocal_rank(relevances: Array, cutoff: int = 10) -> float:
+    """1 / rank of the first relevant text; 0 where it stands below the cutoff (MS MARCO's MRR@10)."""
+    ranks = np.flatnonzero(relevances[:cutoff] > 0) + 1
+    return float(1 / ranks[0]) if len(ranks) else 0.0
+
+
+def ndcg(relevances: Array, cutoff: int = 10) -> float:
+    """Normalized discounted cumulative gain (Järvelin and Kekäläinen 2002): gains are the labels, divided by
+    log2(1 + rank), against those of the best ranking that there is."""
+
+    def gain(ranked: Array) -> float:
+        top = ranked[:cutoff].astype(np.float64)
+        return float((top / np.log2(np.arange(2, len(top) + 2))).sum())
+
+    return gain(relevances) / gain(np.sort(relevances)[::-1])
+
+
+TITLES = {
+    "accuracy": "accuracy",
+    "f1": "F1",
+    "matthews_correlation": "Matthews",
+    "pearson": "Pearson",
+    "spearman": "Spearman",
+    "exact_match": "EM",
+    "micro_f1": "micro F1",
+    "macro_f1": "macro F1",
+    "entity_f1": "entity F1",
+    "entity_precision": "precision",
+    "entity_recall": "recall",
+    "average_precision": "MAP",
+    "ndcg_at_10": "nDCG@10",
+    "mrr_at_10": "MRR@10",
+}
 
 METRICS: dict[str, Callable[[Array, Array], float]] = {
     "accuracy": _accuracy,

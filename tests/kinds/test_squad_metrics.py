@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.tasks import squad
+from pipeline.kinds import squad
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.data.checks import DataError, checked
+from pipeline.kinds.checks import DataError, checked
 
 SENTENCES = ["one river", "two rivers", "three rivers", "four rivers"]
 

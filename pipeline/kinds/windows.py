@@ -8,16 +8,18 @@ Shapes: N windows, S tokens of a window (they differ), Q questions.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-import torch
+import numpy.typing as npt
 
 from bitladder.text.cutting import OUTSIDE as OUTSIDE
 from bitladder.text.cutting import Offsets, Pieces, cut
-from pipeline.data.tables import CONTEXT, QUESTION, STARTS, TEXTS
+from pipeline.kinds.columns import CONTEXT, QUESTION, STARTS, TEXTS
 from pipeline.params import Answering
-from pipeline.tasks.batches import Encoded
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,11 @@ class Windows(Pieces):
     """The questions of a split, cut.
 
     Attributes:
-        rows: the windows; labels [N, 2] are the first and the last token of the answer. Counted as
-            truncated are questions.
+        labels: [N, 2], the first and the last token of the answer.
         answers: by question, the texts that people gave; none where there is no answer.
     """
 
-    rows: Encoded
+    labels: npt.NDArray[np.int64]
     answers: list[list[str]]
 
     def __len__(self) -> int:
@@ -38,7 +39,7 @@ class Windows(Pieces):
 
 
 def encode_windows(
-    frame: pd.DataFrame, tokenizer_folder: Path, answering: Answering, *, max_length: int
+    frame: "pd.DataFrame", tokenizer_folder: Path, answering: Answering, *, max_length: int
 ) -> Windows:
     """Tokenize and cut. Columns: `question`, `context`; `answer_texts` and `answer_starts` where known.
 
@@ -58,19 +59,13 @@ def encode_windows(
         _tokens_of(answers[number][0], own) if answers[number] else (0, 0)
         for number, own in zip(pieces.question_of, pieces.offsets, strict=True)
     ]
-    tokens = pieces.tokens
-    rows = Encoded(
-        tokens.input_ids,
-        tokens.token_type_ids,
-        torch.tensor(labels, dtype=torch.int64),
-        tokens.num_truncated,
-        tokens.padding,
-    )
     texts = [[text for text, _ in own] for own in answers]
-    return Windows(tokens, pieces.question_of, pieces.offsets, contexts, rows, texts)
+    return Windows(
+        pieces.tokens, pieces.question_of, pieces.offsets, contexts, np.array(labels, np.int64), texts
+    )
 
 
-def _answers(frame: pd.DataFrame) -> list[list[tuple[str, int]]]:
+def _answers(frame: "pd.DataFrame") -> list[list[tuple[str, int]]]:
     if TEXTS not in frame.columns:
         return [[] for _ in range(len(frame))]
     columns = zip(frame[TEXTS], frame[STARTS], strict=True)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.data.tables import INDEX, LABEL
+from pipeline.kinds.columns import INDEX, LABEL
 
 Problems = Callable[[str, pa.ChunkedArray], Iterator[str]]  # of a column, by its name
 
@@ -37,7 +37,13 @@ def refuse(source: str, problems: Iterable[str]) -> None:
 
 
 def checked(
-    table: pa.Table, *, source: str, sentence_columns: Sequence[str], num_labels: int | None, training: bool
+    table: pa.Table,
+    *,
+    source: str,
+    sentence_columns: Sequence[str],
+    num_labels: int | None,
+    training: bool,
+    between: tuple[float, float] | None = None,
 ) -> pd.DataFrame:
     """The sentence columns, `label` and `idx` of a split, once nothing is wrong with them.
 
@@ -45,6 +51,7 @@ def checked(
         source: what messages call the split, a file's path for one.
         num_labels: classes 0..num_labels-1, or None for regression.
         training: whether the split is trained on, and so needs two classes at least.
+        between: of regression, the least and the greatest label that there may be.
 
     Returns:
         Text as str, label as int64 (classification) or float32 (regression), idx as it was.
@@ -53,7 +60,8 @@ def checked(
         DataError: with every problem found.
     """
     wanted: dict[str, Problems] = dict.fromkeys(sentence_columns, text_problems)
-    wanted[LABEL] = partial(_class_problems, num_labels, training) if num_labels else _score_problems
+    classes, scores = partial(_class_problems, num_labels or 0, training), partial(_score_problems, between)
+    wanted[LABEL] = classes if num_labels else scores
     refuse(source, column_problems(table, {**wanted, INDEX: _integer_problems}))
     frame: pd.DataFrame = table.select([*sentence_columns, LABEL, INDEX]).to_pandas()
     return frame.astype({LABEL: np.float32 if num_labels is None else np.int64})
@@ -123,15 +131,21 @@ def _class_problems(num_labels: int, training: bool, name: str, column: pa.Chunk
         yield f"column {name!r} holds one class only, rows per label: {counts}; training needs two"
 
 
-def _score_problems(name: str, column: pa.ChunkedArray) -> Iterator[str]:
+def _score_problems(between: tuple[float, float] | None, name: str, column: pa.ChunkedArray) -> Iterator[str]:
     if not pa.types.is_floating(column.type):
         yield of_type(name, column, "floats")
         return
     # float32: the type that is trained on, in which a large double is infinite.
     with np.errstate(over="ignore"):
-        wrong = np.flatnonzero(~np.isfinite(column.to_numpy().astype(np.float32))).tolist()
+        scores_N = column.to_numpy().astype(np.float32)
+    wrong = np.flatnonzero(~np.isfinite(scores_N)).tolist()
     if wrong:
         yield f"{first_of(name, wrong, column.to_pylist())}; expected finite floats"
+    elif between is not None:
+        low, high = np.asarray(between, np.float32)
+        if outside := np.flatnonzero((scores_N < low) | (scores_N > high)).tolist():
+            wanted = f"expected numbers from {between[0]:g} to {between[1]:g} (task.range)"
+            yield f"{first_of(name, outside, column.to_pylist())}; {wanted}"
 
 
 def first_of(name: str, rows: Sequence[int], values: Sequence[object]) -> str:

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_rung import NOUNS, VERBS, write_tokenizer
 
+from pipeline.kinds.windows import OUTSIDE, Windows, encode_windows
 from pipeline.params import Answering
-from pipeline.tasks.windows import OUTSIDE, Windows, encode_windows
 
 WORDS = [*NOUNS, *VERBS, "the", "a", "."]
 
@@ -42,7 +42,7 @@ def cut(
 
 
 def labelled(windows: Windows, number: int) -> str:
-    first, last = windows.rows.labels[number].tolist()
+    first, last = windows.labels[number].tolist()
     context = windows.contexts[windows.question_of[number]]
     return context[windows.offsets[number][first, 0] : windows.offsets[number][last, 1]]
 
@@ -52,10 +52,10 @@ def test_windows_by_hand(folder: Path) -> None:
     context = "the dog sees a cat . the bird hears a fish ."
     found = cut(rows(("sees cat", context, [("a fish", context.index("a fish"))])), folder)
     assert found.question_of == [0, 0]
-    assert found.rows.num_truncated == 0
-    assert [len(ids) for ids in found.rows.input_ids] == [12, 12]
-    assert found.rows.token_type_ids[0] == [0] * 4 + [1] * 8
-    assert found.rows.labels.tolist() == [[0, 0], [8, 9]]
+    assert found.tokens.num_truncated == 0
+    assert [len(ids) for ids in found.tokens.input_ids] == [12, 12]
+    assert found.tokens.token_type_ids[0] == [0] * 4 + [1] * 8
+    assert found.labels.tolist() == [[0, 0], [8, 9]]
     assert labelled(found, 1) == "a fish"
     assert found.offsets[0][:5].tolist() == [[OUTSIDE, OUTSIDE]] * 4 + [[0, 3]]
     assert found.offsets[0][-1].tolist() == [OUTSIDE, OUTSIDE]
@@ -75,36 +75,34 @@ def test_windows_are_those_of_transformers(folder: Path) -> None:
         return_overflowing_tokens=True,
     )
     found = cut(rows(("a cat", context, [])), folder)
-    assert found.rows.input_ids == expected["input_ids"]
-    assert found.rows.token_type_ids == expected["token_type_ids"]
+    assert found.tokens.input_ids == expected["input_ids"]
+    assert found.tokens.token_type_ids == expected["token_type_ids"]
 
 
 def test_a_long_question_is_cut_and_the_spaces_around_it_do_not_count(folder: Path) -> None:
     context = "the dog sees a cat ."
     long, short = (cut(rows((text, context, [])), folder) for text in ("  dog " * 9, "dog dog dog dog"))
-    assert long.rows.input_ids == short.rows.input_ids
-    assert (long.rows.num_truncated, short.rows.num_truncated) == (1, 0)
+    assert long.tokens.input_ids == short.tokens.input_ids
+    assert (long.tokens.num_truncated, short.tokens.num_truncated) == (1, 0)
 
 
 def test_an_answer_cut_by_the_edge_of_a_window_is_no_answer_there(folder: Path) -> None:
     context = "the dog sees a cat . the bird hears a fish ."
     found = cut(rows(("sees cat", context, [("cat . the bird", context.index("cat"))])), folder, stride=4)
-    texts = [
-        labelled(found, number) for number in range(len(found.rows.labels)) if found.rows.labels[number].any()
-    ]
+    texts = [labelled(found, number) for number in range(len(found.labels)) if found.labels[number].any()]
     assert texts == ["cat . the bird"]
-    assert len(found.rows) > 1
+    assert len(found.labels) > 1
 
 
 def test_a_question_without_an_answer_points_at_the_first_token(folder: Path) -> None:
     found = cut(rows(("a cat", "the dog sees a cat .", [])), folder)
-    assert found.rows.labels.tolist() == [[0, 0]]
+    assert found.labels.tolist() == [[0, 0]]
     assert found.answers == [[]]
 
 
 def test_questions_to_be_answered_need_no_answers(folder: Path) -> None:
     found = cut(pd.DataFrame({"question": ["a cat"], "context": ["the dog sees a cat ."]}), folder)
-    assert found.rows.labels.tolist() == [[0, 0]]
+    assert found.labels.tolist() == [[0, 0]]
 
 
 def test_a_window_without_room_is_refused(folder: Path) -> None:
@@ -122,7 +120,7 @@ def test_an_answer_shorter_than_what_windows_share_stands_whole_in_one(
     answer = " ".join(words[first : first + data.draw(st.integers(1, 3))])
     start = len(" ".join([*words[:first], ""]))
     found = cut(rows(("the dog", context, [(answer, start)])), folder, stride=3)
-    texts = [labelled(found, number) for number, label in enumerate(found.rows.labels) if label.any()]
+    texts = [labelled(found, number) for number, label in enumerate(found.labels) if label.any()]
     assert texts
     assert set(texts) == {answer}
 

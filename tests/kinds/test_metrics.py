@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
-from pipeline.tasks.metrics import METRICS, compute, mean_score, predictions
+from pipeline.kinds.metrics import METRICS, compute, mean_score
 
 CLASSES = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=30)
 VALUES = st.lists(st.tuples(st.integers(-50, 50), st.integers(0, 25)), min_size=3, max_size=30)
@@ -77,12 +77,6 @@ def test_the_score_is_the_mean_and_none_when_one_metric_is() -> None:
     assert mean_score({"accuracy": 0.5, "f1": 1.0}) == 0.75
     assert mean_score({"accuracy": 0.5, "f1": None}) is None
     assert mean_score({}) is None
-
-
-def test_predictions_are_the_largest_logit_or_the_single_output() -> None:
-    logits = np.array([[0.1, 0.3, 0.2], [2.0, -1.0, 0.0]])
-    assert predictions(logits, regression=False).tolist() == [1, 0]
-    assert predictions(logits[:, :1], regression=True).tolist() == [0.1, 2.0]
 
 
 def test_an_unknown_metric_is_a_mistake() -> None:

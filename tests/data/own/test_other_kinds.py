@@ -1,0 +1,131 @@
+"""Own files of tasks whose labels are more than a class a row: several labels, SQuAD's, lists, grades."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from pipeline import kinds
+from pipeline.data.own import loading
+from pipeline.data.own.reading import OwnDataError
+from pipeline.params import Files, Task
+
+ANSWERING = {"doc_stride": 4, "max_question_length": 6, "max_answer_length": 5, "unanswerable": True}
+
+
+def task(kind: str, **changes: Any) -> Task:
+    usual = {"name": "custom", "sentence_columns": ["text"], "label_names": [], "metrics": ["accuracy"]}
+    rest = {"validation_splits": ["validation"], "max_length": 24, "selection_fraction": 0.1}
+    return Task.model_validate({**usual, **rest, "kind": kind, **changes})
+
+
+LABELS = task("multi_label", label_names=["price", "food"])
+QUESTIONS = task("question_answering", sentence_columns=["question", "context"], answering=ANSWERING)
+
+
+def load(path: Path, own: Task, **columns: str | None) -> pd.DataFrame:
+    """All rows of a file as the kind reads them."""
+    files = Files(train=str(path), validation=str(path), **columns)
+    frame = loading.load(own, files, seed=0).frames["train"]
+    return kinds.of(own).read(loading.as_table(frame), own, source="train", training=False)
+
+
+@pytest.mark.parametrize(
+    ("lines", "label"),
+    [
+        ("text,topics\na b,food|price\nc d,\ne f,food", "topics"),
+        ("text,topics\na b,price; food\nc d,\ne f,1", "topics"),
+        ("text,price,food\na b,1,1\nc d,0,0\ne f,0,1.0", None),
+    ],
+)
+def test_several_labels_are_one_text_or_columns_of_0_and_1(
+    tmp_path: Path, lines: str, label: str | None
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(lines)
+    assert load(path, LABELS, text="text", label=label)["label"].tolist() == [[1, 1], [0, 0], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("lines", "label", "told"),
+    [
+        ("text,topics\na b,food\nc d,fod", "topics", "line 3: column 'topics' holds 'fod'"),
+        ("text,price,food\na b,1,2", None, "line 2: column 'food' holds '2'; expected 0 or 1"),
+        ("text,price\na b,1", None, "no column 'food'"),
+    ],
+)
+def test_a_label_that_is_none_is_told_with_its_line(
+    tmp_path: Path, lines: str, label: str | None, told: str
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(lines)
+    with pytest.raises(OwnDataError) as caught:
+        load(path, LABELS, text="text", label=label)
+    assert told in str(caught.value)
+
+
+def squad() -> dict[str, Any]:
+    def asked(name: str, question: str, *answers: tuple[str, int]) -> dict[str, Any]:
+        found = [{"text": text, "answer_start": start} for text, start in answers]
+        return {"id": name, "question": question, "answers": found, "is_impossible": not found}
+
+    first = {"context": "The cat sat.", "qas": [asked("a", "Who?", ("The cat", 0)), asked("b", "Why?")]}
+    second = {"context": "A dog ran.", "qas": [asked("c", "What?", ("dog", 2), ("A dog", 0))]}
+    return {"version": "v2.0", "data": [{"title": "Cats", "paragraphs": [first, second]}]}
+
+
+def test_squads_json_is_read_as_it_is_published(tmp_path: Path) -> None:
+    path = tmp_path / "train-v2.0.json"
+    path.write_text(json.dumps(squad(), indent=1))
+    frame = load(path, QUESTIONS, text="question", text_pair="context", label="answers")
+    assert frame["id"].tolist() == ["a", "b", "c"]
+    assert frame["title"].tolist() == ["Cats"] * 3
+    assert frame["answer_texts"].tolist() == [["The cat"], [], ["dog", "A dog"]]
+    assert frame["answer_starts"].tolist() == [[0], [], [2, 0]]
+
+
+def test_an_answer_in_a_column_stands_where_it_says_or_at_its_only_place(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("q,c,a,answer_start\nWho?,a cat and a cat,cat,12\nWhy?,a dog,dog,\nWhen?,a dog,,\n")
+    frame = load(path, QUESTIONS, text="q", text_pair="c", label="a")
+    assert frame["answer_texts"].tolist() == [["cat"], ["dog"], []]
+    assert frame["answer_starts"].tolist() == [[12], [2], []]
+    path.write_text("q,c,a\nWho?,a cat and a cat,cat\n")
+    with pytest.raises(OwnDataError, match="line 2: column 'a' holds 'cat', which stands nowhere"):
+        load(path, QUESTIONS, text="q", text_pair="c", label="a")
+
+
+def test_words_with_tags_and_spans_are_lists_of_json_lines(tmp_path: Path) -> None:
+    own = task("token_classification", label_names=["O", "B-PER", "I-PER"], metrics=["entity_f1"])
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"tokens": ["Ann", "sat"], "tags": ["B-PER", "O"]}\n' * 2)
+    by_words = load(path, own, text="tokens", label="tags")
+    path.write_text('{"tokens": "Ann sat", "tags": [{"start": 0, "end": 3, "label": "PER"}]}\n' * 2)
+    pd.testing.assert_frame_equal(load(path, own, text="tokens", label="tags"), by_words)
+    assert by_words["label"].tolist() == [[1, 0], [1, 0]]
+
+
+def test_all_texts_of_a_query_stay_on_one_side(tmp_path: Path) -> None:
+    own = task("reranking", sentence_columns=["query", "text"], metrics=["mrr_at_10"])
+    lines = [f"question {at // 4},text {at},{int(at % 4 == 0)}" for at in range(80)]
+    path = tmp_path / "rows.csv"
+    path.write_text("\n".join(["q,t,right", *lines]))
+    files = Files(train=str(path), text="q", text_pair="t", label="right")
+    frames = loading.load(own, files, seed=0).frames
+    train, validation = (set(frames[name]["query"]) for name in ("train", "validation"))
+    assert len(train) + len(validation) == 20
+    assert not train & validation
+
+
+def test_a_number_outside_the_range_is_told_with_its_line(tmp_path: Path) -> None:
+    """-1.0 in every third row, and 0 to 100 where 0 to 5 is meant."""
+    path = tmp_path / "rows.csv"
+    own = task("regression", range=[0, 5], metrics=["pearson"])
+    for value in ("-1.0", "80"):
+        path.write_text(
+            "text,score\n" + "".join(f"t {at},{value if at % 3 == 2 else 2.5}\n" for at in range(9))
+        )
+        with pytest.raises(OwnDataError, match=r"lines 4, 7, 10: .*expected numbers from 0 to 5"):
+            load(path, own, text="text", label="score")
