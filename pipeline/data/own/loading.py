@@ -52,10 +52,7 @@ def columns_of(files: Files, task: Task | None = None) -> list[str]:
 
 def read(files: Files) -> dict[str, Rows]:
     """The rows of every file, by split; what cannot be read is among each one's problems."""
-    return {
-        split: reading.read(Path(file).expanduser(), columns_of(files))
-        for split, file in files.by_split.items()
-    }
+    return {split: reading.read(Path(file), columns_of(files)) for split, file in files.by_split.items()}
 
 
 def label_names(found: Mapping[str, Rows], files: Files, kind: KindName) -> list[str]:
