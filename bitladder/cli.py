@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+
+from bitladder import shown
 
 PROJECT = Path("flows", "commands.py")  # what makes a folder the root of a project
 CLONE = Path(__file__).parents[1]
@@ -92,7 +95,21 @@ def doctor(as_json: Json = False) -> None:
     raise typer.Exit(doctor.main(as_json))
 
 
-@app.command()
+class TakesTexts(TyperCommand):
+    """A text may begin with a dash, which looks like an option then."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if hasattr(error, "option_name") and hasattr(error, "message"):
+                error.message += (
+                    "\nA text that begins with - goes behind --: bitladder predict DIR -- '-5 degrees'"
+                )
+            raise
+
+
+@app.command(cls=TakesTexts)
 def predict(
     folder: Folder,
     text: Annotated[str, typer.Argument(help="The sentence, or the question.")],
@@ -116,6 +133,7 @@ class OutsideError(ValueError):
 
 def main() -> None:
     """Entry point: run a command, turn its failure into a line and an exit code."""
+    shown.never_fail(sys.stdout, sys.stderr)
     try:
         _add_those_of_the_project(Path.cwd())
         app(prog_name="bitladder")

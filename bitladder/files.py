@@ -11,8 +11,9 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,34 @@ MANIFEST = "manifest.json"
 # The same file names in every model's folder, trained or packed.
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+
+
+OF_TOKENIZERS = frozenset(
+    {
+        "tokenizer*",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "vocab.*",
+        "merges.txt",
+        "*.model",
+        "chat_template*",
+    }
+)
+# Names that our readers, transformers and peft open where they find them, whether asked to or not.
+READ_BY_LOADERS = OF_TOKENIZERS | {
+    "*.safetensors",
+    "*.index.json",
+    "*.parquet",
+    "*.csv",
+    "config.json",
+    "record.json",
+    "agreement.json",
+    "summary.json",
+    "generation_config.json",
+    "*processor_config.json",
+    "pytorch_model*",
+    "adapter_*",
+}
 
 
 class IntegrityError(RuntimeError):
@@ -100,8 +129,11 @@ def publish(target: Path) -> Iterator[Path]:
 def verify(folder: Path) -> dict[str, str]:
     """Check every file of a published folder against its manifest; return the sha256 of each by name.
 
+    Other files may lie there (a README, .git, what a Hub's client keeps), but none of a name that a loader of
+    models or data looks for: it would be read unchecked.
+
     Raises:
-        IntegrityError: the manifest or a file is missing, extra or changed; the message names it.
+        IntegrityError: the manifest or a file is missing or changed, or one lies there that would be read.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -110,11 +142,10 @@ def verify(folder: Path) -> dict[str, str]:
         promised = {str(name): str(entry["sha256"]) for name, entry in read_json(path)["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise IntegrityError(f"{path}: damaged, it lists no files with their sha256 ({error})") from error
-    found = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()} - {MANIFEST}
-    if found != set(promised):
-        raise IntegrityError(
-            f"{folder}: missing {sorted(set(promised) - found)}, unexpected {sorted(found - set(promised))}"
-        )
+    missing = sorted(name for name in promised if not (folder / name).is_file())
+    unexpected = sorted(one.name for one in folder.iterdir() if _would_be_read(one.name, promised))
+    if missing or unexpected:
+        raise IntegrityError(f"{folder}: missing {missing}, unexpected {unexpected}")
     for name, entry in promised.items():
         actual = sha256(folder / name)
         if actual != entry:
@@ -122,16 +153,35 @@ def verify(folder: Path) -> dict[str, str]:
     return promised
 
 
-def _seal(folder: Path) -> None:
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != MANIFEST)
-    for file in files:
-        _sync(file)
+def seal(folder: Path, names: Sequence[str]) -> None:
+    """Write the manifest of these files of a folder."""
+    for name in names:
+        _sync(folder / name)
     entries = {
-        file.relative_to(folder).as_posix(): {"bytes": file.stat().st_size, "sha256": sha256(file)}
-        for file in files
+        name: {"bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)} for name in names
     }
     write_json(folder / MANIFEST, {"files": entries})
     _sync(folder)
+
+
+def _would_be_read(name: str, promised: Mapping[str, str]) -> bool:
+    """Whether a file that is not promised has a name that loaders look for.
+
+    A tokenizer that nothing was promised of is its owner's: transformers saves it after the model.
+    """
+    if name in promised or name == MANIFEST:
+        return False
+    looked_for = READ_BY_LOADERS if any(map(_is_of_tokenizer, promised)) else READ_BY_LOADERS - OF_TOKENIZERS
+    return any(fnmatchcase(name, pattern) for pattern in looked_for)
+
+
+def _is_of_tokenizer(name: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in OF_TOKENIZERS)
+
+
+def _seal(folder: Path) -> None:
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != MANIFEST)
+    seal(folder, [file.relative_to(folder).as_posix() for file in files])
 
 
 def _sync(path: Path) -> None:

@@ -33,13 +33,13 @@ def apart(names: Iterable[str]) -> dict[str, str]:
     return shown if len(set(shown.values())) == len(shown) else {name: ascii(name) for name in shown}
 
 
-def as_json(value: Any) -> str:
-    """On one line; characters that stdout cannot take as JSON's escapes."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+def as_json(value: Any, indent: int | None = None) -> str:
+    """Characters that stdout cannot take as JSON's escapes; without `indent` on one line."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
-        return json.dumps(value, allow_nan=False)
+        return json.dumps(value, indent=indent, allow_nan=False)
     return text
 
 

@@ -6,6 +6,9 @@ from typing import Annotated, Literal
 import typer
 
 app = typer.Typer()
+Kind = Literal[
+    "classification", "multi_label", "regression", "reranking", "token_classification", "question_answering"
+]
 
 
 @app.command()
@@ -19,9 +22,7 @@ def compress(
     text_pair: Annotated[
         str | None, typer.Option(metavar="COL", help="The column of the second text, for pairs.")
     ] = None,
-    kind: Annotated[
-        Literal["classification", "regression"], typer.Option(help="What the label is: a class or a number.")
-    ] = "classification",
+    kind: Annotated[Kind, typer.Option(help="What is asked of a text (docs/kinds.md).")] = "classification",
     validation: Annotated[
         Path | None, typer.Option(metavar="FILE", help="To judge by. Default: a fifth of FILE, drawn.")
     ] = None,
@@ -32,9 +33,17 @@ def compress(
         str | None, typer.Option(metavar="COL", help="Rows that share its value stay together when drawn.")
     ] = None,
     base: Annotated[
-        str,
-        typer.Option(metavar="NAME|DIR", help="Pre-trained model: minilm, bert-base, or a BERT's folder."),
-    ] = "minilm",
+        str | None,
+        typer.Option(
+            metavar="NAME|DIR", help="Pre-trained: minilm (the default), bert-base, or a BERT's folder."
+        ),
+    ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="A fine-tuned model of your own, taken as it is, in place of --base."
+        ),
+    ] = None,
     minutes: Annotated[
         float, typer.Option(min=0.1, metavar="N", help="Budget, of one processor core.")
     ] = 20.0,
@@ -42,8 +51,13 @@ def compress(
         float, typer.Option(min=0, metavar="POINTS", help="How far below the teacher its score may be.")
     ] = 1.0,
     max_length: Annotated[
-        int, typer.Option(min=8, max=512, metavar="N", help="Tokens of a text that are read, at most.")
-    ] = 128,
+        int | None,
+        typer.Option(
+            min=8,
+            metavar="N",
+            help="Tokens of a text that are read, at most. Default: 128; of questions 384.",
+        ),
+    ] = None,
     project: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where everything else is kept. Default: DIR.project.")
     ] = None,
@@ -57,6 +71,9 @@ def compress(
     from flows.own import command
     from flows.own.asked import Asked
 
+    if base is not None and teacher is not None:
+        raise typer.BadParameter("only without --teacher, which is taken as it is", param_hint="--base")
+    base = base or "minilm"
     known = base if base in ("minilm", "bert-base") else str(Path(base).expanduser().absolute())
     asked = Asked(
         file=file.absolute(),
@@ -70,8 +87,9 @@ def compress(
         test=test and test.absolute(),
         kind=kind,
         base=known,
+        teacher=teacher and teacher.expanduser().absolute(),
         minutes=minutes,
         max_drop=max_drop,
-        max_length=max_length,
+        longest=max_length,
     )
     raise typer.Exit(command.main(asked))

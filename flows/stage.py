@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
 
-from bitladder import files
+from bitladder import files, shown
 from flows import environment, estimate, live_curves, processes, repeat, torchrun, watched
 from flows.estimate import Timing
 from pipeline import params_file, paths
@@ -41,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     name, rung = _parse(sys.argv[1:] if arguments is None else arguments)
     address = f"{name}@{rung}" if rung else name
     environment.prepare()
+    shown.never_fail(sys.stdout, sys.stderr)
     processes.keep_what_is_freed()
     say: Callable[[str], object] = lambda text: sys.stderr.write(f"{text}\n")  # noqa: E731
     if torchrun.is_one():

@@ -56,8 +56,8 @@ def test_a_changed_byte_is_found(folder: Path) -> None:
 
 
 def test_a_missing_and_an_extra_file_are_named(folder: Path) -> None:
-    (folder / "a.txt").rename(folder / "z.txt")
-    with pytest.raises(files.IntegrityError, match=r"missing \['a.txt'\], unexpected \['z.txt'\]"):
+    (folder / "a.txt").rename(folder / "config.json")
+    with pytest.raises(files.IntegrityError, match=r"missing \['a.txt'\], unexpected \['config.json'\]"):
         files.verify(folder)
 
 
@@ -107,3 +107,47 @@ def test_one_changed_letter_of_code_changes_the_digest_of_its_file(tmp_path: Pat
 def test_the_order_of_keys_is_no_part_of_a_digest() -> None:
     same, other = files.digest({"b": [2], "a": None}), files.digest({"a": [2], "b": None})
     assert files.digest({"a": None, "b": [2]}) == same != other
+
+
+# Public reports: huggingface_hub#25 and #1388 for the first five.
+UNREAD = (
+    "README.md",
+    ".gitattributes",
+    ".cache/huggingface/download/model.safetensors.metadata",
+    ".git/config.json",
+    ".DS_Store",
+    "LICENSE",
+    "logo.png",
+    "Thumbs.db",
+    "notes/model.safetensors",
+    "__pycache__/x.pyc",
+)
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_what_no_loader_reads_may_lie_beside_what_is_promised(folder: Path, name: str) -> None:
+    promised = files.verify(folder)
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text("anything")
+    assert files.verify(folder) == promised
+
+
+READ = ("adapter_config.json", "other.safetensors", "pytorch_model.bin", "record.json", "test.parquet")
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_a_loader_would_read_is_promised_or_refused(folder: Path, name: str) -> None:
+    (folder / name).write_text("anything")
+    with pytest.raises(files.IntegrityError, match=rf"unexpected \['{name}'\]"):
+        files.verify(folder)
+
+
+@pytest.mark.parametrize("name", ["added_tokens.json", "vocab.txt", "tokenizer.json", "spiece.model"])
+def test_a_tokenizer_is_promised_as_a_whole_or_not_at_all(tmp_path: Path, name: str) -> None:
+    for own in ("tokenizer_config.json", "a.txt"):
+        with files.publish(tmp_path / own) as filling:
+            files.write_text(filling / own, "one")
+        (tmp_path / own / name).write_text("anything")
+    files.verify(tmp_path / "a.txt")
+    with pytest.raises(files.IntegrityError, match=rf"unexpected \['{name}'\]"):
+        files.verify(tmp_path / "tokenizer_config.json")

@@ -241,7 +241,14 @@ def read_config(folder: Path) -> PackedConfig:
     path = folder / CONFIG
     if not path.is_file() or path.stat().st_size > _MAX_CONFIG:
         raise FormatError(f"{path}: missing, or larger than {_MAX_CONFIG} bytes")
-    return parse_config(parse_json(path.read_bytes(), str(path)), source=str(path))
+    values = parse_json(path.read_bytes(), str(path))
+    kind = values.get("model_type") if isinstance(values, dict) else None
+    if kind not in (None, MODEL_TYPE):
+        raise FormatError(
+            f"{folder}: holds a trained model (model_type {kind!r:.40}), not a packed one; those are made "
+            "of rungs, as packed/w1a8 is of models/w1a8"
+        )
+    return parse_config(values, source=str(path))
 
 
 def parse_config(values: Any, *, source: str) -> PackedConfig:

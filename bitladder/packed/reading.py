@@ -1,6 +1,6 @@
 """The tensors of a packed model as arrays: compared with the schema at once, each checked when it is read."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,10 @@ class Arrays:
 
     def __contains__(self, name: str) -> bool:
         return name in self._schema
+
+    def items(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Each tensor's name and what it holds, unchecked."""
+        return ((name, self._read(name)) for name in self._schema)
 
     def check(self) -> None:
         """Raises FormatError when a tensor holds what packing cannot write."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 from transformers.models.bert.configuration_bert import BertConfig
 
 from bitladder import files, heads
@@ -97,7 +97,8 @@ def packed_arrays(model: nn.Module, config: PackedConfig) -> dict[str, NDArray[A
             state = {key: tensor for key, tensor in state.items() if not key.startswith(made_of)}
     for name, tensor in state.items():
         is_half = name in wanted and wanted[name].dtype == "F16"
-        arrays[name] = _exactly_half(name, tensor) if is_half else tensor.float().contiguous().numpy()
+        array = tensor.float().contiguous().numpy()
+        arrays[name] = exactly_half(name, array) if is_half else array
     found = {name: tensors.entry(array) for name, array in arrays.items()}
     reading.check_entries(found, wanted, source="the trained model, packed")
     return arrays
@@ -111,16 +112,17 @@ def _matrix(
     scale = quantized.scale_OG.reshape(layout.scale_shape)
     return {
         f"{name}{schema.CODES}": codes.pack(quantized.codes_OI.numpy(), config.stored_bits(layout.bits)),
-        f"{name}{schema.SCALE}": _exactly_half(f"{name}{schema.SCALE}", scale),
+        f"{name}{schema.SCALE}": exactly_half(f"{name}{schema.SCALE}", scale.numpy()),
     }
 
 
-def _exactly_half(name: str, values: Tensor) -> NDArray[np.float16]:
-    half = values.to(torch.float16)
-    if not torch.equal(half.to(values.dtype), values):
-        worst = values[half.to(values.dtype) != values][0].item()
+def exactly_half(name: str, values: NDArray[Any]) -> NDArray[np.float16]:
+    """The same numbers in half precision. Raises ValueError when that has no such number."""
+    with np.errstate(over="ignore"):
+        half = values.astype(np.float16)
+    if not np.array_equal(half.astype(values.dtype), values):
+        worst = values[half.astype(values.dtype) != values][0].item()
         raise ValueError(
             f"{name}: {worst!r} is not exactly a half-precision number; round_side_parameters was not called"
         )
-    found: NDArray[np.float16] = half.contiguous().numpy()
-    return found
+    return half

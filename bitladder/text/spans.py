@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bitladder.text.characters import with_what_follows
 from bitladder.text.cutting import OUTSIDE, Offsets, Pieces
 
 Array = npt.NDArray[Any]
@@ -24,7 +25,8 @@ Array = npt.NDArray[Any]
 @dataclass(frozen=True)
 class Span:
     """Attributes:
-    text: as it stands in the context, from character `start` to before `end`.
+    text: as it stands in the context, from character `start` to before `end`, with the marks that belong to
+        its last letter, though no token covers them.
     score: logit of the start plus logit of the end.
     no_answer: the same of "no answer".
     """
@@ -49,11 +51,14 @@ def best_spans(logits_N2S: Iterable[Array], windows: Pieces, *, max_answer_lengt
     found: list[list[tuple[float, int, int]]] = [[] for _ in windows.contexts]
     no_answer = [np.inf] * len(windows.contexts)
     for question, logits_2S, offsets in zip(windows.question_of, logits_N2S, windows.offsets, strict=True):
+        if (offsets[:, 0] == OUTSIDE).all():
+            raise ValueError(f"context of question {question}: there is no word in it to answer with")
         found[question].append(_best(logits_2S, offsets, max_answer_length))
         no_answer[question] = min(no_answer[question], float(logits_2S[0, 0]) + float(logits_2S[1, 0]))
     spans = []
     for context, pieces, null in zip(windows.contexts, found, no_answer, strict=True):
         score, start, end = max(pieces, key=lambda piece: piece[0])
+        end = with_what_follows(context, end)
         spans.append(Span(context[start:end], start, end, score, null))
     return spans
 
@@ -66,8 +71,6 @@ def answers(spans: Sequence[Span], threshold: float | None) -> list[str]:
 def _best(logits_2S: Array, offsets_S2: Offsets, max_answer_length: int) -> tuple[float, int, int]:
     """(score, first character, character after the last) of a window's best piece; the first of equals."""
     context_P = np.flatnonzero(offsets_S2[:, 0] != OUTSIDE)
-    if not len(context_P):
-        raise ValueError("context: there is no word in it to answer with")
     start_P, end_P = logits_2S[:, context_P].astype(np.float64)
     padded = np.concatenate([end_P, np.full(max_answer_length - 1, -np.inf)])
     ends_PA = np.lib.stride_tricks.sliding_window_view(padded, max_answer_length)

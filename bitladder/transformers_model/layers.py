@@ -10,7 +10,8 @@ the same codes and scales. No weight stays in memory as a float. What does:
 Shapes: O output features (entries of a table), I input features, B bytes per row of codes.
 """
 
-from typing import Self
+from collections.abc import Callable
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,10 @@ class Packed(nn.Module):
         bytes_per_row = num_bytes(layout.num_inputs, stored)
         self.register_buffer("codes", torch.zeros(layout.num_outputs, bytes_per_row, dtype=torch.uint8))
         self.register_buffer("scale", torch.zeros(layout.scale_shape))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        require_float32(fn)
+        return cast("Any", super())._apply(fn, recurse)
 
     def quantized(self, bytes_OB: Tensor, scale: Tensor) -> Quantized:
         """What these of its codes and scales stand for."""
@@ -77,7 +82,9 @@ class PackedLinear(Packed):
     def unpacked(self) -> Quantized:
         """The codes as int8, kept until they are exchanged or written to."""
         codes, scale, kept = self.codes, self.scale, self._kept
-        if codes.is_inference():  # made in inference mode: it does not count how often it was written to
+        # Made in inference mode it does not count how often it was written to. A trace holds what it sees:
+        # with codes that were unpacked before it would differ from one without.
+        if codes.is_inference() or cast("Any", torch.jit).is_tracing():
             return self.weight()
         if kept is None or kept[0] is not codes or kept[1] is not scale or kept[2] != codes._version:
             kept = self._kept = (codes, scale, codes._version, self.weight())
@@ -101,6 +108,16 @@ class PackedEmbedding(Packed):
         scale = self.scale if self.layout.granularity == "matrix" else self.scale[entries_E]
         values_EI = self.quantized(functional.embedding(entries_E, self.codes), scale).values_OI
         return values_EI.view(*input.shape, -1)
+
+
+def require_float32(fn: Callable[[Tensor], Tensor]) -> None:
+    """Raises ValueError when what a module's `_apply` is given turns floats into another dtype."""
+    made = fn(torch.zeros(1, dtype=torch.float32)).dtype
+    if made != torch.float32:
+        raise ValueError(
+            f"{str(made).removeprefix('torch.')}: a packed model computes in float32, the numbers it was "
+            "scored with; its weights take few bits already (.to(device) moves it)"
+        )
 
 
 def unpack(bytes_OB: Tensor, bits: float, num_codes: int) -> Tensor:

@@ -20,7 +20,7 @@ by_kernels.py says when they do not. Its parameters want no gradients, so that a
 False` leaves everything to torch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -67,7 +67,8 @@ from bitladder.runtime import Model, UnsupportedError
 from bitladder.runtime.kernels import engines
 from bitladder.runtime.kernels.engines import Choice
 from bitladder.transformers_model.by_kernels import ByKernels, is_traced, logits
-from bitladder.transformers_model.layers import PackedEmbedding, PackedLinear
+from bitladder.transformers_model.layers import PackedEmbedding, PackedLinear, require_float32
+from bitladder.transformers_model.saving import save
 
 _DTYPES = {torch.uint8: "U8", torch.float32: "F32"}
 
@@ -142,7 +143,8 @@ class PackedBert(BertPreTrainedModel):
                 raise FormatError(f"{folder}: holds a {holds}, and a {cls.architecture} was asked for")
             open_weights(folder, config)
         strict = {"output_loading_info": True, "use_safetensors": True, "dtype": torch.float32}
-        model, info = cast("Any", super()).from_pretrained(source, *arguments, **{**options, **strict})
+        with _default_dtype(torch.float32):  # what a layer makes without saying of which
+            model, info = cast("Any", super()).from_pretrained(source, *arguments, **{**options, **strict})
         wrong = {name: sorted(map(str, keys)) for name, keys in info.items() if keys}
         if wrong:
             raise FormatError(f"{source}: {wrong}")
@@ -150,9 +152,34 @@ class PackedBert(BertPreTrainedModel):
         model.requires_grad_(False)
         return (model, info) if wants_info else model
 
-    def save_pretrained(self, *arguments: Any, **options: Any) -> None:
-        """Refused: a packed model is a folder with a manifest, and is copied as one."""
-        raise ValueError("a packed model is saved by copying its folder, manifest.json included")
+    def save_pretrained(  # type: ignore[override]  # the rest of transformers' options are in `options`
+        self,
+        save_directory: Any,
+        is_main_process: bool = True,
+        state_dict: dict[str, Tensor] | None = None,
+        **options: Any,
+    ) -> None:
+        """Write the model as a packed folder, config.json as it is now; see saving.py. Raises as `save`."""
+        if is_main_process:
+            save(Path(save_directory), self.arrays(state_dict), self._config_now(), options)
+
+    def resize_token_embeddings(self, *arguments: Any, **options: Any) -> Any:
+        """Refused: rows of a packed table are codes, which nothing new can be trained in."""
+        size = self.packed_config.vocab_size
+        raise ValueError(
+            f"resize_token_embeddings: a packed word table keeps its {size} rows; add tokens to the "
+            "full-precision model, and train and pack it again"
+        )
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        """What `.to()`, `.half()` and their kin call. Raises ValueError when they ask for another dtype."""
+        require_float32(fn)
+        return cast("Any", super())._apply(fn, recurse)
+
+    def _in_float32(self, forward: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Under autocast too."""
+        with torch.autocast(self.device.type, enabled=False):
+            return forward(*arguments, **options)
 
     def logits(
         self,
@@ -182,9 +209,14 @@ class PackedBert(BertPreTrainedModel):
             found = np.pad(found, ((0, 0), (0, len(ids_S) - length)), constant_values=PADDING)
         return found
 
-    def arrays(self) -> Arrays:
-        """Its tensors as they are now. Raises FormatError where they are not what config.json says."""
-        state = {name: tensor.detach().cpu() for name, tensor in self.state_dict().items()}
+    def _config_now(self) -> PackedConfig:
+        """With the names of labels and the loss that were set since it was loaded."""
+        return _packed_config(cast("BitladderBertConfig", self.config), self.architecture, loss=True)
+
+    def arrays(self, state_dict: dict[str, Tensor] | None = None) -> Arrays:
+        """Its tensors as they are now, or these. Raises FormatError where config.json says otherwise."""
+        own = self.state_dict() if state_dict is None else state_dict
+        state = {name: tensor.detach().cpu() for name, tensor in own.items()}
         entries = {
             name: Entry(_DTYPES.get(tensor.dtype, str(tensor.dtype)), tuple(tensor.shape))
             for name, tensor in state.items()
@@ -254,7 +286,7 @@ class PackedBertForSequenceClassification(PackedBert, BertForSequenceClassificat
         others = {"position_ids": position_ids, "inputs_embeds": inputs_embeds, **options}
         logits_BL = self._by_kernels(*given, others)
         if logits_BL is None:
-            return super().forward(*given, labels=labels, **others)
+            return self._in_float32(super().forward, *given, labels=labels, **others)
         loss = None if labels is None else ForSequenceClassificationLoss(labels, logits_BL, self.config)
         return SequenceClassifierOutput(loss=cast("Any", loss), logits=cast("Any", logits_BL))
 
@@ -283,7 +315,7 @@ class PackedBertForTokenClassification(PackedBert, BertForTokenClassification):
         others = {"position_ids": position_ids, "inputs_embeds": inputs_embeds, "labels": labels, **options}
         logits_BLS = self._by_kernels(*given, others)
         if logits_BLS is None:
-            return super().forward(*given, **others)
+            return self._in_float32(super().forward, *given, **others)
         return TokenClassifierOutput(logits=cast("Any", logits_BLS.transpose(1, 2).contiguous()))
 
 
@@ -314,7 +346,7 @@ class PackedBertForQuestionAnswering(PackedBert, BertForQuestionAnswering):
         others = {"position_ids": position_ids, "inputs_embeds": inputs_embeds, **places, **options}
         logits_B2S = self._by_kernels(*given, others)
         if logits_B2S is None:
-            return super().forward(*given, **others)
+            return self._in_float32(super().forward, *given, **others)
         start_BS, end_BS = (cast("Any", one.contiguous()) for one in logits_B2S.unbind(dim=1))
         return QuestionAnsweringModelOutput(start_logits=start_BS, end_logits=end_BS)
 
@@ -355,14 +387,25 @@ def register() -> None:
     AutoTokenizer.register(BitladderBertConfig, tokenizer_class=BertTokenizer, exist_ok=True)
 
 
-def _packed_config(config: BitladderBertConfig, architecture: str) -> PackedConfig:
+def _packed_config(config: BitladderBertConfig, architecture: str, *, loss: bool = False) -> PackedConfig:
     said = config.to_dict()
-    # What a loss is, users may say at any time: no logit depends on it.
-    known = {field.alias or name for name, field in PackedConfig.model_fields.items()} - {"problem_type"}
+    known = {field.alias or name for name, field in PackedConfig.model_fields.items()}
+    if not loss:  # what it is, users may say at any time: no logit depends on it
+        known -= {"problem_type"}
     values = {name: value for name, value in said.items() if name in known}
     values |= {"architectures": [architecture], "attn_implementation": format.ATTENTION, "dtype": "float32"}
     values["id2label"] = {str(number): name for number, name in said["id2label"].items()}
     return format.parse_config(values, source="the model's config")
+
+
+@contextmanager
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 @contextmanager

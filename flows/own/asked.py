@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 
@@ -11,15 +11,28 @@ from bitladder import files
 from flows import repeat
 from flows.compose import compose
 from pipeline.kinds.columns import LABEL
-from pipeline.params import NO_FILE, Files, Params
+from pipeline.params import NO_FILE, Files, KindName, Params
 from pipeline.params_file import ParamsError, contradictions
 from pipeline.rungs import TEACHER
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Kind = Literal["classification", "regression"]
-METRICS: dict[Kind, list[str]] = {"classification": ["accuracy"], "regression": ["pearson", "spearman"]}
+METRICS: dict[KindName, list[str]] = {
+    "classification": ["accuracy"],
+    "multi_label": ["micro_f1", "macro_f1"],
+    "regression": ["pearson", "spearman"],
+    "reranking": ["average_precision", "mrr_at_10"],
+    "token_classification": ["entity_f1"],
+    "question_answering": ["exact_match", "f1"],
+}
+# The task's columns of each kind that wants two texts.
+PAIRS: dict[KindName, list[str]] = {
+    "question_answering": ["question", "context"],
+    "reranking": ["query", "passage"],
+}
+LONGEST, LONGEST_CONTEXT = 128, 384  # tokens, unless a person asks for more
+_ANSWERING = {"doc_stride": 128, "max_question_length": 64, "max_answer_length": 30}
 KNOWN_BASES = ("minilm", "bert-base")
 BUCKET_BATCHES = 8
 # Learning rates of the choice in conf/model whose features a token are as many, for a base in a folder.
@@ -45,7 +58,7 @@ class Asked:
         teacher: a fine-tuned model's folder, that is taken as it is.
         minutes: of one processor core.
         max_drop: points.
-        max_length: tokens, at most.
+        longest: tokens that are read, at most.
         output: where the model is put.
         project: where everything else lies.
     """
@@ -59,12 +72,17 @@ class Asked:
     group: str | None = None
     validation: Path | None = None
     test: Path | None = None
-    kind: Kind = "classification"
+    kind: KindName = "classification"
     base: str = "minilm"
     teacher: Path | None = None
     minutes: float = 20.0
     max_drop: float = 1.0
-    max_length: int = 128
+    longest: int | None = None
+
+    @property
+    def max_length(self) -> int:
+        usual = LONGEST_CONTEXT if self.kind == "question_answering" else LONGEST
+        return self.longest or usual
 
     @property
     def files(self) -> Files:
@@ -81,10 +99,14 @@ def choices(asked: Asked) -> dict[str, Any]:
     values["data"] = {**values["data"], "files": asked.files.model_dump()}
     values["training"] = {**values["training"], "bucket_batches": BUCKET_BATCHES}
     values["budget"] = {**values["budget"], "name": "minutes"}
-    if asked.base not in KNOWN_BASES:
+    if asked.teacher is None and asked.base not in KNOWN_BASES:
         values["model"] = {"name": Path(asked.base).name, "source": "path", "location": asked.base}
-    pair = ["text", "text_pair"] if asked.text_pair else ["text"]
-    own = {"kind": asked.kind, "sentence_columns": pair, "metrics": METRICS[asked.kind]}
+    if asked.teacher is not None:
+        values["teacher"] = {**values["teacher"], "source": "path", "location": str(asked.teacher)}
+    columns = PAIRS.get(asked.kind, ["text", "text_pair"] if asked.text_pair else ["text"])
+    own: dict[str, Any] = {"kind": asked.kind, "sentence_columns": columns, "metrics": METRICS[asked.kind]}
+    if asked.kind == "question_answering":
+        own["answering"] = {**_ANSWERING, "unanswerable": True}
     splits = ["validation", "test"] if asked.test else ["validation"]
     values["task"] = {**values["task"], **own, "validation_splits": splits}
     return values
@@ -132,6 +154,8 @@ def params_of(values: Mapping[str, Any]) -> Params:
 
 
 def _choice(asked: Asked) -> str:
+    if asked.teacher is not None:
+        return "own"
     if asked.base in KNOWN_BASES:
         return asked.base
     try:

@@ -10,10 +10,14 @@ import os
 import signal
 import sys
 from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+import pandas as pd
 
 from bitladder import files
 from flows import environment, graph, processes
@@ -25,17 +29,20 @@ from flows.own.lengths import Lengths
 from flows.own.shown import Shown
 from flows.walk import Outcome, Walk
 from pipeline import params_file, paths
+from pipeline.data import sources, tokenizer_files
 from pipeline.data.own import loading
 from pipeline.data.own.loading import Loaded
+from pipeline.data.own.reading import Rows
 from pipeline.evaluation import results
 from pipeline.ladder import lengths as outdated
 from pipeline.ladder.sizes import Shape, shape_of
-from pipeline.params import Data, Model, Params, Task
+from pipeline.params import Data, Model, Params, Task, Teacher
+from pipeline.problems import model_folder
 from pipeline.problems.own_files import files_problems
 from pipeline.progress import duration, say
 from pipeline.reporting import table
 from pipeline.rungs import TEACHER
-from pipeline.stages.pretrained import locate
+from pipeline.stages.pretrained import locate, locate_teacher
 from pipeline.training import live
 
 _LAST_LINES = 15
@@ -90,19 +97,50 @@ def _check(asked: Asked) -> Work:
     if problems := [str(problem) for problem in files_problems(data, task)]:
         raise params_file.ParamsError(problems, "bitladder compress")
     found = loading.read(asked.files)
-    names = loading.label_names(found, asked.files) if asked.kind == "classification" else []
-    values = own.fill_in(values, label_names=names, num_rows=max(1, len(found["train"])), max_length=8)
+    base = _base(values)
+    names = _label_names(asked, found, base)
+    values = own.fill_in(
+        values, label_names=names, num_rows=max(1, len(found["train"])), max_length=asked.max_length
+    )
     loaded = loading.made(found, Task.model_validate(values["task"]), asked.files, values["seed"])
-    if asked.kind == "regression":
+    if asked.kind in ("regression", "reranking"):
         values["task"]["range"] = own.range_of(list(loaded.frames.values()))
-    base = locate(Model.model_validate(values["model"]))
+    task = Task.model_validate(values["task"])
+    sources.check({split: (split, loading.as_table(one)) for split, one in loaded.frames.items()}, task)
     at_most = min(asked.max_length, _shape(values, base).max_position_embeddings)
-    columns = values["task"]["sentence_columns"]
-    told = lengths.measure(list(loaded.frames.values()), columns, base, at_most=at_most)
-    values["task"]["max_length"] = told.most
+    told = _lengths(list(loaded.frames.values()), task.sentence_columns, base, at_most)
+    values["task"]["max_length"] = at_most if task.answering else told.most
     own.params_of(values)
     _say_what_was_found(asked, loaded, names, told)
     return Work(values, base, told, _rows(loaded, values))
+
+
+def _base(values: dict[str, Any]) -> Path:
+    """The folder of the model that everything starts from."""
+    teacher = Teacher.model_validate(values["teacher"])
+    return locate_teacher(teacher) if teacher.is_given else locate(Model.model_validate(values["model"]))
+
+
+def _label_names(asked: Asked, found: Mapping[str, Rows], base: Path) -> list[str]:
+    """Those of the files; a given teacher's, where the files have numbers or some of its names alone."""
+    names = loading.label_names(found, asked.files, asked.kind)
+    if asked.teacher is None or not names:
+        return names
+    given = model_folder.label_names(model_folder.read_config(base))
+    places = {str(number) for number in range(len(given))}
+    return given if {*names} <= places or {*names} < {*given} else names
+
+
+def _lengths(frames: list[pd.DataFrame], columns: list[str], base: Path, at_most: int) -> Lengths:
+    with TemporaryDirectory() as folder:
+        config = model_folder.read_config(base)
+        tokenizer_files.take(
+            base,
+            Path(folder),
+            segments=int(config["type_vocab_size"]),
+            max_length=int(config["max_position_embeddings"]),
+        )
+        return lengths.measure(frames, columns, Path(folder), at_most=at_most)
 
 
 def _say_what_was_found(asked: Asked, loaded: Loaded, names: list[str], told: Lengths) -> None:
@@ -111,14 +149,15 @@ def _say_what_was_found(asked: Asked, loaded: Loaded, names: list[str], told: Le
         train, drawn = loaded.rows_read["train"], loaded.rows_read["validation"]
         rows = f"{train} rows, {drawn} of them drawn for validation"
     classes = (
-        f", {len(names)} classes ({', '.join(names[:12])}{', ...' if len(names) > 12 else ''})"
+        f", {len(names)} labels ({', '.join(names[:12])}{', ...' if len(names) > 12 else ''})"
         if names
         else ""
     )
     say(f"compress: {asked.file.name}: {rows}{classes}")
     for note in loaded.notes:
         say(f"compress: {note}")
-    cut = f"{told.num_cut} of them longer than that and cut (--max-length)" if told.num_cut else "none cut"
+    longer = "read in windows of as many" if asked.kind == "question_answering" else "cut (--max-length)"
+    cut = f"{told.num_cut} of them are longer and {longer}" if told.num_cut else "none is longer"
     say(f"compress: texts of up to {told.most} tokens are read, {cut}")
 
 
@@ -131,9 +170,7 @@ def _rows(loaded: Loaded, values: dict[str, Any]) -> dict[str, int]:
 def _shape(values: dict[str, Any], base: Path) -> Shape:
     """Of the base, wherever it comes from."""
     found = Model(name="base", source="path", location=str(base))
-    task = {**values["task"], "label_names": values["task"]["label_names"] or ["0", "1"]}
-    params = Params.model_validate({**values, "task": task})
-    shape = shape_of(params.model_copy(update={"model": found}))
+    shape = shape_of(Params.model_validate(values).model_copy(update={"model": found}))
     if shape is None:
         raise own.BaseError(f"--base: {base / 'config.json'} does not say how large a BERT it is")
     return shape

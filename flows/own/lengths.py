@@ -38,11 +38,15 @@ class Lengths:
         return max(MULTIPLE, round(sum(longest) / len(longest)))
 
 
+def _text(value: str | list[str]) -> str:
+    return value if isinstance(value, str) else " ".join(value)
+
+
 def measure(frames: Sequence[pd.DataFrame], columns: Sequence[str], folder: Path, *, at_most: int) -> Lengths:
     """Tokenize every row, with the tokenizer in `folder`. `at_most`: tokens that a model may read."""
     tokens = list[int]()
     for frame in frames:
-        texts = [frame[name].tolist() for name in columns]
+        texts = [[_text(one) for one in frame[name]] for name in columns]
         found = tokenize(texts[0], texts[1] if len(texts) > 1 else None, folder, max_length=_UNCUT)
         tokens += map(len, found.input_ids)
     return Lengths(np.array(tokens), min(at_most, -(-max(tokens) // MULTIPLE) * MULTIPLE))

@@ -48,6 +48,11 @@ def table(task: Task, data: Data, split: str, *, dataset: str | None = None) -> 
     """A split as it is there, and what messages call it. `dataset`: of GLUE's; the task's own unless said."""
     if data.source == "path":
         path = path_of(task, data, split, dataset=dataset)
+        if not path.is_file() and not path.is_absolute():
+            raise FileNotFoundError(
+                f"{path}: no such file in {Path.cwd()}; data.root is a relative path, and an absolute one is "
+                "right wherever it is read (`dvc exp run --temp` works in a copy of the project elsewhere)"
+            )
         return str(path), read_table(path)
     assert data.repository is not None
     assert data.revision is not None

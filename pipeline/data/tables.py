@@ -47,12 +47,22 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
-        return pq.read_table(
+        found = pq.read_table(
             path,
             columns=list(columns) if columns else None,
             page_checksum_verification=True,
             partitioning=None,
         )
+        return _without_categories(found)
     # A flip in the footer can make the reader fail in any of these ways.
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise IntegrityError(f"{path}: no readable Parquet file: {error}") from error
+
+
+def _without_categories(table: pa.Table) -> pa.Table:
+    """Categorical columns, as pandas writes them, as what their categories are."""
+    for number, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            column = table.column(number).cast(field.type.value_type)
+            table = table.set_column(number, field.name, column)
+    return table

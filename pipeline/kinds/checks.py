@@ -6,15 +6,16 @@ read, on Arrow's own types (pandas would already have turned a missing integer i
 problem is told at once: file, row (the first is 0), value, how many rows.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from unicodedata import category
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from bitladder.text.characters import has_none_seen
 from pipeline.kinds.columns import INDEX, LABEL
 
 Problems = Callable[[str, pa.ChunkedArray], Iterator[str]]  # of a column, by its name
@@ -62,7 +63,7 @@ def checked(
     wanted: dict[str, Problems] = dict.fromkeys(sentence_columns, text_problems)
     classes, scores = partial(_class_problems, num_labels or 0, training), partial(_score_problems, between)
     wanted[LABEL] = classes if num_labels else scores
-    refuse(source, column_problems(table, {**wanted, INDEX: _integer_problems}))
+    refuse(source, column_problems(table, {**wanted, INDEX: _index_problems}))
     frame: pd.DataFrame = table.select([*sentence_columns, LABEL, INDEX]).to_pandas()
     return frame.astype({LABEL: np.float32 if num_labels is None else np.int64})
 
@@ -98,8 +99,7 @@ def text_problems(name: str, column: pa.ChunkedArray) -> Iterator[str]:
     raw = [value or b"" for value in column.cast(pa.large_binary()).to_pylist()]
     texts = [value.decode(errors="ignore") for value in raw]
     broken = [row for row, text in enumerate(texts) if text.encode() != raw[row]]
-    # Visible: neither space nor control nor zero-width (Unicode classes Z and C).
-    empty = [row for row, text in enumerate(texts) if all(category(one)[0] in "ZC" for one in text)]
+    empty = [row for row, text in enumerate(texts) if has_none_seen(text)]  # no token would be left
     if broken:
         yield f"{first_of(name, broken, raw)}; expected UTF-8"
     elif empty:
@@ -107,9 +107,30 @@ def text_problems(name: str, column: pa.ChunkedArray) -> Iterator[str]:
         yield f"{where}; expected text with at least one visible character"
 
 
-def _integer_problems(name: str, column: pa.ChunkedArray) -> Iterator[str]:
+def name_problems(table: pa.Table, label_names: Sequence[str]) -> Iterator[str]:
+    """Whether the file itself (as `datasets` writes it, in its metadata) calls the classes otherwise."""
+    try:
+        own = json.loads((table.schema.metadata or {})[b"huggingface"])["info"]["features"][LABEL]["names"]
+    except (KeyError, TypeError, ValueError):
+        return
+    if own != list(label_names) and own != [str(number) for number in range(len(own))]:
+        yield (
+            f"column {LABEL!r}: the file's own metadata call its classes {own}, and task.label_names says "
+            f"{list(label_names)}; write them as the file has them, in this order"
+        )
+
+
+def _index_problems(name: str, column: pa.ChunkedArray) -> Iterator[str]:
     if not pa.types.is_integer(column.type):
         yield of_type(name, column, "integers")
+        return
+    numbers = column.to_pylist()
+    if missing := [row for row, number in enumerate(numbers) if number is None]:
+        yield f"{first_of(name, missing, numbers)}; expected a number for each row"
+    first = dict(zip(reversed(numbers), range(len(numbers) - 1, -1, -1), strict=True))
+    if twice := [row for row, number in enumerate(numbers) if number is not None and first[number] != row]:
+        before = first[numbers[twice[0]]]
+        yield f"{first_of(name, twice, numbers)}; row {before} has it already, and each needs its own"
 
 
 def _number_problems(name: str, column: pa.ChunkedArray) -> Iterator[str]:

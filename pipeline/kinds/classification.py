@@ -35,6 +35,7 @@ class Classification(Kind):
     def read(self, table: "pa.Table", task: Task, *, source: str, training: bool) -> "pd.DataFrame":
         from pipeline.kinds import checks
 
+        checks.refuse(source, checks.name_problems(table, task.label_names))
         return checks.checked(
             table,
             source=source,

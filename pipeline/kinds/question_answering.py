@@ -68,8 +68,9 @@ class QuestionAnswering(Kind):
         return {"answer": int(has_answer.sum()), "no answer": int((~has_answer).sum())}
 
     def groups(self, frame: "pd.DataFrame", task: Task) -> list[str]:
-        """Articles; a context that stands under two titles counts to the first."""
-        found: list[str] = frame.groupby(CONTEXT)[TITLE].transform("first").tolist()
+        """Articles, or contexts without a title; what stands under two titles counts to the first."""
+        titles = frame[TITLE].where(frame[TITLE].str.strip() != "", frame[CONTEXT])
+        found: list[str] = titles.groupby(frame[CONTEXT]).transform("first").tolist()
         return found
 
     def varied_columns(self, task: Task) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from bitladder.text.characters import has_none_seen
 from pipeline.kinds.checks import column_problems, first_of, is_text, of_type, refuse, text_problems
 from pipeline.kinds.columns import CONTEXT, ID, QUESTION, STARTS, TEXTS, TITLE
 from pipeline.progress import say
@@ -36,7 +37,7 @@ def checked(table: pa.Table, *, source: str, unanswerable: bool) -> pd.DataFrame
         DataError: with every problem found.
     """
     texts = dict.fromkeys((ID, TITLE, CONTEXT, QUESTION), text_problems)
-    refuse(source, column_problems(table, {**texts, ANSWERS: _type_problems}))
+    refuse(source, column_problems(table, {**texts, TITLE: _title_problems, ANSWERS: _type_problems}))
     rows = table.column(ANSWERS).to_pylist()
     name, times = Counter(table.column(ID).to_pylist()).most_common(1)[0]
     repeated = f"column 'id': {name!r:.80} stands {times} times; each question needs its own"
@@ -48,9 +49,16 @@ def checked(table: pa.Table, *, source: str, unanswerable: bool) -> pd.DataFrame
     if moved:
         say(f"{source}: {moved} answers stood up to {_NEAR} characters from their start: corrected")
     frame: pd.DataFrame = table.select([ID, TITLE, CONTEXT, QUESTION]).to_pandas()
+    frame[TITLE] = frame[TITLE].fillna("").astype(str)
     for part, name in enumerate((TEXTS, STARTS)):
         frame[name] = pd.Series([[answer[part] for answer in own] for own in placed], dtype=object)
     return frame
+
+
+def _title_problems(name: str, column: pa.ChunkedArray) -> Iterator[str]:
+    """A title says which contexts belong together; one that is blank or missing says nothing."""
+    if not (is_text(column.type) or pa.types.is_null(column.type)):
+        yield of_type(name, column, "text")
 
 
 def _type_problems(name: str, column: pa.ChunkedArray) -> Iterator[str]:
@@ -81,7 +89,7 @@ def _is_whole(row: Any) -> bool:
     texts, starts = (row or {}).get("text"), (row or {}).get("answer_start")
     if texts is None or starts is None or len(texts) != len(starts):
         return False
-    return all(text and not text.isspace() for text in texts) and None not in starts
+    return not any(text is None or has_none_seen(text) for text in texts) and None not in starts
 
 
 def _placed(context: str, answers: Answers) -> list[tuple[str, int | None]]:

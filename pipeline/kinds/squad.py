@@ -21,6 +21,8 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from bitladder.text.characters import without_unseen
+
 Floats = npt.NDArray[np.float64]
 EXACT_MATCH, F1 = "exact_match", "f1"
 NO_ANSWER = ""
@@ -29,8 +31,9 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalize(text: str) -> str:
-    """An answer as it is compared."""
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+    """An answer as it is compared; characters that nobody sees, which the scripts keep, are no difference."""
+    seen = without_unseen(text).lower().translate(_PUNCTUATION)
+    return " ".join(_ARTICLES.sub(" ", seen).split())
 
 
 def exact_match(prediction: str, given: str) -> float:

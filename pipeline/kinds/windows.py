@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from bitladder.text.characters import seen_part
 from bitladder.text.cutting import OUTSIDE as OUTSIDE
 from bitladder.text.cutting import Offsets, Pieces, cut
 from pipeline.kinds.columns import CONTEXT, QUESTION, STARTS, TEXTS
@@ -75,14 +76,12 @@ def _answers(frame: "pd.DataFrame") -> list[list[tuple[str, int]]]:
 def _tokens_of(answer: tuple[str, int], offsets_S2: Offsets) -> tuple[int, int]:
     """First and last token of the answer; (0, 0) when the window does not hold the whole of it.
 
-    Spaces around it count for nothing: no token covers them.
+    What no token covers at its edges counts for nothing: spaces, what nobody sees, marks over a letter.
     """
     text, start = answer
-    first = start + len(text) - len(text.lstrip())
-    after = start + len(text.rstrip())
+    first, after = (start + edge for edge in seen_part(text))
     from_S, to_S = offsets_S2.T
     touching = np.flatnonzero((from_S != OUTSIDE) & (from_S < after) & (to_S > first))
-    begins = from_S[from_S != OUTSIDE][0]
-    if not len(touching) or begins > first or to_S.max() < after:
+    if not len(touching) or from_S[from_S != OUTSIDE][0] > first or to_S.max() < after:
         return 0, 0
     return int(touching[0]), int(touching[-1])

@@ -19,6 +19,11 @@ def files_problems(data: Data, task: Task) -> Iterator[Problem]:
         yield Problem(
             "data.files.train", "missing; data.source: files needs a CSV, TSV, JSON lines or Parquet file"
         )
+    for split, file in files.by_split.items():
+        if file.startswith("~"):
+            yield Problem(
+                f"data.files.{split}", f"{file!r}: DVC watches it and does not know ~; write it out"
+            )
     yield from _columns(files, task)
     wanted = ["validation", *(["test"] if files.test != NO_FILE else [])]
     if task.validation_splits != wanted:

@@ -1,6 +1,5 @@
 """`bitladder lineage`, `best` and `sync`: a table or lines for a person, JSON for a program."""
 
-import json
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bitladder import shown
 from pipeline import params_file, paths, record
 from pipeline.record import Record
 from pipeline.rungs import TEACHER
@@ -186,4 +186,4 @@ def _show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
 
 
 def _write_json(value: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    sys.stdout.write(shown.as_json(value, indent=2) + "\n")

@@ -25,7 +25,7 @@ ANSWERS: dict[str, Answer] = {
     },
 }
 LINES = {
-    "classification": ["a", "  a 0.7500", "  b 0.2500"],
+    "classification": ["a\\x1b", "  a\\x1b 0.7500", "  b 0.2500"],
     "multi_label": ["a", "  a 0.7500 (from 0.5000 on)", "  b 0.2500 (from 0.3000 on)"],
     "regression": ["score 2.5000"],
     "reranking": ["score 0.2500"],

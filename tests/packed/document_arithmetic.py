@@ -32,15 +32,17 @@ class Model:
         self.relu = config["hidden_act"] == "relu"
 
     def logits(self, ids: Floats, segments: Floats, mask: Floats | None = None) -> Floats:
-        """[L], or [S, 2] of question answering."""
+        """[L], or [S, L] of heads that read every token."""
         name = "bert.embeddings"
         x = self.table(f"{name}.word_embeddings", ids) + self.table(f"{name}.token_type_embeddings", segments)
         x = self.norm(f"{name}.LayerNorm", x + self.table(f"{name}.position_embeddings", np.arange(len(ids))))
         hidden = np.float32(-3.4e38) * np.float32(0 if mask is None else 1 - mask)
         for number in range(self.config["num_hidden_layers"]):
             x = self.layer(f"bert.encoder.layer.{number}", x, hidden)
-        if "classifier.weight" not in self.tensors:
-            return x @ self.tensors["qa_outputs.weight"].T + self.tensors["qa_outputs.bias"]
+        [architecture] = self.config["architectures"]
+        if not architecture.endswith("SequenceClassification"):
+            head = "qa_outputs" if architecture.endswith("QuestionAnswering") else "classifier"
+            return x @ self.tensors[f"{head}.weight"].T + self.tensors[f"{head}.bias"]
         function = self.config.get("bitladder_pooler_act", "tanh")
         pooled = activate(function, self.linear("bert.pooler.dense", x[:1]))[0]
         return np.asarray(self.tensors["classifier.weight"] @ pooled + self.tensors["classifier.bias"])

@@ -133,8 +133,8 @@ def test_the_documents_reader_refuses_what_packing_cannot_write(stored: int) -> 
         document_reader.fields(np.array([[stored]], np.uint8), 2, 3)
 
 
-def test_the_documents_reader_refuses_a_folder_with_something_more(tmp_path: Path) -> None:
+def test_the_documents_reader_refuses_a_folder_with_something_changed(tmp_path: Path) -> None:
     shutil.copytree(GOLDEN / NAMES[0], tmp_path / "folder")
-    (tmp_path / "folder" / "more").write_text("")
+    (tmp_path / "folder" / "config.json").write_text("{}")
     with pytest.raises(AssertionError):
         document_reader.read(tmp_path / "folder")

@@ -23,6 +23,10 @@ OWN = (*MRPC, ("data", {"source": "files", "files": FILES}), ("task.name", "cust
         ),
         ([*OWN, ("data.files", {**FILES, "text_pair": "b"})], "task.sentence_columns: sentence; the files"),
         ([*OWN, ("data.files", {**FILES, "test": "t.csv"})], "task.validation_splits: validation; of these"),
+        (
+            [*OWN, ("data.files", {**FILES, "train": "~/a.csv"})],
+            "data.files.train: '~/a.csv': DVC watches it",
+        ),
         ([("data.files", FILES)], "data.files: mine.csv is only for data.source: files, and it is demo"),
         ([*MRPC, HUB, ("data.revision", "main")], "data.revision: 'main' can change; write a commit"),
         ([*MRPC, ("data", {"source": "demo"})], "data.source: demo generates the demo task only, not mrpc"),

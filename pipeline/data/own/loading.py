@@ -20,7 +20,7 @@ from pipeline.data.own.splitting import GROUP, hold_out_groups_by_class, renumbe
 from pipeline.data.own.texts import missing_columns, text_problems
 from pipeline.data.splits import text_key
 from pipeline.kinds.columns import INDEX, LABEL
-from pipeline.params import Files, Task
+from pipeline.params import Files, KindName, Task
 
 TRAIN, VALIDATION = "train", "validation"
 _DRAWN_FROM = "data.files.validation_fraction"
@@ -52,17 +52,16 @@ def columns_of(files: Files, task: Task | None = None) -> list[str]:
 
 def read(files: Files) -> dict[str, Rows]:
     """The rows of every file, by split; what cannot be read is among each one's problems."""
-    return {
-        split: reading.read(Path(file).expanduser(), columns_of(files))
-        for split, file in files.by_split.items()
-    }
+    return {split: reading.read(Path(file), columns_of(files)) for split, file in files.by_split.items()}
 
 
-def label_names(found: Mapping[str, Rows], files: Files) -> list[str]:
-    """The classes of train in their order; none where they cannot be told, which `made` says why."""
+def label_names(found: Mapping[str, Rows], files: Files, kind: KindName) -> list[str]:
+    """The labels of train in their order; none where they cannot be told, which `made` says why."""
     rows = found[TRAIN]
     if files.label not in rows.columns:
         return []
+    if kind != "classification":
+        return other_kinds.label_names(rows, files.label, kind)
     names, problems = labels.classes(rows, files.label)
     return [] if problems else names
 

@@ -10,11 +10,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from bitladder.text.entities import BEGINS, INSIDE, OUTSIDE
 from pipeline.data.own.labels import is_missing
 from pipeline.data.own.reading import Rows, shown
 from pipeline.kinds.columns import ID, LABEL, TITLE
 from pipeline.kinds.question_checks import ANSWERS
-from pipeline.params import Files, Task
+from pipeline.params import Files, KindName, Task
 from pipeline.problems.problem import did_you_mean
 
 START = "answer_start"  # beside the column of an answer's text
@@ -27,6 +28,19 @@ def label_columns(files: Files, task: Task) -> list[str]:
     if files.label is not None:
         return [files.label]
     return list(task.label_names) if task.kind == "multi_label" else []
+
+
+def label_names(rows: Rows, column: str, kind: KindName) -> list[str]:
+    """The labels that a column names, sorted; of words with tags O, then each type's beginning and inside."""
+    values = rows.columns.get(column, [])
+    if kind == "multi_label":
+        return sorted({name for value in values for name in names_in(value)})
+    if kind != "token_classification":
+        return []
+    held = [one for value in values if isinstance(value, list) for one in value]
+    types = {str(one.get("label")) for one in held if isinstance(one, dict)}
+    types |= {one[len(BEGINS) :] for one in held if isinstance(one, str) and one.startswith((BEGINS, INSIDE))}
+    return [OUTSIDE, *(f"{place}{name}" for name in sorted(types) for place in (BEGINS, INSIDE))]
 
 
 def made(rows: Rows, task: Task, files: Files) -> Made:
@@ -45,7 +59,7 @@ def _several(rows: Rows, task: Task, files: Files) -> Made:
         problems = [one for name in columns for one in _not_binary(rows, name, columns[name])]
         return columns, problems
     known = {name: name for name in task.label_names} | {str(at): n for at, n in enumerate(task.label_names)}
-    values = [_names(value) for value in rows.columns[files.label]]
+    values = [names_in(value) for value in rows.columns[files.label]]
     wrong: dict[str, list[int]] = {}
     for row, names in enumerate(values):
         for name in names:
@@ -59,7 +73,8 @@ def _several(rows: Rows, task: Task, files: Files) -> Made:
     return {LABEL: [[known.get(name, name) for name in names] for names in values]}, problems
 
 
-def _names(value: object) -> list[str]:
+def names_in(value: object) -> list[str]:
+    """The labels that a value of several labels names."""
     if isinstance(value, list):
         return [str(one).strip() for one in value]
     names = [] if is_missing(value) else [one.strip() for one in _BETWEEN.split(str(value))]

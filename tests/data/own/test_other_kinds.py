@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from pipeline import kinds
-from pipeline.data.own import loading
-from pipeline.data.own.reading import OwnDataError
+from pipeline.data.own import loading, other_kinds
+from pipeline.data.own.reading import OwnDataError, Rows
 from pipeline.params import Files, Task
 
 ANSWERING = {"doc_stride": 4, "max_question_length": 6, "max_answer_length": 5, "unanswerable": True}
@@ -129,3 +129,13 @@ def test_a_number_outside_the_range_is_told_with_its_line(tmp_path: Path) -> Non
         )
         with pytest.raises(OwnDataError, match=r"lines 4, 7, 10: .*expected numbers from 0 to 5"):
             load(path, own, text="text", label="score")
+
+
+def test_labels_are_found_for_each_kind_that_has_any() -> None:
+    rows = Rows("made up", {"one": ["b|a", "", "c; a"], "tags": [["O", "B-X"], ["I-Y"], []]}, [1, 2, 3])
+    assert other_kinds.label_names(rows, "one", "multi_label") == ["a", "b", "c"]
+    tags = ["O", "B-X", "I-X", "B-Y", "I-Y"]
+    assert other_kinds.label_names(rows, "tags", "token_classification") == tags
+    rows.columns["spans"] = [[{"start": 0, "end": 1, "label": "X"}], [], []]
+    assert other_kinds.label_names(rows, "spans", "token_classification") == ["O", "B-X", "I-X"]
+    assert other_kinds.label_names(rows, "one", "regression") == []

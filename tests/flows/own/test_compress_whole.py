@@ -43,7 +43,7 @@ def test_a_file_becomes_a_packed_model_and_the_same_command_finds_it_done(
     with mock.patch.dict(os.environ, {"DVC_SITE_CACHE_DIR": str(tmp_path / "site")}):
         code = command.main(asked)
         said = capsys.readouterr().out
-        assert "rain.csv: 90 rows, 18 of them drawn for validation, 3 classes (dry, neither, wet)" in said
+        assert "rain.csv: 90 rows, 18 of them drawn for validation, 3 labels (dry, neither, wet)" in said
         found = results.read(asked.project / "metrics" / "results.json")
         assert set(found.models) == set(STEPS)
         assert {name: model.steps for name, model in found.models.items()} == STEPS
