@@ -80,7 +80,7 @@ def main(asked: Asked) -> int:
     project.settle(asked.project)
     with contextlib.chdir(asked.project), processes.sole_writer(paths.WORK / "locks" / "compress.lock"):
         environment.prepare()
-        logging.getLogger("dvc").setLevel(logging.ERROR)  # it warns of locks that a killed start has left
+        _quiet_dvc()
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         try:
             _make(asked, work)
@@ -113,6 +113,13 @@ def _check(asked: Asked) -> Work:
     own.params_of(values)
     _say_what_was_found(asked, loaded, names, told)
     return Work(values, base, told, _rows(loaded, values))
+
+
+def _quiet_dvc() -> None:
+    """It warns of locks that a killed start has left."""
+    import dvc  # noqa: F401 - which sets its own level
+
+    logging.getLogger("dvc").setLevel(logging.ERROR)
 
 
 def _base(values: dict[str, Any]) -> Path:
