@@ -177,10 +177,13 @@ def test_transformers_loads_it_as_a_question_answering_model_and_as_nothing_else
     folder = str(paths.packed_dir("w1a8"))
     model = AutoModelForQuestionAnswering.from_pretrained(folder)
     ids = torch.tensor([[2, 20, 3, 21, 22, 3]])
+    segments = torch.tensor([[0, 0, 0, 1, 1, 1]])
     trained = load_bert(paths.model_dir("w1a8"))
     with torch.no_grad():
         for name in ("start_logits", "end_logits"):
-            assert torch.equal(getattr(model(ids), name), getattr(trained(ids), name))
+            outputs = (one(ids, token_type_ids=segments) for one in (model, trained))
+            ours, theirs = (getattr(output, name) for output in outputs)
+            assert torch.equal(ours, theirs)
     with pytest.raises(FormatError, match="holds a PackedBertForQuestionAnswering"):
         AutoModelForSequenceClassification.from_pretrained(folder)
 
