@@ -53,6 +53,9 @@ def pack(model_folder: Path, target_folder: Path, reading: ReadingFields | None 
     tensors.write(target_folder / format.WEIGHTS, packed_arrays(model, config), format.METADATA)
     files.write_json(target_folder / format.CONFIG, config.as_dict())
     checkpoint.copy_tokenizer(model_folder, target_folder)
+    if (settings := target_folder / "tokenizer_config.json").is_file():
+        # So that transformers' own `truncation=True` cuts where the model was scored.
+        files.write_json(settings, {**files.read_json(settings), "model_max_length": config.max_length})
 
 
 def packed_config(config: BertConfig, reading: ReadingFields | None = None) -> PackedConfig:

@@ -249,7 +249,13 @@ def _require_artifacts(store: Store, experiment: str, location: str) -> None:
 
 
 def _sqlite(database: Path) -> Store:
+    """Raises StoreUriError where SQLite's address would lead elsewhere, or MLflow's SQL would break."""
     path = database.resolve()
+    if "?" in str(path) or {"'", '"'} <= set(str(path)):
+        raise StoreUriError(
+            f"{path.parent}: MLflow keeps no database in a folder with ? or with both kinds of quotes in its "
+            "path; rename it, or name another place by MLFLOW_TRACKING_URI=sqlite:////absolute/path/mlflow.db"
+        )
     return Store(f"sqlite:///{path}", path, path.parent / "artifacts")
 
 

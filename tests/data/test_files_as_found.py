@@ -1,6 +1,7 @@
 """Parquet files as they are found: their own names of classes, categories, row numbers, relative paths."""
 
 import json
+import tempfile
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +18,9 @@ NAMES = ["unacceptable", "acceptable"]
 
 
 def project(root: Path | str) -> Params:
-    return params(Path(), "task=cola", "model=minilm", "data.source=path", f"data.root={root}")
+    return params(
+        Path(tempfile.mkdtemp()), "task=cola", "model=minilm", "data.source=path", f"data.root={root}"
+    )
 
 
 def rows(**columns: object) -> pd.DataFrame:

@@ -101,7 +101,7 @@ def question(number: int, title: str | None) -> dict[str, object]:
     return {"id": str(number), "title": title, "context": context, "question": "who ?", "answers": answers}
 
 
-def test_a_title_may_be_blank_or_missing_and_its_contexts_stand_for_themselves() -> None:
+def test_a_title_may_be_blank_or_missing_and_its_contexts_stand_for_themselves(tmp_path: Path) -> None:
     from made_up import params
 
     from pipeline import kinds
@@ -109,5 +109,5 @@ def test_a_title_may_be_blank_or_missing_and_its_contexts_stand_for_themselves()
     titles = ["Dogs", "", None, " ", "", ""]
     table = pa.Table.from_pylist([question(number, title) for number, title in enumerate(titles)])
     frame = question_checks.checked(table, source="train", unanswerable=False)
-    task = params(Path(), "task=squad", "model=minilm").task
+    task = params(tmp_path, "task=squad", "model=minilm").task
     assert kinds.of(task).groups(frame, task) == ["Dogs", "Dogs", *["the dog 1"] * 2, *["the dog 2"] * 2]

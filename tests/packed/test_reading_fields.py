@@ -8,6 +8,7 @@ import tiny_project
 from packed_models import PRECISIONS, Make, made_folder
 from pydantic import ValidationError
 
+import bitladder
 from bitladder.packed import format
 from bitladder.packed.format import PackedConfig, ReadingFields
 from bitladder.packed.tensors import FormatError
@@ -15,6 +16,7 @@ from pipeline import paths
 from pipeline.stages import pack
 
 __all__ = ["made_folder"]  # a fixture
+bitladder.register()
 
 
 @pytest.mark.parametrize(("task", "texts", "max_length"), [("demo", 1, 24), ("stsb", 2, 128)])
