@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.data.tokenizer_files import is_word_piece
 from pipeline.data.words import ENDINGS, ending, is_content_word, match_case, split_edges
 
 # As many as TinyBERT draws from (arXiv:1909.10351, algorithm 1).
 NUM_NEIGHBOURS = 15
 _BLOCK = 256
+_SPACE, _SPACE_AS_BYTE = "▁", "Ġ"  # how Unigram and byte-level BPE write the space before a word
 
 
 class Neighbours:
@@ -67,8 +69,17 @@ def read_embeddings(folder: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
         if not names:
             raise ValueError(f"{folder}: no tensor ends in embeddings.word_embeddings.weight")
         table = weights.get_tensor(names[0]).float().numpy()
-    words = sorted(vocabulary, key=lambda word: vocabulary[word])
-    return words, table[[vocabulary[word] for word in words]]
+    tokens = sorted(vocabulary, key=lambda token: vocabulary[token])
+    words = tokens if is_word_piece(folder) else [_word_of(token) for token in tokens]
+    return words, table[[vocabulary[token] for token in tokens]]
+
+
+def _word_of(token: str) -> str:
+    """A token of byte-level BPE or Unigram, as WordPiece writes it: a whole word begins with a space."""
+    is_bytes = token.startswith(_SPACE_AS_BYTE)  # where letters beyond ASCII are bytes that spell nothing
+    if token.startswith(_SPACE) or (is_bytes and token[1:].isascii()):
+        return token[1:]
+    return f"##{token}"
 
 
 def has_masked_lm_head(folder: Path) -> bool:

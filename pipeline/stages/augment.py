@@ -65,10 +65,13 @@ def _left_out(copies: Mapping[Method, int], pretrained: Path) -> dict[Method, st
     if not any(copies[method] for method in NEEDS_MODEL):
         return {}
     from pipeline.data.neighbours import has_masked_lm_head
+    from pipeline.data.tokenizer_files import is_word_piece
 
     files.verify(pretrained)
     if copies["contextual"] and not has_masked_lm_head(pretrained):
         return {"contextual": "the pre-trained model has no masked-LM head (no tensors cls.predictions.*)"}
+    if copies["contextual"] and not is_word_piece(pretrained):
+        return {"contextual": "its words are WordPiece's, and the pre-trained model has another tokenizer"}
     return {}
 
 

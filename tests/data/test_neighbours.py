@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import made_tokenizers
 import made_up
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from pipeline.data.neighbours import NUM_NEIGHBOURS, Neighbours, has_masked_lm_head, read_embeddings
 from pipeline.data.words import ending, is_content_word, split_edges
@@ -98,3 +101,23 @@ def test_every_word_of_the_made_up_data_has_neighbours(tmp_path: Path) -> None:
     content = [token for token in text.split() if is_content_word(split_edges(token)[1])]
     assert content
     assert all(token in made for token in content)
+
+
+@pytest.mark.parametrize("kind", ["byte_level", "unigram"])
+def test_words_of_other_tokenizers_are_known_and_pieces_are_not(tmp_path: Path, kind: str) -> None:
+    """Whole words begin with the space before them; what does not is a piece of one."""
+    text = [f"the {word} and the {word}" for word in ("garden", "river", "teacher", "zwölf")] * 9
+    tokenizer = getattr(made_tokenizers, kind)(text)
+    made_tokenizers.write(tmp_path, tokenizer, kind="PreTrainedTokenizerFast")
+    size = tokenizer.get_vocab_size()
+    save_file(
+        {"bert.embeddings.word_embeddings.weight": torch.arange(size)[:, None].float()},
+        tmp_path / "model.safetensors",
+    )
+    words, vectors = read_embeddings(tmp_path)
+    assert len(words) == len(vectors) == size
+    assert {"garden", "river", "teacher"} <= set(words)
+    assert ("zwölf" in words) == (kind == "unigram")  # bytes spell no letter beyond ASCII
+    [row] = vectors[words.index("river")]
+    space = "Ġ" if kind == "byte_level" else "▁"
+    assert row == tokenizer.token_to_id(f"{space}river")
