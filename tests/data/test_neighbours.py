@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
+from tokenizers import Tokenizer, models
 
 from pipeline.data.neighbours import NUM_NEIGHBOURS, Neighbours, has_masked_lm_head, read_embeddings
 from pipeline.data.words import ending, is_content_word, split_edges
@@ -106,8 +107,12 @@ def test_every_word_of_the_made_up_data_has_neighbours(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["byte_level", "unigram"])
 def test_words_of_other_tokenizers_are_known_and_pieces_are_not(tmp_path: Path, kind: str) -> None:
     """Whole words begin with the space before them; what does not is a piece of one."""
-    text = [f"the {word} and the {word}" for word in ("garden", "river", "teacher", "zwölf")] * 9
-    tokenizer = getattr(made_tokenizers, kind)(text)
+    own = ("garden", "river", "teacher", "zwölf")
+    if kind == "unigram":
+        scored = [("<pad>", 0.0), ("<unk>", 0.0), *((f"▁{word}", -1.0) for word in own), ("er", -2.0)]
+        tokenizer = Tokenizer(models.Unigram(scored, unk_id=1))
+    else:
+        tokenizer = made_tokenizers.byte_level([f"the {word} and the {word}" for word in own] * 9)
     made_tokenizers.write(tmp_path, tokenizer, kind="PreTrainedTokenizerFast")
     size = tokenizer.get_vocab_size()
     save_file(
