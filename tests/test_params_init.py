@@ -128,7 +128,7 @@ def test_layers_of_a_model_from_elsewhere_are_counted_when_its_files_are_there(t
     sizes = dict.fromkeys(
         ("vocab_size", "hidden_size", "num_hidden_layers", "intermediate_size", "max_position_embeddings"), 4
     )
-    (tmp_path / "config.json").write_text(json.dumps(sizes))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", **sizes}))
     overrides = ("task=cola", "model=minilm", "model.source=path", f"model.location={tmp_path}")
     loaded(tmp_path, {"encoder.3": "random"}, *overrides)
     with pytest.raises(

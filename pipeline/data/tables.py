@@ -42,8 +42,11 @@ def read_split(folder: Path, name: str, columns: Sequence[str] | None = None) ->
     return frame
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """One Parquet file as Arrow has it; raises as `read_split` does."""
+def read_table(path: Path, columns: Sequence[str] | None = None, *, categories: bool = False) -> pa.Table:
+    """One Parquet file as Arrow has it; raises as `read_split` does.
+
+    Categorical columns, as pandas writes them, are what their categories are, or `categories` with an order.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
@@ -53,14 +56,13 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
             page_checksum_verification=True,
             partitioning=None,
         )
-        return _without_categories(found)
+        return found if categories else _without_categories(found)
     # A flip in the footer can make the reader fail in any of these ways.
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise IntegrityError(f"{path}: no readable Parquet file: {error}") from error
 
 
 def _without_categories(table: pa.Table) -> pa.Table:
-    """Categorical columns, as pandas writes them, as what their categories are."""
     for number, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):
             column = table.column(number).cast(field.type.value_type)

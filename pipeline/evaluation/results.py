@@ -248,7 +248,9 @@ def difference(first: Value, second: Value) -> Value:
 def of_seed(results: Results, seed: int) -> SeedResults:
     """What is kept of the results of a ladder that was trained from another seed alone."""
     kept, dropped = {*SeedResults.model_fields}, {"models": {"__all__": {"seeds", "unusual"}}}
-    return SeedResults.model_validate({**results.model_dump(include=kept, exclude=dropped), "seed": seed})
+    return SeedResults.model_validate(
+        {**results.model_dump(include=kept, exclude=dropped, exclude_unset=True), "seed": seed}
+    )
 
 
 def write(path: Path, results: Results | SeedResults) -> None:

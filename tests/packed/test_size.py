@@ -115,7 +115,7 @@ def test_inspect_prints_every_part_and_the_ways_of_counting(
 
 
 def test_a_rung_as_it_was_trained_is_refused(trained: Rung) -> None:
-    with pytest.raises(FormatError, match="model_type: Input should be 'bitladder-bert'"):
+    with pytest.raises(FormatError, match="holds a trained model"):
         size.account(trained(Precision(1, 1, 32)))
 
 

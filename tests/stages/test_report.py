@@ -154,7 +154,12 @@ def test_a_page_without_a_data_summary_says_so(project: Params) -> None:
 def test_what_was_evaluated_before_another_packing_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     found = evaluated()
-    tiny_project.train("w1", found.weights["w1"].model_copy(update={"granularity": "matrix"}), found)
+    tiny_project.train(
+        "w1",
+        found.weights["w1"].model_copy(update={"granularity": "matrix"}),
+        found,
+        max_position_embeddings=found.task.max_length,
+    )
     pack.run(found, "w1")
     with pytest.raises(files.IntegrityError, match="w1 was evaluated as"):
         report.run(found)

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from tiny_rung import write_tokenizer
 from tokenizers import Tokenizer, models
 
-from pipeline.tasks.batches import Encoded, encode
+from pipeline.kinds import KINDS
+from pipeline.params import Task
+from pipeline.tasks import scoring
+from pipeline.tasks.batches import Encoded
 
 SINGLE = pd.DataFrame(
     {
@@ -33,6 +36,12 @@ CLS, SEP = 2, 3
 def folder(tmp_path: Path) -> Path:
     write_tokenizer(tmp_path)
     return tmp_path
+
+
+def encode(frame: pd.DataFrame, columns: list[str], folder: Path, *, max_length: int) -> Encoded:
+    """As a classification's rows are tokenized."""
+    task = Task.model_construct(sentence_columns=columns, max_length=max_length)
+    return scoring.encoded(KINDS["classification"].encode(frame, task, folder))
 
 
 def numbered(num_rows: int) -> Encoded:

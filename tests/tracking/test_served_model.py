@@ -18,7 +18,7 @@ from pipeline.tracking import store
 def pack_a_real_model(project: Project, name: str, **sizes: int) -> str:
     """Replace the fabricated packed/<name>/ by a tiny model with 1-bit weights and 8-bit activations."""
     with files.publish(project.root / "real") as folder:
-        save_rung(folder, Precision(1, 1, 8), **sizes)
+        save_rung(folder, Precision(1, 1, 8), **{"max_position_embeddings": 24, **sizes})
     target = project.root / paths.packed_dir(name)
     with files.publish(target) as folder:
         pack(project.root / "real", folder)

@@ -177,7 +177,7 @@ def test_the_loss_is_the_rungs_own_or_the_ladders(ladder: Params) -> None:
     assert of_w1a1.distillation == ladder.rungs["w1a1"].distillation != ladder.distillation
     assert (of_w1.num_steps, of_w1.learning_rate) == (9, ladder.training.rung.learning_rate)
     assert of_w1a1.learning_rate == ladder.training.binary_activations.learning_rate
-    assert objective(of_w1.distillation, loss="squared_error").regression
+    assert objective(of_w1.distillation, loss="squared_error").loss == "squared_error"
 
 
 def test_phases_share_the_steps_and_scale_the_learning_rate(ladder: Params) -> None:

@@ -88,14 +88,6 @@ def test_a_damaged_newest_falls_back_to_the_one_before(
     assert (aside / VALUES).exists() or name == VALUES
 
 
-def test_an_extra_file_is_damage_too(uninterrupted: Ended) -> None:
-    states = stopped()
-    (states.folder / "step-000000004" / "rng_state.pth").write_bytes(b"\x80\x04.")
-    found = open_for().newest()
-    assert found is not None
-    assert found.values["step"] == 2
-
-
 def test_when_all_are_damaged_it_starts_anew_and_says_so(
     uninterrupted: Ended, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -17,7 +17,6 @@ from pipeline.params import Optimization
 from pipeline.tasks.batches import Batch, Encoded
 from pipeline.training import tables
 from pipeline.training.loop import Phase, fit
-from pipeline.training.optimizer import AdamW
 from pipeline.training.parallel import World
 from pipeline.training.resume import States, open_states
 from pipeline.training.state import weights
@@ -208,7 +207,6 @@ def test_a_tied_a_frozen_and_a_small_table_are_left_to_torch(monkeypatch: pytest
 
 def test_nothing_is_put_off_unless_asked() -> None:
     model = classifier(Precision(1, 1, 8), **SIZE)
-    assert isinstance(AdamW([{"params": list(model.parameters())}], learning_rate=0.1), torch.optim.AdamW)
     assert by_entry(model)[0].reader is None
 
 

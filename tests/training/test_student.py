@@ -87,7 +87,9 @@ def test_a_trained_split_rung_is_packed_and_loads(project: Params, tmp_path: Pat
     pack(paths.model_dir("w1a8_split"), tmp_path)
     packed = packed_model.load_unpublished(tmp_path)
     trained = checkpoint.load_bert(paths.model_dir("w1a8_split"))
-    rows = task_rows.load(project.task, "plain", paths.model_dir("teacher")).selection.batch([0, 1, 2])
+    rows = task_rows.load(project.task, "plain", paths.model_dir("teacher")).selection.encoded.batch(
+        [0, 1, 2]
+    )
     inputs = {name: tensor for name, tensor in rows.items() if name != "labels"}
     with torch.no_grad():
         assert torch.equal(packed(**inputs).logits, trained(**inputs).logits)

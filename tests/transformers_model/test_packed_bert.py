@@ -103,11 +103,6 @@ def test_weights_from_elsewhere_are_refused(packed: Path) -> None:
         AutoModelForSequenceClassification.from_pretrained(packed, state_dict={})
 
 
-def test_saving_is_refused_with_what_to_do(packed: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="copying its folder"):
-        model.load(packed).save_pretrained(tmp_path / "again")
-
-
 @pytest.mark.parametrize("loader", [model.load, AutoModelForSequenceClassification.from_pretrained])
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
 def test_one_flipped_bit_is_refused(packed: Path, loader: Callable[[Path], Any], name: str) -> None:

@@ -276,7 +276,7 @@ def _as_columns(rows: Rows, made: list[dict[str, Any]]) -> None:
 def _parquet(path: Path) -> Rows:
     rows = Rows(str(path), unit="row")
     try:
-        table = read_table(path)
+        table = read_table(path, categories=True)
     except IntegrityError as error:
         rows.problems.append(str(error).removeprefix(f"{path}: "))
         return rows
