@@ -40,7 +40,7 @@ def _row(number: int, value: Any, names: Names, where: str) -> Row:
         if isinstance(value, str):
             return row_of_text(number, value, names)
         if not isinstance(value, dict):
-            raise TextError(f"a {type(value).__name__}; a text or an object with {names.text!r} is right")
+            raise TextError(f"{value!r:.40} is no text, and no object with {names.text!r}")
         if unknown := sorted(value.keys() - {names.text, names.pair}):
             raise TextError(f"{unknown[0]!r:.80}: unknown; known are {names.text!r} and {names.pair!r}")
         return row(number, value, names)
@@ -71,5 +71,5 @@ def schema(names: Names) -> dict[str, Any]:
         "additionalProperties": False,
     }
     rows = [one] if names.num_texts == 2 else [{"type": "string"}, one]
-    example = {name: f"{'A' if name == names.text else 'Another'} {name}." for name in texts}
+    example = {name: f"A {name.replace('_', ' ')}." for name in texts}
     return {"anyOf": [*rows, {"type": "array", "items": {"anyOf": rows}}], "examples": [example, [example]]}

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bitladder.serving.limits import RefusedError
 
 PREDICT = "/predict"
+PATIENCE = 16  # limits of bytes that are read and dropped before a body that is too large is refused
 
 
 class Guard:
@@ -41,15 +42,18 @@ class Guard:
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         said = dict(scope["headers"]).get(b"content-length", b"0")
         too_large = RefusedError(413, f"the body is larger than {self._limit} bytes")
-        if said.isdigit() and int(said) > self._limit:
+        if said.isdigit() and int(said) > PATIENCE * self._limit:
             raise too_large
-        body = bytearray()
+        body, num_bytes = bytearray(), 0
         while True:
             message = await receive()
-            body += message.get("body", b"")
-            if len(body) > self._limit:
+            num_bytes += len(message.get("body", b""))
+            body += message.get("body", b"") if num_bytes <= self._limit else b""
+            is_over = not message.get("more_body", False)  # the end, or the sender is gone
+            # Read on for a while: who is still sending would not see the answer.
+            if num_bytes > self._limit and (is_over or num_bytes > PATIENCE * self._limit):
                 raise too_large
-            if not message.get("more_body", False):  # the end, or the sender is gone
+            if is_over:
                 return bytes(body)
 
 
