@@ -24,7 +24,7 @@ from statistics import quantiles
 
 from interleaved import HERE, as_markdown, middle
 
-WORDS = """the a this that dog cat house train river old new small large quick slow red good bad book city sees
+WORDS = """the a that dog cat house train river old new small large quick slow red good bad book city sees
 likes follows hears makes takes finds keeps gives with near under before after and but never often""".split()  # noqa: SIM905
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/")
 

@@ -39,7 +39,7 @@ def folder(name: str) -> Path:
     with store.opened(store.locate()) as client:
         version = _version(client, model, alias)
         # Versions are counted anew in a store that was deleted; the id of what was logged is not given twice.
-        source = client.get_model_version(model, version).source
+        source = str(client.get_model_version(model, version).source)
         kept = KEPT / source.rpartition("/")[2]
         if not _is_whole(kept):
             _fetch(source, kept)
