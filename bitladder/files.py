@@ -164,7 +164,7 @@ def seal(folder: Path, names: Sequence[str]) -> None:
     _sync(folder)
 
 
-def would_be_read(name: str, promised: Mapping[str, str]) -> bool:
+def would_be_read(name: str, promised: Mapping[str, Any]) -> bool:
     """Whether a file that is not promised has a name that loaders look for.
 
     A tokenizer that nothing was promised of is its owner's: transformers saves it after the model.

@@ -43,9 +43,8 @@ def differences(folder: Path) -> dict[str, str]:
     except (ValueError, KeyError, TypeError, AttributeError):
         return {files.MANIFEST: "damaged: it lists no files with their size and sha256"}
     found = {name: reason for name, entry in promised.items() if (reason := _differs(folder / name, entry))}
-    extra = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    extra -= {*promised, files.MANIFEST, *files.BESIDE}
-    return found | dict.fromkeys(sorted(extra), "unexpected: the manifest does not list it; remove it")
+    extra = sorted(one.name for one in folder.iterdir() if files.would_be_read(one.name, promised))
+    return found | dict.fromkeys(extra, "unexpected: a loader would read it, unchecked; remove it")
 
 
 def _manifest(folder: Path) -> dict[str, dict[str, Any]]:

@@ -43,12 +43,12 @@ def test_a_flipped_bit_is_found_and_its_file_named(
 def test_all_that_differs_is_told_at_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "weights.bin").write_bytes(b"short")
     (folder / "config.json").unlink()
-    (folder / "extra.py").write_text("")
+    (folder / "pytorch_model.bin").write_text("")
     assert verify.main(folder, True) == 1
     assert json.loads(capsys.readouterr().out)["differences"] == {
         "weights.bin": "5 bytes; the manifest says 256",
         "config.json": "missing",
-        "extra.py": "unexpected: the manifest does not list it; remove it",
+        "pytorch_model.bin": "unexpected: a loader would read it, unchecked; remove it",
     }
 
 
