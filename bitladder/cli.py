@@ -10,9 +10,10 @@ to stdout, everything else to stderr. Failures are plain lines; `--debug` shows 
 
 import os
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand
@@ -21,6 +22,8 @@ from bitladder import shown
 
 PROJECT = Path("flows", "commands.py")  # what makes a folder the root of a project
 CLONE = Path(__file__).parents[1]
+_EXTRAS = {"numba": "runtime", "llvmlite": "runtime", "huggingface_hub": "hub"}
+_EXTRAS |= dict.fromkeys(("fastapi", "starlette", "uvicorn", "prometheus_client"), "serve")
 OF_A_PROJECT = (
     "best",
     "compare",
@@ -112,17 +115,112 @@ class TakesTexts(TyperCommand):
 @app.command(cls=TakesTexts)
 def predict(
     folder: Folder,
-    text: Annotated[str, typer.Argument(help="The sentence, or the question.")],
+    text: Annotated[str | None, typer.Argument(help="The sentence, or the question.")] = None,
     text_pair: Annotated[str | None, typer.Argument(help="The second sentence, for tasks on pairs.")] = None,
     context: Annotated[
         str | None, typer.Option(metavar="TEXT", help="What the question is answered from.")
     ] = None,
+    file: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Answer each row of a file; - is standard input.")
+    ] = None,
+    form: Annotated[
+        Literal["jsonl", "csv", "tsv", "text"] | None,
+        typer.Option("--format", help="Of the file. Default: by its ending; text is a text a line."),
+    ] = None,
+    text_column: Annotated[
+        str | None, typer.Option("--text", "--column", metavar="COL", help="Column or key of the text.")
+    ] = None,
+    pair_column: Annotated[
+        str | None, typer.Option("--text-pair", metavar="COL", help="That of the second text, or context.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad line.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run a packed model on a sentence, a pair, or a question."""
-    from bitladder import predict
+    """Run a packed model on a sentence, a pair, or a question, or on each row of a file.
 
-    raise typer.Exit(predict.main(str(folder), text, text_pair, context, as_json))
+    Of a file, a line of JSON for each row, in order, with the number of its line. A bad row is told on
+    stderr and has none: exit code 1, or with --strict 2 at once.
+    """
+    if file is None:
+        if text is None or form or text_column or pair_column or strict:
+            raise typer.BadParameter("give a TEXT, or --file FILE with what says how to read it")
+        from bitladder import predict
+
+        raise typer.Exit(predict.main(str(folder), text, text_pair, context, as_json))
+    if text is not None or context is not None:
+        raise typer.BadParameter("give a TEXT, or --file FILE, not both")
+    from bitladder.rows import command
+
+    code = command.main(str(folder), file, text=text_column, pair=pair_column, form=form, strict=strict)
+    raise typer.Exit(code)
+
+
+@app.command()
+def serve(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="DIR|NAME@champion", help="A packed model, or in a project a registered one."),
+    ],
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is all of them.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
+    max_rows: Annotated[int, typer.Option(min=1, metavar="N", help="Texts in one request.")] = 64,
+    max_tokens: Annotated[int, typer.Option(min=8, metavar="N", help="Tokens of one text or pair.")] = 4096,
+    max_kib: Annotated[int, typer.Option(min=1, metavar="N", help="Size of a request.")] = 1024,
+    queue: Annotated[int, typer.Option(min=1, metavar="N", help="Texts that wait; more are refused.")] = 1024,
+    wait_ms: Annotated[
+        float, typer.Option(min=0, max=1000, metavar="X", help="How long a text waits for others.")
+    ] = 1.0,
+) -> None:
+    """Answer texts over HTTP: POST /predict, a page at /, /docs, /healthz, /metrics.
+
+    Listens on this machine alone unless --host says otherwise. Ctrl-C and SIGTERM let requests finish.
+    """
+    from bitladder.serving import server
+    from bitladder.serving.limits import Limits
+
+    folder = _registered(model) if "@" in model and not Path(model).exists() else Path(model)
+    limits = Limits(max_kib * 1024, max_rows, max_tokens, queue, wait_ms / 1000)
+    raise typer.Exit(server.main(folder, host, port, limits))
+
+
+@app.command()
+def verify(folder: Folder, as_json: Json = False) -> None:
+    """Check every file of a packed or trained model against its manifest.
+
+    Exit code 1 when one differs; each is named, and what to do.
+    """
+    from bitladder import verify
+
+    raise typer.Exit(verify.main(folder, as_json))
+
+
+@app.command()
+def push(
+    folder: Folder,
+    repo: Annotated[str, typer.Argument(metavar="REPO", help="On the Hugging Face Hub: OWNER/NAME.")],
+    card: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Model card. Default: the project's report's, else a short one."),
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="If the repository is made now.")] = False,
+) -> None:
+    """Upload a packed model and its card to the Hugging Face Hub.
+
+    The token is that of HF_TOKEN or of `hf auth login`. Checked before anything is sent.
+    """
+    from bitladder import hub
+
+    raise typer.Exit(hub.main(folder, repo, card, private))
+
+
+# Finds a registered model's folder; of a project, whose commands put it here.
+resolve: Callable[[str], Path] | None = None
+
+
+def _registered(name: str) -> Path:
+    if resolve is None:
+        raise OutsideError(f"{name}: registered models are found in a project's root; or give a folder")
+    return resolve(name)
 
 
 class OutsideError(ValueError):
@@ -173,7 +271,7 @@ def _outside(context: typer.Context) -> None:
 def _said(error: Exception) -> str:
     """Our own failures (ValueError, RuntimeError and their kin) speak for themselves."""
     if package := _not_installed(error):
-        extra = "runtime" if package in ("numba", "llvmlite") else "train"
+        extra = _EXTRAS.get(package, "train")
         return f"bitladder: this needs {package}, which is not installed: pip install 'bitladder[{extra}]'"
     kind = "" if isinstance(error, ValueError | RuntimeError) else f"{type(error).__name__}: "
     return f"bitladder: {kind}{error}"

@@ -143,7 +143,7 @@ def verify(folder: Path) -> dict[str, str]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise IntegrityError(f"{path}: damaged, it lists no files with their sha256 ({error})") from error
     missing = sorted(name for name in promised if not (folder / name).is_file())
-    unexpected = sorted(one.name for one in folder.iterdir() if _would_be_read(one.name, promised))
+    unexpected = sorted(one.name for one in folder.iterdir() if would_be_read(one.name, promised))
     if missing or unexpected:
         raise IntegrityError(f"{folder}: missing {missing}, unexpected {unexpected}")
     for name, entry in promised.items():
@@ -164,7 +164,7 @@ def seal(folder: Path, names: Sequence[str]) -> None:
     _sync(folder)
 
 
-def _would_be_read(name: str, promised: Mapping[str, str]) -> bool:
+def would_be_read(name: str, promised: Mapping[str, Any]) -> bool:
     """Whether a file that is not promised has a name that loaders look for.
 
     A tokenizer that nothing was promised of is its owner's: transformers saves it after the model.

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bitladder import cli
 from bitladder.cli import Json
 from flows import compress_command, environment
 
@@ -17,8 +18,15 @@ app = typer.Typer()
 def add_to(main: typer.Typer) -> None:
     """Add these commands to `main`, in a prepared environment, which is the children's too."""
     environment.prepare()
+    cli.resolve = _resolve
     main.registered_commands.extend(compress_command.app.registered_commands)
     main.registered_commands.extend(app.registered_commands)
+
+
+def _resolve(name: str) -> Path:
+    from pipeline.tracking import delivered
+
+    return delivered.folder(name)
 
 
 @app.command()

@@ -15,8 +15,27 @@ from bitladder.files import IntegrityError
 from bitladder.packed import size
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ("inspect", "doctor", "predict", "compress")  # the last one because this is a clone
-HEAVY = {"torch", "transformers", "mlflow", "prefect", "datasets", "nlpaug", "sklearn", "dvc", "numba"}
+COMMANDS = (
+    "inspect",
+    "doctor",
+    "predict",
+    "serve",
+    "verify",
+    "push",
+    "compress",
+)  # the last one because this is a clone
+HEAVY = {
+    "torch",
+    "transformers",
+    "mlflow",
+    "prefect",
+    "datasets",
+    "nlpaug",
+    "sklearn",
+    "dvc",
+    "numba",
+    "fastapi",
+}
 Bitladder = Callable[..., int]
 
 

@@ -7,6 +7,7 @@ Shapes: B sequences of a batch, S tokens of its longest (padding to the split's 
 """
 
 import json
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ AT_ONCE = 4096  # rows that are tokenized together: what the tokenizer knows of 
 TOKENIZER, SETTINGS = "tokenizer.json", "tokenizer_config.json"
 _USUAL_PADDING = ("[PAD]", "<pad>")  # where the settings name none
 Whole = NDArray[np.int64]
+_kept = threading.local()
 
 
 @dataclass(frozen=True)
@@ -72,14 +74,22 @@ def tokenize(texts: list[str], pairs: list[str] | None, folder: Path, *, max_len
 def read_tokenizer(folder: Path) -> Tokenizer:
     """A model folder's tokenizer, which pads nothing by itself.
 
+    Each thread keeps the one it read last, until the file changes: reading 30,000 words takes longer than
+    computing a sentence. How it cuts is its caller's to set each time.
+
     Raises ValueError when tokenizer.json is not there or is none.
     """
     path = folder / TOKENIZER
     try:
-        tokenizer = Tokenizer.from_file(str(path))
+        state = path.stat()
+        key = (path.absolute(), state.st_ino, state.st_mtime_ns, state.st_size)
+        if getattr(_kept, "key", None) != key:
+            _kept.tokenizer, _kept.key = Tokenizer.from_file(str(path)), key
     except Exception as error:  # the library raises no class of its own
         raise ValueError(f"{path}: {error}; a tokenizer that tokenizers saved is right") from None
+    tokenizer: Tokenizer = _kept.tokenizer
     tokenizer.no_padding()
+    tokenizer.no_truncation()
     return tokenizer
 
 

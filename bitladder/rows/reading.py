@@ -1,0 +1,136 @@
+"""Rows of a file or of standard input, one after the other: never more of it in memory than a row.
+
+A row that cannot be read is a `Bad`, and the next one is read. Lines are counted from 1, as editors do.
+"""
+
+import csv
+import json
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Literal, get_args
+
+from bitladder.rows.row import Bad, Names, Row, row, row_of_text
+from bitladder.text.given import TextError
+
+Format = Literal["jsonl", "csv", "tsv", "text"]
+LONGEST = 1 << 24  # bytes of a line
+LONGEST_FIELD = 1 << 20  # characters of a CSV's field: an unclosed quote would take in the rest of the file
+_ENDINGS: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv"}
+_ENDINGS |= {".tsv": "tsv"}
+
+
+class Lines:
+    """The lines of a binary file as text; bytes that are not UTF-8 as PEP 383 has them, for messages.
+
+    Attributes:
+        number: of the line that was given last.
+        num_bytes: read so far.
+        was_cut: the line that was given last is longer than LONGEST, and its end was left out.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.number, self.num_bytes, self.was_cut = file, 0, 0, False
+
+    def __iter__(self) -> Iterator[str]:
+        while line := self._read():
+            self.number += 1
+            self.was_cut = len(line) > LONGEST
+            last = line
+            while len(last) > LONGEST and not last.endswith(b"\n"):
+                last = self._read()
+            yield line.decode("utf-8-sig" if self.number == 1 else "utf-8", "surrogateescape")
+
+    def _read(self) -> bytes:
+        read = self._file.readline(LONGEST + 1)
+        self.num_bytes += len(read)
+        return read
+
+
+def format_of(path: str) -> Format:
+    """By the ending; anything else, and standard input, are lines of text."""
+    return _ENDINGS.get(Path(path).suffix.lower(), "text")
+
+
+def read(lines: Lines, form: Format, names: Names) -> Iterator[Row | Bad]:
+    """Every row in order.
+
+    Raises TextError when a CSV or TSV lacks a column that is needed.
+    """
+    assert form in get_args(Format)
+    if form in ("csv", "tsv"):
+        yield from _read_table(lines, "," if form == "csv" else "\t", names)
+        return
+    read_line = _read_json if form == "jsonl" else _read_text
+    for line in lines:
+        if form == "jsonl" and not line.strip():
+            continue
+        try:
+            if lines.was_cut:
+                raise TextError(f"longer than {LONGEST:,} bytes")
+            yield read_line(lines.number, line, names)
+        except TextError as error:
+            yield Bad(lines.number, str(error))
+
+
+def _read_json(number: int, line: str, names: Names) -> Row:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise TextError(f"no JSON: {error}") from None
+    if isinstance(value, str):
+        return row_of_text(number, value, names)
+    if not isinstance(value, dict):
+        raise TextError(f"a JSON {type(value).__name__}; an object with {names.text!r}, or a text, is right")
+    return row(number, value, names)
+
+
+def _read_text(number: int, line: str, names: Names) -> Row:
+    """A text; where the model reads two, a tab between them."""
+    line = line.rstrip("\r\n")
+    if names.num_texts != 2:
+        return row_of_text(number, line, names)
+    texts = line.split("\t")
+    if len(texts) != 2:
+        raise TextError(f"{len(texts)} texts between tabs; {names.text}, a tab and {names.pair} are right")
+    return row(number, dict(zip((names.text, names.pair), texts, strict=True)), names)
+
+
+def _read_table(lines: Lines, delimiter: str, names: Names) -> Iterator[Row | Bad]:
+    csv.field_size_limit(LONGEST_FIELD)
+    table = csv.reader(lines, delimiter=delimiter)
+    header = next(table, [])
+    missing = [name for name in names.needed if name not in header]
+    if missing:
+        there = ", ".join(map(repr, header[:20])) or "none"
+        raise TextError(f"no column {', '.join(map(repr, missing))} (--text, --text-pair); there are {there}")
+    for number, found in _numbered(table, lines):
+        try:
+            if isinstance(found, csv.Error):
+                raise TextError(f"{found}: a quote that is not closed?")
+            if len(found) != len(header):
+                raise TextError(f"{len(found)} fields; the header has {len(header)}")
+            yield row(number, dict(zip(header, found, strict=True)), names)
+        except TextError as error:
+            yield Bad(number, str(error))
+
+
+def _numbered(table: Iterable[list[str]], lines: Lines) -> Iterator[tuple[int, list[str] | csv.Error]]:
+    """Each row that is not empty with the line that it begins on, or why it is none."""
+    rows = iter(table)
+    while True:
+        begins = lines.number + 1
+        try:
+            if found := next(rows):
+                yield begins, found
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield begins, error
+
+
+def size(file: IO[bytes]) -> int | None:
+    """Bytes of a regular file; None of a pipe or a terminal."""
+    state = os.fstat(file.fileno())
+    return state.st_size if stat.S_ISREG(state.st_mode) else None
