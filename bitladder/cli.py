@@ -22,7 +22,7 @@ from bitladder import shown
 
 PROJECT = Path("flows", "commands.py")  # what makes a folder the root of a project
 CLONE = Path(__file__).parents[1]
-_EXTRAS = {"numba": "runtime", "llvmlite": "runtime", "huggingface_hub": "hub"}
+_EXTRAS = {"numba": "runtime", "llvmlite": "runtime"}
 _EXTRAS |= dict.fromkeys(("fastapi", "starlette", "uvicorn", "prometheus_client"), "serve")
 OF_A_PROJECT = (
     "best",

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 KEPT = paths.WORK / "served"
-_INSIDE = Path("artifacts", "packed")  # of what MLflow keeps of a served model
 
 
 class NotRegisteredError(ValueError):
@@ -69,9 +68,12 @@ def _is_whole(kept: Path) -> bool:
 
 def _fetch(uri: str, target: Path) -> None:
     from mlflow.artifacts import download_artifacts
+    from mlflow.models import Model
 
     with tempfile.TemporaryDirectory() as scratch:
-        source = Path(download_artifacts(uri, dst_path=scratch)) / _INSIDE
+        served = Path(download_artifacts(uri, dst_path=scratch))
+        inside = Model.load(str(served)).flavors["python_function"]["artifacts"]["packed"]["path"]
+        source = served / inside
         files.verify(source)
         with files.publish(target) as made:
             for path in source.iterdir():

@@ -24,7 +24,7 @@ TEXTS = ["the dog sees a cat .", "a fish hears"]
 
 def test_the_champion_is_the_registered_folder_and_is_kept(registered_project: Project) -> None:
     folder = delivered.folder("bitladder-demo@champion")
-    assert files.verify(folder) == files.verify(Path("packed/w1"))
+    assert files.verify(folder) == files.verify(Path("packed/w1"))  # the best of those with 1-bit weights
     before = (folder / files.WEIGHTS).stat().st_ino
     assert delivered.folder("bitladder-demo@champion") == folder
     assert (folder / files.WEIGHTS).stat().st_ino == before
