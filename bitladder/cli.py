@@ -254,7 +254,7 @@ def _add_those_of_the_project(folder: Path) -> None:
         return
     if (CLONE / PROJECT).is_file():  # this is no copy of the library alone: it can train too
         sys.path.append(str(CLONE))
-        app.registered_commands.extend(import_module("flows.compress_command").app.registered_commands)
+        app.registered_commands.extend(import_module("flows.compress.options").app.registered_commands)
     app.info.epilog = f"In a project's root there are more commands: {', '.join(OF_A_PROJECT)}."
     for name in OF_A_PROJECT:
         options: Any = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}

@@ -10,7 +10,8 @@ import typer
 
 from bitladder import cli
 from bitladder.cli import Json
-from flows import compress_command, environment
+from flows import environment
+from flows.compress import options
 
 app = typer.Typer()
 
@@ -19,7 +20,7 @@ def add_to(main: typer.Typer) -> None:
     """Add these commands to `main`, in a prepared environment, which is the children's too."""
     environment.prepare()
     cli.resolve = _resolve
-    main.registered_commands.extend(compress_command.app.registered_commands)
+    main.registered_commands.extend(options.app.registered_commands)
     main.registered_commands.extend(app.registered_commands)
 
 
@@ -62,7 +63,7 @@ def run(
     ] = None,
 ) -> None:
     """Run what changed, as one Prefect flow."""
-    from flows.compress import run_command
+    from flows.run import run_command
 
     raise typer.Exit(run_command(jobs, target))
 

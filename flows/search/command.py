@@ -19,7 +19,7 @@ import optuna
 from filelock import FileLock
 
 from bitladder import files
-from flows import compress, environment, graph, processes, repeat
+from flows import environment, graph, processes, repeat, run
 from flows.graph import Graph
 from flows.search import drawing, kept, outcome, space, study, trial
 from flows.search.shown import Shown
@@ -47,7 +47,7 @@ def main(
         raise ParamsError(problems, "bitladder search")
     wanted = space.load(space_name, params, steps)
     environment.stay_offline_unless(params)
-    compress.share_cores(jobs)
+    run.share_cores(jobs)
     _make_ready(wanted, params.general)
     values = read_mapping(paths.PARAMS)
     asked = study.open_study(study_name(space_name, wanted, values), storage or study.DATABASE)
@@ -92,7 +92,7 @@ def _make_ready(wanted: Space, general: Mapping[str, object]) -> None:
     kept.HOME.mkdir(parents=True, exist_ok=True)
     with FileLock(kept.HOME / "ready.lock"):
         walk = Walk(needed, 1, graph.changed())
-        compress.without_prefect(walk)
+        run.without_prefect(walk)
     if walk.exit_code():
         raise processes.EndedError(f"search: {walk.summary()}", walk.exit_code())
 

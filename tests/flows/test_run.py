@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scratch_project import Scratch, ask, gone, mortal, until
 
-from flows import compress, graph, torchrun, walk
+from flows import graph, run, torchrun, walk
 from flows.walk import Children, Outcome, Walk
 
 RUN = ("bitladder.cli", "run")
@@ -70,7 +70,7 @@ def test_every_stage_runs_once_after_what_it_needs_and_none_after_a_failure(
     broken = set(data.draw(st.lists(st.sampled_from(sorted(stages)), unique=True, max_size=2)))
     children = Recorded(broken)
     going = Walk(stages, jobs, changed=set(stages), watched=False, children=children)
-    compress.without_prefect(going)
+    run.without_prefect(going)
     assert sorted(children.began) == sorted(stages.keys() - after(stages, broken))
     for stage in children.began:
         assert all(children.ended.index(needed) < children.ended.index(stage) for needed in stages[stage])
@@ -90,7 +90,7 @@ def test_a_walk_that_prefect_began_is_finished_without_it_and_nothing_runs_twice
 
     with ThreadPoolExecutor(1) as pool, pytest.raises(ConnectionError):
         going.go(lost_after_a)
-    compress.without_prefect(going)
+    run.without_prefect(going)
     assert children.began == ["a", "b", "c"]
 
 
@@ -98,7 +98,7 @@ def test_dvc_is_not_asked_about_stages_before_the_first_change() -> None:
     stages = {"a": [], "b": ["a"], "c": ["b"], "d": ["a"]}
     children = Recorded(set())
     going = Walk(stages, 1, changed={"b"}, watched=False, children=children)
-    compress.without_prefect(going)
+    run.without_prefect(going)
     assert children.began == ["b", "c"]
     assert going.summary() == "2 ran, 2 up to date"
 
@@ -107,7 +107,7 @@ def test_what_dvc_cannot_know_to_be_outdated_is_forced() -> None:
     stages = {"a": [], "b": ["a"], "c": ["b"]}
     children = Recorded(set())
     going = Walk(stages, 1, changed=set(), forced={"b"}, watched=False, children=children)
-    compress.without_prefect(going)
+    run.without_prefect(going)
     assert (children.began, children.forced) == (["b", "c"], {"b"})
 
 
@@ -134,7 +134,7 @@ def test_stages_side_by_side_share_the_cores(
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     monkeypatch.setenv(torchrun.THREADS_AT_MOST, "kept, and put back")
     monkeypatch.delenv(torchrun.THREADS_AT_MOST)
-    compress.share_cores(jobs)
+    run.share_cores(jobs)
     assert os.environ.get(torchrun.THREADS_AT_MOST) == own
 
 
@@ -153,7 +153,7 @@ def shown(api: str, kind: str, **chosen: Any) -> list[dict[str, Any]]:
 
 
 def last_flow(api: str) -> dict[str, Any]:
-    found = shown(api, "flow_runs", flows={"name": {"any_": [compress.FLOW]}})
+    found = shown(api, "flow_runs", flows={"name": {"any_": [run.FLOW]}})
     return max(found, key=lambda flow_run: str(flow_run["created"]))
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from bitladder import files
-from flows.own import project
-from flows.own.project import FolderError
+from flows.compress import project
+from flows.compress.project import FolderError
 
 
 def packed(folder: Path, text: str = "weights") -> Path:

@@ -10,8 +10,8 @@ import pytest
 
 from bitladder import files
 from flows import graph
-from flows.own import budget, command, project
-from flows.own.asked import Asked
+from flows.compress import budget, command, project
+from flows.compress.asked import Asked
 from pipeline.evaluation import results
 
 STEPS = {"teacher": 40, "w4a8": 20, "w2a8": 20, "w1a8": 20, "w1a4": 20}

@@ -68,8 +68,8 @@ def compress(
     where -o says. Stopped or killed, the same command goes on; a changed file starts what depends on it
     again. Exit code 1 when no model is good enough.
     """
-    from flows.own import command
-    from flows.own.asked import Asked
+    from flows.compress import command
+    from flows.compress.asked import Asked
 
     if base is not None and teacher is not None:
         raise typer.BadParameter("only without --teacher, which is taken as it is", param_hint="--base")

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import params as composed
 
-from flows.own import budget
-from flows.own.budget import Pace, TooShortError
+from flows.compress import budget
+from flows.compress.budget import Pace, TooShortError
 from pipeline.params import Params
 
 ROWS = {"train": 400, "selection": 40, "validation": 100}

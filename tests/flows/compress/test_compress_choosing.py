@@ -3,7 +3,7 @@
 import pytest
 from some_results import model, results, teacher
 
-from flows.own.choosing import choose, sentences
+from flows.compress.choosing import choose, sentences
 
 MODELS = {
     "teacher": teacher(),

@@ -21,12 +21,12 @@ import pandas as pd
 
 from bitladder import files
 from flows import environment, graph, processes
-from flows.own import asked as own
-from flows.own import budget, choosing, lengths, project
-from flows.own.asked import Asked
-from flows.own.budget import Pace
-from flows.own.lengths import Lengths
-from flows.own.shown import Shown
+from flows.compress import asked as own
+from flows.compress import budget, choosing, lengths, project
+from flows.compress.asked import Asked
+from flows.compress.budget import Pace
+from flows.compress.lengths import Lengths
+from flows.compress.shown import Shown
 from flows.walk import Outcome, Walk
 from pipeline import params_file, paths
 from pipeline.data import sources, tokenizer_files
