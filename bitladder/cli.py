@@ -136,7 +136,7 @@ def predict(
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad line.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run a packed model on a sentence, a pair, or a question, or on each row of a file.
+    """Run a packed model on a text, a pair, a question, or a file.
 
     Of a file, a line of JSON for each row, in order, with the number of its line. A bad row is told on
     stderr and has none: exit code 1, or with --strict 2 at once.
@@ -171,9 +171,9 @@ def serve(
         float, typer.Option(min=0, max=1000, metavar="X", help="How long a text waits for others.")
     ] = 1.0,
 ) -> None:
-    """Answer texts over HTTP: POST /predict, a page at /, /docs, /healthz, /metrics.
+    """Answer texts over HTTP.
 
-    Listens on this machine alone unless --host says otherwise. Ctrl-C and SIGTERM let requests finish.
+    POST /predict; a page to try it at /, and /docs, /healthz, /metrics. Listens on this machine alone unless --host says otherwise. Ctrl-C and SIGTERM let requests finish.
     """
     from bitladder.serving import server
     from bitladder.serving.limits import Limits
@@ -185,7 +185,7 @@ def serve(
 
 @app.command()
 def verify(folder: Folder, as_json: Json = False) -> None:
-    """Check every file of a packed or trained model against its manifest.
+    """Check every file of a model against its manifest.
 
     Exit code 1 when one differs; each is named, and what to do.
     """
@@ -204,7 +204,7 @@ def push(
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="If the repository is made now.")] = False,
 ) -> None:
-    """Upload a packed model and its card to the Hugging Face Hub.
+    """Upload a packed model to the Hugging Face Hub.
 
     The token is that of HF_TOKEN or of `hf auth login`. Checked before anything is sent.
     """
