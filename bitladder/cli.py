@@ -173,7 +173,8 @@ def serve(
 ) -> None:
     """Answer texts over HTTP.
 
-    POST /predict; a page to try it at /, and /docs, /healthz, /metrics. Listens on this machine alone unless --host says otherwise. Ctrl-C and SIGTERM let requests finish.
+    POST /predict; a page to try it at /, and /docs, /healthz, /metrics. Listens on this machine alone unless
+    --host says otherwise. Ctrl-C and SIGTERM let requests finish.
     """
     from bitladder.serving import server
     from bitladder.serving.limits import Limits
