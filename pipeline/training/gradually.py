@@ -19,7 +19,9 @@ def growth(model: nn.Module, *, num_steps: int, chosen: Routines) -> Callable[[i
         return None
 
     def before(step: int) -> None:
-        share = min(1.0, step / num_steps)
+        if step > num_steps:  # all is whole by then, and in a training that is gone on with from the start
+            return
+        share = step / num_steps
         set_share(model, share)
         routines.use(model, chosen if share == 1 else PLAIN)
 

@@ -10,7 +10,6 @@ Shapes: B sequences, S tokens, E hidden size, H heads.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
@@ -24,21 +23,6 @@ from pipeline.training.optimizer import adamw, schedule
 
 MOST_TOKENS: Final = 2**14  # of the rows that blocks are trained on: their hidden states stay in memory
 Block = Callable[[int], tuple[Tensor, Tensor | None]]
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One batch as a block sees it.
-
-    Attributes:
-        batch: its tokens, on the model's device.
-        taught: what the teacher says of it.
-        hidden_BSE: what the blocks so far make of it.
-    """
-
-    batch: Batch
-    taught: Trace
-    hidden_BSE: Tensor
 
 
 def reconstruct(
