@@ -8,23 +8,13 @@ from typing import Any
 
 import made_up
 import pytest
+import whole_graph
 
 from bitladder import files
 from pipeline import paths, record
 from pipeline.evaluation import agreement
 from pipeline.params import Params
-from pipeline.stages import (
-    augment,
-    evaluate,
-    pack,
-    prepare,
-    pretrained,
-    register,
-    report,
-    teacher,
-    weights,
-    weights_activations,
-)
+from pipeline.stages import register
 
 RUNGS = ("w1", "w1a8")
 QUICKLY = ("mnli", "stsb")  # three labels and two splits, no label at all; the others take half a minute
@@ -64,14 +54,7 @@ def task(root: Path, request: pytest.FixtureRequest) -> Params:
     source = made_up.glue(Path("source"), request.param)
     model = ("model.source=path", f"model.location={root}")
     params = made_up.task_params(Path(), request.param, source, *model, *SHORT)
-    for stage in (prepare, pretrained, augment, teacher):
-        stage.run(params)
-    weights.run(params, "w1")
-    weights_activations.run(params, "w1a8")
-    for rung in RUNGS:
-        pack.run(params, rung)
-    evaluate.run(params)
-    report.run(params)
+    whole_graph.run(params)
     return params
 
 

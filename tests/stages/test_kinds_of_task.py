@@ -10,6 +10,7 @@ from typing import Any
 import made_up
 import numpy as np
 import pytest
+import whole_graph
 
 import bitladder
 from bitladder import files, predict
@@ -21,18 +22,7 @@ from pipeline.evaluation.results import read as read_results
 from pipeline.params import Params
 from pipeline.reporting import card, table
 from pipeline.reporting.report import read
-from pipeline.stages import (
-    augment,
-    evaluate,
-    pack,
-    prepare,
-    pretrained,
-    register,
-    report,
-    teacher,
-    weights,
-    weights_activations,
-)
+from pipeline.stages import register
 
 pytestmark = pytest.mark.slow
 PEOPLE, PLACES = ["teacher", "doctor", "farmer", "sailor"], ["river", "lake", "house", "garden"]
@@ -112,14 +102,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
             f"data.files.text_pair={'text_pair' if pair else 'null'}",
             *SHORT,
         )
-        for stage in (prepare, pretrained, augment, teacher):
-            stage.run(params)
-        weights.run(params, "w4")
-        weights_activations.run(params, "w1a8")
-        for rung in params.deliver:
-            pack.run(params, rung)
-        evaluate.run(params)
-        report.run(params)
+        whole_graph.run(params)
         yield params
 
 

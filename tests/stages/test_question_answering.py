@@ -9,6 +9,7 @@ import made_up
 import pandas as pd
 import pytest
 import torch
+import whole_graph
 
 import bitladder
 from bitladder import files, predict
@@ -25,18 +26,7 @@ from pipeline.ladder import sizes
 from pipeline.params import Params
 from pipeline.reporting import card, table
 from pipeline.reporting.report import read
-from pipeline.stages import (
-    augment,
-    evaluate,
-    pack,
-    prepare,
-    pretrained,
-    register,
-    report,
-    teacher,
-    weights,
-    weights_activations,
-)
+from pipeline.stages import register
 from pipeline.tracking import store
 
 SHORT = (
@@ -64,23 +54,12 @@ def composed(task: str, *overrides: str) -> Params:
     return made_up.params(Path(), f"task={task}", *model, "data.source=path", f"data.root={root}", *overrides)
 
 
-def run_everything(params: Params) -> None:
-    for stage in (prepare, pretrained, augment, teacher):
-        stage.run(params)
-    weights.run(params, "w1")
-    weights_activations.run(params, "w1a8")
-    for rung in params.deliver:
-        pack.run(params, rung)
-    evaluate.run(params)
-    report.run(params)
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Params]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("project"))
         params = composed("squad_v2", *SHORT)
-        run_everything(params)
+        whole_graph.run(params)
         yield params
 
 
@@ -241,7 +220,7 @@ def test_version_1_always_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     answering = next(value for value in SHORT if value.startswith("task.answering"))
     overrides = [*(value for value in SHORT if value != answering), answering.replace("true", "false")]
     params = composed("squad", *overrides, "deliver=[w1]")
-    run_everything(params)
+    whole_graph.run(params)
     results = read_results()
     model = results.models["w1"]
     assert set(model.scores["validation"]) == {"exact_match", "f1"}
