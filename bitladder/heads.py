@@ -1,12 +1,13 @@
 """What config.json says of a model's head and of its task, and logits as probabilities. No torch.
 
 A head reads the first token, through a pooler, and gives L logits for the whole sequence; or it reads every
-token and gives L logits for each, [B, L, S], of which padding's are -1e4. `architectures` says which it is.
+token and gives L logits for each, [B, L, S], of which padding's are -1e4; or it has no tensors at all, and
+gives the mean of the tokens, of length 1. `architectures` says which it is.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +25,22 @@ THRESHOLDS_KEY = "bitladder_thresholds"
 class Head:
     """Attributes:
     architecture: transformers' class of models with this head.
-    layer: what its tensors begin with.
-    per_token: whether it gives logits for each token; else there is a pooler.
+    layer: what its tensors begin with; empty where it has none.
+    reads: the first token, through a pooler; each token by itself; or the mean of them.
     """
 
     architecture: str
     layer: str
-    per_token: bool
+    reads: Literal["first", "each", "mean"]
+
+    @property
+    def per_token(self) -> bool:
+        """Whether it gives logits for each token."""
+        return self.reads == "each"
+
+    @property
+    def has_pooler(self) -> bool:
+        return self.reads == "first"
 
     @property
     def packed(self) -> str:
@@ -38,10 +48,11 @@ class Head:
         return f"Packed{self.architecture}"
 
 
-SEQUENCE = Head("BertForSequenceClassification", "classifier", per_token=False)
-TOKENS = Head("BertForTokenClassification", "classifier", per_token=True)
-SPAN = Head("BertForQuestionAnswering", "qa_outputs", per_token=True)
-HEADS = (SEQUENCE, TOKENS, SPAN)
+SEQUENCE = Head("BertForSequenceClassification", "classifier", "first")
+TOKENS = Head("BertForTokenClassification", "classifier", "each")
+SPAN = Head("BertForQuestionAnswering", "qa_outputs", "each")
+VECTOR = Head("BertForSentenceEmbedding", "", "mean")  # the class is ours: modeling/sentence_bert.py
+HEADS = (SEQUENCE, TOKENS, SPAN, VECTOR)
 
 
 def of(architectures: Sequence[str] | None) -> Head:

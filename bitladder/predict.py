@@ -10,25 +10,27 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from bitladder import runtime, shown
 from bitladder.answers import KINDS, Answer, Kind, Reader
+from bitladder.answers.embeddings import Form, formed
 from bitladder.packed.format import read_config
 from bitladder.packed.inputs import NumTextsError
 from bitladder.packed.reading import Floats
 from bitladder.runtime.kernels.engines import Choice
 from bitladder.text.given import TextError, require_text, require_texts
-from bitladder.text.tokens import Tokens
+from bitladder.text.tokens import Tokens, tokenize
 
 if TYPE_CHECKING:
     from bitladder.transformers_model.model import PackedBert
 
 Texts = list[str] | tuple[str, ...]  # or an array, or a column of a table
 AT_ONCE = 64
+ENCODED = 4096  # texts that are tokenized together
 LEAST_TOKENS = 4  # of a pair: [CLS], [SEP], [SEP] and one that says something
 
 
@@ -98,7 +100,8 @@ class PackedModel:
 
         A classifier: `label` and `scores`; of several labels at once `labels`, `scores` and `thresholds`; a
         regression and a reranker: `score`; question answering: `answer`, `start`, `end`, `score`; token
-        classification: `entities`. What each of them is stands in `bitladder.answers`, a file a kind.
+        classification: `entities`; a sentence encoder: `vector`, of which `encode` gives arrays. What each of
+        them is stands in `bitladder.answers`, a file a kind.
 
         Args:
             pairs: as many second sentences, or contexts in which questions are answered.
@@ -127,6 +130,32 @@ class PackedModel:
             return []
         return self.kind.answers(Reader(self.folder, self.config, self._logits, longest), firsts, seconds)
 
+    def encode(
+        self, texts: str | Texts, *, form: Form = "float32", max_length: int | None = None
+    ) -> NDArray[Any]:
+        """A sentence encoder's vectors [N, E], of length 1; of a single text [E].
+
+        Args:
+            form: float32; or int8 or binary (packed bits), see `bitladder.answers.embeddings.formed`.
+            max_length: tokens of a text that are read; as many as the model was scored on unless given.
+
+        Raises:
+            TextError: what should be a text is none.
+            ValueError: the model is no sentence encoder, `form` is not known, `max_length` is more than the
+                model has positions for, or its output is not finite.
+        """
+        if self.config.kind != "embeddings":
+            raise ValueError(f"{self.folder}: gives no vectors, its task is {self.config.kind}")
+        if isinstance(texts, str):
+            found: NDArray[Any] = self.encode([texts], form=form, max_length=max_length)[0]
+            return found
+        given, longest = require_texts(texts, "texts"), self._longest(max_length)
+        vectors_NE = np.zeros((len(given), self.config.hidden_size), np.float32)
+        for start in range(0, len(given), ENCODED):  # what is known of the tokens takes more than the vectors
+            tokens = tokenize(given[start : start + ENCODED], None, self.folder, max_length=longest)
+            vectors_NE[start : start + ENCODED] = self._logits(tokens)
+        return formed(vectors_NE, form)
+
     def require_num_texts(self, given: int) -> None:
         """Raises NumTextsError unless the model reads so many texts at a time; older files do not say it."""
         if self.config.num_texts in (given, None):
@@ -145,7 +174,8 @@ class PackedModel:
         attention_mask: ArrayLike | None = None,
         token_type_ids: ArrayLike | None = None,
     ) -> Floats:
-        """[B, L]; of question answering and token classification [B, L, S], of padding -1e4.
+        """[B, L]; of question answering and token classification [B, L, S], of padding -1e4; of a sentence
+        encoder its vectors [B, E].
 
         Args are [B, S], as a tokenizer gives them: 1 in the mask is a token, which all are unless given.
         """

@@ -41,6 +41,8 @@ Metric = Literal[
     "average_precision",
     "ndcg_at_10",
     "mrr_at_10",
+    "recall_at_1",
+    "recall_at_10",
 ]
 KindName = Literal[
     "classification",
@@ -49,6 +51,7 @@ KindName = Literal[
     "question_answering",
     "token_classification",
     "reranking",
+    "embeddings",
 ]
 
 
@@ -88,12 +91,31 @@ def _ends(value: object) -> object:
     return float(value[0]), float(value[1])
 
 
+class JudgedBy(Section):
+    """A set that a sentence encoder is judged by: a file of two texts a row.
+
+    Attributes:
+        name: of the validation split that it becomes.
+        file: CSV, TSV, JSON lines or Parquet, from `data.root` on where that is given, else from the project.
+        columns: of the two texts; of retrieval the query, and the text that it should find.
+        score: a column of numbers, how alike they are.
+        label: a column of 1 (alike) and 0. With neither each query is looked for among all second texts.
+    """
+
+    name: str
+    file: str
+    columns: Annotated[list[str], Field(min_length=2, max_length=2)]
+    score: str | None = None
+    label: str | None = None
+
+
 class Task(Section):
     """One task: which columns are text, what the labels are called, which official metrics it has.
 
     Attributes:
         kind: what is asked of a text; `pipeline.kinds` has each.
         range: of a regression or reranking, the least and the greatest label that there may be.
+        judged_by: of embeddings, the sets that are its validation splits, in their order.
     """
 
     name: str
@@ -107,10 +129,15 @@ class Task(Section):
     generator: Generator | None = None
     answering: Answering | None = None
     range: Annotated[tuple[float, float], BeforeValidator(_ends)] | None = None
+    judged_by: list[JudgedBy] | None = None
 
     @property
     def num_labels(self) -> int:
-        """Outputs of the head, of a text or pair or of each token: a label's, a number, start and end."""
+        """Outputs of the head, of a text or pair or of each token: a label's, a number, start and end; none
+        where there is no head.
+        """
+        if self.judged_by is not None:
+            return 0
         return len(self.label_names) or (1 if self.answering is None else 2)
 
 
@@ -163,14 +190,16 @@ class Files(Section):
 
 
 class Data(Section):
-    """Where the rows come from. `root` is used by `path`, `repository` and `revision` by `hub`, `files` by
-    `files`.
+    """Where the rows come from. `root` is used by `path` and `corpus`, `repository` and `revision` by `hub`,
+    `files` by `files`. `corpus` has no rows with labels: its text is what embeddings learn from.
 
     `max_train_rows` and `max_validation_rows` (of each validation split) draw a part, which results name.
-    `corpus` is the text that general rungs learn from.
+    `corpus` is the text that general rungs and embeddings learn from, and `pieces` how general rungs have it
+    cut: `some_sentences`, as many neighbours as are drawn; `sentences`, each by itself, and some whole texts,
+    as embeddings always have it.
     """
 
-    source: Literal["demo", "path", "hub", "files"]
+    source: Literal["demo", "path", "hub", "files", "corpus"]
     root: str | None = None
     repository: str | None = None
     revision: str | None = None
@@ -178,6 +207,7 @@ class Data(Section):
     max_train_rows: Count | None = None
     max_validation_rows: Count | None = None
     corpus: Annotated[list[CorpusFile], BeforeValidator(_listed), Field(min_length=1)] | None = None
+    pieces: Literal["some_sentences", "sentences"] = "some_sentences"
 
 
 class Architecture(Section):

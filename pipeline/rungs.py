@@ -86,6 +86,7 @@ class Distillation(Section):
     Attributes:
         directions: of the similarities of queries, keys and values within a sequence (BiBERT).
         sentence_vectors: of the angle between both models' mean hidden state of a sequence, last layer.
+        similarities: of the angles between those vectors of all sequences of a batch.
         labels: of the loss against the labels, without a teacher.
         temperature: both logits are divided by it before their softmax. Beyond these bounds padding would be
             among the answers to a question.
@@ -97,6 +98,7 @@ class Distillation(Section):
     labels: Weight
     directions: Weight = 0.0
     sentence_vectors: Weight = 0.0
+    similarities: Weight = 0.0
     temperature: Annotated[float, Field(ge=0.01, le=100)] = 1.0
 
 

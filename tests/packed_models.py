@@ -78,6 +78,11 @@ OF_KINDS: dict[str, dict[str, Any]] = {
         THRESHOLDS_KEY: [0.25, 0.5, 0.75],
     },
     "reranking": {"id2label": {0: "relevance"}, KIND_KEY: "reranking"},
+    "embeddings": {
+        "id2label": {0: "none"},  # transformers has some always
+        "architectures": ["BertForSentenceEmbedding"],
+        KIND_KEY: "embeddings",
+    },
     "token_classification": {
         "id2label": {0: "O", 1: "B-PER", 2: "I-PER"},
         "architectures": ["BertForTokenClassification"],

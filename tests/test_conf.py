@@ -69,9 +69,12 @@ def test_a_refused_composition_is_not_said_to_be_fine(
 
 @pytest.mark.parametrize("model", ["minilm", "bert-base"])
 def test_every_task_goes_with_every_real_model(tmp_path: Path, model: str) -> None:
-    own = ("data.files.train=mine.csv", "task.label_names=[no,yes]")
+    own = {
+        "custom": ("data.files.train=mine.csv", "task.label_names=[no,yes]"),
+        "embeddings": ("data.corpus=text.txt",),
+    }
     for task in choices("task"):
-        chosen = (f"task={task}", f"model={model}", "budget=quick", *(own if task == "custom" else ()))
+        chosen = (f"task={task}", f"model={model}", "budget=quick", *own.get(task, ()))
         params = composed(tmp_path, *chosen)
         assert (params.task.name, params.model.name, params.budget.name) == (task, model, "quick")
 
@@ -97,6 +100,15 @@ def test_an_experiment_chooses_all_that_a_table_was_made_with_but_where_the_data
     found = composed(tmp_path, f"experiment={experiment}", "data.root=/data")
     assert (found.task.name, found.model.name, found.data.source) == (experiment, "minilm", "path")
     assert set(found.deliver) == set(composed(tmp_path, "ladder=papers").deliver)
+
+
+def test_the_example_of_an_encoder_needs_nothing_and_the_long_one_a_place(tmp_path: Path) -> None:
+    """Every rung of both has the loss that the task has."""
+    example = composed(tmp_path, "experiment=embeddings/example")
+    for file in ("sentences.txt", "questions.csv", "pairs.csv", "graded.csv"):
+        assert (CONF.parent / "examples" / file).is_file()
+    found = composed(tmp_path, "experiment=embeddings/minilm", "data.root=/data")
+    assert found.distillation == example.distillation == found.general["sentences_w1a8"].distillation
 
 
 @pytest.mark.parametrize("task", choices("experiment/longer"))
@@ -186,7 +198,7 @@ def test_one_rung_can_be_changed_on_the_command_line(tmp_path: Path) -> None:
 
 
 def test_the_official_metrics_and_splits_are_kept(tmp_path: Path) -> None:
-    known = [task for task in choices("task") if task != "custom"]
+    known = [task for task in choices("task") if task not in ("custom", "embeddings")]
     tasks = {task: composed(tmp_path, f"task={task}", "model=minilm").task for task in known}
     metrics = {name: list(task.metrics) for name, task in tasks.items()}
     assert metrics.pop("cola") == ["matthews_correlation"]

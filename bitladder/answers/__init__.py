@@ -6,6 +6,7 @@ How a kind is learned and scored is in `pipeline.kinds`, under the same names.
 from collections.abc import Mapping
 
 from bitladder.answers.classification import Classification
+from bitladder.answers.embeddings import Embeddings
 from bitladder.answers.kind import Answer, Kind, Reader
 from bitladder.answers.multi_label import MultiLabel
 from bitladder.answers.question_answering import QuestionAnswering
@@ -22,4 +23,5 @@ KINDS: Mapping[str, Kind] = {
     "question_answering": QuestionAnswering(),
     "token_classification": TokenClassification(),
     "reranking": Reranking(),
+    "embeddings": Embeddings(),
 }

@@ -4,7 +4,7 @@ Quantized: encoder and pooler linears; word, position and segment tables; with a
 of those linears and of both attention products. In full precision always: LayerNorm, biases, the head.
 
 config.json names the class in `architectures`, as transformers writes it, and with it the head
-(`bitladder.heads`): one that reads the first token has a pooler, one that reads every token has none.
+(`bitladder.heads`): one that reads the first token has a pooler, the others have none.
 
 A model that was another encoder's (`architectures`) may have ReLU or GELU behind its pooler in place of tanh.
 """
@@ -31,6 +31,7 @@ from bitladder.modeling.layers import (
     WeightSplitLinear,
 )
 from bitladder.modeling.routines import Routines, product
+from bitladder.modeling.sentence_bert import BertForSentenceEmbedding
 from bitladder.modeling.share import TABLES, num_kept
 from bitladder.quantizers.activation import activation_quantizer
 from bitladder.quantizers.precision import FULL, Precision
@@ -44,11 +45,17 @@ WIDTH_KEY = "bitladder_width"
 HEADS_KEY = "bitladder_heads"
 BODY = "bert."  # what the tensors of everything but the head begin with
 
-Bert = BertForSequenceClassification | BertForTokenClassification | BertForQuestionAnswering
+Bert = (
+    BertForSequenceClassification
+    | BertForTokenClassification
+    | BertForQuestionAnswering
+    | BertForSentenceEmbedding
+)
 _CLASSES: dict[heads.Head, Any] = {
     heads.SEQUENCE: BertForSequenceClassification,
     heads.TOKENS: BertForTokenClassification,
     heads.SPAN: BertForQuestionAnswering,
+    heads.VECTOR: BertForSentenceEmbedding,
 }
 
 

@@ -23,7 +23,7 @@ MODEL_TYPE = "bitladder-bert"
 FORMAT = 1
 WEIGHTS = files.WEIGHTS
 CONFIG = files.CONFIG
-CLASSIFIER, TAGGER, ANSWERER = (head.packed for head in heads.HEADS)
+CLASSIFIER, TAGGER, ANSWERER, ENCODER = (head.packed for head in heads.HEADS)
 # Registered nowhere, so that only our model class, which replaces it, can be built from such a config.json.
 ATTENTION = "bitladder-packed"
 METADATA = {"format": "pt", "bitladder_format": str(FORMAT)}
@@ -93,6 +93,7 @@ class PackedConfig(_Fields):
                 "PackedBertForSequenceClassification",
                 "PackedBertForTokenClassification",
                 "PackedBertForQuestionAnswering",
+                "PackedBertForSentenceEmbedding",
             ]
         ],
         Field(min_length=1, max_length=1),
@@ -108,7 +109,7 @@ class PackedConfig(_Fields):
     type_vocab_size: Annotated[int, _size(2**12)]
     hidden_act: Literal["gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu"]
     layer_norm_eps: Annotated[float, Field(gt=0, le=1)]
-    id2label: Annotated[dict[str, str], Field(min_length=1, max_length=100_000)]
+    id2label: Annotated[dict[str, str], Field(max_length=100_000)]
     label2id: dict[str, int]
     width: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, alias="bitladder_width")
     trits_per_byte: Literal[5] | None = Field(None, alias="bitladder_trits_per_byte")
@@ -118,7 +119,7 @@ class PackedConfig(_Fields):
     ) = None
     pooler_act: Literal["relu", "gelu"] | None = Field(None, alias="bitladder_pooler_act")
     answering: AnsweringFields | None = Field(None, alias="bitladder_answering")
-    named_kind: Literal["multi_label", "reranking", "token_classification"] | None = Field(
+    named_kind: Literal["multi_label", "reranking", "token_classification", "embeddings"] | None = Field(
         None, alias="bitladder_kind"
     )
     thresholds: list[Annotated[float, Field(gt=0, lt=1)]] | None = Field(None, alias="bitladder_thresholds")
@@ -222,8 +223,11 @@ class PackedConfig(_Fields):
 
     def _check_kind(self) -> None:
         kind, labels = self.named_kind, len(self.id2label)
-        if (kind == "token_classification") != (self.head is heads.TOKENS):
-            raise ValueError(f"bitladder_kind: token_classification needs {TAGGER}, and the other way round")
+        for needing, head in (("token_classification", heads.TOKENS), ("embeddings", heads.VECTOR)):
+            if (kind == needing) != (self.head is head):
+                raise ValueError(f"bitladder_kind: {needing} needs {head.packed}, and the other way round")
+        if (labels == 0) != (kind == "embeddings"):
+            raise ValueError("id2label: a sentence encoder has no labels, and every other model has some")
         if kind is not None and self.answering is not None:
             raise ValueError(f"bitladder_kind: {kind} does not answer questions")
         if kind == "token_classification" and (wrong := bad_tags(list(self.id2label.values()))):

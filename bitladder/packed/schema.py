@@ -98,9 +98,9 @@ def linears(config: PackedConfig, layer: int) -> list[Matrix]:
 
 
 def pooler(config: PackedConfig) -> list[Matrix]:
-    """One; none where the head reads every token."""
+    """One where the head reads the first token, else none."""
     size = config.hidden_size
-    return [] if config.head.per_token else [Matrix(POOLER, size, size, size, size, POOLER_PART)]
+    return [] if not config.head.has_pooler else [Matrix(POOLER, size, size, size, size, POOLER_PART)]
 
 
 def norms(layer: int) -> list[str]:
@@ -194,6 +194,8 @@ def _activation(
 
 
 def _head(config: PackedConfig) -> Iterator[Stored]:
+    if not config.head.layer:
+        return
     labels = len(config.id2label)
     for part, shape in (("weight", (labels, config.hidden_size)), ("bias", (labels,))):
         count = math.prod(shape)

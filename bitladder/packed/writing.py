@@ -37,6 +37,13 @@ _KEPT = (
     "layer_norm_eps",
     "pad_token_id",
 )
+# By these sentence-transformers finds that one of its modules, around transformers' model, gives the vectors.
+_MODULES = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}]
+_VECTORS = {
+    "transformer_task": "feature-extraction",
+    "modality_config": {"text": {"method": "forward", "method_output_name": "logits"}},
+    "module_output_name": "sentence_embedding",
+}
 _OURS = (POOLER_ACT_KEY, ANSWERING_KEY, KIND_KEY, THRESHOLDS_KEY)
 
 
@@ -56,6 +63,10 @@ def pack(model_folder: Path, target_folder: Path, reading: ReadingFields | None 
     if (settings := target_folder / "tokenizer_config.json").is_file():
         # So that transformers' own `truncation=True` cuts where the model was scored.
         files.write_json(settings, {**files.read_json(settings), "model_max_length": config.max_length})
+    if config.head is heads.VECTOR:
+        files.write_json(target_folder / "modules.json", _MODULES)
+        own = {**_VECTORS, "max_seq_length": config.max_length}
+        files.write_json(target_folder / "sentence_bert_config.json", own)
 
 
 def packed_config(config: BertConfig, reading: ReadingFields | None = None) -> PackedConfig:
@@ -63,11 +74,13 @@ def packed_config(config: BertConfig, reading: ReadingFields | None = None) -> P
     precision = precision_of(config)
     if precision.weights == FULL:
         raise ValueError("the model has full-precision weights; only a rung of the ladder can be packed")
-    id2label = {str(number): str(name) for number, name in (config.id2label or {}).items()}
+    head = heads.of(config.architectures)
+    named = (config.id2label or {}).items() if head.layer else ()  # transformers always has some
+    id2label = {str(number): str(name) for number, name in named}
     values = {
         **{key: getattr(config, key) for key in _KEPT},
         "model_type": format.MODEL_TYPE,
-        "architectures": [heads.of(config.architectures).packed],
+        "architectures": [head.packed],
         "attn_implementation": format.ATTENTION,
         "dtype": "float32",
         "bitladder_format": format.FORMAT,

@@ -161,7 +161,7 @@ class Model:
         return np.stack(list(self._pools[own].map(lambda row: self._answer(*row), rows)))
 
     def _answer(self, ids_S: Whole, mask_S: Whole, segments_S: Whole) -> Floats:
-        """[L], or [L, S]."""
+        """[L], or [L, S]; of a sentence encoder [E]."""
         length = int(mask_S.nonzero()[0][-1]) + 1  # what follows the last token is not computed
         room = self._room(length)
         masked = room.mask[: length + -length % 16]
@@ -178,6 +178,8 @@ class Model:
             room.found.ctypes.data,
             room.room_at,
         )
+        if self.config.head.reads == "mean":
+            return room.found[: self.config.hidden_size].copy()
         found_SL = room.found[: length * own.num_outputs].reshape(length, -1)[:, : len(own.bias)]
         if not self.config.head.per_token:
             logits_L: Floats = found_SL[0] + own.bias
@@ -208,4 +210,4 @@ class _Room:
         self._room = memory_order.aligned(np.empty(size, np.uint8))
         self.x_at, self.room_at = int(self._x.ctypes.data), int(self._room.ctypes.data)
         self.mask = np.empty(length, np.float32)
-        self.found = np.empty(length * num_outputs, np.float32)
+        self.found = np.empty(max(length * num_outputs, hidden), np.float32)

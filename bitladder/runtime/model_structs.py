@@ -78,7 +78,7 @@ class ModelStructs:
 
     Attributes:
         model, lookups, places, quantizers, norms, pooler: as `answer` names them.
-        bias: float32 [labels], of the head.
+        bias: float32 [labels], of the head; empty where there is none.
     """
 
     def __init__(self, arrays: Arrays, engine: str) -> None:
@@ -97,7 +97,8 @@ class ModelStructs:
             self._fill_layer(layer)
         for one in schema.pooler(self._config):
             self._fill_place(self.pooler[0], [one])
-        self.bias = arrays.floats(f"{self._config.head.layer}.bias")
+        head = self._config.head
+        self.bias = arrays.floats(f"{head.layer}.bias") if head.layer else np.zeros(0, np.float32)
         self._fill_model()
         del self._arrays
 
@@ -125,13 +126,15 @@ class ModelStructs:
 
     def _fill_model(self) -> None:
         config, own, name = self._config, self.model[0], f"{schema.EMBEDDINGS}.LayerNorm"
-        weight_OI = self._arrays.floats(f"{config.head.layer}.weight")
-        padded_IO = np.pad(weight_OI.T, ((0, 0), (0, -len(weight_OI) % structs.HEAD_LANES)))
+        if config.head.layer:
+            weight_OI = self._arrays.floats(f"{config.head.layer}.weight")
+            padded_IO = np.pad(weight_OI.T, ((0, 0), (0, -len(weight_OI) % structs.HEAD_LANES)))
+            own["head_at"], own["num_outputs"] = self._at(padded_IO), padded_IO.shape[1]
         own["hidden"], own["num_heads"] = config.hidden_size, config.num_attention_heads
         own["neurons"], own["activation"] = config.intermediate_size, _ACTIVATIONS[config.hidden_act]
         own["pooler_activation"] = _ACTIVATIONS.get(config.pooler_act or "", structs.PLAIN)
-        own["is_pooled"], own["epsilon"] = not config.head.per_token, config.layer_norm_eps
-        own["head_at"], own["num_outputs"] = self._at(padded_IO), padded_IO.shape[1]
+        own["is_pooled"], own["is_mean"] = config.head.has_pooler, config.head.reads == "mean"
+        own["epsilon"] = config.layer_norm_eps
         own["norm_weight_at"] = self._at(self._arrays.floats(f"{name}.weight"))
         own["norm_bias_at"] = self._at(self._arrays.floats(f"{name}.bias"))
         own["ones_at"] = self._at(np.ones(config.max_position_embeddings, np.float32))

@@ -31,6 +31,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from transformers import (
     AutoConfig,
+    AutoModel,
     AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
@@ -57,6 +58,7 @@ from bitladder import files
 from bitladder.modeling import attention
 from bitladder.modeling.bert import narrow, quantize, set_pooler
 from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
+from bitladder.modeling.sentence_bert import BertForSentenceEmbedding
 from bitladder.modeling.traces import PADDING, logits_of
 from bitladder.packed import format, inputs
 from bitladder.packed.format import PackedConfig
@@ -351,12 +353,34 @@ class PackedBertForQuestionAnswering(PackedBert, BertForQuestionAnswering):
         return QuestionAnsweringModelOutput(start_logits=start_BS, end_logits=end_BS)
 
 
+class PackedBertForSentenceEmbedding(PackedBert, BertForSentenceEmbedding):
+    """A vector of length 1 for each text, as `logits`."""
+
+    architecture = format.ENCODER
+
+    @can_return_tuple  # type: ignore[untyped-decorator]  # transformers' own
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        **options: Any,
+    ) -> Any:
+        """As `BertForSentenceEmbedding`."""
+        given = (input_ids, attention_mask, token_type_ids)
+        vectors_BE = self._by_kernels(*given, options)
+        if vectors_BE is None:
+            return self._in_float32(super().forward, *given, **options)
+        return SequenceClassifierOutput(logits=cast("Any", vectors_BE))
+
+
 _CLASSES: dict[str, type[PackedBert]] = {
     own.architecture: own
     for own in (
         PackedBertForSequenceClassification,
         PackedBertForTokenClassification,
         PackedBertForQuestionAnswering,
+        PackedBertForSentenceEmbedding,
     )
 }
 
@@ -384,6 +408,7 @@ def register() -> None:
         BitladderBertConfig, PackedBertForTokenClassification, exist_ok=True
     )
     AutoModelForQuestionAnswering.register(BitladderBertConfig, PackedBertForQuestionAnswering, exist_ok=True)
+    AutoModel.register(BitladderBertConfig, PackedBertForSentenceEmbedding, exist_ok=True)
     AutoTokenizer.register(BitladderBertConfig, tokenizer_class=BertTokenizer, exist_ok=True)
 
 

@@ -1,7 +1,9 @@
 """Plain text for general rungs: `data.corpus`, cut into pieces of one or several sentences.
 
 Each text is cut at its sentences' ends, and neighbouring sentences are put together again up to a number of
-words that is drawn anew for each piece: most tasks have short rows and some long ones, and so has this.
+words that is drawn anew for each piece: most tasks have short rows and some long ones, and so has this. Or
+(`data.pieces: sentences`) each sentence is a piece, and so is every fourth of the texts that have several:
+for encoders, which are asked for the vectors of both. All of them would take most of the tokens.
 """
 
 import re
@@ -18,6 +20,7 @@ from pipeline.kinds.checks import DataError
 from pipeline.params import CorpusFile, Data, Task
 
 MOST_WORDS = 40  # of a piece, unless one sentence has more
+WHOLE_TEXTS = 4  # one of so many
 _END_OF_SENTENCE = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])")
 
 
@@ -28,20 +31,28 @@ def read(data: Data, task: Task, seed: int) -> list[str]:
         IntegrityError: a Parquet file is torn.
         DataError: a file or a column is missing or holds no text; every problem is told.
     """
+    texts = texts_of(data, task)
+    if data.pieces == "sentences":
+        return list(dict(numbered_sentences(texts)))
+    return list(dict.fromkeys(pieces(texts, seed=seed)))
+
+
+def texts_of(data: Data, task: Task) -> list[str]:
+    """The texts as they are, each once. Raises as `read` does."""
     if data.corpus is None:  # the demo's own
         texts: Iterable[str] = read_split(paths.data_dir(task.name, "corpus"), "corpus")["text"]
     else:
         texts = _texts(data.corpus, data.root)
-    found = list(dict.fromkeys(pieces(texts, seed=seed)))
-    if not found:
+    found = dict.fromkeys(" ".join(text.split()) for text in texts)
+    if not any(found):
         raise DataError(["data.corpus: there is no text in it"])
-    return found
+    return list(filter(None, found))
 
 
 def pieces(texts: Iterable[str], *, seed: int) -> Iterator[str]:
-    """The texts, each once, cut into pieces of whole sentences."""
+    """The texts cut into pieces of whole sentences."""
     generator = np.random.default_rng(seed)
-    for text in dict.fromkeys(" ".join(text.split()) for text in texts):
+    for text in dict.fromkeys(texts):
         kept, most = list[str](), generator.integers(1, MOST_WORDS, endpoint=True)
         for sentence in filter(None, _END_OF_SENTENCE.split(text)):
             if kept and _num_words(kept) + _num_words([sentence]) > most:
@@ -50,6 +61,17 @@ def pieces(texts: Iterable[str], *, seed: int) -> Iterator[str]:
             kept.append(sentence)
         if kept:
             yield " ".join(kept)
+
+
+def numbered_sentences(texts: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """The sentences of each text, and every fourth text that has several; with the number of its text."""
+    several = 0
+    for number, text in enumerate(texts):
+        own = [sentence for sentence in _END_OF_SENTENCE.split(text) if sentence]
+        yield from ((sentence, number) for sentence in own)
+        several += len(own) > 1
+        if len(own) > 1 and several % WHOLE_TEXTS == 0:
+            yield text, number
 
 
 def path_of(file: CorpusFile, root: str | None) -> Path:

@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from bitladder.modeling.sentence_bert import mean_of_tokens
+
 
 def logits_cross_entropy(student_BL: Tensor, teacher_BL: Tensor, temperature: float = 1.0) -> Tensor:
     """Soft cross-entropy, mean over the batch (and over start and end): more labels do not weaken it.
@@ -84,10 +86,19 @@ def sentence_vectors(student_BSE: Tensor, teacher_BSE: Tensor, mask_BS: Tensor) 
     return 1 - functional.cosine_similarity(student_BE, teacher_BE, dim=-1).mean()
 
 
-def mean_of_tokens(hidden_BSE: Tensor, mask_BS: Tensor) -> Tensor:
-    """[B, E], padding left out."""
-    weight_BS1 = mask_BS.unsqueeze(-1).to(hidden_BSE.dtype)
-    return (hidden_BSE * weight_BS1).sum(dim=1) / weight_BS1.sum(dim=1)
+def similarities(student_BSE: Tensor, teacher_BSE: Tensor, mask_BS: Tensor) -> Tensor:
+    """Mean squared difference of both models' cosines between the sentence vectors of all pairs of a batch.
+
+    What a sentence encoder is asked for is how near its vectors are to each other (similarity-preserving
+    distillation, Tung and Mori, arXiv:1907.09682, of cosines). A sentence and itself are no pair; a batch of
+    one has none, and 0.
+    """
+    student_BE, teacher_BE = (
+        functional.normalize(mean_of_tokens(each, mask_BS), dim=-1) for each in (student_BSE, teacher_BSE)
+    )
+    difference_BB = student_BE @ student_BE.T - teacher_BE @ teacher_BE.T
+    count = len(difference_BB)
+    return difference_BB.fill_diagonal_(0.0).square().sum() / max(1, count * (count - 1))
 
 
 def directions(

@@ -65,6 +65,11 @@ class Objective(Distillation):
                 student.hidden_states[-1], teacher.hidden_states[-1], mask_BS
             )
             terms["sentence_vectors"] = self.sentence_vectors * portion.rows * distance_vectors
+        if self.similarities:
+            distance_pairs = losses.similarities(
+                student.hidden_states[-1], teacher.hidden_states[-1], mask_BS
+            )
+            terms["similarities"] = self.similarities * portion.rows * distance_pairs
         if self.labels:
             distance_labels = label_loss(student.logits_BL, batch["labels"], self.loss)
             terms["labels"] = self.labels * labelled(portion, self.loss) * distance_labels
@@ -74,11 +79,18 @@ class Objective(Distillation):
         """How far the student's logits are from the teacher's."""
         if self.loss == "squared_error":
             return losses.logits_squared_error(student, teacher)
+        if self.loss == "cosine":
+            return 1 - functional.cosine_similarity(student, teacher, dim=-1).mean()
         if self.loss == "token_cross_entropy":
             return losses.logits_of_tokens(student, teacher, mask_BS, self.temperature)
         if self.loss == "binary_cross_entropy":
             return losses.logits_binary_cross_entropy(student, teacher, self.temperature)
         return losses.logits_cross_entropy(student, teacher, self.temperature)
+
+    @property
+    def compares_vectors(self) -> bool:
+        """Whether a term is between sentence vectors."""
+        return self.sentence_vectors != 0 or self.similarities != 0
 
     @property
     def compares_heads(self) -> bool:

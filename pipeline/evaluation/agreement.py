@@ -1,7 +1,7 @@
 """packed/<rung>/agreement.json: how far a packed rung's answers are from the trained one's.
 
-Both answer the whole first validation split, twice. By the same torch layers the two agree to rounding: the
-file holds the model, and one that does not is refused.
+Both answer the whole first validation split (sentence encoders their smallest set), twice. By the same torch
+layers the two agree to rounding: the file holds the model, and one that does not is refused.
 
 By the kernels that run the file here, if any do, labels agree on nearly all rows, but logits do not to
 rounding. Products of whole numbers are exact, but sums between them are taken in another order, and a value

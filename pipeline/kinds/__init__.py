@@ -7,6 +7,7 @@ neither torch nor what reads files: params.yaml is checked by it.
 from collections.abc import Mapping
 
 from pipeline.kinds.classification import Classification
+from pipeline.kinds.embeddings import Embeddings
 from pipeline.kinds.kind import Kind
 from pipeline.kinds.multi_label import MultiLabel
 from pipeline.kinds.question_answering import QuestionAnswering
@@ -24,6 +25,7 @@ KINDS: Mapping[KindName, Kind] = {
     "question_answering": QuestionAnswering(),
     "token_classification": TokenClassification(),
     "reranking": Reranking(),
+    "embeddings": Embeddings(),
 }
 
 

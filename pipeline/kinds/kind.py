@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # How a logit becomes a loss: pipeline.distillation has each against labels and against a teacher.
-Loss = Literal["cross_entropy", "squared_error", "binary_cross_entropy", "token_cross_entropy"]
+Loss = Literal["cross_entropy", "squared_error", "binary_cross_entropy", "token_cross_entropy", "cosine"]
 Measure = Literal["score", "accuracy"]
 ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 Chosen = float | list[float] | None
@@ -79,6 +79,7 @@ class Kind:
         metrics: those that a task may have.
         score_is: what the score is: the mean of the task's metrics, as GLUE has it, or one of them.
         num_columns: of text.
+        has_labels: of rows; else they are taught by the pre-trained model alone, which is the teacher then.
         stratified: whether rows are drawn with each label's share kept.
         constant_is: what the score of always answering the same is called.
         chosen_as, chosen_is: under which name records and results have `Outcome.chosen`, and what it does.
@@ -91,6 +92,7 @@ class Kind:
     metrics: ClassVar[tuple[str, ...]]
     score_is: ClassVar[Literal["mean", "first"] | str] = "first"
     num_columns: ClassVar[tuple[int, ...]] = (1, 2)
+    has_labels: ClassVar[bool] = True
     has_names: ClassVar[bool] = False
     stratified: ClassVar[bool] = False
     constant_is: ClassVar[str] = "Always giving the most frequent label"

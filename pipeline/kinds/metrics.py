@@ -107,6 +107,8 @@ TITLES = {
     "average_precision": "MAP",
     "ndcg_at_10": "nDCG@10",
     "mrr_at_10": "MRR@10",
+    "recall_at_1": "recall@1",
+    "recall_at_10": "recall@10",
 }
 
 METRICS: dict[str, Callable[[Array, Array], float]] = {

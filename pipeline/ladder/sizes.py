@@ -69,7 +69,9 @@ def _config(shape: Shape, precision: Precision, rung: Rung | None, num_labels: i
     return PackedConfig.model_construct(
         **{name: value for name, value in vars(shape).items() if name != "has_pooler"},
         precision=precision,
-        architectures=[(heads.SEQUENCE if shape.has_pooler else heads.TOKENS).packed],
+        architectures=[
+            (heads.SEQUENCE if shape.has_pooler else heads.TOKENS if num_labels else heads.VECTOR).packed
+        ],
         hidden_act=rung.hidden_act or "gelu" if rung else "gelu",
         id2label={str(label): str(label) for label in range(num_labels)},
         width=rung.width if rung and rung.width != 1 else None,
@@ -90,7 +92,7 @@ def shape_of(params: Params) -> Shape | None:
         shape = TypeAdapter(Shape).validate_python(values)
     except (OSError, ValueError, TypeError, AttributeError):
         return None
-    return replace(shape, has_pooler=not kinds.of(params.task).head.per_token)
+    return replace(shape, has_pooler=kinds.of(params.task).head.has_pooler)
 
 
 def _pretrained_config(params: Params) -> Path | None:

@@ -7,7 +7,15 @@ from pipeline.params import KindName, Params
 from pipeline.problems.problem import Found, Problem, listed, of_rung
 from pipeline.rungs import ActivationRung, Distillation, Rung
 
-TERMS = ("logits", "hidden_states", "attention_scores", "labels", "directions", "sentence_vectors")
+TERMS = (
+    "logits",
+    "hidden_states",
+    "attention_scores",
+    "labels",
+    "directions",
+    "sentence_vectors",
+    "similarities",
+)
 OF_A_TASK = ("logits", "labels")
 OF_HEADS = ("attention_scores", "directions")
 _MOST_LEARNING_RATE = 1.0
@@ -89,10 +97,12 @@ def _phases(rung: Rung, params: Params) -> Found:
 def _teaches_something(field: str, loss: Distillation, kind: KindName) -> Iterator[Problem]:
     if not any(getattr(loss, term) for term in TERMS):
         yield Problem(field, "every weight is 0, so nothing would be learned; raise one")
+    if KINDS[kind].loss == "cosine" and loss.labels:
+        yield Problem(f"{field}.labels", f"{loss.labels:g}, but {kind} has no labels; write 0")
     if loss.temperature == 1:
         return
     where = f"{field}.temperature"
-    if KINDS[kind].loss == "squared_error":
+    if KINDS[kind].loss in ("squared_error", "cosine"):
         yield Problem(where, f"{loss.temperature:g}, but a {kind} has no softmax; leave it out")
     elif not loss.logits:
         yield Problem(where, f"{loss.temperature:g}, but logits weighs 0; raise logits, or leave it out")

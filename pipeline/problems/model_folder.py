@@ -76,6 +76,19 @@ def problems(folder: Path, task: Task | None, *, field: str) -> Iterator[str]:
         yield from _of_task(values, task, folder, field)
 
 
+def pooling_problems(folder: Path, *, field: str) -> Iterator[str]:
+    """Where sentence-transformers says how a folder's model makes vectors: whether it is by their mean."""
+    path = folder / "1_Pooling" / files.CONFIG
+    if not path.is_file():
+        return
+    values = json.loads(path.read_text(encoding="utf-8"))
+    named = str(values.get("pooling_mode") or "mean")
+    modes = [key for key, value in values.items() if key.startswith("pooling_mode_") and value is True]
+    wrong = [mode for mode in (named, *modes) if mode not in ("mean", "pooling_mode_mean_tokens")]
+    if wrong:
+        yield f"{field}: {path} has {listed(wrong)}; only the mean of the tokens is made here"
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """config.json in a BERT's words. Raises ArchitectureError, ValueError."""
     values = json.loads((folder / files.CONFIG).read_text(encoding="utf-8"))
@@ -110,7 +123,11 @@ def label_order(given: Sequence[str], wanted: Sequence[str]) -> list[int] | None
 
 def head_of(task: Task) -> Head:
     """The head that a task's model has."""
-    others = {"question_answering": heads.SPAN, "token_classification": heads.TOKENS}
+    others = {
+        "question_answering": heads.SPAN,
+        "token_classification": heads.TOKENS,
+        "embeddings": heads.VECTOR,
+    }
     return others.get(task.kind, heads.SEQUENCE)
 
 

@@ -11,6 +11,7 @@ from pipeline.problems.problem import Problem, listed, pinned
 
 NAME_RULE = "a name starts with a letter and holds only a-z, 0-9 and _ (at most 64)"
 QUESTION_ANSWERING = "question_answering"
+EMBEDDINGS = "embeddings"
 WITH_RANGE = ("regression", "reranking")
 DEMO = "demo"
 
@@ -24,6 +25,7 @@ def task_problems(params: Params) -> Iterator[Problem]:
     yield from _names(task, data)
     yield from _of_kind(task)
     yield from _source(data, task)
+    yield from _of_embeddings(params)
     yield from _model(model, task)
     if model.architecture is not None:
         yield from _architecture(model.architecture, task)
@@ -70,8 +72,9 @@ def _source(data: Data, task: Task) -> Iterator[Problem]:
     if data.source == "path" and not data.root:
         where = "glue/" if kinds.of(task).is_glue else ""
         yield Problem("data.root", f"missing; data.source: path reads <root>/{where}<task>/<split>.parquet")
-    if data.source != "path" and data.root is not None:
-        yield Problem("data.root", f"only for data.source: path, and it is {data.source}; leave it empty")
+    if data.source not in ("path", "corpus") and data.root is not None:
+        sentence = f"only for data.source: path or corpus, and it is {data.source}; leave it empty"
+        yield Problem("data.root", sentence)
     yield from _corpus(data)
     if data.source == "hub":
         if not data.repository:
@@ -86,6 +89,28 @@ def _source(data: Data, task: Task) -> Iterator[Problem]:
         yield Problem("task.generator", "missing; the demo task is generated: give the numbers of rows")
     if task.name != DEMO and task.generator is not None:
         yield Problem("task.generator", f"{task.name} is not generated; leave it out")
+
+
+def _of_embeddings(params: Params) -> Iterator[Problem]:
+    """They have text and no rows, and are their own teacher; nothing else is."""
+    data, task = params.data, params.task
+    is_encoder = task.kind == EMBEDDINGS
+    if is_encoder != (data.source == "corpus"):
+        wanted = "corpus" if is_encoder else "path, hub or files"
+        yield Problem("data.source", f"{data.source} does not fit {task.kind}; write {wanted}")
+    if is_encoder and data.corpus is None:
+        yield Problem("data.corpus", "missing; embeddings learn from text: name a text or Parquet file")
+    if is_encoder and params.teacher.is_given:
+        sentence = "the teacher of embeddings is the model itself; write model.source: path, model.location"
+        yield Problem("teacher.source", sentence)
+    for name, rung in params.rungs.items() if is_encoder else ():
+        if rung.width != 1:
+            sentence = (
+                f"{rung.width:g}, but which heads matter is found by labels, and {EMBEDDINGS} have none"
+            )
+            yield Problem(f"{rung.stage}.{name}.width", sentence)
+    if task.judged_by is not None and not is_encoder:
+        yield Problem("task.judged_by", f"only for kind: {EMBEDDINGS}; leave it out")
 
 
 def _corpus(data: Data) -> Iterator[Problem]:

@@ -63,7 +63,7 @@ def metadata(rung: str, contents: Contents) -> ModelCardData:
     task = kinds.of(contents.params.task).hub_task
     scores = results.models[rung].scores[results.split]
     return ModelCardData(
-        library_name="transformers",
+        library_name="sentence-transformers" if results.kind == "embeddings" else "transformers",
         pipeline_tag=task,
         tags=["bitladder", "quantized", "bert"],
         base_model=base.location if base.source == "hub" else contents.params.teacher.repository,

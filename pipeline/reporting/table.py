@@ -110,8 +110,8 @@ def rows(results: Results, seconds: Mapping[str, float] | None = None) -> list[d
         if any(one.unusual for one in results.models.values()):
             row[UNUSUAL] = ", ".join(model.unusual)
         row["score"] = cells.score(model)
-        for heading, metric in KINDS[results.kind].beside(results.metrics).items():
-            found_means = model.means_of(results.split, metric, results.models[TEACHER])
+        for heading, (split, metric) in beside(results).items():
+            found_means = model.means_of(split, metric, results.models[TEACHER])
             row[heading] = cells.number(found_means.mean, found_means.std)
         row["gap"] = "-" if name == TEACHER else cells.gap(model)
         row |= {"MiB": f"{model.mib:.3f}", "ratio": f"{model.ratio:.1f}"}
@@ -119,6 +119,21 @@ def rows(results: Results, seconds: Mapping[str, float] | None = None) -> list[d
             row["seconds"] = f"{seconds[name]:.0f}" if name in seconds else "-"
         found.append(row)
     return found
+
+
+def beside(results: Results) -> dict[str, tuple[str, str]]:
+    """What stands beside the score, by heading: split and metric. A split of another kind has its own."""
+    scored = results.models[TEACHER].scores
+    first = scored[results.split]
+    headings = KINDS[results.kind].beside(results.metrics)
+    found = {heading: (results.split, metric) for heading, metric in headings.items() if metric in first}
+    others = {
+        f"{TITLES[metric]} ({split})": (split, metric)
+        for split, own in scored.items()
+        for metric in own
+        if metric not in first
+    }
+    return found | others
 
 
 def in_order(models: Mapping[str, ModelResult]) -> dict[str, ModelResult]:

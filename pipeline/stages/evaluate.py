@@ -145,7 +145,7 @@ def _evaluate(
     size_bytes = (folder_of(name) / paths.WEIGHTS).stat().st_size
     labels = None
     if teacher:
-        packed = agreement.read(folder_of(name)).splits[params.task.validation_splits[0]]
+        [packed] = agreement.read(folder_of(name)).splits.values()
         by_kernels = packed.by_kernels.label_agreement if packed.by_kernels else None
         labels = LabelAgreement(file=packed.label_agreement, kernels=by_kernels)
     say(f"evaluate {name}: score {'undefined' if first.score is None else f'{first.score:.4f}'}")

@@ -66,7 +66,8 @@ def check_record(folder: Path, digests: dict[str, str]) -> None:
 
 
 def compare(task: Task, trained_folder: Path, packed_folder: Path) -> Agreement:
-    """Outputs of the trained and of the packed model on the whole first validation split.
+    """Outputs of the trained and of the packed model on the whole first validation split; of a sentence
+    encoder, whose sets may have thousands of paragraphs, on the whole set with the fewest rows.
 
     Raises:
         ValueError: a model's outputs are not all finite numbers.
@@ -81,9 +82,11 @@ def compare(task: Task, trained_folder: Path, packed_folder: Path) -> Agreement:
     from pipeline.tasks.scoring import logits
     from pipeline.training.device import device
 
-    plain, name = paths.data_dir(task.name, "plain"), task.validation_splits[0]
+    plain, names = paths.data_dir(task.name, "plain"), task.validation_splits
     files.verify(plain)
-    split = scoring.read(read_split(plain, name), task, packed_folder)
+    frames = {name: read_split(plain, name) for name in names}
+    name = names[0] if kinds.of(task).has_labels else min(names, key=lambda name: len(frames[name]))
+    split = scoring.read(frames[name], task, packed_folder)
     rows = split.encoded
     trained: Any = load_bert(trained_folder)
     packed: Any = load_unpublished(packed_folder)

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from bitladder import files
 from pipeline import kinds
-from pipeline.data import demo, sources
+from pipeline.data import demo, embedding_sets, sources
 from pipeline.data.own import loading
 from pipeline.data.own.splitting import GROUP, hold_out_groups_by_class
 from pipeline.data.sources import TRAIN
@@ -58,6 +58,9 @@ def _load(params: Params) -> tuple[Mapping[str, pd.DataFrame], list[str] | None,
         for note in own.notes:
             say(f"prepare {params.task.name}: {note}")
         return _own(params, own), None, own.rows_read
+    if params.data.source == "corpus":
+        made_of_text = embedding_sets.load(params.task, params.data)
+        return made_of_text, None, {name: len(frame) for name, frame in made_of_text.items()}
     if params.data.source != "demo":
         read = sources.read(params.task, params.data)
         return read, None, {name: len(frame) for name, frame in read.items()}
@@ -137,6 +140,8 @@ def _origin(params: Params) -> dict[str, Any]:
         return {"source": "hub", "repository": params.data.repository, "revision": params.data.revision}
     if params.data.source == "demo":
         return {"source": "demo"}
+    if params.data.source == "corpus":
+        return {"source": "corpus", "read": embedding_sets.digests(params.task, params.data)}
     if params.data.source == "files":
         read = params.data.files.by_split.items()
         return {"source": "files", "read": {split: files.sha256(Path(file)) for split, file in read}}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bitladder import files
-from pipeline import paths, record
+from pipeline import kinds, paths, record
 from pipeline.data import tokenizer_files
 from pipeline.data.hub import download
 from pipeline.params import Model, Params, Teacher
@@ -33,6 +33,8 @@ def run(params: Params, rung: str | None = None) -> None:
     else:
         source = locate(params.model)
         refuse(model_folder.problems(source, None, field="model.location"))
+        if not kinds.of(params.task).has_labels:
+            refuse(model_folder.pooling_problems(source, field="model.location"))
         _take(params, source, "model.location", provenance(params.model))
 
 

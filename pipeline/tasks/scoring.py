@@ -16,6 +16,7 @@ from torch.nn import functional
 from bitladder.modeling.traces import PADDING, logits_of
 from pipeline import kinds
 from pipeline.kinds import metrics
+from pipeline.kinds.embeddings import HELD_OUT
 from pipeline.kinds.kind import Chosen, Rows
 from pipeline.kinds.metrics import Array, Scores
 from pipeline.params import Task
@@ -88,12 +89,21 @@ def score_logits(logits: Array, split: Split, task: Task, *, chosen: Chosen = No
     return Scored(
         logits,
         scores,
-        metrics.mean_score({name: scores[name] for name in kind.counted(task.metrics)}),
+        metrics.mean_score({name: scores.get(name) for name in kind.counted(task.metrics)}),
         right=found.right,
         chosen=found.chosen,
         examples_NK=found.examples_NK,
         collapsed=gives_one_answer(found.answers, found.truth),
     )
+
+
+def score_by(taught_NE: Array, model: Any, split: Split) -> Scored:
+    """Of vectors: their mean cosine to a teacher's [N, E]."""
+    found_NE = logits(model, split.encoded)
+    if not np.isfinite(found_NE).all():
+        return Scored(found_NE, {HELD_OUT: None}, None)
+    cosine_N = (found_NE.astype(np.float64) * taught_NE).sum(axis=1)
+    return Scored(found_NE, {HELD_OUT: float(cosine_N.mean())}, float(cosine_N.mean()))
 
 
 @torch.no_grad()

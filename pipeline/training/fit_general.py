@@ -16,11 +16,11 @@ from torch.nn import functional
 from bitladder import files
 from bitladder.modeling import checkpoint, routines
 from bitladder.modeling.bert import BODY, Bert, build_bert, freeze
+from bitladder.modeling.sentence_bert import mean_of_tokens
 from bitladder.modeling.traces import trace
 from bitladder.text.tokens import tokenize
 from pipeline import paths
 from pipeline.data import corpus
-from pipeline.distillation.losses import mean_of_tokens
 from pipeline.initialization.first_weights import Source, teacher_start
 from pipeline.params import Params
 from pipeline.record import Record
@@ -35,7 +35,7 @@ from pipeline.training.resume import open_states
 from pipeline.training.student import reconstructed, start_general
 from pipeline.training.teaching import as_settings, course, lessons
 
-MOST_TOKENS = 128
+MOST_TOKENS = 256  # what sentence encoders read
 HELD_OUT_ROWS = 512  # at most, and at most a tenth
 HELD_OUT = "corpus_held_out"
 

@@ -142,6 +142,7 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
     seed_everything(params.seed)
     chosen = routines.choose(params.training.gradients)
     teacher = load_teacher(rung.taught_by, chosen)
+    data = data.judged_by(teacher)
     student = start(params, rung, data)
     routines.use(student.model, chosen)
     num_steps = params.duration_of(rung).count_steps(

@@ -2,7 +2,7 @@
 
 `models/pretrained` holds it, a BERT by now whatever it was. Nothing is trained: what is done here is to put
 the head's outputs in the order of the task's labels, and to score it on the rows that checkpoints are chosen
-on, so that it stands beside the rungs in every table.
+on, so that it stands beside the rungs in every table. A sentence encoder is its own teacher: it has no head.
 """
 
 from dataclasses import replace
@@ -13,7 +13,7 @@ from torch import Tensor
 from bitladder import files
 from bitladder.modeling import checkpoint
 from bitladder.modeling.bert import build_bert
-from pipeline import paths
+from pipeline import kinds, paths
 from pipeline.params import Params
 from pipeline.problems import model_folder
 from pipeline.problems.model_folder import ModelFolderError
@@ -43,14 +43,16 @@ def take_teacher(params: Params) -> Record:
     """
     folder = paths.model_dir(PRETRAINED)
     digest = files.verify(folder)[checkpoint.WEIGHTS]
-    if wrong := list(model_folder.problems(folder, params.task, field="teacher.location")):
+    has_labels = kinds.of(params.task).has_labels
+    fits = params.task if has_labels else None
+    if wrong := list(model_folder.problems(folder, fits, field="teacher.location")):
         raise ModelFolderError("; ".join(wrong))
     config = task_config(folder, params.task, dropout=0.0)
     choose_threads(config.hidden_size)
     data = rows.load(params.task, "plain", folder)
 
     model = build_bert(config)
-    given = model_folder.label_names(model_folder.read_config(folder))
+    given = model_folder.label_names(model_folder.read_config(folder)) if has_labels else []
     wanted = model_folder.label_names({"id2label": config.id2label})
     order = model_folder.label_order(given, wanted) or list(range(len(given)))
     state = ordered(checkpoint.load_state(folder), order)
@@ -58,6 +60,8 @@ def take_teacher(params: Params) -> Record:
     checkpoint.load_strictly(model, own, source=str(folder / checkpoint.WEIGHTS))
     model.eval()  # type: ignore[no-untyped-call]
     move(model)
+    data = data.judged_by(model)
+    source = params.teacher.source if has_labels else params.model.source
     draft = Record(
         name=TEACHER,
         stage=TEACHER,
@@ -66,7 +70,7 @@ def take_teacher(params: Params) -> Record:
         parent=PRETRAINED,
         parent_digest=digest,
         init=[Part("whole model", "copied", model=PRETRAINED, digest=digest)],
-        settings={"given": params.teacher.source, "labels_given": given},
+        settings={"given": source, "labels_given": given},
     )
     draft = described(draft, params, data, model, config, Fitted([], 0, 0))
     nothing_seen = {"selection": data.digests["selection"]}

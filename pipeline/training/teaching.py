@@ -114,7 +114,7 @@ def course(
             teacher,
             batches,
             states=any(
-                goal.hidden_states or goal.sentence_vectors or goal.compares_attention for goal in goals
+                goal.compares_vectors or goal.hidden_states or goal.compares_attention for goal in goals
             ),
             heads=any(goal.compares_heads for goal in goals),
         )

@@ -19,6 +19,7 @@ ANSWERS: dict[str, Answer] = {
     "multi_label": {"labels": ["a"], "scores": {"a": 0.75, "b": 0.25}, "thresholds": {"a": 0.5, "b": 0.3}},
     "regression": {"score": 2.5},
     "reranking": {"score": 0.25},
+    "embeddings": {"vector": [0.6, -0.8]},
     "question_answering": {"answer": None, "start": None, "end": None, "score": 1.0},
     "token_classification": {
         "entities": [{"label": "PER", "text": "Ann", "start": 0, "end": 3, "score": 0.5}]
@@ -29,6 +30,7 @@ LINES = {
     "multi_label": ["a", "  a 0.7500 (from 0.5000 on)", "  b 0.2500 (from 0.3000 on)"],
     "regression": ["score 2.5000"],
     "reranking": ["score 0.2500"],
+    "embeddings": ["vector of 2 numbers: 0.6000, -0.8000, ... (--json prints all)"],
     "question_answering": ["no answer"],
     "token_classification": ["PER  Ann  characters 0 to 3  0.5000"],
 }

@@ -46,6 +46,21 @@ def test_sentence_vectors_are_compared_by_their_angle_alone_and_without_padding(
     assert torch.equal(losses.mean_of_tokens(student, torch.ones(2, 2))[0], torch.tensor([1.0, 0.0]))
 
 
+def test_similarities_by_hand() -> None:
+    """Cosines of the student's three vectors: 1, 0, 0; of the teacher's: 0, 1, 0. Padding is left out."""
+    student = torch.tensor([[[2.0, 0.0], [9.0, 9.0]], [[3.0, 0.0], [9.0, -9.0]], [[0.0, 1.0], [0.0, 3.0]]])
+    teacher = torch.tensor([[[1.0, 0.0], [5.0, 5.0]], [[0.0, 1.0], [5.0, 5.0]], [[1.0, 0.0], [1.0, 0.0]]])
+    mask = torch.tensor([[1, 0], [1, 0], [1, 1]])
+    assert float(losses.similarities(student, teacher, mask)) == pytest.approx((1 + 1 + 0) / 3)
+    assert float(losses.similarities(student[:1], teacher[:1], mask[:1])) == 0
+
+
+def test_similarities_do_not_see_a_rotation() -> None:
+    hidden = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))
+    turned = hidden @ torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(1)))[0]
+    assert float(losses.similarities(hidden, turned, torch.ones(5, 3))) == pytest.approx(0, abs=1e-10)
+
+
 # logits
 
 

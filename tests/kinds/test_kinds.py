@@ -7,7 +7,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from made_tasks import task
+from made_tasks import SETS, task
 
 from bitladder.answers import KINDS as ANSWERS
 from pipeline import kinds
@@ -52,6 +52,12 @@ def test_the_score_is_the_first_metric_and_the_others_stand_beside_it(kind: str)
         ("token_classification", {"metrics": ["entity_recall"]}, "has to be entity_f1"),
         ("token_classification", {"sentence_columns": ["a", "b"]}, "needs 1"),
         ("reranking", {"sentence_columns": ["text"]}, "needs 2"),
+        ("embeddings", {"judged_by": None}, "judged_by: missing"),
+        ("embeddings", {"validation_splits": ["pairs", "searched", "graded"]}, "in their order: [searched, "),
+        ("embeddings", {"metrics": ["spearman"]}, "spearman comes first, and searched has recall_at_1 or"),
+        ("embeddings", {"judged_by": SETS[:1]}, "no set of judged_by has spearman"),
+        ("embeddings", {"judged_by": [{**SETS[1], "score": "s"}]}, "judged_by[0]: has a score and a label"),
+        ("embeddings", {"sentence_columns": ["words"]}, "has to be [text]"),
     ],
 )
 def test_what_does_not_fit_a_kind_is_told(kind: str, changes: dict[str, object], told: str) -> None:

@@ -11,7 +11,14 @@ from bitladder.packed.tensors import FormatError
 from bitladder.quantizers.precision import Precision
 
 __all__ = ["made_folder"]  # a fixture
-KINDS = ["classification", "question_answering", "multi_label", "reranking", "token_classification"]
+KINDS = [
+    "classification",
+    "question_answering",
+    "multi_label",
+    "reranking",
+    "token_classification",
+    "embeddings",
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -40,6 +47,10 @@ def test_a_file_from_before_is_told_by_its_labels(made: Make) -> None:
         ("token_classification", {"id2label": {"0": "O", "1": "PER", "2": "I-PER"}}, "'PER' is no tag"),
         ("question_answering", {"bitladder_kind": "reranking"}, "reranking does not answer questions"),
         ("classification", {"bitladder_kind": "poetry"}, "bitladder_kind"),
+        ("classification", {"bitladder_kind": "embeddings"}, "embeddings needs"),
+        ("classification", {"id2label": {}, "label2id": {}}, "id2label: a sentence encoder has no labels"),
+        ("embeddings", {"bitladder_kind": None}, "embeddings needs"),
+        ("embeddings", {"id2label": {"0": "a"}}, "id2label: a sentence encoder has no labels"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(

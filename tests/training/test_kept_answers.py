@@ -152,7 +152,7 @@ def test_logits_alone_are_kept_where_no_term_asks_for_more() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["logits", "hidden_states", "attention_scores", "directions", "sentence_vectors"]
+    "name", ["logits", "hidden_states", "attention_scores", "directions", "sentence_vectors", "similarities"]
 )
 def test_a_term_alone_finds_what_it_compares(name: str) -> None:
     weights = {**NOTHING, name: 1.0}

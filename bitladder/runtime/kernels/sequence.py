@@ -86,11 +86,49 @@ def encode(
                 normalize(row + r * hidden * 4, norm[1].weight_at, norm[1].bias_at, hidden, epsilon)
 
 
+@compiled
+def mean_of_tokens(x_at, mask_at, out_at, length, hidden):
+    """out [hidden]: the sum of those rows of x that no mask hides, divided by its own length.
+
+    Rows are summed in order, in float32, and squares in float64; a sum of length 0 stays as it is.
+    """
+    mask, found = floats_at(mask_at, length), floats_at(out_at, hidden)
+    for i in range(hidden):
+        found[i] = 0.0
+    for s in range(length):
+        if mask[s] == 0:
+            row = floats_at(x_at + s * hidden * 4, hidden)
+            for i in range(hidden):
+                found[i] += row[i]
+    squares = 0.0
+    for i in range(hidden):
+        squares += found[i] * np.float64(found[i])
+    if squares > 0:
+        scale = 1 / math.sqrt(squares)
+        for i in range(hidden):
+            found[i] *= scale
+
+
+@compiled
+def head(own, pooler, x_at, out_at, rows, room):
+    """out [rows, num_outputs]: of the first token, through the pooler, or of each."""
+    hidden, width = own.hidden, own.num_outputs
+    if own.is_pooled:
+        # Neither number is a literal, so that `linear` is compiled only once.
+        pooled, one, what = room + ROOM, own.is_pooled, own.pooler_activation
+        linear(pooler, x_at, hidden, one, pooled, hidden, x_at, hidden, what, room)
+        first, found = floats_at(x_at, hidden), floats_at(pooled, hidden)
+        for i in range(hidden):
+            first[i] = math.tanh(found[i]) if what == PLAIN else found[i]
+    floats.multiply(x_at, hidden, own.head_at, width, own.ones_at, out_at, width, rows, width, hidden)
+
+
 def answer(
     model_at, lookups_at, places_at, quantizers_at, norms_at, pooler_at, num_layers,
     ids_at, segments_at, length, mask_at, x_at, out_at, room,
 ):  # fmt: skip
-    """out [1 or S, num_outputs]: what the head makes of the sequence, without its bias.
+    """out [1 or S, num_outputs]: what the head makes of the sequence, without its bias; or, out [hidden], the
+    mean of its tokens, of length 1.
 
     At model, lookups [3], places [layers, 6], quantizers [layers, 4], norms [layers, 2], pooler [1]: records
     of MODEL, TABLE and of what `encode` takes. At ids, segments: int64 [S]. x: room for S rows.
@@ -109,12 +147,7 @@ def answer(
         places, quantizers, norms, x_at, length, rows, hidden, own.num_heads, own.neurons, mask_at, epsilon,
         own.activation, room,
     )  # fmt: skip
-    width = own.num_outputs
-    if own.is_pooled:
-        # Neither number is a literal, so that `linear` is compiled only once.
-        pooled, one, what = room + ROOM, own.is_pooled, own.pooler_activation
-        linear(pooler[0], x_at, hidden, one, pooled, hidden, x_at, hidden, what, room)
-        first, found = floats_at(x_at, hidden), floats_at(pooled, hidden)
-        for i in range(hidden):
-            first[i] = math.tanh(found[i]) if what == PLAIN else found[i]
-    floats.multiply(x_at, hidden, own.head_at, width, own.ones_at, out_at, width, rows, width, hidden)
+    if own.is_mean:
+        mean_of_tokens(x_at, mask_at, out_at, length, hidden)
+    else:
+        head(own, pooler[0], x_at, out_at, rows, room)

@@ -74,7 +74,8 @@ MODEL = np.dtype(
         ("num_heads", np.int64),
         ("neurons", np.int64),
         ("activation", np.int64),  # GELU or RELU
-        ("is_pooled", np.int64),  # whether the head reads the pooled first token, or each token
+        ("is_pooled", np.int64),  # whether the head reads the pooled first token
+        ("is_mean", np.int64),  # whether there is no head: the mean of the tokens is what is asked for
         ("pooler_activation", np.int64),  # GELU or RELU; PLAIN: tanh follows
         ("num_outputs", np.int64),  # of the head, padded
         ("head_at", np.int64),  # [hidden, num_outputs]

@@ -1,0 +1,99 @@
+"""What sentence encoders learn from and are judged by: pieces of text, and sets of pairs in a person's files.
+
+Columns of train: `text`, `whole` (the number of the text that the piece was cut from) and `idx`. Of a set:
+`text`, `text_pair`, `idx`, and `target` where it has scores (float32) or labels (int64).
+"""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bitladder import files
+from pipeline.data import corpus
+from pipeline.data.own import reading
+from pipeline.data.own.reading import OwnDataError, Rows
+from pipeline.data.own.texts import missing_columns, text_problems
+from pipeline.data.sources import TRAIN
+from pipeline.kinds.columns import INDEX
+from pipeline.kinds.embeddings import SECOND, TARGET, TEXT, WHOLE
+from pipeline.params import Data, JudgedBy, Task
+
+_ALIKE = {"0": 0, "1": 1, "false": 0, "true": 1}
+
+
+def load(task: Task, data: Data) -> dict[str, pd.DataFrame]:
+    """Train and every set, by split.
+
+    Raises:
+        OwnDataError: a file, a column or a value of a set is wrong; every problem of every file is told.
+        DataError: the text cannot be read.
+        IntegrityError: a Parquet file is torn.
+    """
+    assert task.judged_by is not None
+    read = {own.name: _read(own, path_of(own, data.root)) for own in task.judged_by}
+    if wrong := [f"{rows.source}: {one}" for rows in read.values() for one in rows.problems]:
+        raise OwnDataError(wrong)
+    numbered = dict(corpus.numbered_sentences(corpus.texts_of(data, task)))
+    train = pd.DataFrame({TEXT: list(numbered), WHOLE: list(numbered.values()), INDEX: range(len(numbered))})
+    return {TRAIN: train, **{own.name: _frame(read[own.name], own) for own in task.judged_by}}
+
+
+def path_of(own: JudgedBy, root: str | None) -> Path:
+    return Path(root or ".") / Path(own.file).expanduser()
+
+
+def digests(task: Task, data: Data) -> dict[str, str]:
+    """sha256 of every file that was read, by split; of train by the file's name."""
+    found = {one.file: files.sha256(corpus.path_of(one, data.root)) for one in data.corpus or ()}
+    sets = {own.name: files.sha256(path_of(own, data.root)) for own in task.judged_by or ()}
+    return found | sets
+
+
+def _read(own: JudgedBy, path: Path) -> Rows:
+    wanted = [*own.columns, *filter(None, (own.score, own.label))]
+    rows = reading.read(path, wanted)
+    if not rows.problems:
+        rows.problems += missing_columns(rows, wanted)
+    if not rows.problems:
+        rows.problems += [one for column in own.columns for one in text_problems(rows, column)]
+        rows.problems += _target_problems(rows, own)
+    if not rows.problems and not len(rows):
+        rows.problems.append("no rows; at least one is needed")
+    return rows
+
+
+def _target_problems(rows: Rows, own: JudgedBy) -> Iterator[str]:
+    """Rows whose score is no number, or whose label is neither 0 nor 1."""
+    column, wanted = (own.score, "a number") if own.score else (own.label, "0 or 1")
+    if column is None:
+        return
+    values = rows.columns[column]
+    target = _score if own.score else _label
+    if wrong := [row for row, value in enumerate(values) if target(value) is None]:
+        value = reading.shown(values[wrong[0]])
+        yield f"{rows.where(wrong)}: column {column!r} holds {value}; expected {wanted}"
+
+
+def _frame(rows: Rows, own: JudgedBy) -> pd.DataFrame:
+    first, second = (rows.columns[name] for name in own.columns)
+    frame = pd.DataFrame({TEXT: first, SECOND: second, INDEX: range(len(rows))})
+    if own.score:
+        frame[TARGET] = np.array([_score(value) for value in rows.columns[own.score]], np.float32)
+    elif own.label:
+        frame[TARGET] = np.array([_label(value) for value in rows.columns[own.label]], np.int64)
+    return frame
+
+
+def _score(value: object) -> float | None:
+    try:
+        found = float(str(value))
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None
+
+
+def _label(value: object) -> int | None:
+    return _ALIKE.get(str(value).strip().lower())
