@@ -71,11 +71,13 @@ def make_openvino(folder: Path, texts: list[str]) -> None:
 
     from bitladder.text.tokens import tokenize
 
-    model = _loaded(folder)
-
     class Vectors(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = _loaded(folder)
+
         def forward(self, input_ids: Any, attention_mask: Any, token_type_ids: Any) -> Any:
-            return model(input_ids, attention_mask, token_type_ids).logits
+            return self.model(input_ids, attention_mask, token_type_ids).logits
 
     tokens = tokenize(texts[:CALIBRATION], None, folder, max_length=256)
     samples = list(tokens.batches(8))
@@ -161,7 +163,7 @@ def measure(asked: argparse.Namespace) -> str:
         "cosine to fp32",
     ]
     first = {name: np.array(found[-1]["first"]) for name, found in answers.items()}
-    rows: list[list[object]] = [head]
+    rows: list[list[str]] = [head]
     for name, own in seconds.items():
         rate = middle([len(texts) / each for each in own]).text(1)
         ratios = [

@@ -37,7 +37,7 @@ def loaded(folder: Path) -> PackedModel:
 
 
 @every_precision
-def test_vectors_are_the_trained_models_mean_of_tokens_of_length_1(made: Make, bits: int) -> None:
+def test_vectors_are_the_trained_models_mean_of_tokens_of_length_1(made: Make, bits: Any) -> None:
     folder = made(Precision(1, 1, bits), kind="embeddings")
     trained = checkpoint.load_bert(folder.parent / "trained")
     asked = inputs()
@@ -88,7 +88,8 @@ def test_int8_keeps_cosines_and_binary_keeps_signs(seed: int) -> None:
     small /= np.linalg.norm(small, axis=1, keepdims=True)
     assert np.abs(small @ small.T - vectors @ vectors.T).max() < 0.02
     bits = formed(vectors, "binary")
-    assert (bits.dtype, bits.shape) == (np.uint8, (6, 8))
+    assert bits.dtype == np.uint8
+    assert bits.shape == (6, 8)
     assert np.array_equal(np.unpackbits(bits, axis=1).astype(bool), vectors > 0)
 
 

@@ -41,6 +41,13 @@ def test_a_text_a_pair_and_a_list_have_the_answers_of_the_model(client: TestClie
     assert ask(client, []) == []
 
 
+def test_a_sentence_encoder_answers_with_vectors(tmp_path: Path) -> None:
+    encoder = bitladder.load(packed_models.make(tmp_path, Precision(1, 1, 8), kind="embeddings"))
+    with TestClient(app.build(encoder, LIMITS)) as client:
+        found = ask(client, [TEXT, "a cat"])
+    assert [one["vector"] for one in found] == encoder.encode([TEXT, "a cat"]).tolist()
+
+
 def test_a_question_is_asked_with_its_context(tmp_path: Path) -> None:
     answering = bitladder.load(packed_models.make(tmp_path, Precision(1, 1, 8), answering=True))
     with TestClient(app.build(answering, LIMITS)) as client:

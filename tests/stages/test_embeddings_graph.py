@@ -4,7 +4,7 @@ and registered, and whose vectors are those that were scored."""
 import csv
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import made_up
@@ -48,7 +48,7 @@ CHOSEN = (
 )
 
 
-def write(path: str, header: list[str], rows: list[tuple[object, ...]]) -> None:
+def write(path: str, header: list[str], rows: Sequence[tuple[object, ...]]) -> None:
     with Path(path).open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([header, *rows])
 
