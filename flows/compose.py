@@ -23,8 +23,10 @@ def compose(overrides: Sequence[str] = (), conf: Path = CONF) -> str:
         hydra.errors.HydraException: a group, an option or a key that does not exist; the message lists them.
     """
     import hydra
+    from dvc.utils.hydra import load_hydra_plugins
     from omegaconf import OmegaConf
 
+    load_hydra_plugins(str(conf.resolve()))
     with hydra.initialize_config_dir(str(conf.resolve()), version_base=None):
         return OmegaConf.to_yaml(hydra.compose("config", overrides=list(overrides)), resolve=True)
 

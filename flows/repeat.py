@@ -140,7 +140,9 @@ def in_place(values: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(values)
     for section, key in (("data", "root"), ("model", "location"), ("teacher", "location")):
         if found.get(section, {}).get("source") == "path":
-            found[section] = {**found[section], key: str(Path(found[section][key]).absolute())}
+            place = str(Path(found[section][key]).expanduser().absolute())
+            watched = {"watched": place} if "watched" in found[section] else {}
+            found[section] = {**found[section], key: place, **watched}
     return found
 
 

@@ -224,7 +224,8 @@ class Architecture(Section):
 class Model(Section):
     """Where the pre-trained BERT comes from; `location` is a package, a Hub repository or a folder.
 
-    Of `teacher` it is the encoder of the given one (`Teacher`), and has no location of its own.
+    Of `teacher` it is the encoder of the given one (`Teacher`), and has no location of its own. `watched`: as
+    the teacher's.
     """
 
     name: str
@@ -232,6 +233,7 @@ class Model(Section):
     location: str | None = None
     revision: str | None = None
     architecture: Architecture | None = None
+    watched: str = NO_FILE
 
 
 class Teacher(Section):
@@ -239,14 +241,15 @@ class Teacher(Section):
 
     Attributes:
         source: `trained`, here, from the pre-trained BERT; or taken as it is from a folder or from the Hub.
-        location: the folder, which DVC watches; else NO_FILE.
-        repository, revision: of the Hub; the revision is a commit.
+        location: the folder, or the repository.
+        revision: of the Hub, a commit.
+        watched: the folder, which DVC watches; else NO_FILE. conf/ fills it in.
     """
 
     source: Literal["trained", "path", "hub"] = "trained"
-    location: str = NO_FILE
-    repository: str | None = None
+    location: str | None = None
     revision: str | None = None
+    watched: str = NO_FILE
 
     @property
     def is_given(self) -> bool:
@@ -256,7 +259,7 @@ class Teacher(Section):
     @property
     def origin(self) -> str:
         """Where it comes from, for a reader."""
-        return f"{self.source}: {self.location if self.source == 'path' else self.repository}"
+        return f"{self.source}: {self.location}"
 
 
 class Budget(Section):

@@ -100,9 +100,11 @@ def choices(asked: Asked) -> dict[str, Any]:
     values["training"] = {**values["training"], "bucket_batches": BUCKET_BATCHES}
     values["budget"] = {**values["budget"], "name": "minutes"}
     if asked.teacher is None and asked.base not in KNOWN_BASES:
-        values["model"] = {"name": Path(asked.base).name, "source": "path", "location": asked.base}
+        place = {"location": asked.base, "watched": asked.base}
+        values["model"] = {"name": Path(asked.base).name, "source": "path", **place}
     if asked.teacher is not None:
-        values["teacher"] = {**values["teacher"], "source": "path", "location": str(asked.teacher)}
+        place = {"location": str(asked.teacher), "watched": str(asked.teacher)}
+        values["teacher"] = {**values["teacher"], "source": "path", **place}
     columns = PAIRS.get(asked.kind, ["text", "text_pair"] if asked.text_pair else ["text"])
     own: dict[str, Any] = {"kind": asked.kind, "sentence_columns": columns, "metrics": METRICS[asked.kind]}
     if asked.kind == "question_answering":

@@ -91,7 +91,8 @@ def _texts(files: list[CorpusFile], root: str | None) -> Iterator[str]:
 def _table(path: Path, file: CorpusFile) -> pa.Table | str:
     """The file's text columns; or, as a sentence, what is wrong with it."""
     if not path.is_file():
-        return f"{path}: no such file"
+        where = "" if path.is_absolute() else f" in {Path.cwd()}; an absolute path is right wherever it is read"
+        return f"{path}: no such file{where}"
     if path.suffix != ".parquet":
         if file.columns:
             return f"{path}: columns {', '.join(file.columns)}, but it is not Parquet; leave columns out"

@@ -41,10 +41,16 @@ def cap_rows(
     seed: int,
     stratify: bool,
     setting: str = "data.max_train_rows",
+    lists: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """At most `max_rows` rows, drawn at random. Raises DataError when a class could not be kept."""
+    """At most `max_rows` rows, drawn at random. Raises DataError when a class could not be kept.
+
+    `lists`: by row, the list that it belongs to, where lists are kept or left out as a whole.
+    """
     if max_rows is None or len(frame) <= max_rows:
         return frame
+    if lists is not None:
+        return frame[_draw_lists(lists, max_rows, seed=seed, setting=setting)].reset_index(drop=True)
     drawn = _draw(frame, max_rows, seed=seed, stratify=stratify, setting=setting)
     return frame[drawn].reset_index(drop=True)
 
@@ -83,6 +89,20 @@ def hold_out_groups(
         )
     drawn = np.isin(numbers, order[:enough])
     return train[~drawn].reset_index(drop=True), train[drawn].reset_index(drop=True)
+
+
+def _draw_lists(lists: Sequence[str], most: int, *, seed: int, setting: str) -> npt.NDArray[np.bool]:
+    """Whether each row is in a list that is drawn: tried in random order, and taken while it fits."""
+    _, numbers, sizes = np.unique(np.array(lists, str), return_inverse=True, return_counts=True)
+    taken, left = list[int](), most
+    for number in np.random.default_rng(seed).permutation(len(sizes)).tolist():
+        if sizes[number] <= left:
+            taken.append(number)
+            left -= int(sizes[number])
+    if not taken:
+        few = f"rows with one query are kept together, and the shortest such list has {sizes.min()}"
+        raise DataError([f"{setting}: {most} rows; {few}"])
+    return np.isin(numbers, taken)
 
 
 def _draw(train: pd.DataFrame, size: int, *, seed: int, stratify: bool, setting: str) -> npt.NDArray[np.bool]:

@@ -80,6 +80,7 @@ class Kind:
         score_is: what the score is: the mean of the task's metrics, as GLUE has it, or one of them.
         num_columns: of text.
         has_labels: of rows; else they are taught by the pre-trained model alone, which is the teacher then.
+        scores_lists: whether a group (`groups`) is what is scored, so that a part of one tells nothing.
         stratified: whether rows are drawn with each label's share kept.
         constant_is: what the score of always answering the same is called.
         chosen_as, chosen_is: under which name records and results have `Outcome.chosen`, and what it does.
@@ -94,6 +95,7 @@ class Kind:
     num_columns: ClassVar[tuple[int, ...]] = (1, 2)
     has_labels: ClassVar[bool] = True
     has_names: ClassVar[bool] = False
+    scores_lists: ClassVar[bool] = False
     stratified: ClassVar[bool] = False
     constant_is: ClassVar[str] = "Always giving the most frequent label"
     chosen_as: ClassVar[str | None] = None

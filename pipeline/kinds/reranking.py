@@ -31,6 +31,7 @@ class Reranking(Kind):
     loss = "binary_cross_entropy"
     metrics = tuple(_BY_QUERY)
     num_columns = (2,)
+    scores_lists = True
     hub_task = "text-ranking"
     metrics_are = (
         "Means over the queries that have a relevant text, of all its texts ranked. MAP: mean average "

@@ -100,7 +100,7 @@ def _pretrained_config(params: Params) -> Path | None:
     source, location = params.model.source, params.model.location or ""
     try:
         if source == "teacher" and params.teacher.source == "path":
-            folder = Path(params.teacher.location)
+            folder = Path(params.teacher.location or "").expanduser()
         elif source == "path":
             folder = Path(location).expanduser()
         elif source == "package":
@@ -110,10 +110,7 @@ def _pretrained_config(params: Params) -> Path | None:
             folder = paths.model_dir(PRETRAINED)
             record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
             settings = record["settings"]
-            if (
-                settings.get("repository") != params.teacher.repository
-                or settings.get("location", "") != location
-            ):
+            if settings.get("location", "") != (params.teacher.location or location):
                 return None
     except (ImportError, OSError, ValueError, KeyError, TypeError, StopIteration):
         return None

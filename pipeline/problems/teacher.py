@@ -1,4 +1,5 @@
-"""Problems of `teacher`: one without a place, beside a model that it would replace, or of another task.
+"""Problems of `teacher`: one without a place, beside a model that it would replace, or of another task; and
+of what DVC watches of either.
 
 The folder is looked into where it is there: what does not fit is refused before anything runs.
 """
@@ -6,7 +7,7 @@ The folder is looked into where it is there: what does not fit is refused before
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.params import NO_FILE, Params, Teacher
+from pipeline.params import NO_FILE, Model, Params, Task, Teacher
 from pipeline.problems import model_folder
 from pipeline.problems.model_folder import ModelFolderError
 from pipeline.problems.problem import Problem, pinned
@@ -18,6 +19,8 @@ def teacher_problems(params: Params) -> Iterator[Problem]:
     """Every contradiction of where the teacher comes from, and everything in its folder that does not fit."""
     teacher, model = params.teacher, params.model
     yield from _places(teacher)
+    yield from _watched("teacher", teacher)
+    yield from _watched("model", model)
     if not teacher.is_given:
         if model.source == "teacher":
             yield Problem(
@@ -29,35 +32,38 @@ def teacher_problems(params: Params) -> Iterator[Problem]:
             "model.source",
             f"{model.source}, but a given teacher brings its own encoder; write teacher (-S model=own)",
         )
-    if teacher.source == "path" and Path(teacher.location).is_dir():
-        yield from _folder(params)
+    if teacher.source == "path" and (folder := Path(teacher.location or "").expanduser()).is_dir():
+        yield from _folder(folder, params.task)
 
 
 def _places(teacher: Teacher) -> Iterator[Problem]:
-    has_location = teacher.location not in ("", NO_FILE)
-    if teacher.source == "path" and not has_location:
-        needed = "a folder with config.json and model.safetensors"
-        yield Problem(FIELD, f"missing; teacher.source: path needs {needed}")
-    elif teacher.source == "path" and teacher.location.startswith("~"):
-        yield Problem(FIELD, f"{teacher.location!r}: DVC watches it and does not know ~; write it out")
-    elif teacher.source != "path" and has_location:
-        instead = "write teacher.repository" if teacher.source == "hub" else "write teacher.source: path"
-        yield Problem(FIELD, f"only for teacher.source: path, and it is {teacher.source}; {instead}")
+    if teacher.is_given and not teacher.location:
+        needed = {
+            "path": "a folder with config.json and model.safetensors",
+            "hub": "a repository, OWNER/NAME",
+        }[teacher.source]
+        yield Problem(FIELD, f"missing; teacher.source: {teacher.source} needs {needed}")
+    elif not teacher.is_given and teacher.location:
+        yield Problem(FIELD, "only for teacher.source: path or hub, and it is trained; write -S model=own")
     if teacher.source == "hub":
-        if not teacher.repository:
-            yield Problem("teacher.repository", "missing; teacher.source: hub needs one")
         yield from pinned("teacher", teacher.revision)
-        return
-    for name in ("repository", "revision"):
-        if getattr(teacher, name):
-            sentence = f"only for teacher.source: hub, and it is {teacher.source}; leave it empty"
-            yield Problem(f"teacher.{name}", sentence)
+    elif teacher.revision:
+        sentence = f"only for teacher.source: hub, and it is {teacher.source}; leave it empty"
+        yield Problem("teacher.revision", sentence)
 
 
-def _folder(params: Params) -> Iterator[Problem]:
+def _watched(section: str, one: Teacher | Model) -> Iterator[Problem]:
+    """DVC has to watch the folder that is read: conf/ sees to it, else who writes params.yaml by hand."""
+    wanted = str(Path(one.location).expanduser()) if one.source == "path" and one.location else NO_FILE
+    if one.watched != wanted:
+        sentence = f"{one.watched}; DVC watches it, and {section}.source is {one.source}; write {wanted}"
+        yield Problem(f"{section}.watched", sentence)
+
+
+def _folder(root: Path, task: Task) -> Iterator[Problem]:
     try:
-        folder = model_folder.find(Path(params.teacher.location), field=FIELD)
-        for sentence in model_folder.problems(folder, params.task, field=FIELD):
+        folder = model_folder.find(root, field=FIELD)
+        for sentence in model_folder.problems(folder, task, field=FIELD):
             yield Problem(*sentence.split(": ", 1))
     except ModelFolderError as error:
         yield Problem(*str(error).split(": ", 1))

@@ -59,14 +59,14 @@ def short(value: Any) -> str:
 
 def metadata(rung: str, contents: Contents) -> ModelCardData:
     """What the Hub reads: the task, the base model, the scores on the first validation split."""
-    results, base = contents.results, contents.params.model
+    results, given = contents.results, (contents.params.teacher, contents.params.model)
     task = kinds.of(contents.params.task).hub_task
     scores = results.models[rung].scores[results.split]
     return ModelCardData(
         library_name="sentence-transformers" if results.kind == "embeddings" else "transformers",
         pipeline_tag=task,
         tags=["bitladder", "quantized", "bert"],
-        base_model=base.location if base.source == "hub" else contents.params.teacher.repository,
+        base_model=next((one.location for one in given if one.source == "hub"), None),
         model_name=rung,
         eval_results=[
             EvalResult(

@@ -86,13 +86,9 @@ def _cut(params: Params, labelled: Mapping[str, pd.DataFrame]) -> dict[str, pd.D
     if missing := [name for name in task.validation_splits if name not in labelled]:
         raise DataError([f"task.validation_splits: no split {missing}; there are {sorted(labelled)}"])
     how: dict[str, Any] = {"seed": params.seed, "stratify": kinds.of(task).stratified}
-    train = cap_rows(
-        labelled[TRAIN], max_rows=params.data.max_train_rows, setting="data.max_train_rows", **how
-    )
-    most = params.data.max_validation_rows
+    train = _capped(params, labelled[TRAIN], "max_train_rows", how)
     judged = {
-        name: cap_rows(labelled[name], max_rows=most, setting="data.max_validation_rows", **how)
-        for name in task.validation_splits
+        name: _capped(params, labelled[name], "max_validation_rows", how) for name in task.validation_splits
     }
     if chosen_on(params) in judged:
         selection = judged[chosen_on(params)]
@@ -106,6 +102,12 @@ def _cut(params: Params, labelled: Mapping[str, pd.DataFrame]) -> dict[str, pd.D
         train, selection = hold_out(train, fraction=task.selection_fraction, **how)
     splits = {TRAIN: train, SELECTION: selection, **judged}
     return {name: frame.drop(columns=GROUP, errors="ignore") for name, frame in splits.items()}
+
+
+def _capped(params: Params, frame: pd.DataFrame, field: str, how: Mapping[str, Any]) -> pd.DataFrame:
+    kind, task = kinds.of(params.task), params.task
+    lists = kind.groups(frame, task) if kind.scores_lists else None
+    return cap_rows(frame, max_rows=getattr(params.data, field), setting=f"data.{field}", lists=lists, **how)
 
 
 def _summarise(

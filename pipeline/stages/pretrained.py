@@ -56,10 +56,10 @@ def locate(model: Model) -> Path:
 
 def locate_teacher(teacher: Teacher) -> Path:
     """The same of a given teacher."""
+    assert teacher.location is not None
     if teacher.source == "hub":
-        assert teacher.repository is not None
-        return download(teacher.repository, teacher.revision, section="teacher")
-    return model_folder.find(Path(teacher.location), field="teacher.location")
+        return download(teacher.location, teacher.revision, section="teacher")
+    return model_folder.find(Path(teacher.location).expanduser(), field="teacher.location")
 
 
 def provenance(model: Model) -> dict[str, str | None]:
@@ -76,7 +76,7 @@ def as_given(params: Params, source: Path) -> dict[str, Any]:
         "source": f"the encoder of a given teacher ({params.teacher.source})",
         "files": {name: files.sha256(source / name) for name in names if (source / name).is_file()},
         **params.teacher.model_dump(
-            include={"repository", "revision"} if params.teacher.source == "hub" else set()
+            include={"location", "revision"} if params.teacher.source == "hub" else set()
         ),
     }
 

@@ -33,6 +33,24 @@ def test_every_row_is_in_one_part_in_its_order_with_its_label(
         assert part["label"].tolist() == [labels[number] for number in numbers]
 
 
+@given(st.lists(st.integers(0, 8), min_size=1), st.integers(1, 60), st.integers(0, 2**32 - 1))
+def test_a_list_is_kept_whole_or_left_out_and_no_more_rows_than_asked_for(
+    lists: list[int], most: int, seed: int
+) -> None:
+    rows, names = frame(lists), list(map(str, lists))
+    how = {"max_rows": most, "seed": seed, "stratify": False, "lists": names}
+    sizes = Counter(lists)
+    if len(lists) > most < min(sizes.values()):
+        with pytest.raises(DataError, match=f"{most} rows; rows with one query are kept together"):
+            cap_rows(rows, **how)
+        return
+    kept = cap_rows(rows, **how)
+    assert 0 < len(kept) <= max(most, 0 if len(lists) > most else len(lists))
+    assert all(count == sizes[number] for number, count in Counter(kept["label"]).items())
+    left_out = [count for number, count in sizes.items() if number not in set(kept["label"])]
+    assert all(count > most - len(kept) for count in left_out), "none that is left out would have fitted"
+
+
 @given(labels_of_two_rows_at_least, st.floats(0.01, 0.45))
 def test_each_class_keeps_its_share_to_a_row_or_so_and_is_in_both_parts(
     labels: list[int], fraction: float

@@ -18,7 +18,7 @@ MRPC = (
     ("task.name", "mrpc"),
     ("task.generator", None),
     ("data", {"source": "path", "root": "somewhere"}),
-    ("model", {"name": "mine", "source": "path", "location": "somewhere"}),
+    ("model", {"name": "mine", "source": "path", "location": "somewhere", "watched": "somewhere"}),
 )
 HUB = ("data", {"source": "hub", "repository": "nyu-mll/glue", "revision": "b" * 40})
 

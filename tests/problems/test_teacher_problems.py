@@ -4,12 +4,13 @@ import pytest
 from changed_params import MRPC, Change, Refusals
 
 COMMIT = "0" * 40
+PLACE = {"source": "path", "location": "a", "watched": "a"}
 GIVEN: tuple[Change, ...] = (*MRPC, ("model", {"name": "own", "source": "teacher"}))
 
 
 def test_a_folder_and_a_pinned_repository_are_accepted(refusals: Refusals) -> None:
-    assert refusals(*GIVEN, ("teacher", {"source": "path", "location": "somewhere"})) == []
-    assert refusals(*GIVEN, ("teacher", {"source": "hub", "repository": "a/b", "revision": COMMIT})) == []
+    assert refusals(*GIVEN, ("teacher", PLACE)) == []
+    assert refusals(*GIVEN, ("teacher", {"source": "hub", "location": "a/b", "revision": COMMIT})) == []
 
 
 def test_without_the_section_the_teacher_is_trained_here(refusals: Refusals) -> None:
@@ -21,7 +22,7 @@ def test_without_the_section_the_teacher_is_trained_here(refusals: Refusals) -> 
     [
         (
             [("teacher.location", "x")],
-            "teacher.location: only for teacher.source: path, and it is trained; write",
+            "teacher.location: only for teacher.source: path or hub, and it is trained; write",
         ),
         ([("teacher.revision", COMMIT)], "teacher.revision: only for teacher.source: hub, and it is trained"),
         ([*MRPC, ("model.source", "teacher"), ("model.location", None)], "teacher.source: trained, but"),
@@ -29,23 +30,27 @@ def test_without_the_section_the_teacher_is_trained_here(refusals: Refusals) -> 
             [*GIVEN, ("teacher.source", "path")],
             "teacher.location: missing; teacher.source: path needs a folder",
         ),
-        ([*GIVEN, ("teacher", {"source": "hub", "repository": "a/b"})], "teacher.revision: missing"),
-        ([*GIVEN, ("teacher.source", "hub")], "teacher.repository: missing"),
+        ([*GIVEN, ("teacher", {"source": "hub", "location": "a/b"})], "teacher.revision: missing"),
+        ([*GIVEN, ("teacher.source", "hub")], "teacher.location: missing; teacher.source: hub needs a repo"),
         (
-            [*GIVEN, ("teacher", {"source": "hub", "location": "a/b"})],
-            "teacher.location: only for teacher.source: path, and it is hub; write teacher.repository",
+            [*GIVEN, ("teacher", {"source": "path", "location": "a"})],
+            "teacher.watched: conf/no_file; DVC watches it, and teacher.source is path; write a",
         ),
-        ([*GIVEN, ("teacher", {"source": "path", "location": "~/a"})], "does not know ~; write it out"),
         (
-            [*GIVEN, ("teacher", {"source": "path", "location": "a", "revision": COMMIT})],
+            [*GIVEN, ("teacher", {"source": "hub", "location": "a/b", "watched": "a/b"})],
+            "teacher.watched: a/b; DVC watches it, and teacher.source is hub; write conf/no_file",
+        ),
+        ([*MRPC, ("model.watched", "b")], "model.watched: b; DVC watches it, and model.source is path"),
+        (
+            [*GIVEN, ("teacher", {**PLACE, "revision": COMMIT})],
             "teacher.revision: only for teacher.source: hub",
         ),
         (
-            [*MRPC, ("teacher", {"source": "path", "location": "a"})],
+            [*MRPC, ("teacher", PLACE)],
             "model.source: path, but a given teacher brings its own encoder; write teacher (-S model=own)",
         ),
         (
-            [*GIVEN, ("teacher", {"source": "path", "location": "a"}), ("model.location", "b")],
+            [*GIVEN, ("teacher", PLACE), ("model.location", "b")],
             "model.location: only where model.source is not teacher",
         ),
     ],

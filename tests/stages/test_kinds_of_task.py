@@ -1,14 +1,12 @@
 """Several labels at once, reranking and entities go the whole way, from a person's own file through the real
 stages: prepared, trained, packed, scored, shown, registered; and predict says what was scored."""
 
-import json
-import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import made_up
 import numpy as np
+import own_rows
 import pytest
 import whole_graph
 
@@ -25,14 +23,6 @@ from pipeline.reporting.report import read
 from pipeline.stages import register
 
 pytestmark = pytest.mark.slow
-PEOPLE, PLACES = ["teacher", "doctor", "farmer", "sailor"], ["river", "lake", "house", "garden"]
-NAMES = {"multi_label": ["people", "places", "season"], "reranking": [], "token_classification": [
-    "O", "B-PER", "I-PER", "B-LOC", "I-LOC"]}  # fmt: skip
-METRICS = {
-    "multi_label": ["micro_f1", "macro_f1"],
-    "reranking": ["average_precision", "ndcg_at_10", "mrr_at_10"],
-    "token_classification": ["entity_f1", "entity_precision", "entity_recall"],
-}
 AUTO = {
     "multi_label": "AutoModelForSequenceClassification",
     "reranking": "AutoModelForSequenceClassification",
@@ -46,7 +36,6 @@ SHORT = (
     *(f"training.{kind}.batch_size=16" for kind in ("teacher", "rung", "binary_activations")),
     *(f"training.{kind}.learning_rate=0.01" for kind in ("teacher", "rung")),
     "budget.evaluations=2",
-    "task.selection_fraction=0.2",
     "augmentation={contextual: 0, embedding: 0, swap: 1, delete: 0, spelling: 0, word_fraction: 0.3}",
     "weights={w4: {bits: 4, init_from: teacher, taught_by: teacher, data: augmented}}",
     "weights_activations={w1a8: {bits: 1, activation_bits: 8, init_from: w4, taught_by: teacher, "
@@ -57,51 +46,15 @@ SHORT = (
 )
 
 
-def rows(kind: str, number: int) -> list[dict[str, Any]]:
-    draw, made = random.Random(1), list[dict[str, Any]]()
-    while len(made) < number:
-        who, where, verb = draw.choice(PEOPLE), draw.choice(PLACES), draw.choice(["walked", "watched"])
-        if kind == "multi_label":
-            parts = {"people": f"the {who}", "places": f"the {where}", "season": "winter"}
-            own = [name for name in parts if draw.random() < 0.5]
-            text = " ".join(["never", verb, *(parts[name] for name in own), str(len(made))])
-            made.append({"text": text, "label": "|".join(own)})
-        elif kind == "reranking":
-            query = f"{verb} the {who} {len(made)}"
-            other = draw.choice([one for one in PEOPLE if one != who])
-            made += [
-                {"text": query, "text_pair": f"the {one} {verb} the {where}", "label": int(one == who)}
-                for one in (other, who)
-            ]
-        else:
-            text = f"The {who} {verb} the {where} {len(made)}."
-            spans = [(text.index(who), who, "PER"), (text.index(where), where, "LOC")]
-            labels = [{"start": at, "end": at + len(one), "label": name} for at, one, name in spans]
-            made.append({"text": text, "label": labels})
-    return made[:number]
-
-
-@pytest.fixture(scope="module", params=list(NAMES))
+@pytest.fixture(scope="module", params=list(AUTO))
 def project(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Params]:
     """A task after all its stages but `register`."""
     kind = request.param
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("project"))
         made_up.bert(Path("bert"))
-        Path("rows.jsonl").write_text("\n".join(map(json.dumps, rows(kind, 160))), encoding="utf-8")
-        pair = kind == "reranking"
-        params = made_up.params(
-            Path(),
-            "task=custom",
-            f"task.kind={kind}",
-            f"task.label_names=[{', '.join(NAMES[kind])}]",
-            f"task.metrics=[{', '.join(METRICS[kind])}]",
-            f"task.sentence_columns=[{'text, text_pair' if pair else 'text'}]",
-            "task.max_length=24",
-            "data.files.train=rows.jsonl",
-            f"data.files.text_pair={'text_pair' if pair else 'null'}",
-            *SHORT,
-        )
+        own = own_rows.choices(kind, own_rows.write(Path("rows.jsonl"), kind, 160))
+        params = made_up.params(Path(), *own, *SHORT)
         whole_graph.run(params)
         yield params
 
@@ -114,7 +67,7 @@ def results(project: Params) -> Results:
 def test_its_metrics_are_reported_and_the_first_is_the_score(project: Params, results: Results) -> None:
     for name in ("teacher", "w4", "w1a8"):
         found = results.models[name]
-        assert set(found.scores["validation"]) == set(METRICS[project.task.kind])
+        assert set(found.scores["validation"]) == set(own_rows.METRICS[project.task.kind])
         assert found.score == found.scores["validation"][project.task.metrics[0]]
     assert (results.models["teacher"].score or 0) > 0.6, "sixty steps learn it"
 
