@@ -212,6 +212,9 @@ def _start_prefect(instance: str, *, detached: bool) -> Server:
         "PREFECT_SERVER_UI_API_URL": f"{url}/api",  # without it the page asks 127.0.0.1:4200
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
     }
+    if "?" in str(home):  # at which the address that Prefect makes of it would end
+        address = paths.sqlite_address(home / "prefect.db").replace("sqlite", "sqlite+aiosqlite", 1)
+        variables["PREFECT_API_DATABASE_CONNECTION_URL"] = address
     command = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     pid = start(instance, command, variables, home / "server.log", detached=detached)
     return Server("prefect", url, port, pid)
@@ -224,7 +227,7 @@ def _start_mlflow(instance: str) -> Server:
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     }
     command = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}"]
+    command += ["--backend-store-uri", paths.sqlite_address(home / "mlflow.db")]
     command += ["--artifacts-destination", str(home / "artifacts")]
     command += ["--allowed-hosts", f"127.0.0.1:{port},localhost:{port}"]
     pid = start(instance, command, variables, home / "server.log", detached=True)

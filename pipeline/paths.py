@@ -1,5 +1,6 @@
 """Where each thing lies, relative to the project's root. The names are public: dvc.yaml repeats them."""
 
+import os
 import re
 from pathlib import Path
 
@@ -24,6 +25,12 @@ SEEDS = METRICS / "seeds"
 # Never versioned: resume state, servers, the default tracking store, timings.
 WORK = Path(".bitladder")
 DIGITS = 16  # of a training's fingerprint, in the names of its folders
+
+
+def sqlite_address(database: Path) -> str:
+    """`sqlite:///...` of a file. At ? such an address ends: a path that has one is written from here on."""
+    place = str(database.absolute())
+    return f"sqlite:///{os.path.relpath(place) if '?' in place else place}"
 
 
 def data_dir(task: str, kind: str) -> Path:

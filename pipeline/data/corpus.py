@@ -18,6 +18,7 @@ from pipeline import paths
 from pipeline.data.tables import read_split, read_table
 from pipeline.kinds.checks import DataError
 from pipeline.params import CorpusFile, Data, Task
+from pipeline.problems.problem import from_here
 
 MOST_WORDS = 40  # of a piece, unless one sentence has more
 WHOLE_TEXTS = 4  # one of so many
@@ -91,8 +92,7 @@ def _texts(files: list[CorpusFile], root: str | None) -> Iterator[str]:
 def _table(path: Path, file: CorpusFile) -> pa.Table | str:
     """The file's text columns; or, as a sentence, what is wrong with it."""
     if not path.is_file():
-        where = "" if path.is_absolute() else f" in {Path.cwd()}; an absolute path is right wherever it is read"
-        return f"{path}: no such file{where}"
+        return f"{path}: no such file{from_here(path)}"
     if path.suffix != ".parquet":
         if file.columns:
             return f"{path}: columns {', '.join(file.columns)}, but it is not Parquet; leave columns out"

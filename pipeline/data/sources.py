@@ -21,6 +21,7 @@ from pipeline.data.tables import read_table
 from pipeline.kinds import checks
 from pipeline.kinds.checks import DataError
 from pipeline.params import Data, Task
+from pipeline.problems.problem import from_here
 
 TRAIN = "train"
 Named = tuple[str, pa.Table]  # what messages call a split, and its rows
@@ -49,10 +50,7 @@ def table(task: Task, data: Data, split: str, *, dataset: str | None = None) -> 
     if data.source == "path":
         path = path_of(task, data, split, dataset=dataset)
         if not path.is_file() and not path.is_absolute():
-            raise FileNotFoundError(
-                f"{path}: no such file in {Path.cwd()}; data.root is a relative path, and an absolute one is "
-                "right wherever it is read (`dvc exp run --temp` works in a copy of the project elsewhere)"
-            )
+            raise FileNotFoundError(f"data.root: {path}: no such file{from_here(path)}")
         return str(path), read_table(path)
     assert data.repository is not None
     assert data.revision is not None

@@ -19,7 +19,7 @@ from bitladder.packed.format import PackedConfig
 from bitladder.packed.tensors import FormatError, read_contents
 from bitladder.quantizers.precision import Precision
 from pipeline.params import Task
-from pipeline.problems.problem import listed
+from pipeline.problems.problem import from_here, listed
 
 Values = Mapping[str, Any]
 _SHOWN = 3  # tensors or folders of a long list
@@ -42,7 +42,7 @@ def find(root: Path, *, field: str) -> Path:
     if is_model(root):
         return root
     if not root.is_dir():
-        raise ModelFolderError(f"{field}: {root} is not a folder{_seen_from_here(root)}")
+        raise ModelFolderError(f"{field}: {root} is not a folder{from_here(root)}")
     found = [config.parent for config in root.rglob(files.CONFIG) if is_model(config.parent)]
     if len(found) == 1:
         return found[0]
@@ -129,11 +129,6 @@ def head_of(task: Task) -> Head:
         "embeddings": heads.VECTOR,
     }
     return others.get(task.kind, heads.SEQUENCE)
-
-
-def _seen_from_here(path: Path) -> str:
-    """A relative path leads elsewhere in `dvc exp run --temp`, which works in a copy of the project."""
-    return "" if path.is_absolute() else f" in {Path.cwd()}; an absolute path is right wherever it is read"
 
 
 def _nothing_in(root: Path) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import chain
+from pathlib import Path
 
 from pipeline.rungs import Rung
 
@@ -46,6 +47,16 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """ "did you mean 'w2'? " when one known word is close, else nothing; ends in a space for what follows."""
     close = get_close_matches(word.replace("-", "_"), list(known), n=1)
     return f"did you mean {close[0]!r}? " if close else ""
+
+
+def from_here(path: Path) -> str:
+    """What to say behind a path that is not there: a relative one leads somewhere else in another folder."""
+    if path.is_absolute():
+        return ""
+    return (
+        f" in {Path.cwd()}; it is a relative path, and an absolute one is right wherever it is read "
+        "(`dvc exp run --temp` works in a copy of the project elsewhere)"
+    )
 
 
 def listed(words: Iterable[object]) -> str:

@@ -149,7 +149,10 @@ def prepare(database: Path) -> None:
             return
         temporary = database.with_name(f".{database.name}.{os.getpid()}.tmp")
         temporary.unlink(missing_ok=True)
-        _client(f"sqlite:///{temporary}").search_experiments(max_results=1)
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        # By itself MLflow writes the path of its default experiment into SQL, where quotes would end it.
+        SqlAlchemyStore(paths.sqlite_address(temporary), _artifacts(database).as_uri())
         # Not a rename: that would replace a store that a server has created meanwhile.
         with suppress(FileExistsError):
             os.link(temporary, database)
@@ -249,14 +252,19 @@ def _require_artifacts(store: Store, experiment: str, location: str) -> None:
 
 
 def _sqlite(database: Path) -> Store:
-    """Raises StoreUriError where SQLite's address would lead elsewhere, or MLflow's SQL would break."""
+    """Raises StoreUriError where SQLite's address would lead elsewhere."""
     path = database.resolve()
-    if "?" in str(path) or {"'", '"'} <= set(str(path)):
+    uri = paths.sqlite_address(path)
+    if "?" in uri:
         raise StoreUriError(
-            f"{path.parent}: MLflow keeps no database in a folder with ? or with both kinds of quotes in its "
-            "path; rename it, or name another place by MLFLOW_TRACKING_URI=sqlite:////absolute/path/mlflow.db"
+            f"{path.parent}: SQLite's addresses end at ?, so MLflow keeps no database in such a folder; name "
+            "another place by MLFLOW_TRACKING_URI=sqlite:////absolute/path/mlflow.db"
         )
-    return Store(f"sqlite:///{path}", path, path.parent / "artifacts")
+    return Store(uri, path, _artifacts(path))
+
+
+def _artifacts(database: Path) -> Path:
+    return database.resolve().parent / "artifacts"
 
 
 def _client(uri: str) -> "MlflowClient":

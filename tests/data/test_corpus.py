@@ -83,12 +83,13 @@ def test_every_wrong_file_is_told_at_once(task: Params) -> None:
                 "nowhere.txt",
             ],
         )
-    assert refused.value.problems == [
+    *found, missing = refused.value.problems
+    assert missing.startswith(f"nowhere.txt: no such file in {Path.cwd()}; it is a relative path")
+    assert found == [
         "pairs.parquet: say which columns hold the text; text columns: id, first, second",
         "pairs.parquet: no text column third; text columns: id, first, second",
         "lines.txt: columns text, but it is not Parquet; leave columns out",
         "latin.txt: byte 0 is not UTF-8",
-        "nowhere.txt: no such file",
     ]
 
 

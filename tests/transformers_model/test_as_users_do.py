@@ -164,7 +164,6 @@ def test_a_save_that_was_killed_leaves_nothing_that_loads(folder: Path, tmp_path
 
 
 def test_trainer_predicts(folder: Path, tmp_path: Path) -> None:
-    pytest.importorskip("accelerate", reason="transformers' Trainer needs it")
     from transformers import Trainer, TrainingArguments
 
     model, given = load(folder), batch(rows=7)
