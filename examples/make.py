@@ -1,6 +1,7 @@
 """The example files, made up: `python examples/make.py` writes them anew, byte for byte.
 
     reviews.csv         600 reviews: bad, fine or good; several by one customer     classification
+    later.csv           200 more of them, by other customers
     tickets.csv         300 messages about price, delivery, quality, or none        multi_label
     likeness.tsv        300 pairs of sentences and how alike they are, 0 to 5       regression
     passages.tsv        300 pairs of a question and a passage: an answer or not     reranking
@@ -113,10 +114,10 @@ DEEDS = [
 ]
 
 
-def reviews(draw: random.Random) -> Iterable[Row]:
+def reviews(draw: random.Random, rows: int = 600, first: int = 0) -> Iterable[Row]:
     """A word or two of another label in some of them."""
     says = {"bad": BAD, "fine": FINE, "good": GOOD}
-    for number in range(600):
+    for number in range(first, first + rows):
         stars = draw.choice(list(says))
         parts = [f"{draw.choice(['The', 'This', 'My'])} {draw.choice(THINGS)} {draw.choice(says[stars])}"]
         if draw.random() < 0.3:
@@ -125,7 +126,17 @@ def reviews(draw: random.Random) -> Iterable[Row]:
             )
         ending = draw.choice(ENDINGS).format(n=draw.randint(2, 9))
         text = f"{draw.choice(OPENINGS)}{', '.join(parts)}.{ending}"
-        yield {"id": number, "review": text, "stars": stars, "customer": f"customer{draw.randint(1, 250)}"}
+        customer = f"customer{first + draw.randint(1, 250)}"
+        yield {
+            "id": number,
+            "review": text,
+            "stars": stars,
+            "customer": customer,
+        }
+
+
+def later(draw: random.Random) -> Iterable[Row]:
+    return reviews(draw, rows=200, first=600)
 
 
 def tickets(draw: random.Random) -> Iterable[Row]:
@@ -208,6 +219,7 @@ FILES: dict[str, Callable[[random.Random], Iterable[Row]]] = {
     "passages.tsv": passages,
     "visits.jsonl": visits,
     "questions.jsonl": questions,
+    "later.csv": later,
 }
 
 

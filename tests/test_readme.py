@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 PATH = re.compile(r"(?<![./\w-])(?:bitladder|pipeline|flows|conf|docs|tests|benchmarks)/[\w/.-]*\w")
 NODE = re.compile(r'(\w+)\["<b>\1</b>.*?<br>([\d.]+) %, ([\d.]+) MiB"\]')

@@ -11,6 +11,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from bitladder.packed.size import summary
 from pipeline import kinds
+from pipeline.params import Model, Teacher
 from pipeline.record import SUMS_OF_TWO, origins, quantizers
 from pipeline.reporting import cells, claims, report, table
 from pipeline.reporting.report import Contents
@@ -59,14 +60,15 @@ def short(value: Any) -> str:
 
 def metadata(rung: str, contents: Contents) -> ModelCardData:
     """What the Hub reads: the task, the base model, the scores on the first validation split."""
-    results, given = contents.results, (contents.params.teacher, contents.params.model)
+    results = contents.results
+    places: list[Teacher | Model] = [contents.params.teacher, contents.params.model]
     task = kinds.of(contents.params.task).hub_task
     scores = results.models[rung].scores[results.split]
     return ModelCardData(
         library_name="sentence-transformers" if results.kind == "embeddings" else "transformers",
         pipeline_tag=task,
         tags=["bitladder", "quantized", "bert"],
-        base_model=next((one.location for one in given if one.source == "hub"), None),
+        base_model=next((one.location for one in places if one.source == "hub"), None),
         model_name=rung,
         eval_results=[
             EvalResult(
