@@ -41,7 +41,7 @@ def test_the_text_is_the_one_dvc_writes(tmp_path: Path, overrides: list[str]) ->
     from dvc.utils.hydra import compose_and_dump
 
     path = tmp_path / "params.yaml"
-    compose_and_dump(path, str(CONF), None, "config", str(CONF.parent), overrides)
+    compose_and_dump(path, str(CONF), None, "config", str(CONF), overrides)
     assert path.read_text(encoding="utf-8") == compose(overrides, CONF)
 
 
