@@ -152,7 +152,8 @@ def prepare(database: Path) -> None:
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
         # By itself MLflow writes the path of its default experiment into SQL, where quotes would end it.
-        SqlAlchemyStore(paths.sqlite_address(temporary), _artifacts(database).as_uri())
+        place = paths.sqlite_address(temporary), _artifacts(database).as_uri()
+        SqlAlchemyStore(*place)  # type: ignore[no-untyped-call]
         # Not a rename: that would replace a store that a server has created meanwhile.
         with suppress(FileExistsError):
             os.link(temporary, database)
