@@ -13,7 +13,7 @@ from made_up import CONF, params
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "embeddings.md").read_text(encoding="utf-8")
-SHELL = re.findall(r"```\n(.*?)```", PAGE, re.DOTALL)
+SHELL = re.findall(r"\n\n```\n(.*?)```", PAGE, re.DOTALL)
 CODE = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 FEW_STEPS = ["-S", "budget.rung.steps=2", "-S", "budget.evaluations=1"]
 
