@@ -22,7 +22,7 @@ from pipeline.params import Optimization
 from pipeline.progress import Progress
 from pipeline.tasks.batches import Batch
 from pipeline.training import live, parallel, stopping
-from pipeline.training.device import STEPS_BETWEEN_GIVING_BACK, copied, give_back
+from pipeline.training.device import copied, give_back
 from pipeline.training.optimizer import AdamW, Divergence, adamw, schedule, show_second_moments
 from pipeline.training.resume import States
 from pipeline.training.state import Point, Reached, Shares, capture, put_weights, restore
@@ -111,6 +111,7 @@ def fit(
             divergence.check()
             optimizer.catch_up()
             states.save(capture(model, optimizer, reached, world))
+            give_back()
 
     def leave() -> None:
         save()
@@ -167,8 +168,6 @@ def fit(
             reached.step = step
             reached.losses.append(total(terms))
             progress.tick(step)
-            if step % STEPS_BETWEEN_GIVING_BACK == 0:
-                give_back()
             if states and (step % states.every == 0 or step in last_steps):
                 save()
 
