@@ -110,5 +110,5 @@ def choices(kind: str, file: Path, **names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _columns(kind: str) -> str:
-    columns = {"question_answering": "question, context", "reranking": "query, passage"}
+    columns = {"question_answering": "question, context", "reranking": "text, text_pair"}
     return columns.get(kind, "text")

@@ -7,6 +7,7 @@ again goes on where it was stopped: DVC knows what is done, and the steps that t
 import contextlib
 import logging
 import os
+import shlex
 import signal
 import sys
 from collections import deque
@@ -296,5 +297,5 @@ def _tell(asked: Asked) -> int:
         say(f"It is in {packed.absolute()}; {asked.output} is left as it was.")
         return 1
     project.deliver(packed, asked.output)
-    say(f"It is in {asked.output}: bitladder predict {asked.output} 'a text'")
+    say(f"It is in {asked.output}: bitladder predict {shlex.quote(str(asked.output))} 'a text'")
     return 0
