@@ -32,7 +32,6 @@ PAIRS: dict[KindName, list[str]] = {
     "reranking": ["query", "passage"],
 }
 LONGEST, LONGEST_CONTEXT = 128, 384  # tokens, unless a person asks for more
-_ANSWERING = {"doc_stride": 128, "max_question_length": 64, "max_answer_length": 30}
 KNOWN_BASES = ("minilm", "bert-base")
 BUCKET_BATCHES = 8
 # Learning rates of the choice in conf/model whose features a token are as many, for a base in a folder.
@@ -108,10 +107,18 @@ def choices(asked: Asked) -> dict[str, Any]:
     columns = PAIRS.get(asked.kind, ["text", "text_pair"] if asked.text_pair else ["text"])
     own: dict[str, Any] = {"kind": asked.kind, "sentence_columns": columns, "metrics": METRICS[asked.kind]}
     if asked.kind == "question_answering":
-        own["answering"] = {**_ANSWERING, "unanswerable": True}
+        own["answering"] = answering(LONGEST_CONTEXT)
     splits = ["validation", "test"] if asked.test else ["validation"]
     values["task"] = {**values["task"], **own, "validation_splits": splits}
     return values
+
+
+def answering(max_length: int) -> dict[str, Any]:
+    """How contexts are cut: as BERT did on SQuAD where so many tokens are read, in proportion where fewer."""
+    shares = {"doc_stride": (128, 3), "max_question_length": (64, 6), "max_answer_length": (30, 8)}
+    return {name: min(most, max_length // part) for name, (most, part) in shares.items()} | {
+        "unanswerable": True
+    }
 
 
 def fill_in(

@@ -111,6 +111,8 @@ def _check(asked: Asked) -> Work:
     at_most = min(asked.max_length, _shape(values, base).max_position_embeddings)
     told = _lengths(list(loaded.frames.values()), task.sentence_columns, base, at_most)
     values["task"]["max_length"] = at_most if task.answering else told.most
+    if task.answering:
+        values["task"]["answering"] = own.answering(at_most)
     own.params_of(values)
     _say_what_was_found(asked, loaded, names, told)
     return Work(values, base, told, _rows(loaded, values))
