@@ -7,10 +7,10 @@ export PATH := $(BIN):$(PATH)
 .PHONY: demo test slow check install minilm clean
 
 demo: install
-	dvc repro
+	bitladder run
 	@bitladder results
 	@echo
-	@echo "Report:  reports/report.html"
+	@echo "Report:  $$(bitladder report)"
 	@echo "Lineage: $(VENV)/bin/bitladder lineage w1a8"
 	@echo "UIs:     $(VENV)/bin/bitladder up    (Prefect and MLflow on loopback; bitladder down stops them)"
 

@@ -30,6 +30,7 @@ OF_A_PROJECT = (
     "down",
     "lineage",
     "plan",
+    "report",
     "results",
     "run",
     "search",

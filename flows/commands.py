@@ -128,6 +128,19 @@ def results(as_json: Json = False) -> None:
 
 
 @app.command()
+def report(
+    again: Annotated[
+        bool, typer.Option("--again", help="Time every model on this computer once more.")
+    ] = False,
+) -> None:
+    """Bring reports/report.html up to date, with the speeds of this computer."""
+    from pipeline import params_file, paths
+    from pipeline.stages import report
+
+    typer.echo(report.page_of_now(params_file.load(paths.PARAMS), again=again))
+
+
+@app.command()
 def compare(
     results: Annotated[
         list[str],

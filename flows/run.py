@@ -17,8 +17,12 @@ from pipeline import params_file, paths
 from pipeline.ladder import lengths
 from pipeline.record import OtherFormatError
 from pipeline.reporting import table
+from pipeline.tracking import links
 
-FLOW = "bitladder"
+WHAT_IT_IS = (
+    "It brings a ladder up to date: a BERT's bits are lowered rung by rung, each rung trained, packed and "
+    "scored by a stage of DVC. A task is a stage: Completed where it ran, Cached where nothing had changed."
+)
 WHY_CACHED = {
     "untouched": "Neither the stage nor anything before it has changed",
     "cached": "DVC had the output already, in place or in its cache",
@@ -102,7 +106,7 @@ def as_flow(walk: Walk, title: str, api: str) -> None:
     def submit(stage: str, needs: dict[str, Any]) -> Any:
         return bring_up_to_date.submit(stage, wait_for=list(needs.values()))  # type: ignore[call-overload]
 
-    @flow(name=FLOW, flow_run_name=title, task_runner=side_by_side)
+    @flow(name=servers.FLOW, flow_run_name=title, task_runner=side_by_side)
     def bitladder(jobs: int, stages: int) -> None:
         walk.go(submit)
         try:
@@ -126,7 +130,7 @@ def without_prefect(walk: Walk) -> None:
 
 
 def show_results() -> None:
-    """The results as one table beside the flow run, if there are any by now that this version wrote."""
+    """What the flow is, where the report is and the results as one table, beside the flow run."""
     from prefect.artifacts import create_markdown_artifact
 
     try:
@@ -135,5 +139,13 @@ def show_results() -> None:
         return
     rows = table.rows(results)
     cells = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
-    lines = [f"| {' | '.join(row)} |" for row in cells]
-    create_markdown_artifact("\n".join([table.title(results), "", *lines]), key="results")
+    lines = [WHAT_IT_IS, "", report(), "", table.title(results), ""]
+    lines += [f"| {' | '.join(row)} |" for row in cells]
+    create_markdown_artifact("\n".join(lines), key="results", description=f"{WHAT_IT_IS} {report()}")
+
+
+def report() -> str:
+    """Where the report is: in MLflow's pages, which answer at the same place each time, and as a file."""
+    found = links.of_project().get("report")
+    in_mlflow = f"[report in MLflow]({servers.address('mlflow')}/{found}), " if found else ""
+    return f"Report: {in_mlflow}{paths.REPORT.absolute()}"

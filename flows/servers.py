@@ -6,6 +6,7 @@ Only this user's processes can be looked at, which is enough.
 """
 
 import http.client
+import json
 import os
 import secrets
 import signal
@@ -17,6 +18,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import psutil
@@ -24,11 +26,14 @@ import psutil
 from bitladder import files
 from flows import environment, processes
 from pipeline import paths
+from pipeline.tracking import links
 
 STATE = paths.WORK / "servers.json"
 ID = "BITLADDER_INSTANCE"  # environment variable
 START_S = 120  # the first start migrates a new database
 STOP_S = 10
+PORTS = 20_000, 32_000
+FLOW = "bitladder"  # the flow that is the whole graph
 
 
 @dataclass(frozen=True)
@@ -75,14 +80,30 @@ def up() -> str:
         found = running()
         instance = found or _start_both()
     prefect, mlflow = instance.server("prefect"), instance.server("mlflow")
+    run = newest_run(f"{prefect.url}/api")
+    pages = [f"    newest run        {prefect.url}/runs/flow-run/{run}\n"] if run else []
+    of_mlflow = [f"    {what:16}  {mlflow.url}/{page}\n" for what, page in links.of_project().items()]
     return (
         f"{'Already running' if found else 'Running'}, on this machine only:\n"
-        f"  Prefect  {prefect.url}   flows, tasks, logs\n"
-        f"  MLflow   {mlflow.url}   runs, models, lineage\n"
+        f"  Prefect  {prefect.url}   flows, tasks, logs\n{''.join(pages)}"
+        f"  MLflow   {mlflow.url}   runs, models, lineage\n{''.join(of_mlflow)}"
         "`bitladder run` is shown there by itself, and `dvc repro` shows its stages in Prefect when\n"
         f"PREFECT_API_URL={prefect.url}/api is set.\n"
         "Stop both with: bitladder down"
     )
+
+
+def newest_run(api: str) -> str | None:
+    """The id of the last run of the whole graph, if there was one."""
+    wanted = {"limit": 1, "sort": "START_TIME_DESC", "flows": {"name": {"any_": [FLOW]}}}
+    request = urllib.request.Request(  # noqa: S310
+        f"{api}/flow_runs/filter", json.dumps(wanted).encode(), {"Content-Type": "application/json"}
+    )
+    with suppress(OSError, ValueError, http.client.HTTPException):
+        with urllib.request.urlopen(request, timeout=STOP_S) as answer:  # noqa: S310
+            found = json.load(answer)
+        return str(found[0]["id"]) if found else None
+    return None
 
 
 def down() -> str:
@@ -185,6 +206,26 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def address(name: str) -> str:
+    """Where a server of this project answers, or will once it is started, unless another took its port."""
+    instance = running()
+    return instance.server(name).url if instance else f"http://127.0.0.1:{usual_port(name)}"
+
+
+def usual_port(name: str) -> int:
+    """The same each time for one folder, so that links stay right; below those that systems give away."""
+    told = sha256(f"{name} {Path.cwd()}".encode()).digest()
+    return PORTS[0] + int.from_bytes(told[:4]) % (PORTS[1] - PORTS[0])
+
+
+def port_for(name: str) -> int:
+    """Its usual port, another one where that is taken."""
+    with socket.socket() as probe, suppress(OSError):
+        probe.bind(("127.0.0.1", usual_port(name)))
+        return usual_port(name)
+    return free_port()
+
+
 def _start_both() -> Instance:
     if left := _remembered():  # of an earlier instance that is no longer whole
         stop(left.id)
@@ -204,7 +245,7 @@ def _start_both() -> Instance:
 
 
 def _start_prefect(instance: str, *, detached: bool) -> Server:
-    port, home = free_port(), (paths.WORK / "prefect").absolute()
+    port, home = port_for("prefect") if detached else free_port(), (paths.WORK / "prefect").absolute()
     url = f"http://127.0.0.1:{port}"
     variables = {
         "PREFECT_HOME": str(home),
@@ -221,7 +262,7 @@ def _start_prefect(instance: str, *, detached: bool) -> Server:
 
 
 def _start_mlflow(instance: str) -> Server:
-    port, home = free_port(), (paths.WORK / "mlflow").absolute()
+    port, home = port_for("mlflow"), (paths.WORK / "mlflow").absolute()
     variables = {
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eleven processes and 2.4 GB otherwise
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",

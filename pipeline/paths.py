@@ -12,6 +12,8 @@ MODELS = Path("models")
 PACKED = Path("packed")
 METRICS = Path("metrics")
 REPORTS = Path("reports")
+# What a person opens.
+REPORT = REPORTS / "report.html"
 
 # A model's training curve, beside its weights.
 CURVE = "curve.csv"

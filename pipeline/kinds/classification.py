@@ -1,5 +1,6 @@
 """One label of several (GLUE's tasks but STS-B, and what people sort texts into)."""
 
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +50,18 @@ class Classification(Kind):
         examples_N2 = np.stack([predicted_N, rows.labels], axis=1)
         answers, truth = predicted_N.tolist(), rows.labels.tolist()
         return Outcome(examples_N2, answers, truth, right=self.accuracy(examples_N2))
+
+    def classes(
+        self, answers: Sequence[Hashable], truth: Sequence[Hashable], task: Task
+    ) -> dict[str, tuple[int, int]]:
+        pairs = list(zip(answers, truth, strict=True))
+        return {
+            name: (sum(of == number for _, of in pairs), sum(said != of == number for said, of in pairs))
+            for number, name in enumerate(task.label_names)
+        }
+
+    def in_words(self, answer: Any, task: Task) -> str:
+        return str(task.label_names[answer])
 
     def measured(self, names: Any, examples_NK: Array, task: Task) -> Scores:
         return metrics.compute(names, examples_NK[:, 0], examples_NK[:, 1])

@@ -192,6 +192,24 @@ class Kind:
         found: Array = logits.argmax(axis=-1)
         return found
 
+    def right(self, answers: Sequence[Hashable], truth: Sequence[Hashable]) -> Array | None:
+        """[N], whether each answer is exactly right; None where there is no such thing."""
+        return np.array([own == wanted for own, wanted in zip(answers, truth, strict=True)], np.bool)
+
+    def classes(
+        self, answers: Sequence[Hashable], truth: Sequence[Hashable], task: Task
+    ) -> dict[str, tuple[int, int]] | None:
+        """By class, how many rows are of it and how many of them are answered wrong; None without classes."""
+        return None
+
+    def in_words(self, answer: Any, task: Task) -> str:
+        """One answer of `Outcome.answers` as a report shows it."""
+        return f"{answer:.3f}" if isinstance(answer, float) else str(answer)
+
+    def truth_in_words(self, truth: Any, task: Task) -> str:
+        """The same of what is right."""
+        return self.in_words(truth, task)
+
     def measured(self, names: Sequence[str], examples_NK: Array, task: Task) -> Scores:
         """Each metric by name."""
         raise NotImplementedError

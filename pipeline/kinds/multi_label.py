@@ -5,7 +5,7 @@ selection split, label by label, so that the label's F1 is largest there (SCut: 
 doi:10.1145/383952.383975), and travels with the model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,6 +70,17 @@ class MultiLabel(Kind):
         """[N, L], whether each has the label."""
         found: Array = sigmoid(logits) >= np.asarray(_EVEN if chosen is None else chosen)
         return found
+
+    def classes(
+        self, answers: Sequence[Hashable], truth: Sequence[Hashable], task: Task
+    ) -> dict[str, tuple[int, int]]:
+        """Of each label: the rows that have it, and those of them that were not given it."""
+        said_NL, truth_NL = (np.array(one, np.bool).reshape(-1, task.num_labels) for one in (answers, truth))
+        rows_L, missed_L = truth_NL.sum(axis=0), (truth_NL & ~said_NL).sum(axis=0)
+        return dict(zip(task.label_names, zip(rows_L.tolist(), missed_L.tolist(), strict=True), strict=True))
+
+    def in_words(self, answer: Any, task: Task) -> str:
+        return ", ".join(name for name, has in zip(task.label_names, answer, strict=True) if has) or "(none)"
 
     def measured(self, names: Sequence[str], examples_NK: Array, task: Task) -> Scores:
         predicted_NL, truth_NL = np.split(examples_NK.astype(np.float64), 2, axis=1)

@@ -109,6 +109,18 @@ class QuestionAnswering(Kind):
             more=scores,
         )
 
+    def right(self, answers: Sequence[Any], truth: Sequence[Any]) -> Array:
+        """Exactly one of the answers that people gave, as SQuAD compares them; none where there is none."""
+        marks = squad.marks(answers, truth, unanswerable=True)
+        found: Array = marks.exact_match > 0
+        return found
+
+    def in_words(self, answer: Any, task: Task) -> str:
+        return answer or "(no answer)"
+
+    def truth_in_words(self, truth: Any, task: Task) -> str:
+        return " / ".join(dict.fromkeys(truth)) or "(no answer)"
+
     def measured(self, names: Sequence[str], examples_NK: Array, task: Task) -> Scores:
         """F1; exact match is with `Outcome.more`."""
         return {name: float(examples_NK.mean()) for name in names if name == squad.F1}

@@ -1,5 +1,6 @@
 """A number for a text or a pair (STS-B); it lies in the task's range."""
 
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,6 +48,9 @@ class Regression(Kind):
     def outcome(self, logits: Array, rows: Rows, task: Task, chosen: Chosen) -> Outcome:
         examples_N2 = np.stack([logits[:, 0], rows.labels], axis=1)
         return Outcome(examples_N2, logits[:, 0].tolist(), rows.labels.tolist())
+
+    def right(self, answers: Sequence[Hashable], truth: Sequence[Hashable]) -> None:
+        return None
 
     def decided(self, logits: Array, chosen: Chosen) -> None:
         return None

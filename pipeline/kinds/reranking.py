@@ -6,7 +6,7 @@ relevant text, one with more than the least grade; of texts with equal logits th
 that a model which says the same of all gains nothing by the order of a file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,6 +83,9 @@ class Reranking(Kind):
         ]
         examples_QK = np.array(examples, np.float64).reshape(-1, len(_BY_QUERY))
         return Outcome(examples_QK, logits[:, 0].tolist(), rows.labels.tolist())
+
+    def right(self, answers: Sequence[Hashable], truth: Sequence[Hashable]) -> None:
+        return None
 
     def decided(self, logits: Array, chosen: Chosen) -> None:
         return None

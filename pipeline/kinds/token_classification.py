@@ -96,6 +96,26 @@ class TokenClassification(Kind):
         found: Array = logits.argmax(axis=1)
         return found
 
+    def classes(self, answers: Sequence[Any], truth: Sequence[Any], task: Task) -> dict[str, tuple[int, int]]:
+        """Of each type: the entities there are, and those that were not found."""
+        pairs = [(one, said) for said, of in zip(answers, truth, strict=True) for one in of]
+        types = dict.fromkeys(name[2:] for name in task.label_names if name != OUTSIDE)
+        return {
+            name: (
+                sum(one.label == name for one, _ in pairs),
+                sum(one.label == name and one not in said for one, said in pairs),
+            )
+            for name in types
+        }
+
+    def in_words(self, answer: Any, task: Task) -> str:
+        """`PER 1, LOC 4-5`, by the numbers of the words, counted from 1."""
+        found = [
+            f"{one.label} {one.first + 1}" + (f"-{one.last + 1}" if one.last > one.first else "")
+            for one in answer
+        ]
+        return ", ".join(found) or "(none)"
+
     def measured(self, names: Sequence[str], examples_NK: Array, task: Task) -> Scores:
         right, found, wanted = examples_NK.sum(axis=0).tolist()
         every = {

@@ -1,11 +1,15 @@
-"""The report: one HTML file that needs nothing else; no script, no clock, nothing of the machine it is from.
+"""The report: one HTML file that needs nothing else, neither another file nor the network.
 
-The page is report.html.j2. Every text in it is escaped by Jinja; only the plots made here are put in as
-they are.
+The page is report.html.j2. Every text in it is escaped by Jinja. It runs two scripts, which it names by their
+digests, so that no other can run: the library that draws the charts, and report.js. There is no clock in it,
+and of the computer that it was made on only what `pipeline.reporting.speed` measured, if that is given.
 """
 
+import json
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +18,21 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 
 from bitladder import files
-from bitladder.packed.size import MIB, Sizes, account, summary
+from bitladder.packed.size import Sizes, account, summary
 from pipeline import paths, record
-from pipeline.evaluation import agreement
+from pipeline.evaluation import agreement, errors
 from pipeline.evaluation.agreement import Agreement
-from pipeline.evaluation.results import ModelResult, Results
+from pipeline.evaluation.errors import Errors
+from pipeline.evaluation.results import Results
 from pipeline.params import Params
-from pipeline.record import Record, origins
-from pipeline.reporting import cells, claims, figures, table
+from pipeline.record import Record
+from pipeline.reporting import charts, claims, lineage, page_tables, table
+from pipeline.reporting.headline import headline
+from pipeline.reporting.speed import Speeds
 from pipeline.rungs import TEACHER
 from pipeline.tasks import selection
 
-_CLOSE = 0.01  # of the teacher's score
+LONGEST_TEXT = 400  # characters of a row that the page quotes
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,8 @@ class Contents:
         curves: of each delivered rung; columns `rung`, `step`, `loss`, `score` (on the split that chose the
             checkpoint; NaN where it was not measured).
         data: summary.json of the task's splits; None when it is not there.
+        errors: metrics/errors.json.
+        texts: of the rows that it names, by their numbers in the first validation split.
     """
 
     params: Params
@@ -47,6 +56,8 @@ class Contents:
     sizes: Mapping[str, Sizes]
     curves: pd.DataFrame
     data: Mapping[str, Any] | None
+    errors: Errors
+    texts: Mapping[int, str]
 
 
 def read(params: Params) -> Contents:
@@ -61,6 +72,7 @@ def read(params: Params) -> Contents:
                 f"{paths.RESULTS}: {rung} was evaluated as {stated}, packed is {packed}; run dvc repro"
             )
     data = paths.data_dir(params.task.name, "plain") / "summary.json"
+    wrong = errors.read()
     return Contents(
         params=params,
         results=results,
@@ -69,7 +81,27 @@ def read(params: Params) -> Contents:
         sizes={rung: account(folder) for rung, folder in folders.items()},
         curves=pd.read_csv(paths.METRICS / "curves.csv"),
         data=files.read_json(data) if data.is_file() else None,
+        errors=wrong,
+        texts=texts(params, wrong),
     )
+
+
+def texts(params: Params, found: Errors) -> dict[int, str]:
+    """What stands in the rows that `found` names, cut where it is long; nothing where there is no data."""
+    from pipeline.data.tables import read_split
+
+    folder = paths.data_dir(params.task.name, "plain")
+    if not (folder / f"{found.split}.parquet").is_file():
+        return {}
+    rows = sorted({one.row for own in found.models.values() for one in own.furthest})
+    columns = list(params.task.sentence_columns)
+    shown = read_split(folder, found.split)[columns].iloc[rows]
+    return {row: _quoted(cells) for row, cells in zip(rows, shown.to_numpy().tolist(), strict=True)}
+
+
+def _quoted(cells: list[Any]) -> str:
+    text = " / ".join(" ".join(str(cell).split()) for cell in cells)
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
 
 
 def environment() -> Environment:
@@ -84,82 +116,69 @@ def environment() -> Environment:
     )
 
 
-def page(contents: Contents) -> str:
-    """The whole of report.html."""
+def page(contents: Contents, speeds: Speeds | None = None, *, mark: str = "") -> str:
+    """The whole of report.html; `mark` says what it was made from, so that one can tell whether it is old."""
     results = contents.results
-    # Plots are made here from numbers and checked names; names are escaped where they are drawn.
-    size_plot = figures.score_against_size(
-        results.models,
-        score=f"{table.score_name(results)} on {results.split}",
-        constant=results.majority_score,
-    )
+    found = headline(results, speeds)
+    specs = _charts(contents, speeds)
+    scripts = [charts.library(), charts.SCRIPT.read_text(encoding="utf-8")]
     return (
         environment()
         .get_template("report.html.j2")
         .render(
             results=results,
-            headline=headline(results),
-            rows=table.rows(results),
+            params=contents.params,
+            mark=mark,
+            headline=found,
+            tables=page_tables,
             counted=table.counted(results),
             chosen=selection.said(results.checkpoint_selected_on, results.split),
             claims=claims.lines(results.claims, table.score_name(results)),
-            lineage=lineage(results.models, contents.records),
-            agreements=contents.agreements,
-            parts=sizes_table(contents.sizes),
+            chains=lineage.chains(results.models, contents.records),
+            contents=contents,
+            errors=contents.errors,
+            erring=_erring(contents, found.model),
+            speeds=speeds,
             size_lines={rung: summary(sizes) for rung, sizes in contents.sizes.items()},
-            origins={rung: origins(found.init) for rung, found in contents.records.items()},
-            data=contents.data,
-            size_plot=Markup(size_plot),  # noqa: S704
-            curves=Markup(figures.training_curves(contents.curves)),  # noqa: S704
+            curves=[name.removeprefix(CURVE) for name in specs if name.startswith(CURVE)],
+            charts=Markup(_as_data(specs)),  # noqa: S704 - nothing in it can end the element
+            scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own and the library's
+            allowed=" ".join(f"'sha256-{_digest(script)}'" for script in scripts),
+            licences=charts.licences(),
         )
     )
 
 
-def headline(results: Results) -> str:
-    """The smallest rung within a point of the teacher; the best one when none is. None that has collapsed."""
-    ranked = []
-    for name, model in results.models.items():
-        score, gap = model.means.mean, model.means.gap_mean
-        if name != TEACHER and not model.collapsed_seeds and score is not None and gap is not None:
-            is_close = gap >= -_CLOSE
-            merits = (model.bytes, -score) if is_close else (-score, model.bytes)
-            ranked.append((not is_close, *merits, name))
-    if not ranked:
-        return "No rung has a defined score and gives more than one answer."
-    name = min(ranked)[-1]
-    model, teacher = results.models[name], results.models[TEACHER]
-    own = (
-        f"{name} ({model.weight_bits}-bit weights, {model.activation_bits}-bit activations): "
-        f"{table.score_name(results)} {model.means.mean:.4f} in {model.mib:.3f} MiB"
-    )
-    of_teacher = f"{teacher.means.mean:.4f} in {teacher.mib:.3f} MiB, {model.ratio:.1f} times as much"
-    return f"{own}; the teacher's is {of_teacher}."
+CURVE = "curve-"  # and the rung: names of charts, which are ids of elements
 
 
-def lineage(
-    models: Mapping[str, ModelResult], records: Mapping[str, Record]
-) -> list[tuple[int, str, list[str]]]:
-    """Each model after the one it starts from: at which depth, its name, and what it is in words."""
-    depths: dict[str | None, int] = {}
-    found = []
-    for name, model in table.in_order(models).items():
-        depths[name] = depths.get(model.parent, -1) + 1
-        bits = " ".join(f"{part}{bits}" for part, bits in zip("WEA", model.bits, strict=True))
-        words = [bits, cells.score(model), f"{model.mib:.3g} MiB"]
-        if own := records.get(name):
-            drawn = [part for part, origin in origins(own.init).items() if origin.source == "drawn"]
-            words += [f"drawn at random: {', '.join(drawn)}"] * bool(drawn)
-            words += [f"taught by {own.teacher}"] * (own.teacher not in (TEACHER, None))
-        found.append((depths[name], name, words))
-    return found
+def _charts(contents: Contents, speeds: Speeds | None) -> dict[str, charts.Spec]:
+    """By the id of the element that each is drawn in."""
+    results = contents.results
+    at = charts.points(results.models, speeds)
+    axes = {"mib": "MiB of the file"} | ({"ms": f"ms for one text on {speeds.processor}"} if speeds else {})
+    return {
+        f"score-{x}": charts.score_against(
+            x,
+            at,
+            title=title,
+            score=table.score_name(results),
+            teacher=results.models[TEACHER].means.mean,
+        )
+        for x, title in axes.items()
+    } | {f"{CURVE}{rung}": spec for rung, spec in charts.training_curves(contents.curves).items()}
 
 
-def sizes_table(sizes: Mapping[str, Sizes]) -> dict[str, Any]:
-    """Bytes of every part of every packed file: `parts` names the columns, `rows` holds (rung, cells)."""
-    names = list(dict.fromkeys(part.part for found in sizes.values() for part in found.parts))
-    rows = []
-    for rung, found in sizes.items():
-        stored = {part.part: part.stored_bytes for part in found.parts}
-        cells = [f"{stored[name]:,}" if name in stored else "-" for name in names]
-        rows.append((rung, [*cells, f"{found.file_bytes:,}", f"{found.file_bytes / MIB:.3f}"]))
-    return {"parts": [*names, "file", "MiB"], "rows": rows}
+def _erring(contents: Contents, first: str | None) -> list[str]:
+    """Rungs whose errors are shown, the headline's first."""
+    names = [name for name in contents.params.deliver if name in contents.errors.models]
+    return sorted(names, key=lambda name: name != first)
+
+
+def _as_data(value: Any) -> str:
+    """JSON that no browser takes for markup."""
+    return json.dumps(value, allow_nan=False, sort_keys=True).replace("<", "\\u003c")
+
+
+def _digest(script: str) -> str:
+    return b64encode(sha256(script.encode()).digest()).decode()

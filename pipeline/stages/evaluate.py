@@ -1,9 +1,9 @@
 """Stage `evaluate`: scores of every delivered rung, from its packed file, and of the teacher; sizes; claims.
 
-Writes `metrics/results.json` (everything), `metrics/table.csv` (a row per model) and `metrics/curves.csv`
-(every rung's training curve). The validation splits scored here chose nothing, unless params.yaml asks for
-the peers' habit (`evaluation.selection`). Means over seeds are made of these scores and those of `repeat`;
-`score` is always that of `seed`, whose file is packed.
+Writes `metrics/results.json` (everything), `metrics/table.csv` (a row per model), `metrics/curves.csv`
+(every rung's training curve) and `metrics/errors.json` (where each model errs). The validation splits scored
+here chose nothing, unless params.yaml asks for the peers' habit (`evaluation.selection`). Means over seeds
+are made of these scores and those of `repeat`; `score` is always that of `seed`, whose file is packed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bitladder import files
 from pipeline import kinds, paths, record
-from pipeline.evaluation import agreement, results
+from pipeline.evaluation import agreement, errors, results
 from pipeline.evaluation.results import LabelAgreement, ModelResult, Results, difference
 from pipeline.evaluation.seeds import over_seeds
 from pipeline.ladder.lengths import require_lengths
@@ -63,6 +63,7 @@ def run(params: Params, rung: str | None = None) -> None:
     results.write(RESULTS, found)
     files.write_text(TABLE, table_csv(models))
     files.write_text(CURVES, curves_csv(params.deliver))
+    errors.write(errors.found(params.task, scored))
 
 
 def other_seed(task: Task, seed: int) -> dict[str, ModelResult]:

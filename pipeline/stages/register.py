@@ -1,5 +1,7 @@
 """The last stage: MLflow holds every model of the ladder, and the best delivered one has the alias.
 
+The report is among what it holds, so that its pages can lead there; it is brought up to date before.
+
 Repeated at every `dvc repro`, because the store is no output of DVC's: it may have been deleted, or be
 another one. When nothing is new that takes a few seconds. Curves that a server did not take while training
 are delivered first, so that each model ends up with one run.
@@ -7,8 +9,10 @@ are delivered first, so that each model ends up with one run.
 
 import logging
 import sys
+from pathlib import Path
 
 from pipeline.params import Params
+from pipeline.stages import report
 from pipeline.tracking import execution, live_runs, registry, store
 from pipeline.tracking.choice import Today
 from pipeline.tracking.publish import publish
@@ -32,7 +36,7 @@ def run(params: Params, rung: str | None = None) -> None:
         _, refused = live_runs.deliver_all(client, place)
         for path, error in refused.items():
             _log.warning("%s: not delivered: %s", path, str(error).replace(place.uri, place.shown))
-        published = publish(client, place, found, params)
+        published = publish(client, place, found, params, _page(params))
         wanted = registry.remembered(client, name)
         today = Today(found.evaluated_on, execution.digests(found.task))
         best = registry.appoint(client, name, wanted, today)
@@ -49,3 +53,8 @@ def run(params: Params, rung: str | None = None) -> None:
         f"{versions} versions new, {len(published.versions) - versions} unchanged; {because}\n"
         f"  in MLflow at {place.shown}\n"
     )
+
+
+def _page(params: Params) -> Path | None:
+    """The report of now; None where the stage `report` has not run."""
+    return report.page_of_now(params) if report.CARDS.is_dir() else None

@@ -49,6 +49,7 @@ class Scored:
     chosen: what answers were decided by, where a kind has that: thresholds.
     examples_NK: what the score is made of, example by example.
     collapsed: see `gives_one_answer`; not where there is no score.
+    answers, truth: as in `Outcome`; empty where there is no score.
     """
 
     logits: Array
@@ -58,6 +59,8 @@ class Scored:
     chosen: Chosen = None
     examples_NK: Array | None = None
     collapsed: bool = False
+    answers: Sequence[Hashable] = ()
+    truth: Sequence[Hashable] = ()
 
 
 def read(frame: pd.DataFrame, task: Task, tokenizer_folder: Path) -> Split:
@@ -94,6 +97,8 @@ def score_logits(logits: Array, split: Split, task: Task, *, chosen: Chosen = No
         chosen=found.chosen,
         examples_NK=found.examples_NK,
         collapsed=gives_one_answer(found.answers, found.truth),
+        answers=found.answers,
+        truth=found.truth,
     )
 
 

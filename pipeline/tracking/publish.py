@@ -1,7 +1,7 @@
 """Everything an execution knows, written to MLflow once.
 
     experiment bitladder/<task>
-      run "execution-...": settings, the score of every rung, the verdict on each claim, results.json
+      run "execution-...": settings, every score, the verdict on each claim, results.json, report.html
         a run per model: params, metrics by step, final scores; its parent as model input
           its logged model, and a registered version if it is delivered (registry.py)
 
@@ -29,7 +29,7 @@ from pipeline import paths
 from pipeline.ladder.claims import qualified
 from pipeline.params import Params
 from pipeline.record import RECORD
-from pipeline.tracking import fields, live_runs, registry, store
+from pipeline.tracking import descriptions, fields, live_runs, registry, store
 from pipeline.tracking.execution import Execution, Model
 from pipeline.tracking.store import Store
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Run
 
 KEY = "bitladder.key"
+REPORT = "bitladder.report"  # tag of an execution's run: digest of the report that it has
 # numba where there are kernels, torch and transformers where there are none.
 SERVED_WITH = ("numba", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "pydantic")
 logger = logging.getLogger(__name__)
@@ -55,21 +56,29 @@ class Published:
     new_versions: list[str] = field(default_factory=list)
 
 
-def publish(client: "MlflowClient", place: Store, found: Execution, params: Params) -> Published:
-    """Write what MLflow does not hold yet. The caller holds the publishing lock."""
+def publish(
+    client: "MlflowClient", place: Store, found: Execution, params: Params, page: Path | None = None
+) -> Published:
+    """Write what MLflow does not hold yet. The caller holds the publishing lock. `page`: the report."""
     experiment_id = store.experiment(client, place, found.task)
     run = _execution_run(client, experiment_id, found, params)
+    report = _report(client, experiment_id, run, page)
+    _describe_execution(client, run, descriptions.of_execution(found, params, report))
     published = Published(run.info.run_id)
     for model in found.models:
         parent = published.logged_models.get(model.record.parent or "")
         tags = fields.tags(model, found.evaluated_on)
         tags |= {"bitladder.init_from_model_id": parent} if parent else {}
         own, logged = _model_run(client, experiment_id, model, tags, published)
+        note = descriptions.of_model(model, report)
         if own.info.status != "FINISHED":
+            client.set_tag(own.info.run_id, descriptions.NOTE, note)
             _describe_model(client, model, own, logged, parent)
         _upload(client, model, logged, params)
         if model.packed is not None:
-            published.versions[model.name], is_new = registry.ensure_version(client, model, logged, tags)
+            published.versions[model.name], is_new = registry.ensure_version(
+                client, model, logged, tags, note
+            )
             published.new_versions += [model.name] if is_new else []
         _finish(client, own)
         _take_over_live_runs(client, experiment_id, model, own)
@@ -77,6 +86,8 @@ def publish(client: "MlflowClient", place: Store, found: Execution, params: Para
         published.logged_models[model.name] = logged.model_id
         is_new = model.name in published.new_runs
         logger.info("register: %s %s", model.name, "published" if is_new else "unchanged")
+    if published.versions:
+        registry.describe(client, found.task, descriptions.of_registered(found.task, report))
     _link_outputs(client, run, list(published.logged_models.values()))
     _finish(client, run)
     return published
@@ -108,6 +119,22 @@ def _execution_run(client: "MlflowClient", experiment_id: str, found: Execution,
     if paths.RESULTS.is_file():
         client.log_artifact(run.info.run_id, str(paths.RESULTS))
     return run
+
+
+def _report(client: "MlflowClient", experiment_id: str, run: "Run", page: Path | None) -> str | None:
+    """Give the execution's run the page, unless it has it; where it is then."""
+    if page is None:
+        return None
+    digest = files.sha256(page)
+    if run.data.tags.get(REPORT) != digest:
+        client.log_artifact(run.info.run_id, str(page))
+        client.set_tag(run.info.run_id, REPORT, digest)
+    return descriptions.report_page(experiment_id, run.info.run_id, page)
+
+
+def _describe_execution(client: "MlflowClient", run: "Run", note: str) -> None:
+    if run.data.tags.get(descriptions.NOTE) != note:
+        client.set_tag(run.info.run_id, descriptions.NOTE, note)
 
 
 def _model_run(

@@ -39,13 +39,15 @@ def versions(client: "MlflowClient", name: str) -> list["ModelVersion"]:
 
 
 def ensure_version(
-    client: "MlflowClient", model: Model, logged: "LoggedModel", tags: dict[str, str]
+    client: "MlflowClient", model: Model, logged: "LoggedModel", tags: dict[str, str], note: str
 ) -> tuple[str, bool]:
-    """The number of a delivered rung's version, found again by its source or made; and whether it is new."""
+    """The number of a delivered rung's version, found again by its source or made; and whether it is new.
+
+    `note`: what its page says.
+    """
     name, source = registered_model(model.record.task), f"models:/{logged.model_id}"
     with store.unless_it_exists():
-        description = f"Delivered rungs of the ladder on task {model.record.task}"
-        client.create_registered_model(name, {"bitladder.task": model.record.task}, description)
+        client.create_registered_model(name, {"bitladder.task": model.record.task})
     same = versions(client, name)
     for key in ("bitladder.name", "bitladder.digest"):
         same = [found for found in same if found.tags.get(key) == tags[key]]
@@ -56,7 +58,7 @@ def ensure_version(
         source,
         logged.source_run_id,
         shown,
-        description=f"{model.name}, made from {model.record.parent}",
+        description=f"{model.name}. {note}",
         model_id=logged.model_id,
     )
     # What MLflow's own register_model does: the logged model's page then shows the version.
@@ -65,6 +67,13 @@ def ensure_version(
         client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": link})
     _supersede(client, name, str(version.version), same)
     return str(version.version), own is None
+
+
+def describe(client: "MlflowClient", task: str, note: str) -> None:
+    """Have the registered model's page say `note`."""
+    name = registered_model(task)
+    if client.get_registered_model(name).description != note:
+        client.update_registered_model(name, note)
 
 
 def candidates(client: "MlflowClient", name: str) -> list[Candidate]:

@@ -23,6 +23,7 @@ from urllib.request import urlopen
 from filelock import FileLock, Timeout
 
 from pipeline import paths
+from pipeline.tracking import descriptions
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -188,14 +189,18 @@ def experiment(client: "MlflowClient", store: Store, task: str) -> str:
         StoreUnreachableError: it exists, and its artifacts cannot be had from here.
     """
     name = f"bitladder/{task}"
+    tags = {**descriptions.KIND, descriptions.NOTE: descriptions.of_experiment(task)}
     with unless_it_exists():
         location = store.artifacts.as_uri() if store.artifacts else None
-        return str(client.create_experiment(name, artifact_location=location))
+        return str(client.create_experiment(name, artifact_location=location, tags=tags))
     found = client.get_experiment_by_name(name)
     assert found is not None
     _require_artifacts(store, name, found.artifact_location)
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
+    for key, value in tags.items():
+        if found.tags.get(key) != value:
+            client.set_experiment_tag(found.experiment_id, key, value)
     return str(found.experiment_id)
 
 

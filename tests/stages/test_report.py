@@ -1,7 +1,12 @@
-"""The report and the cards: whole, self-contained, the same bytes twice, and nobody else's markup in them."""
+"""The report and the cards: whole, self-contained, the same bytes twice, and nobody else's markup in them.
+
+How the page looks in a browser: test_report_in_browser.py.
+"""
 
 import re
+from base64 import b64encode
 from dataclasses import replace
+from hashlib import sha256
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,8 +24,10 @@ from pipeline.evaluation.results import ModelResult
 from pipeline.params import Params
 from pipeline.parts import every_part
 from pipeline.record import Part, Record
-from pipeline.reporting import card, cells
-from pipeline.reporting.report import Contents, headline, lineage, page, read
+from pipeline.reporting import card, cells, lineage
+from pipeline.reporting.headline import headline
+from pipeline.reporting.report import Contents, page, read
+from pipeline.reporting.speed import Milliseconds, Speed, Speeds
 from pipeline.stages import evaluate, pack, report
 
 DELIVER = ["w8", "w1", "w1a8", "w1a8_direct"]
@@ -55,7 +62,7 @@ class Tags(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
         self.seen.add(tag)
-        if tag not in ("meta", "br"):
+        if tag not in ("meta", "br", "col"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -64,23 +71,54 @@ class Tags(HTMLParser):
 
 def test_a_report_and_a_card_per_delivered_rung_are_published(project: Params) -> None:
     report.run(project)
-    names = set(files.verify(paths.REPORTS))
-    assert names == {"report.html", *(f"cards/{rung}.md" for rung in DELIVER)}
+    assert set(files.verify(report.CARDS)) == {f"{rung}.md" for rung in DELIVER}
+    assert paths.REPORT.is_file()
 
 
 def test_twice_the_same_bytes(project: Params) -> None:
     report.run(project)
-    first = files.verify(paths.REPORTS)
+    first = files.verify(report.CARDS), files.sha256(paths.REPORT)
     report.run(project)
-    assert files.verify(paths.REPORTS) == first
+    assert (files.verify(report.CARDS), files.sha256(paths.REPORT)) == first
+
+
+def test_a_page_that_is_gone_or_old_is_made_again_and_one_of_now_is_left(project: Params) -> None:
+    report.run(project)
+    whole, place = html(), paths.REPORT
+    place.write_text(whole + "<!-- mine -->", encoding="utf-8")
+    assert html() != whole
+    assert report.page_of_now(project) == place
+    assert html() != whole, "it is of now"
+    place.write_text(whole.replace('name="bitladder"', 'name="other"', 1).replace(mark(whole), "0"))
+    report.page_of_now(project)
+    assert html() == whole
+    place.unlink()
+    report.page_of_now(project)
+    assert html() == whole
+
+
+def mark(text: str) -> str:
+    found = re.search(r'<meta name="bitladder" content="(\w+)">', text)
+    assert found
+    return found[1]
 
 
 def test_the_page_needs_nothing_from_outside(project: Params) -> None:
     report.run(project)
     text = html()
-    assert "<script" not in text
     assert not re.search(r'(src|href)="(?!#)', text)
     assert "@import" not in text
+    assert "default-src 'none'" in text
+
+
+def test_the_scripts_that_may_run_are_named_by_their_digests(project: Params) -> None:
+    report.run(project)
+    text = html()
+    scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    digests = [b64encode(sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    assert len(scripts) == 2
+    assert f'script-src {allowed}">' in unescape(text)
 
 
 def test_the_page_is_well_formed(project: Params) -> None:
@@ -88,7 +126,19 @@ def test_the_page_is_well_formed(project: Params) -> None:
     tags = Tags()
     tags.feed(html())
     assert tags.open == []
-    assert {"table", "svg", "h2"} <= tags.seen
+    assert {"table", "figure", "h2"} <= tags.seen
+
+
+def rows_of(text: str) -> list[list[str]]:
+    """The cells of every row of every table."""
+    rows = re.findall(r"<tr>(<td.*?)</tr>", text, re.DOTALL)
+    return [
+        [
+            unescape(re.sub(r"<[^>]*>", "", cell))
+            for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)
+        ]
+        for row in rows
+    ]
 
 
 def test_agreement_is_of_the_file_and_of_the_kernels(project: Params) -> None:
@@ -100,8 +150,7 @@ def test_agreement_is_of_the_file_and_of_the_kernels(project: Params) -> None:
         ("w1", ["0", "100.00%", "0.0568", "99.90%"]),
         ("w2", ["0", "100.00%", "-", "-"]),
     ):
-        shown = "".join(f"<td>{cell}</td>" for cell in ("9", *cells_))
-        assert f'<td>{rung}</td><td class="text">a</td>{shown}</tr>' in text
+        assert [rung, "a", "9", *cells_] in rows_of(text)
 
 
 def test_a_card_tells_agreement_of_the_file_and_of_the_kernels(project: Params) -> None:
@@ -119,6 +168,8 @@ def test_the_page_tells_scores_sizes_lineage_claims_data_and_agreement(project: 
     for expected in (
         "Results",
         "Score against size",
+        "Errors",
+        "Speed",
         "Lineage",
         "Claims",
         "Sizes",
@@ -143,8 +194,10 @@ def test_markup_in_data_is_shown_not_obeyed(project: Params) -> None:
     evil = "<script>alert(1)</script>"
     data = {"splits": {evil: {"rows": 1, "labels": {evil: 1}, "duplicates": 0, "rows_also_in_train": 0}}}
     text = page(replace(found, data=data, results=found.results.model_copy(update={"task": evil})))
-    assert "<script" not in text
+    assert "<script>alert" not in text
     assert "&lt;script&gt;" in text
+    found = replace(found, texts=dict.fromkeys(range(48), "</script><script>alert(1)"))
+    assert "<script>alert" not in page(found)
 
 
 def test_a_page_without_a_data_summary_says_so(project: Params) -> None:
@@ -219,7 +272,7 @@ def with_seeds(found: Contents) -> Contents:
 def test_with_seeds_page_and_cards_show_mean_and_spread(project: Params) -> None:
     found = with_seeds(changed(read(project), collapsed=False))
     expected = f"{found.results.models['w1'].means.mean:.4f} ± 0.0707"
-    assert f"<td>{expected}</td>" in page(found)
+    assert expected in {cell for row in rows_of(page(found)) for cell in row}
     text = card.card("w1", found)
     assert f"Over 2 seeds the recipe gets accuracy {expected}" in text
     assert "The table is of this file, seed 0." in text
@@ -243,26 +296,60 @@ def test_a_cards_metadata_is_yaml(project: Params) -> None:
     assert metadata["model-index"][0]["results"][0]["metrics"][0]["type"] == "accuracy"
 
 
+def test_speeds_are_shown_with_their_processor_and_only_where_they_were_measured(project: Params) -> None:
+    found = read(project)
+    assert "Not measured here" in page(found)
+    times = {"teacher": 4.0, "w1": 2.0}
+    models = {
+        name: Speed(digest="0", engine="torch", milliseconds=Milliseconds(median=ms, low=ms, high=ms))
+        for name, ms in times.items()
+    }
+    speeds = Speeds(processor="Some Chip 9", threads=1, rounds=9, texts=3, tokens=7.0, models=models)
+    text = page(found, speeds)
+    assert "Some Chip 9" in text
+    assert ["w1", "torch", "2.00", "2-2", "2"] in rows_of(text)
+    assert 'id="score-ms"' in text
+    assert 'id="score-ms"' not in page(found)
+
+
+def test_errors_quote_the_rows_that_the_data_has(project: Params) -> None:
+    found = read(project)
+    [first, *_] = found.errors.models["w1"].furthest
+    assert found.texts[first.row].startswith("The ")
+    assert [
+        found.texts[first.row],
+        first.truth,
+        first.teacher,
+        first.model,
+        f"{first.distance:.3f}",
+    ] in rows_of(page(found))
+    assert [name for name, rows in found.errors.classes.items() if rows == 16]  # type: ignore[union-attr]
+
+
 def rung(gap: float | None, mib: float, activation_bits: int = 32, **changes: Any) -> ModelResult:
     score = None if gap is None else 0.9 + gap
     size = {"mib": mib, "bytes": int(mib * 2**20), "ratio": 10 / mib}
-    return some_results.model(score, bits=(1, activation_bits), gap=gap, **size, **changes)
+    return some_results.model(score, **{"bits": (1, activation_bits), "gap": gap, **size, **changes})
 
 
 @pytest.mark.parametrize(
-    ("rungs", "named"),
+    ("rungs", "best"),
     [
-        ({"w8": rung(0.0, 3), "w1": rung(-0.009, 1), "w1a1": rung(-0.2, 0.9)}, "w1 (1-bit weights"),
-        ({"w1": rung(-0.05, 1), "w1a1": rung(-0.2, 0.9)}, "w1 (1-bit weights"),
-        ({"w1": rung(-0.05, 1), "w1a1": rung(0.0, 0.9, collapsed=True)}, "w1 (1-bit weights"),
-        ({"w1": rung(None, 1)}, "No rung has a defined score"),
+        ({"w8": rung(0.0, 3, weight_bits=8), "w1": rung(-0.05, 1), "w1a8": rung(-0.09, 0.9, 8)}, "w1a8"),
+        ({"w1a8": rung(-0.05, 1, 8), "w1a4": rung(-0.02, 1.1, 4), "w1a1": rung(-0.2, 0.9, 1)}, "w1a4"),
+        ({"w1a8": rung(-0.05, 1, 8), "w1a4": rung(-0.05, 0.9, 4)}, "w1a4"),
+        ({"w1a8": rung(-0.05, 1, 8), "w1a1": rung(0.0, 0.9, 1, collapsed=True)}, "w1a8"),
+        ({"w1": rung(-0.05, 1), "w2": rung(-0.01, 1, weight_bits=2)}, "w1"),
+        ({"w1": rung(None, 1)}, None),
     ],
 )
-def test_the_headline_names_the_smallest_rung_near_the_teacher(
-    rungs: dict[str, ModelResult], named: str
-) -> None:
-    found = some_results.results({"teacher": some_results.teacher(mib=10.0), **rungs})
-    assert headline(found).startswith(named)
+def test_the_headline_is_of_the_best_low_bit_model(rungs: dict[str, ModelResult], best: str | None) -> None:
+    found = headline(some_results.results({"teacher": some_results.teacher(mib=10.0), **rungs}))
+    assert found.model == best
+    if best:
+        assert best in found.title
+        assert "points" in found.title
+        assert "teacher" in found.sentence
 
 
 LADDER = {
@@ -275,11 +362,13 @@ LADDER = {
 }
 
 
-def test_in_the_lineage_each_model_stands_below_and_right_of_the_one_it_starts_from() -> None:
-    places = [(name, depth) for depth, name, _ in lineage(LADDER, {})]
-    assert places == [("teacher", 0), ("w8", 1), ("w2", 2), ("w1", 2), ("w1a8", 3), ("w4a8", 0)], (
-        "w4, which w4a8 starts from, is not delivered"
-    )
+def test_in_the_lineage_a_row_goes_down_the_longest_way_and_others_begin_where_they_part() -> None:
+    rows = [(chain.start, [name for name, _ in chain.models]) for chain in lineage.chains(LADDER, {})]
+    assert rows == [
+        (None, ["teacher", "w8", "w1", "w1a8"]),
+        (None, ["w4a8"]),  # w4, which it starts from, is not delivered
+        ("w8", ["w2"]),
+    ]
 
 
 def test_the_lineage_says_what_was_drawn_at_random_and_which_rung_taught() -> None:
@@ -290,6 +379,6 @@ def test_the_lineage_says_what_was_drawn_at_random_and_which_rung_taught() -> No
         "w1": Record("w1", "weights", "demo", "0" * 64, teacher="w2", init=drawn),
         "w2": Record("w2", "weights", "demo", "0" * 64, teacher="teacher"),
     }
-    words = {name: said for _, name, said in lineage(LADDER, records)}
-    assert words["w1"] == ["W1 E1 A32", "0.8000", "1 MiB", "drawn at random: encoder", "taught by w2"]
-    assert words["w2"] == ["W2 E2 A32", "0.8000", "2 MiB"]
+    words = {name: said for chain in lineage.chains(LADDER, records) for name, said in chain.models}
+    assert words["w1"] == ("W1 E1 A32", "0.8000", "1 MiB", "drawn at random: encoder", "taught by w2")
+    assert words["w2"] == ("W2 E2 A32", "0.8000", "2 MiB")
