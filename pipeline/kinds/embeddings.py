@@ -144,6 +144,13 @@ class Embeddings(Kind):
         examples = np.stack([cosine_N, pairs.target_N.astype(np.float64), code], axis=1)
         return Outcome(examples, cosine_N.tolist(), pairs.target_N.tolist())
 
+    def right(self, answers: Sequence[Any], truth: Sequence[Any]) -> Array | None:
+        """Of queries, whether their own text is the nearest; cosines are numbers."""
+        return None if isinstance(answers[0], float) else super().right(answers, truth)
+
+    def in_words(self, answer: Any, task: Task) -> str:
+        return f"{answer:.3f}" if isinstance(answer, float) else f"text {answer}"
+
     def decided(self, logits: Array, chosen: Chosen) -> None:
         return None
 
