@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -93,6 +94,18 @@ def test_a_named_server_that_does_not_answer_is_no_server(monkeypatch: pytest.Mo
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
     with pytest.raises(ConnectionError, match=r"http://127\.0\.0\.1:1/api"), servers.prefect_for_a_run():
         pass
+
+
+def test_a_folders_ports_are_the_same_each_time_and_give_way_to_who_has_them() -> None:
+    usual = servers.usual_port("mlflow")
+    assert usual == servers.usual_port("mlflow") != servers.usual_port("prefect")
+    assert servers.PORTS[0] <= usual < servers.PORTS[1]
+    assert servers.port_for("mlflow") == usual
+    assert servers.address("mlflow") == f"http://127.0.0.1:{usual}"
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", usual))
+        stranger.listen()
+        assert servers.port_for("mlflow") != usual
 
 
 def test_a_server_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

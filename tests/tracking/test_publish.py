@@ -4,6 +4,7 @@ import math
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from bitladder import files
 from pipeline import paths, record
 from pipeline.evaluation import results
 from pipeline.evaluation.results import ClaimResult, OverSeeds
-from pipeline.tracking import execution, fields, publish, registry, store
+from pipeline.tracking import descriptions, execution, fields, links, publish, registry, store
 
 
 @contextmanager
@@ -22,9 +23,9 @@ def client() -> Iterator[Any]:
         yield opened
 
 
-def published(project: Project) -> publish.Published:
+def published(project: Project, page: Path | None = None) -> publish.Published:
     with client() as opened:
-        return publish.publish(opened, store.locate(), execution.read(project.params), project.params)
+        return publish.publish(opened, store.locate(), execution.read(project.params), project.params, page)
 
 
 def every_run(opened: Any) -> list[Any]:
@@ -64,6 +65,44 @@ def test_every_model_becomes_a_run_under_the_execution(registered_project: Proje
     packed = [*(path.name for path in (registered_project.root / "packed/w1").iterdir())]
     assert kept == {f"artifacts/w1/{name}" for name in packed}
     assert teacher_keeps == ["record.json"]
+
+
+def test_pages_say_what_they_show_and_lead_to_the_report(project: Project) -> None:
+    page = project.root / "report.html"
+    page.write_text("the first")
+    done = published(project, page)
+    with client() as opened:
+        experiment = opened.get_experiment_by_name("bitladder/demo")
+        link = descriptions.report_page(experiment.experiment_id, done.execution_run, page)
+        model = opened.get_registered_model("bitladder-demo")
+        version = opened.get_model_version("bitladder-demo", done.versions["w1"])
+        said = [opened.get_run(run).data.tags[descriptions.NOTE] for run in done.runs.values()]
+        said += [opened.get_run(done.execution_run).data.tags[descriptions.NOTE]]
+        said += [model.description, version.description]
+        kept = [entry.path for entry in opened.list_artifacts(done.execution_run)]
+    assert all(f"[Report]({link})" in note for note in said)
+    assert sorted(kept) == ["report.html", "results.json"]
+    assert experiment.tags[descriptions.NOTE]
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert links.of_project() == {
+        "experiment": descriptions.runs_page(experiment.experiment_id),
+        "registered model": descriptions.model_page("bitladder-demo"),
+        "report": link,
+    }
+
+
+def test_another_report_of_the_same_results_takes_the_firsts_place(project: Project) -> None:
+    page = project.root / "report.html"
+    for text in ("the first", "timed again"):
+        page.write_text(text)
+        done = published(project, page)
+    with client() as opened:
+        kept = opened.download_artifacts(done.execution_run, "report.html")
+    assert Path(kept).read_text() == "timed again"
+
+
+def test_a_project_without_a_store_has_no_links(bare_project: Project) -> None:
+    assert links.of_project() == {}
 
 
 def test_publishing_twice_changes_nothing(registered_project: Project) -> None:
