@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from flows import environment, graph, processes, servers, torchrun, watched
@@ -74,9 +75,9 @@ def run(walk: Walk, title: str) -> int:
     try:
         with servers.prefect_for_a_run() as api:
             os.environ["PREFECT_API_URL"] = api
-            as_flow(walk, title, api)
-    except StagesFailedError:
-        pass
+            with suppress(StagesFailedError):
+                as_flow(walk, title, api)
+            servers.let_it_write(api, len(walk.outcomes))
     except Exception as error:
         walk.go_on_unseen(error)
     without_prefect(walk)

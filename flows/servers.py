@@ -15,11 +15,12 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -94,16 +95,36 @@ def up() -> str:
 
 
 def newest_run(api: str) -> str | None:
-    """The id of the last run of the whole graph, if there was one."""
+    """The id of the last run of the whole graph, if there was one and a server tells it."""
     wanted = {"limit": 1, "sort": "START_TIME_DESC", "flows": {"name": {"any_": [FLOW]}}}
-    request = urllib.request.Request(  # noqa: S310
-        f"{api}/flow_runs/filter", json.dumps(wanted).encode(), {"Content-Type": "application/json"}
-    )
-    with suppress(OSError, ValueError, http.client.HTTPException):
-        with urllib.request.urlopen(request, timeout=STOP_S) as answer:  # noqa: S310
-            found = json.load(answer)
-        return str(found[0]["id"]) if found else None
-    return None
+    found = _asked(f"{api}/flow_runs/filter", wanted)
+    return str(found[0]["id"]) if found else None
+
+
+def let_it_write(api: str, num_tasks: int) -> None:
+    """Return when the newest run has so many tasks that have ended, or after some seconds.
+
+    Prefect's server is told of tasks by events, and one that is stopped at once forgets the last of them.
+    """
+    run, deadline = newest_run(api), time.monotonic() + STOP_S
+    ended = {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]}}}
+    wanted = {"flow_runs": {"id": {"any_": [run]}}, "task_runs": ended}
+    while run and time.monotonic() < deadline:
+        counted = _asked(f"{api}/task_runs/count", wanted)
+        if counted is None or counted >= num_tasks:
+            return
+        time.sleep(0.2)
+
+
+def _asked(url: str, wanted: Mapping[str, Any]) -> Any:
+    """What Prefect answers to a question; None where it does not."""
+    body, kind = json.dumps(wanted).encode(), {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, body, kind)  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+            return json.load(answer)
+    except (OSError, ValueError, http.client.HTTPException):
+        return None
 
 
 def down() -> str:
