@@ -176,7 +176,7 @@ def training_curves(curves: pd.DataFrame) -> dict[str, Spec]:
 
     Columns: `rung`, `step`, `loss`, `score`, which is NaN where it was not measured.
     """
-    lowest, highest = curves["score"].min(), curves["score"].max()
+    lowest, highest = float(curves["score"].min()), float(curves["score"].max())
     scale = (
         {"domain": [lowest, highest], "zero": False, "nice": True} if lowest < highest else {"zero": False}
     )

@@ -153,7 +153,8 @@ def _model(name: str, rows: "Encoded") -> tuple[str, Answer]:
 
     batches = [inputs_of(rows.batch([row])) for row in range(min(len(rows), TEXTS))]
     if name == TEACHER:
-        model: Any = load_bert(paths.model_dir(TEACHER)).eval()
+        model: Any = load_bert(paths.model_dir(TEACHER))
+        model.eval()
         return TORCH, torch.inference_mode()(lambda row: model(**batches[row]))
     packed, arrays = (
         load(paths.packed_dir(name)),

@@ -81,9 +81,8 @@ def test_curves_are_json_without_holes_and_scores_share_an_axis() -> None:
         [{"step": 10, "loss": 2.5}],
         [{"step": 20, "score": 0.9}],
     ]
-    assert {str(spec["layer"][1]["encoding"]["y"]["scale"]) for spec in found.values()} == {
-        "{'zero': False, 'domain': [0.7, 0.9], 'nice': True}"
-    }
+    for spec in found.values():
+        assert spec["layer"][1]["encoding"]["y"]["scale"]["domain"] == [0.7, 0.9]
 
 
 @pytest.mark.slow
