@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SPEED = paths.WORK / "speed.json"
 ROUNDS = 9
 TEXTS = 32  # of the validation split, at most
-SECONDS = 2.0  # that a model may take in all rounds, but for one text a round
+SECONDS = 1.0  # that a model may take in all rounds, but for one text a round
 TORCH = "torch"
 Answer = Callable[[int], object]  # to the text of that number
 
