@@ -108,6 +108,22 @@ def test_a_folders_ports_are_the_same_each_time_and_give_way_to_who_has_them() -
         assert servers.port_for("mlflow") != usual
 
 
+def test_a_run_waits_until_the_server_has_written_all_its_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([[{"id": "a-run"}], 1, 3, 4])
+    monkeypatch.setattr(servers, "_asked", lambda url, wanted: next(answers))
+    servers.let_it_write("http://there/api", 4)
+    assert next(answers, "asked no more") == "asked no more"
+
+
+@pytest.mark.parametrize("answered", [[None], [[]], [[{"id": "a-run"}], None]])
+def test_nobody_waits_for_a_server_that_does_not_answer(
+    answered: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter(answered)
+    monkeypatch.setattr(servers, "_asked", lambda url, wanted: next(answers))
+    servers.let_it_write("http://there/api", 4)
+
+
 def test_a_server_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_SERVER_API_KEEPALIVE_TIMEOUT", "soon")
     with pytest.raises(servers.StartError, match="soon"), servers.prefect_for_a_run():
