@@ -25,6 +25,7 @@ _TASKS = {  # as the Hub calls them
     "question_answering": "question-answering",
     "token_classification": "token-classification",
     "reranking": "text-ranking",
+    "embeddings": "sentence-similarity",
 }
 
 
@@ -115,4 +116,6 @@ model = bitladder.load(snapshot_download({repo!r}))
 def _example(config: PackedConfig) -> str:
     if config.answering is not None:
         return 'model("a question", "its context")'
+    if config.kind == "embeddings":
+        return 'model.encode(["a text", "another"])'
     return 'model("a text")' if config.num_texts != 2 else 'model("a text", "another")'

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from packed_models import Make, agree, inputs, made_folder
 
 import bitladder
+from bitladder import hub
 from bitladder.answers.embeddings import formed
 from bitladder.modeling import checkpoint
 from bitladder.packed import format
@@ -98,6 +99,12 @@ def test_the_command_prints_a_vector(folder: Path, capfd: pytest.CaptureFixture[
 
     assert predict.main(str(folder), "river") == 0
     assert capfd.readouterr().out.startswith("vector of 64 numbers: ")
+
+
+def test_its_short_card_on_the_hub_says_how_it_is_asked(folder: Path) -> None:
+    made = hub.short_card(folder, "ada/small")
+    assert "pipeline_tag: sentence-similarity" in made
+    assert "model.encode([" in made
 
 
 @pytest.mark.slow
