@@ -27,7 +27,7 @@ def model_page(name: str) -> str:
 
 def report_page(experiment_id: str, run_id: str, page: Path) -> str:
     """The report among the files of an execution's run."""
-    return f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/{page.name}"
+    return f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/{page.name}?{MACHINE_LEARNING}"
 
 
 def of_experiment(task: str) -> str:

@@ -70,4 +70,5 @@ def test_links_hold_on_any_port() -> None:
         descriptions.report_page("7", "abc", Path("reports/report.html")),
     )
     assert all(page.startswith("#/") for page in pages)
-    assert pages[2] == "#/experiments/7/runs/abc/artifacts/report.html"
+    assert all(page.endswith("?workflowType=machine_learning") for page in pages)
+    assert pages[2].startswith("#/experiments/7/runs/abc/artifacts/report.html?")
