@@ -33,6 +33,11 @@ class Engine:
     def is_ours(self) -> bool:
         return self.bits is not None
 
+    @property
+    def can_be_held(self) -> bool:
+        """Whether it can be told to use only some of the processor's instructions."""
+        return not self.name.startswith("onnxruntime")
+
     def missing(self) -> list[str]:
         """The modules it needs that are not installed."""
         return [name for name in self.modules if find_spec(name) is None]

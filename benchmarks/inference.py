@@ -2,13 +2,17 @@
 
     pip install -e '.[bench]' --constraint constraints.txt
     python benchmarks/inference.py [--model base mini] [--shapes 1x16,1x128,32x128] [--engines w1a8,w1a1]
-                                   [--threads 1 2] [--rounds 9] [--starts 2] [--json]
+                                   [--threads 1 2] [--rounds 9] [--starts 2] [--isa avx2] [--json]
 
 One process per engine; the others sleep on a pipe while one computes. With 1 thread the time is the
 processor's, with more it is the wall's. Every engine takes ids and gives a classifier's logits. Weights are
 random, made once, in some minutes, and kept under .bitladder/bench (delete it to have them made again). An
 engine that is not installed is left out. Without options it takes about 9 minutes on two cores; each model,
 shape and number of threads can as well be asked for alone, and engines compared are those of one call.
+
+`--isa` holds every engine to a set of instructions, as if the processor had no more: ours by
+BITLADDER_ENGINE, OpenVINO and torch by the variables of oneDNN, torch and MKL. ONNX Runtime has none and is
+left out.
 
 A first answer is a fresh process's, from its start to the logits of 16 tokens, imports and loading included,
 what engines keep on disk (files' cache, compiled kernels) being there already; it is told of 1 thread.
@@ -37,6 +41,14 @@ from interleaved import HERE, Answer, Middle, Worker, as_markdown, middle, start
 WORKER = HERE / "inference_worker.py"
 CACHE = HERE.parent / ".bitladder" / "bench"
 MODELS = {"base": "bert-base", "mini": "minilm"}
+# What holds ours, oneDNN (which OpenVINO and torch use), torch itself and MKL to a set of instructions.
+_NAMES = ("BITLADDER_ENGINE", "ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS")
+ISAS = {
+    "avx2": ("avx2", "AVX2", "avx2", "AVX2"),
+    "avx_vnni": ("avx_vnni", "AVX2_VNNI", "avx2", "AVX2"),
+    "avx512_vnni": ("avx512_vnni", "AVX512_CORE_VNNI", "avx512", "AVX512_E1"),
+    "amx": ("amx", "AVX512_CORE_AMX", "avx512", "AVX512_E4"),
+}
 MANY_TOKENS = 1000  # from here on a call is long enough to be timed alone, and in fewer rounds
 CALLS, FEWER = 3, 3
 PACKAGES = ("numba", "llvmlite", "torch", "onnxruntime", "openvino", "nncf")
@@ -84,12 +96,18 @@ class Timed:
 
 @dataclass(frozen=True)
 class Measured:
-    """One model, one number of threads: engines by name, and of those that were not measured, why."""
+    """One model, one number of threads: engines by name, and of those that were not measured, why.
+
+    Attributes:
+        isa: the instructions that all were held to; None: all of the processor's.
+    """
 
     model: str
     threads: int
     engines: dict[str, Timed]
     left_out: dict[str, str]
+    processor: str
+    isa: str | None = None
 
     def ratios(self) -> list[tuple[str, str, str, Middle]]:
         """Ours, the shape, a rival, and the ratio of their times, for all that were measured."""
@@ -111,19 +129,23 @@ def measure(
     rounds: int,
     starts: int,
     say: Say,
+    isa: str | None = None,
 ) -> Measured:
     """Time those engines that can run, their files made first where they are not there."""
     left_out: dict[str, str] = {}
     first: dict[str, list[Answer]] = {}
+    begin = partial(_start, model=model, threads=threads, isa=isa)
     with ExitStack() as stack:
         workers = []
         for engine in engines:
             try:
+                if isa and not engine.can_be_held:
+                    raise RuntimeError(f"cannot be held to {isa}")
                 _make(engine, model, say)
                 for _ in range(starts):
                     with ExitStack() as fresh:
-                        first.setdefault(engine.name, []).append(_start(fresh, engine, model, threads)[1])
-                worker, answer = _start(stack, engine, model, threads)
+                        first.setdefault(engine.name, []).append(begin(fresh, engine)[1])
+                worker, answer = begin(stack, engine)
             except RuntimeError as error:
                 left_out[engine.name] = str(error).strip().rpartition("\n")[2]
                 say(f"{engine.name}: left out: {left_out[engine.name]}")
@@ -142,7 +164,7 @@ def measure(
         )
         for name, answers in warm.items()
     }
-    return Measured(model, threads, found, left_out)
+    return Measured(model, threads, found, left_out, processor(), isa)
 
 
 def _make(engine: Engine, model: str, say: Say) -> None:
@@ -161,11 +183,14 @@ def _make(engine: Engine, model: str, say: Say) -> None:
             raise RuntimeError(ended.stderr.strip() or "ended without a word")
 
 
-def _start(stack: ExitStack, engine: Engine, model: str, threads: int) -> tuple[Worker, Answer]:
+def _start(
+    stack: ExitStack, engine: Engine, *, model: str, threads: int, isa: str | None
+) -> tuple[Worker, Answer]:
     """A worker and its first answer, which has the `seconds` from its start on."""
     wanted = json.dumps({"engine": engine.name, "model": str(CACHE / model), "threads": threads})
     begin = time.monotonic()
-    worker = stack.enter_context(started(engine.name, [str(WORKER), wanted], threads=threads))
+    held = dict(zip(_NAMES, ISAS[isa], strict=True)) if isa else {}
+    worker = stack.enter_context(started(engine.name, [str(WORKER), wanted], threads=threads, **held))
     worker.ask(rows=1, tokens=16, repeats=1)
     answer = worker.answer()
     return worker, {**answer, "seconds": time.monotonic() - begin}
@@ -187,6 +212,14 @@ def _turns(workers: Sequence[Worker], rows: int, tokens: int, threads: int, roun
     }
 
 
+def processor() -> str:
+    """Its name and the cores that may be used."""
+    sys.path.insert(0, str(HERE.parent))  # the clone, where it is not installed
+    from bitladder.runtime.kernels import isa
+
+    return f"{isa.processor()}, {isa.cores()} cores"
+
+
 def as_text(measured: Measured) -> str:
     """Two tables: times and memory of each engine, and ratios between ours and the others."""
     shapes = list(dict.fromkeys(shape for timed in measured.engines.values() for shape in timed.shapes))
@@ -203,7 +236,9 @@ def as_text(measured: Measured) -> str:
     rivals = [name for name in measured.engines if not ENGINES[name].is_ours]
     compared = [["ours", "shape", *rivals], *([*key, *cells.values()] for key, cells in ratios.items())]
     threads = "1 thread, CPU" if measured.threads == 1 else f"{measured.threads} threads, wall"
+    held = f", all held to {measured.isa}" if measured.isa else ""
     return (
+        f"{measured.processor}{held}\n"
         f"{measured.model}, {threads} time, ms: median [quartiles]\n\n{as_markdown(times, words=1)}\n\n"
         "ratios of time, ours / rival: median [quartiles] over rounds\n\n"
         f"{as_markdown(compared, words=2)}\n"
@@ -218,6 +253,8 @@ def as_dict(measured: Measured) -> dict[str, Any]:
             engines[name]["shapes"][shape]["milliseconds"] = asdict(cell.milliseconds)
     return {
         "model": measured.model,
+        "processor": measured.processor,
+        "isa": measured.isa,
         "threads": measured.threads,
         "clock": "cpu" if measured.threads == 1 else "wall",
         "left_out": measured.left_out,
@@ -266,6 +303,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=number, default=9)
     more = "more processes, for first answers"
     parser.add_argument("--starts", type=partial(number, least=0), default=2, help=more)
+    parser.add_argument("--isa", choices=ISAS, help="hold all engines to these instructions")
     parser.add_argument("--json", action="store_true", help="one JSON document, for programs")
     return parser.parse_args()
 
@@ -277,7 +315,8 @@ def main() -> None:
     for model in asked.model:
         for threads in asked.threads:
             starts = asked.starts if threads == 1 else 0
-            found.append(measure(model, shapes, asked.engines, threads, asked.rounds, starts, say))
+            rounds = asked.rounds
+            found.append(measure(model, shapes, asked.engines, threads, rounds, starts, say, asked.isa))
             if not asked.json:
                 print(as_text(found[-1]), flush=True)
     if asked.json:

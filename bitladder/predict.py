@@ -74,7 +74,7 @@ class PackedModel:
 
     @property
     def engine(self) -> Choice:
-        """What computes, `lookup`, `dot_products` or `torch`, and why: see `bitladder doctor`."""
+        """Which engine computes, and why: see `bitladder doctor`."""
         return self._model.engine
 
     def __reduce__(self) -> tuple[Callable[[str], "PackedModel"], tuple[str]]:

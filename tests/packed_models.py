@@ -38,7 +38,7 @@ ANSWERING = {
 # two codes that a rounding takes it across. At 8 bits there are most thresholds (255, moving with each token)
 # and the flip is small, 1/127 of a token's largest value; at 4 bits and 1 bit flips are rare and large.
 ROUNDING = 1e-5
-FLIPPED = {8: 0.3, 4: 1.0, 1: 5.0}
+FLIPPED = {32: 1e-4, 8: 0.3, 4: 1.0, 1: 5.0}
 PRECISIONS = [
     Precision(1, 1, 8),
     Precision(1, 1, 4),
@@ -55,6 +55,11 @@ PRECISIONS = [
     Precision(1, 1, 1, feed_forward_activations=4),
     Precision(1, 1, 4, feed_forward_activations=1),
     Precision(2, 2, 4, feed_forward_activations=8),
+    Precision(1, 1, 32),
+    Precision(2, 4, 32),
+    Precision(4, 4, 32, "matrix"),
+    Precision(8, 8, 32),
+    Precision(8, 8, 8),
 ]
 
 

@@ -1,8 +1,9 @@
 """A packed model that answers: numpy arrays in, logits out.
 
-Each sequence is computed by itself, as far as its last token, by one thread: its logits do not depend on what
-else is in the batch, on its padding or on how many threads there are, to the last bit. Threads wait for work
-without using the processor.
+Each sequence is computed by itself, as far as its last token: its logits do not depend on what else is in the
+batch, on its padding or on how many threads there are, to the last bit. Threads take whole sequences; a
+single one they share. They wait for work without using the processor, but for some microseconds within a
+sequence.
 
 Shapes: B sequences, S tokens, L labels.
 """
@@ -12,6 +13,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,11 +24,17 @@ from bitladder.packed.format import PackedConfig
 from bitladder.packed.inputs import Whole
 from bitladder.packed.reading import Arrays, Floats, open_weights
 from bitladder.quantizers.precision import FULL
+from bitladder.runtime import choosing
+from bitladder.runtime.choosing import Shape
 from bitladder.runtime.kernels import engines
 from bitladder.runtime.kernels.engines import Choice, UnsupportedError
 from bitladder.runtime.kernels.structs import LARGEST
 
+if TYPE_CHECKING:
+    from bitladder.runtime.model_structs import ModelStructs
+
 THREADS = "BITLADDER_THREADS"
+LEAST = 32  # tokens for each thread, of those that share a sequence
 PADDING = np.float32(-1e4)  # a padding token's logit, as in bitladder.modeling.traces
 _HIDDEN = np.finfo(np.float32).min  # added to a score that is not to count, as transformers does
 
@@ -51,18 +59,21 @@ def load(folder: Path | str, *, threads: int | None = None) -> "Model":
     files.verify(folder)
     config = format.read_config(folder)
     check_supported(config)
-    engine = supported_engine()
+    engine = supported_engine(config)
     return Model(open_weights(folder, config), engine, threads or num_threads())
 
 
-def supported_engine() -> Choice:
-    """The engine to run.
+def supported_engine(config: PackedConfig) -> Choice:
+    """The engine to run a model.
 
     Raises:
         UnsupportedError: it is torch.
         EngineError: the environment asks for one that does not exist.
     """
-    found = engines.choose()
+    precision = config.precision
+    is_counted = {precision.activations, precision.bits_of_activations(is_second=True)} <= {1, FULL}
+    own = Shape(config.hidden_size, config.intermediate_size, int(precision.weights))
+    found = choosing.choose(None if is_counted else own)
     if found.engine == engines.TORCH:
         raise UnsupportedError(f"engine torch: {found.reason}")
     return found
@@ -78,7 +89,6 @@ def check_supported(config: PackedConfig) -> None:
         "split: true; kernels take no matrix that is a sum of two": precision.split,
         f"activation_quantizer: {quantizer!r}; kernels take the usual ones": quantizer is not None,
         f"attention: {attention!r}; kernels take softmax": attention != "softmax",
-        "activations: 32 bits; kernels take 1, 2, 4 and 8": activations == FULL,
         f"activations: 1 bit with weights of {weights} bits; kernels take it with weights of 1 bit": (
             1 in (activations, precision.feed_forward_activations) and weights != 1
         ),
@@ -121,7 +131,7 @@ class Model:
     Attributes:
         config: the folder's config.json.
         engine: which kernels run it, and why these.
-        threads: how many sequences of one call are computed at a time.
+        threads: that compute a call: sequences side by side, or one of them together.
     """
 
     def __init__(self, arrays: Arrays, engine: Choice, threads: int) -> None:
@@ -129,9 +139,12 @@ class Model:
         from bitladder.runtime.model_structs import ModelStructs
 
         self.config, self.engine, self.threads = arrays.config, engine, threads
-        self._run = machine_code.load()
-        self._structs = ModelStructs(arrays, engine.engine)
+        own = engines.ENGINES[engine.engine]
+        held = own.held if engine.is_forced else None
+        self._run = machine_code.answer(held)
+        self._structs = ModelStructs(arrays, own, held)
         self._own = threading.local()
+        self._helping = threading.Lock()
         self._pools: dict[int, ThreadPoolExecutor] = {}  # by process: a fork has no threads of its parent's
 
     @property
@@ -153,31 +166,41 @@ class Model:
         """
         found = inputs.checked(self.config, input_ids, attention_mask, token_type_ids)
         rows = list(zip(*found, strict=True))
-        if self.threads < 2 or len(rows) < 2:
+        if self.threads < 2:
             return np.stack([self._answer(*row) for row in rows])
+        if len(rows) < 2:
+            # Whoever asks while another has the helpers computes alone: no more threads than were given.
+            has_helpers = self._helping.acquire(blocking=False)
+            try:
+                return np.stack([self._answer(*row, self.threads if has_helpers else 1) for row in rows])
+            finally:
+                if has_helpers:
+                    self._helping.release()
+        return np.stack(list(self._pool().map(lambda row: self._answer(*row), rows)))
+
+    def _pool(self) -> ThreadPoolExecutor:
         own = os.getpid()
         if own not in self._pools:  # one that loses a race has no threads yet, and never will
             self._pools.setdefault(own, ThreadPoolExecutor(self.threads, "bitladder"))
-        return np.stack(list(self._pools[own].map(lambda row: self._answer(*row), rows)))
+        return self._pools[own]
 
-    def _answer(self, ids_S: Whole, mask_S: Whole, segments_S: Whole) -> Floats:
-        """[L], or [L, S]; of a sentence encoder [E]."""
+    def _answer(self, ids_S: Whole, mask_S: Whole, segments_S: Whole, threads: int = 1) -> Floats:
+        """[L], or [L, S]; of a sentence encoder [E]; by so many threads, if it is long enough for them."""
         length = int(mask_S.nonzero()[0][-1]) + 1  # what follows the last token is not computed
         room = self._room(length)
         masked = room.mask[: length + -length % 16]
         masked.fill(_HIDDEN)
         masked[:length][mask_S[:length] != 0] = 0
         own = self._structs
-        self._run(
-            *self._structs.addresses,
-            ids_S.ctypes.data,
-            segments_S.ctypes.data,
-            length,
-            room.mask.ctypes.data,
-            room.x_at,
-            room.found.ctypes.data,
-            room.room_at,
-        )
+        threads = min(threads, length // LEAST)
+        block = own.rows if threads < 2 else min(own.rows, -(-length // threads // 16) * 16)
+        places = (ids_S, segments_S, room.mask, room.found)
+        ids_at, segments_at, mask_at, found_at = (int(place.ctypes.data) for place in places)
+        before = (*own.addresses, ids_at, segments_at, length, block, mask_at, room.x_at)
+        if threads < 2:
+            self._run(*before, found_at, room.shared_at, room.own_at, 0)
+        else:
+            self._run_together(before, found_at, room, length, threads)
         if self.config.head.reads == "mean":
             return room.found[: self.config.hidden_size].copy()
         found_SL = room.found[: length * own.num_outputs].reshape(length, -1)[:, : len(own.bias)]
@@ -189,25 +212,50 @@ class Model:
         logits_LS[:, mask_S == 0] = PADDING
         return logits_LS
 
+    def _run_together(
+        self, before: tuple[int, ...], found_at: int, room: "_Room", length: int, threads: int
+    ) -> None:
+        """The kernel in several threads: see kernels/team.py. Whoever of them has not begun at the end is not
+        needed."""
+        from bitladder.runtime.kernels.memory_order import aligned
+        from bitladder.runtime.kernels.structs import team_size
+
+        team = aligned(np.zeros(team_size(self.config.num_hidden_layers), np.uint8))
+        team_at = int(team.ctypes.data)
+
+        def help_() -> None:
+            self._run(*before, 0, room.shared_at, self._room(length).own_at, team_at)
+
+        helpers = [self._pool().submit(help_) for _ in range(threads - 1)]
+        try:
+            self._run(*before, found_at, room.shared_at, room.own_at, team_at)
+        finally:
+            for helper in helpers:
+                if not helper.cancel():
+                    helper.result()
+
     def _room(self, length: int) -> "_Room":
         """This thread's, made anew when a sequence is longer than all before."""
         room: _Room | None = getattr(self._own, "room", None)
         if room is None or room.length < length:
-            room = self._own.room = _Room(length + -length % 16, self.config, self._structs.num_outputs)
+            room = self._own.room = _Room(length + -length % 16, self._structs)
         return room
 
 
 class _Room:
     """What one thread writes to, for sequences of up to `length` tokens."""
 
-    def __init__(self, length: int, config: PackedConfig, num_outputs: int) -> None:
-        from bitladder.runtime.kernels import memory_order, structs
+    def __init__(self, length: int, own: "ModelStructs") -> None:
+        from bitladder.runtime.kernels import structs
+        from bitladder.runtime.kernels.memory_order import aligned
 
-        hidden, neurons = config.hidden_size, config.intermediate_size
-        size = structs.room_for(length, hidden, neurons, hidden // config.num_attention_heads)
+        model = own.model[0]
         self.length = length
-        self._x = memory_order.aligned(np.empty(length * hidden, np.float32))
-        self._room = memory_order.aligned(np.empty(size, np.uint8))
-        self.x_at, self.room_at = int(self._x.ctypes.data), int(self._room.ctypes.data)
+        self._x = aligned(np.empty(length * int(model["hidden"]), np.float32))
+        self._shared = aligned(np.empty(structs.shared_room(model, length), np.uint8))
+        self._room = aligned(np.empty(structs.own_room(model, length), np.uint8))
+        self.x_at, self.shared_at, self.own_at = (
+            int(array.ctypes.data) for array in (self._x, self._shared, self._room)
+        )
         self.mask = np.empty(length, np.float32)
-        self.found = np.empty(max(length * num_outputs, hidden), np.float32)
+        self.found = np.empty(max(length * own.num_outputs, int(model["hidden"])), np.float32)

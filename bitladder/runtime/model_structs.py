@@ -15,11 +15,11 @@ from bitladder.packed.codes import FIVE_TRITS, as_two_bits
 from bitladder.packed.reading import Arrays, Floats
 from bitladder.packed.schema import Matrix
 from bitladder.quantizers.precision import FULL
-from bitladder.runtime.kernels import engines, memory_order, structs
-from bitladder.runtime.kernels.memory_order import Laid
+from bitladder.runtime.kernels import machine_code, memory_order, structs
+from bitladder.runtime.kernels.engines import Engine
 
-_DOTS = {1: structs.DOT_1, 2: structs.DOT_2, 4: structs.DOT_4, 8: structs.DOT_8}
 _ACTIVATIONS = {"gelu": structs.GELU, "relu": structs.RELU}
+_SCRATCH_ROWS, _MORE = 48, 80 << 10  # outputs that are expanded at a time, and tables of a look-up
 _LOWEST, _HIGHEST = math.log(2**-24), math.log(65504)  # of a step's logarithm: half precision's range
 
 
@@ -60,6 +60,8 @@ def read_rounding(arrays: Arrays, name: str, *, signed: bool = True, bits: int |
     What each does: quantizers/per_token.py at 8 bits, activation_lsq.py at 4 and 2, elastic.py at 1.
     """
     bits = bits or arrays.config.precision.activations
+    if bits == FULL:
+        return Rounding(structs.EXACT, 0, 0)
     if bits == 8:
         return Rounding(structs.PER_TOKEN, -127, 127)
     log_step = np.clip(arrays.floats(f"{name}.log_step"), _LOWEST, _HIGHEST)
@@ -81,9 +83,14 @@ class ModelStructs:
         bias: float32 [labels], of the head; empty where there is none.
     """
 
-    def __init__(self, arrays: Arrays, engine: str) -> None:
-        """Raises FormatError when a tensor holds what packing cannot write."""
-        self._arrays, self._config, self._engine = arrays, arrays.config, engine
+    def __init__(self, arrays: Arrays, engine: Engine, held: machine_code.Held = None) -> None:
+        """`held`: the processor that machine code is made for, unless this one.
+
+        Raises:
+            FormatError: a tensor holds what packing cannot write.
+            UnsupportedError: a product does not compile here.
+        """
+        self._arrays, self._config, self._engine, self._held = arrays, arrays.config, engine, held
         self._kept: list[Any] = []  # arrays whose addresses the structs have
         layers = self._config.num_hidden_layers
         self.model = np.zeros(1, structs.MODEL)
@@ -107,6 +114,11 @@ class ModelStructs:
         """The first arguments of `kernels.sequence.answer`."""
         every = (self.model, self.lookups, self.places, self.quantizers, self.norms, self.pooler)
         return (*(int(one.ctypes.data) for one in every), len(self.places))
+
+    @property
+    def rows(self) -> int:
+        """Of a block."""
+        return self._engine.rows
 
     @property
     def num_outputs(self) -> int:
@@ -138,6 +150,12 @@ class ModelStructs:
         own["norm_weight_at"] = self._at(self._arrays.floats(f"{name}.weight"))
         own["norm_bias_at"] = self._at(self._arrays.floats(f"{name}.bias"))
         own["ones_at"] = self._at(np.ones(config.max_position_embeddings, np.float32))
+        of_keys = self._engine.for_bits(8)
+        own["code_bytes"] = 4 if self._config.precision.activations == FULL else 1
+        own["scores_at"], own["raised"] = machine_code.product(of_keys.name, 8, self._held), of_keys.raised
+        largest = max(config.hidden_size, config.intermediate_size)
+        panel = int(max(self.places["panel"].max(), self.pooler["panel"].max()))
+        structs.lay_room(own, rows=self._engine.rows, panel=panel, scratch=_SCRATCH_ROWS * largest + _MORE)
 
     def _fill_tables(self) -> None:
         """Of quantized ones codes in whole bits, of which the kernels unpack the rows that are looked up."""
@@ -157,8 +175,9 @@ class ModelStructs:
 
     def _fill_layer(self, layer: int) -> None:
         *heads, out, up, down = schema.linears(self._config, layer)
-        # At 8 bits layers that read the same input make the same codes of it: they are one, if it fits.
-        are_alike = self._config.precision.activations == 8 and 3 * out.columns <= structs.LARGEST
+        # At 8 and 32 bits layers that read the same input make the same codes of it: they are one, if it
+        # fits.
+        are_alike = self._config.precision.activations in (8, FULL) and 3 * out.columns <= structs.LARGEST
         groups = [heads, [], []] if are_alike else [[one] for one in heads]
         for number, group in enumerate([*groups, [out], [up], [down]]):
             if group:
@@ -186,22 +205,32 @@ class ModelStructs:
         own["num_outputs"], own["num_inputs"] = len(scale_O), first.columns
         own["offset"] = rounding.offset
         own["threshold"], own["unit"] = (0, 1) if rounding.signed else (0.5, rounding.step)
-        own["product"], laid = self._laid(group, rounding)
-        own["weights_at"], own["column_at"] = self._at(laid.words), self._at(laid.column)
+        self._fill_product(own, group, rounding)
         own["shifted_at"] = self._at(self._shifted(group, scale_O, rounding))
         own["scale_at"] = self._at(scale_O * rounding.step)
         own["bias_at"] = self._at(np.concatenate([arrays.floats(f"{one.name}.bias") for one in group]))
         own["shift_at"] = self._at(rounding.shift_of(first.columns))
 
-    def _laid(self, group: list[Matrix], rounding: Rounding) -> tuple[int, Laid]:
-        """The way to multiply, and the weights in its order."""
+    def _fill_product(self, own: Any, group: list[Matrix], rounding: Rounding) -> None:
+        """The machine code that multiplies, and the weights in its order."""
         bits = self._config.precision.weights
+        engine = self._engine.for_bits(bits)
+        raised = engine.raised if bits == 8 else 0
+        name, (own["factor"], own["row_factor"]) = engine.name, memory_order.correction(bits, raised)
         if rounding.kind == structs.BITS:
-            product = structs.DIFFERING if rounding.signed else structs.COMMON
-            return product, memory_order.for_popcount(self._bytes(group))
-        if bits == 1 and self._engine == engines.LOOKUP:
-            return structs.LOOKUP, memory_order.for_lookup(self._bytes(group))
-        return _DOTS[bits], memory_order.for_dot_products(self._codes(group), bits)
+            name = "differing" if rounding.signed else "common"
+            if rounding.signed:
+                own["factor"], own["row_factor"], own["constant"] = -2, 0, own["num_inputs"]
+            weights = memory_order.for_popcount(self._bytes(group))
+        elif rounding.kind == structs.EXACT:
+            name, weights = "exact", memory_order.for_dot_products(self._codes(group), bits)
+        elif engine.bits == (1,):
+            weights = memory_order.for_lookup(self._bytes(group))
+        else:
+            weights = memory_order.for_dot_products(self._codes(group), bits, raised)
+        own["multiply_at"] = machine_code.product(name, bits, self._held)
+        own["panel"] = min(engine.panel or own["num_outputs"], own["num_outputs"])
+        own["output_bytes"], own["weights_at"] = own["num_inputs"] * bits // 8, self._at(weights)
 
     def _bytes(self, group: list[Matrix]) -> NDArray[np.uint8]:
         return np.concatenate([self._arrays.bytes(one.name) for one in group])

@@ -66,7 +66,7 @@ class ByKernels:
                     found = arrays()
                     check_supported(found.config)
                     threads = num_threads(otherwise=torch.get_num_threads())
-                    self._model = Model(found, supported_engine(), threads)
+                    self._model = Model(found, supported_engine(found.config), threads)
                 except (UnsupportedError, FormatError) as error:  # somebody may have made it another
                     self.reason = str(error)
                 self._state = state

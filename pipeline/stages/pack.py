@@ -130,18 +130,18 @@ def require_same_by_every_engine(packed_folder: Path, rows: "Encoded") -> None:
     from bitladder.packed.format import read_config
     from bitladder.packed.reading import open_weights
     from bitladder.runtime import Model
-    from bitladder.runtime.kernels.engines import Choice, available
+    from bitladder.runtime.kernels.engines import Choice, running
 
     batch = rows.batch(list(range(min(COMPARED_ROWS, len(rows)))))
     inputs = (batch[name].numpy() for name in ("input_ids", "attention_mask", "token_type_ids"))
     ids, mask, segments = inputs
     arrays, first = open_weights(packed_folder, read_config(packed_folder)), None
-    for engine in available():
+    for engine in running():
         answers = Model(arrays, Choice(engine, "to compare"), threads=1).logits(ids, mask, segments)
         first = answers if first is None else first
         if not np.array_equal(first, answers):
             raise ValueError(
-                f"engines {available()[0]} and {engine} do not give the same logits here; one of them is "
+                f"engines {running()[0]} and {engine} do not give the same logits here; one of them is "
                 "wrong on this processor; please report it, with what `bitladder doctor` says"
             )
 

@@ -126,6 +126,16 @@ def test_starts_for_first_answers_can_be_left_out(bench: Path, said: list[str]) 
     assert found.engines["fast"].first_answer_seconds.median > 0, "the worker's own"
 
 
+def test_engines_are_held_to_instructions_or_left_out(
+    bench: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENGINES, "onnxruntime-other", Engine("onnxruntime-other", (), "other"))
+    chosen = [ENGINES["fast"], ENGINES["onnxruntime-other"]]
+    found = inference.measure("mini", [(1, 4)], chosen, 1, 1, 0, said.append, "avx2")
+    assert found.left_out == {"onnxruntime-other": "cannot be held to avx2"}
+    assert ", all held to avx2\n" in inference.as_text(found)
+
+
 @pytest.mark.parametrize("wrong", ["1x", "0x16", "1x513", "16", "1x16x2", "-1x16"])
 def test_a_shape_that_is_none_is_refused(wrong: str) -> None:
     with pytest.raises(Exception, match="is not ROWSxTOKENS"):

@@ -1,8 +1,9 @@
-"""One product of whole numbers by each of the kernels, on arrays in the usual layout.
+"""One product of whole numbers by each of the engines, on arrays in the usual layout.
 
-The encoder does not come by here: it works on blocks of rows and never leaves compiled code.
+The machine code is the one that runs models; only what surrounds it is numpy's.
 """
 
+import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,87 +11,91 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitladder.runtime.kernels import dot_products, lookup, memory_order, popcount
-from bitladder.runtime.kernels.memory_order import Laid
+from bitladder.runtime.kernels import engines, machine_code, memory_order
 
 Whole = NDArray[np.int32]
-_MULTIPLY = {
-    1: dot_products.multiply_1,
-    2: dot_products.multiply_2,
-    4: dot_products.multiply_4,
-    8: dot_products.multiply_8,
-}
+Codes = NDArray[np.int8]
+_SPARE = 16  # rows that a product may read and write after the last
+_SCRATCH = 48 * 4096 + (80 << 10)
 
 
 @dataclass(frozen=True)
 class Product:
     """`multiply(codes_MI) -> [M, O]`: codes_MI @ weight codes.T, exactly."""
 
-    laid: Laid
     num_outputs: int
     group: int
-    compute: Callable[[NDArray[np.int8], Laid], Whole]
+    compute: Callable[[Codes], Whole]
 
-    def multiply(self, codes_MI: NDArray[np.int8]) -> Whole:
-        return self.compute(padded(codes_MI, 1, self.group), self.laid)[:, : self.num_outputs]
+    def multiply(self, codes_MI: Codes) -> Whole:
+        return self.compute(padded(codes_MI, 1, self.group))[:, : self.num_outputs]
 
 
-def padded(codes: NDArray[np.int8], lanes: int, group: int) -> NDArray[np.int8]:
+def padded(codes: Codes, lanes: int, group: int) -> Codes:
     """Zeros added until outputs and inputs are multiples, as a model's always are."""
     return np.pad(codes, ((0, -codes.shape[0] % lanes), (0, -codes.shape[1] % group)))
 
 
-def stored(codes_OI: memory_order.Codes, lanes: int, group: int) -> NDArray[np.uint8]:
+def stored(codes_OI: Codes, lanes: int, group: int) -> NDArray[np.uint8]:
     """Of 1 bit, as a packed file has them."""
     return np.packbits(padded(codes_OI, lanes, group) > 0, axis=-1, bitorder="little")
 
 
-def by_lookup(codes_OI: memory_order.Codes) -> Product:
-    """Weights of 1 bit, activations of up to 8."""
-    sides = memory_order.LOOKUP_LANES, memory_order.LOOKUP_GROUP
-    return Product(memory_order.for_lookup(stored(codes_OI, *sides)), len(codes_OI), sides[1], _lookup)
+def by_engine(name: str, codes_OI: Codes, bits: int) -> Product:
+    """Weights and activations of up to 8 bits, by the engine or the one that multiplies such weights for
+    it."""
+    own = engines.ENGINES[name].for_bits(bits)
+    raised = own.raised if bits == 8 else 0
+    if own.bits == (1,):
+        lanes, group = memory_order.LOOKUP_LANES, 32
+        laid = memory_order.for_lookup(stored(codes_OI, lanes, group))
+    else:
+        # As models have them: outputs and inputs of linear layers are multiples of 64.
+        lanes, group = (memory_order.DOT_LANES, 16) if bits == 8 else (32, 64)
+        laid = memory_order.for_dot_products(padded(codes_OI, lanes, group), bits, raised)
+    outputs = len(codes_OI) + -len(codes_OI) % lanes
+    factor, row_factor = memory_order.correction(bits, raised)
+
+    def compute(codes_MI: Codes) -> Whole:
+        sums = _multiplied(own.name, bits, codes_MI, laid, outputs, codes_MI.shape[1], own.held)
+        return factor * sums + row_factor * codes_MI.sum(axis=1, dtype=np.int32)[:, None]
+
+    return Product(len(codes_OI), group, compute)
 
 
-def by_dot_products(codes_OI: memory_order.Codes, bits: int) -> Product:
-    """Weights and activations of up to 8 bits."""
-
-    def compute(codes_MI: NDArray[np.int8], laid: Laid) -> Whole:
-        raised = (codes_MI.astype(np.int16) + memory_order.OFFSET).astype(np.uint8)
-        sums = np.empty((len(raised), len(laid.column)), np.int32)
-        _MULTIPLY[bits](_at(raised), _at(laid.words), _at(sums), *sums.shape, codes_MI.shape[1])
-        if bits == 1:
-            return 2 * sums + laid.column - codes_MI.sum(axis=1, dtype=np.int32)[:, None]
-        return sums + laid.column
-
-    sides = memory_order.DOT_LANES, memory_order.DOT_GROUP
-    laid = memory_order.for_dot_products(padded(codes_OI, *sides), bits)
-    return Product(laid, len(codes_OI), sides[1], compute)
-
-
-def by_popcount(codes_OI: memory_order.Codes, *, signed: bool) -> Product:
+def by_popcount(codes_OI: Codes, *, signed: bool) -> Product:
     """Weights of 1 bit; activations -1 and +1, or 0 and 1."""
+    lanes, group, num_inputs = memory_order.COUNT_LANES, memory_order.COUNT_GROUP, codes_OI.shape[1]
+    laid = memory_order.for_popcount(stored(codes_OI, lanes, group))
+    outputs = len(codes_OI) + -len(codes_OI) % lanes
 
-    num_inputs = codes_OI.shape[1]
-
-    def compute(codes_MI: NDArray[np.int8], laid: Laid) -> Whole:
+    def compute(codes_MI: Codes) -> Whole:
         bits = np.packbits(codes_MI > 0, axis=1, bitorder="little")
-        counts = np.empty((len(bits), len(laid.column)), np.int32)
-        words = codes_MI.shape[1] // memory_order.COUNT_GROUP
-        popcount.count(_at(bits), _at(laid.words), _at(counts), *counts.shape, words, int(signed))
-        return (
-            num_inputs - 2 * counts if signed else 2 * counts - codes_MI.sum(axis=1, dtype=np.int32)[:, None]
-        )
+        name = "differing" if signed else "common"
+        counts = _multiplied(name, 1, bits, laid, outputs, codes_MI.shape[1], None)
+        if signed:
+            return num_inputs - 2 * counts
+        return 2 * counts - codes_MI.sum(axis=1, dtype=np.int32)[:, None]
 
-    sides = memory_order.COUNT_LANES, memory_order.COUNT_GROUP
-    return Product(memory_order.for_popcount(stored(codes_OI, *sides)), len(codes_OI), sides[1], compute)
+    return Product(len(codes_OI), group, compute)
 
 
-def _lookup(codes_MI: NDArray[np.int8], laid: Laid) -> Whole:
-    sums = np.empty((len(codes_MI), len(laid.column)), np.int32)
-    tables = memory_order.aligned(np.empty(memory_order.CHUNK * 4 * memory_order.TABLES_SIZE, np.uint8))
-    lookup.multiply(_at(codes_MI), _at(laid.words), _at(sums), _at(tables), *sums.shape, codes_MI.shape[1])
-    return 2 * sums - codes_MI.sum(axis=1, dtype=np.int32)[:, None]
-
-
-def _at(array: NDArray[Any]) -> int:
-    return int(array.ctypes.data)
+def _multiplied(
+    name: str,
+    bits: int,
+    codes_MI: NDArray[Any],
+    laid: NDArray[np.uint8],
+    outputs: int,
+    inputs: int,
+    held: machine_code.Held,
+) -> Whole:
+    rows = len(codes_MI)
+    spare = np.concatenate([codes_MI, np.full((_SPARE, codes_MI.shape[1]), 99, codes_MI.dtype)])
+    sums = np.full((rows + _SPARE, outputs), 12345, np.int32)
+    scratch = memory_order.aligned(np.empty(_SCRATCH, np.uint8))
+    places = (ctypes.c_void_p * 2)()
+    arrays = [ctypes.c_ssize_t(array.ctypes.data) for array in (spare, laid, sums, scratch)]
+    sizes = [ctypes.c_ssize_t(size) for size in (rows, outputs, inputs)]
+    function = ctypes.CFUNCTYPE(ctypes.c_int)(machine_code.product(name, bits, held))
+    assert function(ctypes.byref(places, 0), ctypes.byref(places, 8), *arrays, *sizes) == 0
+    return sums[:rows]

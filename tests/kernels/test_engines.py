@@ -8,51 +8,64 @@ from unittest import mock
 import pytest
 
 from bitladder.runtime import doctor
-from bitladder.runtime.kernels import engines
-from bitladder.runtime.kernels.engines import DOT_PRODUCTS, LOOKUP, TORCH, EngineError, chosen
+from bitladder.runtime.kernels import engines, isa
+from bitladder.runtime.kernels.engines import ENGINES, NAMES, TORCH, EngineError, chosen, lacking
 
-ALL = {"avx512bw": True, "avx512vnni": True}
+ALL = dict.fromkeys(ENGINES, "")
 
 
 @pytest.mark.parametrize(
-    ("found", "engine", "why"),
+    ("engine", "found", "lacks"),
     [
-        (ALL, LOOKUP, "fastest"),
-        ({"avx512bw": True, "avx512vnni": False}, TORCH, "avx512vnni, which this processor does not have"),
-        ({"avx2": True}, TORCH, "avx512bw and avx512vnni"),
-        ({}, TORCH, "avx512bw and avx512vnni"),
-        (None, TORCH, "numba, which is not installed"),
+        ("lookup", {"avx512bw": True, "avx512vnni": True}, ""),
+        ("lookup", {"avx512bw": True, "avx512vnni": False}, "avx512vnni, which this processor does not have"),
+        ("avx512_vnni", {"avx2": True}, "avx512bw and avx512vnni, which"),
+        ("plain", {}, ""),
+        ("plain", None, "numba, which is not installed"),
     ],
 )
-def test_the_best_engine_that_runs_here_is_taken(
-    found: dict[str, bool] | None, engine: str, why: str
+def test_an_engine_runs_where_there_is_all_that_it_needs(
+    engine: str, found: dict[str, bool] | None, lacks: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    choice = chosen("", found)
-    assert choice.engine == engine
-    assert why in choice.reason
+    monkeypatch.setattr(isa, "family", lambda: isa.X86)
+    said = lacking(ENGINES[engine], found)
+    assert said.startswith(lacks)
+    assert bool(said) == bool(lacks)
 
 
-@pytest.mark.parametrize("engine", [LOOKUP, DOT_PRODUCTS, TORCH])
+def test_an_engine_of_another_kind_of_processor_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isa, "family", lambda: isa.ARM)
+    assert lacking(ENGINES["avx2"], {"avx2": True}) == "another kind of processor (x86)"
+    assert lacking(ENGINES["plain"], {}) == ""
+
+
+@pytest.mark.parametrize(
+    ("missing", "engine"),
+    [
+        ((), "amx"),
+        (("amx",), "lookup"),
+        (("amx", "lookup", "avx512_vnni", "avx_vnni"), "avx2"),
+        (ENGINES, TORCH),
+    ],
+)
+def test_the_likely_best_engine_that_runs_here_is_taken(missing: tuple[str, ...], engine: str) -> None:
+    assert chosen("", ALL | dict.fromkeys(missing, "what there is not")).engine == engine
+
+
+@pytest.mark.parametrize("engine", NAMES)
 def test_an_engine_can_be_forced(engine: str) -> None:
     choice = chosen(engine, ALL)
     assert (choice.engine, choice.reason) == (engine, "BITLADDER_ENGINE asks for it")
 
 
-def test_torch_can_be_forced_where_nothing_else_runs() -> None:
-    assert chosen(TORCH, None).engine == TORCH
-
-
 @pytest.mark.parametrize(
     ("forced", "found", "why"),
     [
-        ("fast", ALL, "'fast' is no engine; known: lookup, dot_products, torch"),
-        (LOOKUP, {"avx512bw": True}, "lookup needs avx512vnni"),
-        (DOT_PRODUCTS, None, "numba, which is not installed"),
+        ("fast", ALL, "'fast' is no engine; known: amx, lookup, avx512_vnni, avx_vnni, avx2, i8mm"),
+        ("lookup", ALL | {"lookup": "avx512vnni"}, "lookup needs avx512vnni"),
     ],
 )
-def test_an_engine_that_there_is_not_is_wrong_usage(
-    forced: str, found: dict[str, bool] | None, why: str
-) -> None:
+def test_an_engine_that_there_is_not_is_wrong_usage(forced: str, found: dict[str, str], why: str) -> None:
     with pytest.raises(EngineError, match=why) as caught:
         chosen(forced, found)
     assert caught.value.exit_code == 2
@@ -70,7 +83,7 @@ def test_a_numba_that_is_too_old_counts_as_none(
 ) -> None:
     pytest.importorskip("numba")
     monkeypatch.setattr(metadata, "version", lambda name: version)
-    assert (engines.features() is not None) == is_known
+    assert engines.has_compiler.__wrapped__() == is_known
 
 
 def test_doctor_says_engine_and_versions(capsys: pytest.CaptureFixture[str]) -> None:

@@ -122,7 +122,7 @@ def test_where_the_kernels_do_not_compile_the_process_goes_on_and_says_so(change
         f"import os, sys; {change}\n"
         "from bitladder.runtime import UnsupportedError\n"
         "from bitladder.runtime.kernels import machine_code\n"
-        "try: machine_code.load()\n"
+        "try: machine_code.answer()\n"
         "except UnsupportedError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
@@ -134,7 +134,7 @@ def test_where_the_kernels_do_not_compile_the_process_goes_on_and_says_so(change
 def test_a_process_that_finds_the_code_imports_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME")
     code = (
-        "import sys; from bitladder.runtime.kernels import machine_code; machine_code.load();"
+        "import sys; from bitladder.runtime.kernels import machine_code; machine_code.answer();"
         "print([name for name in ('numba', 'torch') if name in sys.modules])"
     )
     for _ in range(2):

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ from bitladder.packed import inputs as packed_inputs
 from bitladder.packed.reading import open_weights
 from bitladder.packed.tensors import FormatError
 from bitladder.quantizers.precision import Precision
-from bitladder.runtime import UnsupportedError
+from bitladder.runtime import Model, UnsupportedError
 from bitladder.runtime.kernels import engines, machine_code
+from bitladder.runtime.kernels.engines import Choice
 from bitladder.transformers_model import model
 
 ROOT = Path(__file__).parents[2]
@@ -103,16 +105,15 @@ def test_other_shapes_of_the_same_layers_run_too(made: Make) -> None:
 
 
 @pytest.mark.parametrize("precision", PRECISIONS[:3], ids=named)
-def test_engines_agree_to_the_last_bit(
-    made: Make, precision: Precision, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_engines_agree_to_the_last_bit(made: Make, precision: Precision) -> None:
     folder, found = made(precision), {}
-    for engine in (engines.LOOKUP, engines.DOT_PRODUCTS):
-        monkeypatch.setenv(engines.VARIABLE, engine)
-        loaded = runtime.load(folder)
-        assert loaded.engine.engine == engine
+    for engine in engines.running():
+        loaded = Model(
+            open_weights(folder, format.read_config(folder)), Choice(engine, "to compare"), threads=1
+        )
         found[engine] = loaded.logits(**inputs())
-    np.testing.assert_array_equal(*found.values())
+    for other in found.values():
+        np.testing.assert_array_equal(other, found["plain"])
 
 
 @pytest.mark.parametrize("answering", [False, True])
@@ -127,6 +128,31 @@ def test_a_sequence_does_not_depend_on_what_surrounds_it(made: Make, answering: 
         np.testing.assert_array_equal(alone[0], whole[number, ..., : alone.shape[-1]])
     other = {**found, "input_ids": np.where(found["attention_mask"] == 0, 7, found["input_ids"])}
     np.testing.assert_array_equal(loaded.logits(**other), whole)
+
+
+@pytest.mark.parametrize("precision", [W1A8, Precision(1, 1, 1), Precision(2, 2, 32)], ids=named)
+@pytest.mark.parametrize("answering", [False, True])
+def test_threads_that_share_a_sequence_give_the_same_to_the_last_bit(
+    made: Make, precision: Precision, answering: bool
+) -> None:
+    folder = made(precision, answering=answering, max_position_embeddings=150)
+    one, three = runtime.load(folder, threads=1), runtime.load(folder, threads=3)
+    for length in (3, 33, 64, 97, 150):
+        found = inputs(rows=1, length=length)
+        found["attention_mask"][:] = 1
+        for _ in range(5):
+            np.testing.assert_array_equal(three.logits(**found), one.logits(**found))
+
+
+def test_threads_that_share_sequences_do_not_wait_for_each_other(made: Make) -> None:
+    """Callers that come at once: one of them has the helpers, the others compute alone."""
+    folder = made(W1A8, max_position_embeddings=150)
+    shared, alone = runtime.load(folder, threads=2), runtime.load(folder, threads=1)
+    found = [inputs(rows=1, length=length) for length in range(100, 132)]
+    with ThreadPoolExecutor(6) as callers:
+        answers = list(callers.map(lambda one: shared.logits(**one), found))
+    for answer, one in zip(answers, found, strict=True):
+        np.testing.assert_array_equal(answer, alone.logits(**one))
 
 
 def test_threads_give_the_same_to_the_last_bit(made: Make) -> None:
@@ -185,7 +211,6 @@ def test_ids_that_fit_no_table_are_refused(made: Make, change: dict[str, Any], s
 @pytest.mark.parametrize(
     ("precision", "sizes", "said"),
     [
-        (Precision(1, 1, 32), {}, "activations: 32 bits"),
         (Precision(2, 2, 1), {}, "1 bit with weights of 2 bits"),
         (Precision(1, 1, 8, split=True), {}, "split: true"),
         (W1A8, {"hidden_size": 32}, "hidden_size: 32; kernels take multiples of 64"),

@@ -3,6 +3,7 @@
 Kernels take addresses: their instructions do, and numba's arrays cost more to pass than a row to compute.
 """
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,12 @@ from llvmlite import binding
 from numba import njit, types
 from numba.core import config
 from numba.extending import intrinsic
+
+from bitladder.runtime.kernels import isa
+
+if isa.family() == isa.ARM and config.CPU_FEATURES is None:
+    # numba would read them in /proc/cpuinfo, which is another processor's under emulation.
+    config.CPU_NAME, config.CPU_FEATURES = isa.target()
 
 # Nothing is reordered or fused but what is written so: results do not depend on the processor.
 OPTIONS: dict[str, Any] = {"boundscheck": False, "nogil": True, "error_model": "numpy"}
@@ -49,20 +56,25 @@ def arrays(kind: Any) -> Any:
 floats_at, ints_at = arrays(types.float32), arrays(types.int32)
 
 
-def object_file(function: Callable[..., None], num_arguments: int, name: str) -> bytes:
+def object_file(
+    function: Callable[..., None], num_arguments: int, name: str, processor: tuple[str, str]
+) -> bytes:
     """`function` of so many whole numbers as `name(None's place, error's place, *arguments)`, returning 0.
 
     The function that numba makes for callers from C is left out: it refers to numba, for errors that are
     not raised here.
 
+    Args:
+        processor: LLVM's name of one, and the features that may be used.
+
     Raises:
         RuntimeError: this version of numba makes code that only runs where numba is, or numba is told of
             another processor: LLVM would end the process at the first instruction that it lacks.
     """
-    if config.CPU_NAME is not None or config.CPU_FEATURES is not None:
+    if any(name in os.environ for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")):
         raise RuntimeError("NUMBA_CPU_NAME or NUMBA_CPU_FEATURES is set; kernels are made for this processor")
     signature = types.void(*[types.intp] * num_arguments)
-    made = numba.cfunc(signature, **OPTIONS)(function)
+    made = numba.cfunc(signature, **OPTIONS)(getattr(function, "py_func", function))
     module = binding.parse_assembly(made.inspect_llvm())
     external = binding.Linkage.external
     [wanted] = [one for one in _defined(module) if one.linkage == external and one.name != made.native_name]
@@ -71,9 +83,8 @@ def object_file(function: Callable[..., None], num_arguments: int, name: str) ->
     for one in _defined(module):
         if one.name != name:
             one.linkage = "internal"
-    # This processor, with all it can do, for code that is loaded at once: as numba has it.
-    cpu, features = binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
-    options = {"opt": 3, "codemodel": "jitdefault", "jit": True}
+    cpu, features = processor
+    options = {"opt": 3, "codemodel": "jitdefault", "jit": True}  # as numba has it
     target = binding.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, **options)
     passes = binding.create_new_module_pass_manager()
     passes.add_global_dead_code_eliminate_pass()

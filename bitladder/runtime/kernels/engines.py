@@ -1,25 +1,32 @@
-"""Which kernels this computer runs: chosen by what its processor can do, or forced by BITLADDER_ENGINE.
+"""Engines: ways to multiply whole numbers, each for processors that have its instructions.
 
-    lookup         1-bit weights by table look-up (AVX-512BW), all else by int8 dot products (AVX-512 VNNI)
-    dot_products   everything by int8 dot products; 1 bit by 1 bit by counting bits, as with lookup
-    torch          no kernels of ours: torch's int8 product on weights that are unpacked
+    amx            Intel's tiles: 16 rows, 64 inputs and 16 outputs in one instruction
+    lookup         1-bit weights by table look-up (AVX-512BW), all else as avx512_vnni
+    avx512_vnni    64 products in one instruction
+    avx_vnni       32 products in one instruction, without AVX-512
+    avx2           32 products in two instructions
+    i8mm           Arm: 2 rows, 8 inputs and 2 outputs in one instruction
+    dotprod        Arm: 16 products in one instruction
+    neon           Arm: 8 products and 4 sums of two in two instructions
+    plain          what every processor has
+    torch          none of these: torch's int8 product on weights that are unpacked
 
-Both of the first give the same whole numbers, so the same results to the last bit.
+All but torch give the same whole numbers, and all else is computed alike, so the same results to the last
+bit. 1-bit activations are counted in each, with 1-bit weights.
 """
 
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache as once
 from importlib import metadata
 from importlib.util import find_spec
 
-LOOKUP, DOT_PRODUCTS, TORCH = "lookup", "dot_products", "torch"
-ENGINES = (LOOKUP, DOT_PRODUCTS, TORCH)
+TORCH = "torch"
 VARIABLE = "BITLADDER_ENGINE"
-# Attention is a dot product of int8 in every engine but torch's.
-NEEDED = {LOOKUP: ("avx512bw", "avx512vnni"), DOT_PRODUCTS: ("avx512bw", "avx512vnni"), TORCH: ()}
 _NUMBA = (0, 68)  # the oldest that compiles them
+_V3 = "x86-64-v3"  # AVX2 and what came with it
 
 
 class EngineError(ValueError):
@@ -36,67 +43,123 @@ class UnsupportedError(RuntimeError):
 
 @dataclass(frozen=True)
 class Choice:
-    """The engine, and why this one."""
+    """The engine, why this one, and whether somebody asked for it by name."""
 
     engine: str
     reason: str
+    is_forced: bool = False
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One engine.
+
+    Attributes:
+        families: of processors; none: all.
+        needs: features by LLVM's names.
+        rows: of a block. Many, where weights are expanded once for all of them.
+        panel: outputs that are multiplied and finished at a time; 0: all.
+        raised: added to codes of 8 bits that stand for weights, as the instructions want them.
+        bits: of weights that it multiplies; other weights go to `others`.
+        held: LLVM's processor and features that all kernels are held to when it is asked for by name.
+    """
+
+    name: str
+    families: tuple[str, ...]
+    needs: tuple[str, ...]
+    rows: int
+    panel: int = 192
+    raised: int = 0
+    bits: tuple[int, ...] = (1, 2, 4, 8)
+    others: str = ""
+    held: tuple[str, str] | None = None
+
+    def for_bits(self, bits: int) -> "Engine":
+        """Which multiplies weights of so many."""
+        return self if bits in self.bits else ENGINES[self.others]
+
+
+_AVX512 = ("avx512bw", "avx512vnni")
+_LISTED = [
+    Engine("amx", ("x86",), ("amx-int8", "amx-tile"), rows=64, panel=384),
+    Engine("lookup", ("x86",), _AVX512, rows=8, panel=0, bits=(1,), others="avx512_vnni", raised=128),
+    Engine("avx512_vnni", ("x86",), _AVX512, rows=32, raised=128),
+    Engine("avx_vnni", ("x86",), ("avx2", "fma", "avxvnni"), rows=30, raised=128, held=(_V3, "+avxvnni")),
+    Engine("avx2", ("x86",), ("avx2", "fma"), rows=32, held=(_V3, "")),
+    Engine("i8mm", ("arm",), ("i8mm", "dotprod"), rows=16),
+    Engine("dotprod", ("arm",), ("dotprod",), rows=24, held=("generic", "+neon,+dotprod")),
+    Engine("neon", ("arm",), ("neon",), rows=16, held=("generic", "+neon")),
+    Engine("plain", (), (), rows=16),
+]
+# By the order in which they are likely to be fast: what is taken where nothing was measured.
+ENGINES = {engine.name: engine for engine in _LISTED}
+NAMES = (*ENGINES, TORCH)
 
 
 def choose(environment: Mapping[str, str] = os.environ) -> Choice:
-    """The best engine of this computer, or the one that the environment asks for.
+    """The engine that the environment asks for, or the likely best of this computer.
 
     Raises:
         EngineError: that is unknown, or this computer does not have what it needs.
     """
-    return chosen(environment.get(VARIABLE, ""), features())
+    return chosen(environment.get(VARIABLE, ""), available())
 
 
-def available() -> list[str]:
-    """The engines of ours that this computer has what it needs for."""
-    found = features()
-    return [engine for engine in (LOOKUP, DOT_PRODUCTS) if not _lacking(engine, found)]
-
-
-def chosen(forced: str, found: Mapping[str, bool] | None) -> Choice:
-    """The same for what was found: a processor's features, or None where there is no numba for them."""
-    if forced and forced not in ENGINES:
-        raise EngineError(f"{VARIABLE}: {forced!r} is no engine; known: {', '.join(ENGINES)}")
+def chosen(forced: str, found: Mapping[str, str]) -> Choice:
+    """The same for engines with what each lacks here, "" where it runs."""
+    if forced and forced not in NAMES:
+        raise EngineError(f"{VARIABLE}: {forced!r} is no engine; known: {', '.join(NAMES)}")
+    if forced and (lacking := found.get(forced, "")):
+        raise EngineError(f"{VARIABLE}: {forced} needs {lacking}")
     if forced:
-        if lacking := _lacking(forced, found):
-            raise EngineError(f"{VARIABLE}: {forced} needs {lacking}")
-        return Choice(forced, f"{VARIABLE} asks for it")
-    if lacking := _lacking(LOOKUP, found):
-        return Choice(TORCH, f"the other engines need {lacking}")
-    return Choice(LOOKUP, "the fastest where the processor has AVX-512BW and AVX-512 VNNI")
+        return Choice(forced, f"{VARIABLE} asks for it", is_forced=True)
+    first = next((name for name, lacking in found.items() if not lacking), TORCH)
+    if first == TORCH:
+        return Choice(TORCH, f"the other engines need {found['plain']}")
+    return Choice(first, "the likely best of this processor")
+
+
+def running() -> list[str]:
+    """The engines of ours that this computer has what it needs for, the likely best one first."""
+    return [name for name, lacking in available().items() if not lacking]
+
+
+def available() -> dict[str, str]:
+    """Of each engine of ours what it lacks here; "" where it runs."""
+    found = features()
+    return {name: lacking(engine, found) for name, engine in ENGINES.items()}
 
 
 def features() -> dict[str, bool] | None:
-    """What LLVM knows of this processor; None where numba is missing, too old, or without LLVM."""
-    if find_spec("llvmlite") is None or not _has_numba():
+    """What is known of this processor; None where numba is missing, too old, or without LLVM."""
+    if not has_compiler():
         return None
-    try:
-        from llvmlite import binding
-    except (ImportError, OSError):  # the second where its library is not to be loaded
-        return None
-    return dict(binding.get_host_cpu_features())
+    from bitladder.runtime.kernels import isa
+
+    return isa.features()
 
 
-def _has_numba() -> bool:
-    """Without importing it, which takes longer than a model to load."""
-    if find_spec("numba") is None:
+@once
+def has_compiler() -> bool:
+    """Without importing numba, which takes longer than a model to load."""
+    if find_spec("numba") is None or find_spec("llvmlite") is None:
         return False
     try:
         version = re.match(r"(\d+)\.(\d+)", metadata.version("numba"))
-    except metadata.PackageNotFoundError:
+        from llvmlite import binding  # noqa: F401
+    except (metadata.PackageNotFoundError, ImportError, OSError):  # the last where its library is not loaded
         return False
     return version is not None and tuple(map(int, version.groups())) >= _NUMBA
 
 
-def _lacking(engine: str, found: Mapping[str, bool] | None) -> str:
-    if not NEEDED[engine]:
-        return ""
+def lacking(engine: Engine, found: Mapping[str, bool] | None) -> str:
+    """What an engine wants that was not found, in words; "" if nothing."""
     if found is None:
         oldest = ".".join(map(str, _NUMBA))
         return f"numba, which is not installed, or older than {oldest} (pip install 'bitladder[runtime]')"
-    missing = [name for name in NEEDED[engine] if not found.get(name)]
+    from bitladder.runtime.kernels import isa
+
+    if engine.families and isa.family() not in engine.families:
+        return f"another kind of processor ({' or '.join(engine.families)})"
+    missing = [name for name in engine.needs if not found.get(name)]
     return f"{' and '.join(missing)}, which this processor does not have" if missing else ""

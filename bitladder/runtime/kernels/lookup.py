@@ -115,9 +115,9 @@ _tile_14, _tile_11 = _tile(1, _VECTORS), _tile(1, 1)
 
 @compiled
 def multiply(codes, weights, sums, tables, num_rows, num_outputs, num_inputs):
-    """sums [M, N] int32 of codes [M, K] int8 over the set bits of weights; all are addresses.
+    """sums [M, N] int32 of codes [M, K] int8 over the set bits of weights, see products.py.
 
-    tables: room for CHUNK * 4 * TABLES bytes, on a multiple of 64. K is a multiple of 16, N of 32.
+    tables: room for CHUNK * 4 * TABLES bytes. K is a multiple of 16, N of 32.
     """
     words, groups = num_inputs // GROUP, num_outputs // LANES
     for first in range(0, words, CHUNK):

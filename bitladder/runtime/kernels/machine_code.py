@@ -1,4 +1,4 @@
-"""The compiled function that a running model is, kept on disk: only the first process compiles it.
+"""The compiled functions that a running model is, kept on disk: only the first process compiles them.
 
 A process that finds it there imports no compiler but LLVM's loader: numba would take longer to import than
 the model to load, and as much memory as both.
@@ -21,60 +21,93 @@ from typing import Any
 import llvmlite
 from llvmlite import binding
 
+from bitladder.runtime.kernels import isa
 from bitladder.runtime.kernels.engines import UnsupportedError
 
-NAME = "bitladder_answer"
-FILE = f"{NAME}.o"
 _DIGEST_SIZE = hashlib.sha256().digest_size
+Held = tuple[str, str] | None  # a processor and its features; None: this one
 
 
 @once
-def load() -> Callable[..., None]:
+def answer(held: Held = None) -> Callable[..., None]:
     """`sequence.answer` as a function of whole numbers; other threads run while it computes.
+
+    Args:
+        held: the processor and the features that it is made for.
 
     Raises:
         UnsupportedError: numba, or its LLVM, does not make it on this computer or in this environment.
     """
-    try:
-        code = read(FILE)
-        if code is None:
-            from bitladder.runtime.kernels import compiling, sequence  # with them, numba
 
-            code = compiling.object_file(sequence.answer, sequence.NUM_ARGUMENTS, NAME)
-            keep(FILE, code)
-        return _linked(code)
+    def made() -> tuple[Any, int]:
+        from bitladder.runtime.kernels import sequence  # with it, numba
+
+        return sequence.answer, sequence.NUM_ARGUMENTS
+
+    return function(_address("answer", made, held))
+
+
+@once
+def product(name: str, bits: int, held: Held = None) -> int:
+    """The address of `products.made(name, bits)`. Raises as `answer`."""
+
+    def made() -> tuple[Any, int]:
+        from bitladder.runtime.kernels import products  # with it, numba
+
+        return products.made(name, bits), products.NUM_ARGUMENTS
+
+    return _address(f"{name}_{bits}", made, held)
+
+
+def function(address: int) -> Callable[..., None]:
+    """Of whole numbers, from where one of the above is."""
+    found = ctypes.CFUNCTYPE(ctypes.c_int)(address)
+    # Where it would put its result and what it raised, which it does not.
+    places = (ctypes.c_void_p * 2)()
+    first = ctypes.addressof(places)
+    nothing, error = ctypes.c_void_p(first), ctypes.c_void_p(first + ctypes.sizeof(ctypes.c_void_p))
+    _loaded.append(places)
+
+    def call(*arguments: int) -> None:
+        status = found(nothing, error, *map(ctypes.c_ssize_t, arguments))
+        assert status == 0, f"compiled code ended with {status}"
+
+    return call
+
+
+def _address(name: str, made: Callable[[], tuple[Any, int]], held: Held) -> int:
+    """Of a function, from disk or compiled. Raises UnsupportedError."""
+    name = f"bitladder_{name}"
+    try:
+        code = read(f"{name}.o", held)
+        if code is None:
+            from bitladder.runtime.kernels import compiling  # with it, numba
+
+            code = compiling.object_file(*made(), name, isa.target(held))
+            keep(f"{name}.o", code, held)
+        return _linked(name, code)
     except Exception as error:  # whatever a compiler may raise that is broken, or told not to compile
         what, *_ = str(error).splitlines() or [""]
         raise UnsupportedError(f"the kernels do not compile here: {type(error).__name__}: {what}") from error
 
 
-def _linked(code: bytes) -> Callable[..., None]:
+def _linked(name: str, code: bytes) -> int:
     binding.initialize_native_target()
     loader = binding.create_lljit_compiler(
         binding.Target.from_default_triple().create_target_machine(jit=True)
     )
-    library = binding.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(NAME)
-    tracker = library.link(loader, NAME)
-    function = ctypes.CFUNCTYPE(ctypes.c_int)(tracker[NAME])
-    # Where the function would put its result and what it raised, which it does not.
-    places = (ctypes.c_void_p * 2)()
-    first = ctypes.addressof(places)
-    nothing, error = ctypes.c_void_p(first), ctypes.c_void_p(first + ctypes.sizeof(ctypes.c_void_p))
-
-    def answer(*arguments: int) -> None:
-        status = function(nothing, error, *map(ctypes.c_ssize_t, arguments))
-        assert status == 0, f"compiled code ended with {status}"
-
-    _loaded.append((tracker, loader, places))
-    return answer
+    library = binding.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol(name)
+    tracker = library.link(loader, name)
+    _loaded.append((tracker, loader))
+    return int(tracker[name])
 
 
 _loaded: list[Any] = []  # machine code is unmapped with its loader
 
 
-def read(name: str) -> bytes | None:
+def read(name: str, held: Held = None) -> bytes | None:
     """The code kept under a name; None where there is none, or it is not what was written."""
-    path = folder()
+    path = folder(held)
     if path is None:
         return None
     try:
@@ -85,9 +118,9 @@ def read(name: str) -> bytes | None:
     return code if hashlib.sha256(code).digest() == digest else None
 
 
-def keep(name: str, code: bytes) -> None:
+def keep(name: str, code: bytes, held: Held = None) -> None:
     """At once or not at all, for processes that read or write it meanwhile; nothing where nothing can be."""
-    path = folder()
+    path = folder(held)
     if path is None:
         return
     try:
@@ -99,7 +132,7 @@ def keep(name: str, code: bytes) -> None:
         return
 
 
-def folder() -> Path | None:
+def folder(held: Held = None) -> Path | None:
     """In the user's folder for caches, made if it was not there.
 
     None where it cannot be made, the user has no home, or others but root may write there.
@@ -107,7 +140,7 @@ def folder() -> Path | None:
     try:
         home = os.environ.get("XDG_CACHE_HOME", "")
         base = Path(home) if os.path.isabs(home) else Path.home() / ".cache"
-        path = base / "bitladder" / "kernels" / digest()
+        path = base / "bitladder" / "kernels" / digest(held)
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.stat()
     except (OSError, RuntimeError):
@@ -117,7 +150,7 @@ def folder() -> Path | None:
     return path if is_ours else None
 
 
-def digest() -> str:
+def digest(held: Held = None) -> str:
     """Of all that the machine code depends on."""
     found = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
@@ -128,6 +161,5 @@ def digest() -> str:
     others = ("NUMBA_NUM_THREADS", "NUMBA_CACHE_DIR")
     names = sorted(name for name in os.environ if name.startswith("NUMBA_") and name not in others)
     told = (f"{name}={os.environ[name]}" for name in names)
-    processor = (binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten())
-    found.update("\0".join((*versions, binding.get_default_triple(), *processor, *told)).encode())
+    found.update("\0".join((*versions, binding.get_default_triple(), *isa.target(held), *told)).encode())
     return found.hexdigest()[:32]

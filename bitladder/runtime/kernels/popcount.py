@@ -4,7 +4,7 @@ Layout. Activations: [M, K / 64] words, bit i of word k is input 64 k + i, set f
 Weights: [N / 8, K / 64, 8] words, set for +1. K that is no multiple of 64 ends in zero bits in both.
 
 With activations {-1, +1} the product is K - 2 * popcount(a ^ w); with {0, 1} it is 2 * popcount(a & w) less
-the row's set bits. The tile gives the counts; the callers, who have what surrounds the product, do the rest.
+the row's set bits. Here only bits are counted; the callers, who have what surrounds the product, do the rest.
 
 Nothing but LLVM's generic vector language: the same source is right on every processor.
 """
@@ -45,39 +45,34 @@ def _tile(rows: int, vectors: int, *, differing: bool) -> Any:
     return tile
 
 
-_differing_44, _differing_41 = _tile(4, 4, differing=True), _tile(4, 1, differing=True)
-_differing_14, _differing_11 = _tile(1, 4, differing=True), _tile(1, 1, differing=True)
-_common_44, _common_41 = _tile(4, 4, differing=False), _tile(4, 1, differing=False)
-_common_14, _common_11 = _tile(1, 4, differing=False), _tile(1, 1, differing=False)
+def _counting(*, differing: bool) -> Any:
+    """`count(bits, weights, counts, scratch, M, N, K)`, see products.py; N is a multiple of 8."""
+    many, many_narrow = _tile(4, 4, differing=differing), _tile(4, 1, differing=differing)
+    one, one_narrow = _tile(1, 4, differing=differing), _tile(1, 1, differing=differing)
 
-
-@compiled
-def count(bits, weights, counts, num_rows, num_outputs, num_words, differing):
-    """counts [M, N] int32 of bits [M, words] and weights; all are addresses, N is a multiple of 8."""
-    groups, stride, row = num_outputs // LANES, num_words * 64, 0
-    while row < num_rows:
-        rows = 4 if num_rows - row >= 4 else 1
-        source, group = bits + row * num_words * 8, 0
-        while group < groups:
-            width = 4 if groups - group >= 4 else 1
-            place = weights + group * stride
-            target = counts + (row * num_outputs + group * LANES) * 4
-            if differing:
+    @compiled
+    def count(bits, weights, counts, scratch, num_rows, num_outputs, num_inputs):
+        words = (num_inputs + 63) // 64
+        groups, stride, row = num_outputs // LANES, words * 64, 0
+        while row < num_rows:
+            rows = 4 if num_rows - row >= 4 else 1
+            source, group = bits + row * words * 8, 0
+            while group < groups:
+                width = 4 if groups - group >= 4 else 1
+                place = weights + group * stride
+                target = counts + (row * num_outputs + group * LANES) * 4
                 if rows == 4 and width == 4:
-                    _differing_44(source, num_words, place, stride, target, num_outputs)
+                    many(source, words, place, stride, target, num_outputs)
                 elif rows == 4:
-                    _differing_41(source, num_words, place, stride, target, num_outputs)
+                    many_narrow(source, words, place, stride, target, num_outputs)
                 elif width == 4:
-                    _differing_14(source, num_words, place, stride, target, num_outputs)
+                    one(source, words, place, stride, target, num_outputs)
                 else:
-                    _differing_11(source, num_words, place, stride, target, num_outputs)
-            elif rows == 4 and width == 4:
-                _common_44(source, num_words, place, stride, target, num_outputs)
-            elif rows == 4:
-                _common_41(source, num_words, place, stride, target, num_outputs)
-            elif width == 4:
-                _common_14(source, num_words, place, stride, target, num_outputs)
-            else:
-                _common_11(source, num_words, place, stride, target, num_outputs)
-            group += width
-        row += rows
+                    one_narrow(source, words, place, stride, target, num_outputs)
+                group += width
+            row += rows
+
+    return count
+
+
+count_differing, count_common = _counting(differing=True), _counting(differing=False)

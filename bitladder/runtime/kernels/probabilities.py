@@ -9,8 +9,8 @@ from typing import Any
 
 from bitladder.runtime.kernels.compiling import compiled
 from bitladder.runtime.kernels.rows import exp, load_row, place
-from bitladder.runtime.kernels.structs import BITS, PER_TOKEN, STEP
-from bitladder.runtime.kernels.vector_ir import F32, FLOATS, INTS, LANES, Value, instruction
+from bitladder.runtime.kernels.structs import BITS, EXACT, PER_TOKEN, STEP
+from bitladder.runtime.kernels.vector_ir import F32, FLOATS, I32, INTS, LANES, Value, instruction
 
 _ROWS = 4  # rows that go together: none waits for its own sums, and what all need is read once
 
@@ -20,15 +20,15 @@ def _weighing(kind: int) -> Any:
     several, single = _tile(kind, _ROWS), _tile(kind, 1)
 
     @compiled
-    def weigh(rows_at, size, column, mask, steps_at, scale, key_steps, value_steps, step, high, num_rows):
+    def weigh(rows_at, size, added_at, mask, steps_at, scale, key_steps, value_steps, step, high, num_rows):
         row = 0
         while row < num_rows:
-            rows, steps = rows_at + row * size * 4, steps_at + row * 4
+            rows, steps, added = rows_at + row * size * 4, steps_at + row * 4, added_at + row * 4
             if num_rows - row >= _ROWS:
-                several(rows, size, column, mask, steps, scale, key_steps, value_steps, step, high)
+                several(rows, size, added, mask, steps, scale, key_steps, value_steps, step, high)
                 row += _ROWS
             else:
-                single(rows, size, column, mask, steps, scale, key_steps, value_steps, step, high)
+                single(rows, size, added, mask, steps, scale, key_steps, value_steps, step, high)
                 row += 1
 
     return weigh
@@ -39,22 +39,27 @@ def _tile(kind: int, num_rows: int) -> Any:
     numbers = range(num_rows)
 
     @instruction("void(uintp, intp, uintp, uintp, uintp, float32, uintp, uintp, float32, float32)")
-    def tile(code, rows, size, column, mask, steps, scale, key_steps, value_steps, step, high):
-        """score = (sum + column) * (step of the query * scale) * key_step + mask.
+    def tile(code, rows, size, added, mask, steps, scale, key_steps, value_steps, step, high):
+        """score = (sum + added) * (step of the query * scale) * key_step + mask.
 
-        steps [rows]: of the queries; overwritten by what the product with the values is to be multiplied by.
+        added [rows]: int32. steps [rows]: of the queries; overwritten by what the product with the values is
+        to be multiplied by.
         """
         builder, largest = code.builder, code.splat(high, LANES)
         row_at = [code.at(rows, code.times(size, number * 4)) for number in numbers]
         step_at = [code.at(steps, number * 4) for number in numbers]
+        more = [code.splat(code.load(code.at(added, number * 4), I32), LANES) for number in numbers]
         factor = [code.splat(builder.fmul(code.load(at, F32), scale), LANES) for at in step_at]
 
         def score(at: Value, best: list[Value]) -> list[Value]:
-            columns = code.load(place(code, column, at), INTS)
             key_step, hidden = load_row(code, key_steps, at), load_row(code, mask, at)
             for row in numbers:
-                whole = builder.add(code.load(place(code, row_at[row], at), INTS), columns)
-                x = builder.fmul(builder.fmul(builder.sitofp(whole, FLOATS), factor[row]), key_step)
+                found = code.load(place(code, row_at[row], at), INTS)
+                if kind == EXACT:
+                    x = builder.bitcast(found, FLOATS)
+                else:
+                    x = builder.sitofp(builder.add(found, more[row]), FLOATS)
+                x = builder.fmul(builder.fmul(x, factor[row]), key_step)
                 x = builder.fadd(x, hidden)
                 code.store(x, place(code, row_at[row], at))
                 best[row] = code.larger(best[row], x)
@@ -80,6 +85,10 @@ def _tile(kind: int, num_rows: int) -> Any:
             for row in numbers:
                 code.store(builder.fdiv(one, builder.fmul(totals[row], high)), step_at[row])
             return
+        if kind == EXACT:
+            for row in numbers:
+                code.store(builder.fdiv(one, totals[row]), step_at[row])
+            return
         unit = [code.splat(builder.fdiv(one, builder.fmul(total, step)), LANES) for total in totals]
 
         def round_(at: Value, _: list[Value]) -> list[Value]:
@@ -102,3 +111,4 @@ def _tile(kind: int, num_rows: int) -> Any:
 
 
 per_token, step_levels, two_levels = _weighing(PER_TOKEN), _weighing(STEP), _weighing(BITS)
+unrounded = _weighing(EXACT)

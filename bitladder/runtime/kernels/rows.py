@@ -38,17 +38,16 @@ def largest_magnitude(code: Code, row: Value, size: Value) -> Value:
     return code.largest(code.total(size, code.floats(0.0), body, code.larger))
 
 
-@instruction("int32(uintp, uintp, intp, float32, float32, float32, float32, int32)")
-def quantize(code, row, codes, size, step, offset, low, high, added):
-    """codes = round(clamp((row - offset) / step, low, high)) + added, bytes; their sum less `added`."""
+@instruction("int32(uintp, uintp, intp, float32, float32, float32, float32)")
+def quantize(code, row, codes, size, step, offset, low, high):
+    """codes = round(clamp((row - offset) / step, low, high)), int8; their sum."""
     inverse = code.splat(code.builder.fdiv(code.constant(F32, 1.0), step), LANES)
     step, offset, low, high = (code.splat(x, LANES) for x in (step, offset, low, high))
-    wide_added = code.splat(added, LANES)
 
     def body(at: Value, total: Value) -> Value:
         ratio = _quotient(code, code.builder.fsub(load_row(code, row, at), offset), step, inverse)
         found = code.rounded(code.smaller(code.larger(ratio, low), high))
-        code.store(code.builder.trunc(code.builder.add(found, wide_added), _BYTES16), code.at(codes, at))
+        code.store(code.builder.trunc(found, _BYTES16), code.at(codes, at))
         return code.builder.add(total, found)
 
     return code.sum_of_ints(code.total(size, code.constant(INTS, 0), body, code.builder.add))
@@ -123,8 +122,8 @@ def normalize(code: Code, row: Value, weight: Value, bias: Value, size: Value, e
 
 
 def exp(code: Code, x: Value) -> Value:
-    """e^x for x <= 0: 2^whole times a polynomial in the rest (Cephes); 0 where that is no float."""
-    x = code.larger(x, code.floats(-200.0))  # and no infinity
+    """e^x for x <= 0: 2^whole times a polynomial in the rest (Cephes); 0 from -88.03 on."""
+    x = code.larger(x, code.floats(-127 / 1.4426950408889634))
     whole = code.whole_floats(code.builder.fmul(x, code.floats(1.4426950408889634)))
     rest = code.fused(whole, code.floats(-0.693359375), x)
     rest = code.fused(whole, code.floats(2.12194440e-4), rest)
@@ -133,27 +132,27 @@ def exp(code: Code, x: Value) -> Value:
     return code.times_power(code.builder.fadd(tail, code.floats(1.0)), whole)
 
 
-@instruction("int32(uintp, uintp, uintp, intp, int32)")
-def to_signs(code: Code, row: Value, shift: Value, codes: Value, size: Value, added: Value) -> Value:
-    """codes = (+1 where row >= shift, else -1) + added, bytes; the sum of codes less `added`."""
-    builder, added = code.builder, code.splat(added, LANES)
+@instruction("int32(uintp, uintp, uintp, intp)")
+def to_signs(code: Code, row: Value, shift: Value, codes: Value, size: Value) -> Value:
+    """codes = +1 where row >= shift, else -1, int8; their sum."""
+    builder = code.builder
 
     def body(at: Value, total: Value) -> Value:
         is_set = builder.fcmp_ordered(">=", load_row(code, row, at), load_row(code, shift, at))
         sign = builder.select(is_set, code.constant(INTS, 1), code.constant(INTS, -1))
-        code.store(builder.trunc(builder.add(sign, added), _BYTES16), code.at(codes, at))
+        code.store(builder.trunc(sign, _BYTES16), code.at(codes, at))
         return builder.add(total, sign)
 
     return code.sum_of_ints(code.total(size, code.constant(INTS, 0), body, builder.add))
 
 
-@instruction("void(uintp, uintp, intp, int32)")
-def to_floats(code: Code, codes: Value, row: Value, size: Value, added: Value) -> None:
-    """row = codes - added, of bytes."""
-    builder, added = code.builder, code.splat(added, LANES)
+@instruction("void(uintp, uintp, intp)")
+def to_floats(code: Code, codes: Value, row: Value, size: Value) -> None:
+    """row = codes, of int8."""
+    builder = code.builder
 
     def body(at: Value) -> None:
-        whole = builder.zext(code.load(code.at(codes, at), _BYTES16), INTS)
-        code.store(builder.sitofp(builder.sub(whole, added), FLOATS), place(code, row, at))
+        whole = builder.sext(code.load(code.at(codes, at), _BYTES16), INTS)
+        code.store(builder.sitofp(whole, FLOATS), place(code, row, at))
 
     code.each(size, body)

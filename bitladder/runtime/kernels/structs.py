@@ -5,13 +5,10 @@ Nothing here needs a compiler: a process that finds the machine code on disk nev
 
 import numpy as np
 
-from bitladder.runtime.kernels.memory_order import CHUNK, TABLES_SIZE
-
-ROWS = 8  # of a block
-QUERIES = 24  # that go together in attention: their scores stay near, and both products' tiles divide it
-LARGEST = 8192  # inputs or outputs that a block has room for
-LOOKUP, DOT_1, DOT_2, DOT_4, DOT_8, DIFFERING, COMMON = range(7)  # ways to multiply
-PER_TOKEN, STEP, BITS = range(3)  # ways to quantize
+PHASE_SIZE = 192  # bytes of a phase in team.py
+QUERIES = 32  # that go together in attention: their scores stay near
+LARGEST = 8192  # inputs or outputs of a linear layer
+PER_TOKEN, STEP, BITS, EXACT = range(4)  # ways to quantize; the last one: not at all
 PLAIN, RESIDUAL, GELU, RELU = range(4)  # what follows
 QUERY, KEY, VALUE, OUT, UP, DOWN = range(6)  # the linear layers of a layer
 PROBABILITIES = 3  # after the first three, in the quantizers of a self-attention
@@ -23,10 +20,15 @@ PLACE = np.dtype(
     [
         ("num_inputs", np.int64),
         ("num_outputs", np.int64),
-        ("product", np.int64),
         ("quantizer", np.int64),
+        ("multiply_at", np.int64),  # machine code, see products.py
+        ("panel", np.int64),  # outputs that are multiplied, and finished, at a time
+        ("output_bytes", np.int64),  # of the weights of one output
         ("weights_at", np.int64),
-        ("column_at", np.int64),  # int32, added to the products
+        # Product = factor * (what multiply gives) + row_factor * (sum of the row's codes) + constant.
+        ("factor", np.int64),
+        ("row_factor", np.int64),
+        ("constant", np.int64),
         ("scale_at", np.int64),  # float32, times the step of the codes where that is one for all
         ("shifted_at", np.int64),  # float32, what the activations' offset adds
         ("bias_at", np.int64),  # float32
@@ -82,20 +84,56 @@ MODEL = np.dtype(
         ("norm_weight_at", np.int64),  # of the embeddings
         ("norm_bias_at", np.int64),
         ("ones_at", np.int64),  # as many as the longest sequence
+        ("scores_at", np.int64),  # machine code: products with the codes of keys, of 8 bits
+        ("raised", np.int64),  # what it wants added to the codes of keys
+        ("code_bytes", np.int64),  # of what attention reads: 1, or 4 where nothing is rounded
+        # Bytes from the beginning of a thread's own room: what rows have, codes, sums, ...
+        ("codes", np.int64),
+        ("sums", np.int64),
+        ("scratch", np.int64),  # the products' own
+        ("heads", np.int64),  # queries, keys and values of a block
+        ("block", np.int64),
+        ("wide", np.int64),
+        ("rest", np.int64),  # attention's own
         ("epsilon", np.float32),
     ],
     align=True,
 )
 
-# Room for one block: codes, sums, tables of the look-up, what rows have of their own.
-CODES, SUMS, TABLES = 0, ROWS * LARGEST, ROWS * LARGEST * 5
-OF_ROWS = TABLES + CHUNK * 4 * TABLES_SIZE
-ROOM = OF_ROWS + ROWS * 8
+
+def lay_room(own: "np.void", *, rows: int, panel: int, scratch: int) -> None:
+    """Fill in the offsets of a MODEL whose sizes are there, for blocks of so many rows; the sums are the
+    largest of `panel` outputs."""
+    hidden, neurons = int(own["hidden"]), int(own["neurons"])
+    sizes = {
+        "codes": rows * 8,
+        "sums": rows * max(hidden, neurons),
+        "scratch": rows * panel * 4,
+        "heads": scratch,
+        "block": rows * 3 * hidden * 4,
+        "wide": rows * hidden * 4,
+        "rest": rows * neurons * 4,
+    }
+    at = 0
+    for name, before in sizes.items():
+        at += before + -before % 64
+        own[name] = at
 
 
-def room_for(length: int, hidden: int, neurons: int, head_size: int) -> int:
-    """Bytes that `sequence.encode` needs for a sequence of so many tokens."""
-    rows = ROWS * (4 * hidden + neurons) + length * hidden
-    padded = (length + 15) // 16 * 16
-    attention = padded * (3 * (hidden + 8 * (hidden // head_size)) + 5 * head_size + 4 * QUERIES)
-    return int(ROOM + rows * 4 + attention)
+def own_room(own: "np.void", length: int) -> int:
+    """Bytes that each thread needs for a sequence of so many tokens."""
+    padded, head_size = length + -length % 16, int(own["hidden"] // own["num_heads"])
+    return int(own["rest"]) + padded * (8 * head_size + 4 * QUERIES) + 64
+
+
+def team_size(layers: int) -> int:
+    """Bytes of a team: the tables, and in each layer the projections, attention and the feed-forward."""
+    return PHASE_SIZE * (1 + 3 * layers)
+
+
+def shared_room(own: "np.void", length: int) -> int:
+    """Bytes that all threads share: the context, codes of queries, keys and values with their steps."""
+    hidden, heads = int(own["hidden"]), int(own["num_heads"])
+    padded = length + -length % 16
+    # A product may read the rows of a whole block after the last.
+    return length * hidden * 4 + (padded + QUERIES) * 3 * (hidden * int(own["code_bytes"]) + 8 * heads)

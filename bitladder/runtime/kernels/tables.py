@@ -71,11 +71,14 @@ def _add(table, number, row, size):
 
 
 @compiled
-def embed(tables, ids, segments, x_at, hidden, weight_at, bias_at, epsilon):
-    """x [S, hidden] = LayerNorm(word + segment + position), in this order, as transformers adds them."""
-    floats_at(x_at, len(ids) * hidden)[:] = 0
-    for token in range(len(ids)):
+def embed(tables, ids, segments, first, last, x_at, hidden, weight_at, bias_at, epsilon):
+    """x [S, hidden] = LayerNorm(word + segment + position), in this order, as transformers adds them.
+
+    Of the tokens from `first` to before `last`.
+    """
+    for token in range(first, last):
         row = x_at + token * hidden * 4
+        floats_at(row, hidden)[:] = 0
         _add(tables[WORD], ids[token], row, hidden)
         _add(tables[SEGMENT], segments[token], row, hidden)
         _add(tables[POSITION], token, row, hidden)

@@ -106,20 +106,23 @@ class Code:
         return self.call("llvm.rint.v16f32", FLOATS, x)
 
     def times_power(self, x: Value, power: Value) -> Value:
-        """x * 2^power, of whole floats, 0 where that is too small: AVX-512F's vscalefps."""
-        all_lanes, as_always = ir.Constant(I16, -1), ir.Constant(I32, 4)
-        name = "llvm.x86.avx512.mask.scalef.ps.512"
-        return self.call(name, FLOATS, x, power, x, all_lanes, as_always)
+        """x * 2^power, of whole floats from -127 to 127; 0 at -127, where 2^power is no usual float."""
+        biased = self.builder.add(self.builder.fptosi(power, INTS), self.constant(INTS, 127))
+        factor = self.builder.shl(biased, self.constant(INTS, 23))
+        return self.builder.fmul(x, self.builder.bitcast(factor, FLOATS))
 
     def largest(self, x: Value) -> Value:
-        """Of numbers: LLVM's own care for NaN takes six times as long."""
-        return self.call("llvm.vector.reduce.fmax.v16f32", F32, x, fastmath=("nnan",))
+        return self._folded(x, self.larger)
 
     def sum(self, x: Value) -> Value:
-        """In an order that is the processor's choice."""
-        return self.call(
-            "llvm.vector.reduce.fadd.v16f32", F32, ir.Constant(F32, 0.0), x, fastmath=("reassoc",)
-        )
+        """Halves added until one is left: the same order, so the same float, on every processor."""
+        return self._folded(x, self.builder.fadd)
+
+    def _folded(self, x: Value, join: Callable[[Value, Value], Value]) -> Value:
+        while x.type.count > 1:
+            half = x.type.count // 2
+            x = join(self.shuffle(x, range(half)), self.shuffle(x, range(half, 2 * half)))
+        return self.builder.extract_element(x, ir.Constant(I32, 0))
 
     def sum_of_ints(self, x: Value) -> Value:
         return self.call("llvm.vector.reduce.add.v16i32", I32, x)
