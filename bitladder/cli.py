@@ -91,8 +91,8 @@ def inspect(folder: Folder, as_json: Json = False) -> None:
 def doctor(as_json: Json = False) -> None:
     """Show which kernels run packed models on this computer, and why.
 
-    Each engine is timed once, for some milliseconds; BITLADDER_ENGINE takes one by name. BITLADDER_THREADS says
-    how many threads compute; without it OMP_NUM_THREADS, else one for each core (in transformers, torch's number).
+    Each engine is timed once, for some milliseconds; BITLADDER_ENGINE takes one by name. BITLADDER_THREADS
+    says how many threads compute; else OMP_NUM_THREADS, else one for each core (in transformers, torch's).
     """
     from bitladder.runtime import doctor
 
