@@ -51,7 +51,7 @@ def main(as_json: bool) -> int:
 def _table(found: dict[str, Any]) -> list[str]:
     """Of each engine what a layer of BERT-base takes, 1-bit weights and 8-bit activations, or why it does
     not run."""
-    lines = []
+    lines: list[str] = []
     for name, lacking in found["engines"].items():
         if lacking.startswith("another kind"):
             continue
