@@ -49,7 +49,13 @@ def test_the_bits_matter() -> None:
     models = results["models"]
     assert results["majority"]["validation"] < 0.6
     assert models["teacher"]["score"] >= 0.95
-    assert models["w1a8"]["score"] > models["w1a8_direct"]["score"]
+    assert models["w8"]["score"] > models["w1a8"]["score"] > models["w1a1"]["score"]
+
+
+def test_claims_are_judged_at_equal_steps_and_equal_data() -> None:
+    claims = bitladder("results")["claims"]
+    assert len(claims) == 2
+    assert all(claim["equal_steps"] and claim["unequal"] == [] for claim in claims)
 
 
 def test_every_packed_rung_answers_as_it_was_trained_to() -> None:
