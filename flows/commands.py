@@ -133,7 +133,7 @@ def report(
         bool, typer.Option("--again", help="Time every model on this computer once more.")
     ] = False,
 ) -> None:
-    """Bring reports/report.html up to date, with the speeds of this computer."""
+    """Bring the report up to date, with speeds as measured here."""
     from pipeline import params_file, paths
     from pipeline.stages import report
 

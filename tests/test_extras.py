@@ -117,12 +117,13 @@ def alone(code: str, *arguments: str, folder: Path = ROOT) -> str:
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Published packed folders: of w1a8, which the kernels run, and of w1, which they do not."""
+    """Published packed folders: of w1a8, which the kernels run, and of w1a8_groups, which they do not."""
     root = tmp_path_factory.mktemp("packed")
-    for name, activations in (("w1a8", 8), ("w1", 32)):
+    grouped = Precision(1, 1, 8, granularity="group", group_size=32)
+    for name, precision in (("w1a8", Precision(1, 1, 8)), ("w1a8_groups", grouped)):
         (root / "trained" / name).mkdir(parents=True)
         sizes = {"hidden_size": 64, "intermediate_size": 192}
-        save_rung(root / "trained" / name, Precision(1, 1, activations), **sizes)
+        save_rung(root / "trained" / name, precision, **sizes)
         with files.publish(root / name) as folder:
             pack(root / "trained" / name, folder)
     return root
@@ -193,7 +194,7 @@ def test_a_packed_model_is_inspected_and_asked_with_the_runtime_alone(packed: Pa
 
 
 def test_a_model_without_kernels_is_said_to_need_torch(packed: Path) -> None:
-    code, said, failed = run(packed, ["predict", str(packed / "w1"), "the dog"])["predict"]
+    code, said, failed = run(packed, ["predict", str(packed / "w1a8_groups"), "the dog"])["predict"]
     assert (code, said, len(failed.splitlines())) == (2, "", 1)
     assert failed.endswith("torch would run it: pip install 'bitladder[train]'\n")
 

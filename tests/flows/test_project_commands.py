@@ -145,7 +145,7 @@ def test_the_plan_is_shown_without_dvc_and_touches_nothing(
     write_params()
     assert bitladder("plan", "--no-status", "--no-measure") == 0
     shown = capsys.readouterr().out
-    assert "weights_activations  w1a1_random  teacher" in shown
+    assert "weights_activations  w1a1_random_start  teacher" in shown
     assert "DVC stage" not in shown
     assert sorted(os.listdir()) == ["flows", "params.yaml"]
 

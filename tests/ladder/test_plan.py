@@ -21,7 +21,7 @@ def test_every_model_is_planned_once_and_after_its_parent() -> None:
 
 def test_a_random_encoder_is_told() -> None:
     rows = {row.name: row for row in plan(DEFAULT).rows}
-    assert rows["w1a1_random"].init == "random: encoder"
+    assert rows["w1a1_random_start"].init == "random: encoder"
     assert rows["w1"].init == "copied"
 
 

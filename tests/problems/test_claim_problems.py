@@ -149,7 +149,8 @@ def test_a_rung_that_is_not_delivered_has_no_score(of_claims: Refusals) -> None:
 
 def test_augmented_data_anywhere_on_the_way_is_augmentation(of_claims: Refusals) -> None:
     """w1a8 starts from w1, which saw augmented data."""
-    assert of_claims(*claimed(("augmentation", "w1a8", "w1a8_direct"))) == []
+    plain = ("weights_activations.w1a8_direct_start.data", "plain")
+    assert of_claims(*claimed(("augmentation", "w1a8", "w1a8_direct")), plain) == []
 
 
 def test_the_same_claim_twice_is_refused_once(of_claims: Refusals) -> None:

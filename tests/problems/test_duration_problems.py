@@ -24,20 +24,21 @@ DIRECT_RUNG = {
 
 
 def test_everything_that_asks_sees_the_steps(params_file: Callable[..., Path]) -> None:
+    """All five rungs' steps, less those of the rung that the arm begins with."""
     params = load(params_file(AS_W1A8))
-    assert params.duration_of(params.rungs["w1a8_direct"]).steps == 5 * 100
+    assert params.duration_of(params.rungs["w1a8_direct"]).steps == (5 - 1) * 100
     [row] = [row for row in plan(params).rows if row.name == "w1a8_direct"]
-    assert row.duration == "500 steps"
+    assert row.duration == "400 steps"
 
 
 def test_it_follows_the_rungs_it_is_equal_to(params_file: Callable[..., Path]) -> None:
     params = load(params_file(AS_W1A8, ("weights.w2.duration", {"steps": 250})))
-    assert params.duration_of(params.rungs["w1a8_direct"]).steps == 4 * 100 + 250
+    assert params.duration_of(params.rungs["w1a8_direct"]).steps == (4 - 1) * 100 + 250
 
 
 def test_one_bit_activations_have_a_budget_of_their_own(params_file: Callable[..., Path]) -> None:
     params = load(params_file(("weights_activations.w1a1_random.duration", {"equal_to": "w1a1"})))
-    assert params.duration_of(params.rungs["w1a1_random"]).steps == 6 * 100 + 600
+    assert params.duration_of(params.rungs["w1a1_random"]).steps == (6 - 5) * 100 + 600
 
 
 @pytest.mark.parametrize(
@@ -96,8 +97,8 @@ def test_what_cannot_be_equal_is_refused(refusals: Refusals, changes: list[Chang
 
 def test_in_epochs_it_is_as_many_epochs(params_file: Callable[..., Path]) -> None:
     params = load(params_file(AS_W1A8, RANDOM, ("budget.rung", {"epochs": 3}), IN_EPOCHS))
-    assert params.duration_of(params.rungs["w1a8_direct"]).epochs == 5 * 3
-    assert params.duration_of(params.rungs["w1a1_random"]).epochs == 6 * 3 + 20
+    assert params.duration_of(params.rungs["w1a8_direct"]).epochs == (5 - 1) * 3
+    assert params.duration_of(params.rungs["w1a1_random"]).epochs == (6 - 5) * 3 + 20
 
 
 def test_a_mixed_budget_is_said_of_each_rung_that_follows_another(refusals: Refusals) -> None:

@@ -15,7 +15,10 @@ from pipeline.params import Params
 from pipeline.stages import augment, prepare
 
 EVERY = tuple(f"augmentation.{method}=1" for method in METHODS)
-USERS = ("weights.w1", "weights_activations.w1a1", "weights_activations.w1a1_random")
+USERS = (
+    "weights.w1",
+    *(f"weights_activations.{name}" for name in ("w1a1", "w1a8_direct_start", "w1a1_random")),
+)
 
 
 @pytest.fixture(autouse=True)

@@ -97,7 +97,7 @@ def test_it_trained_on_the_rows_it_was_given(task: Params) -> None:
 
 def test_its_report_is_about_it(task: Params) -> None:
     page = (paths.REPORTS / "report.html").read_text(encoding="utf-8")
-    assert f"<h1>bitladder: {task.task.name}</h1>" in page
+    assert f"<title>bitladder: {task.task.name}</title>" in page
 
 
 @pytest.mark.slow

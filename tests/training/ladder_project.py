@@ -17,6 +17,10 @@ LADDER = (
     "weights_activations.w1a8.init_from=w1",
     "weights_activations.w1a4.init_from=w1a8",
     "weights_activations.w1a1.init_from=w1a4",
+    # The arms are as short as the ladder: one rung each.
+    *(f"~weights_activations.{arm}_start" for arm in ("w1a8_direct", "w1a1_random")),
+    *(f"weights_activations.{arm}.init_from=teacher" for arm in ("w1a8_direct", "w1a1_random")),
+    "+weights_activations.w1a1_random.init={encoder: random}",
 )
 SHORT = (
     *(f"budget.{kind}.steps=3" for kind in ("teacher", "rung", "binary_activations")),

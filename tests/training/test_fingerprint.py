@@ -77,4 +77,4 @@ def test_a_rung_that_is_equal_to_another_is_known_by_its_steps(tmp_path: Path) -
         fingerprint.of_rung(params(tmp_path, equal, *more), "w1a8_direct", {}, processes=1)
         for more in ((), ("+weights.w2.duration={steps: 250}",))
     )
-    assert differences(before, after) == ["weights_activations.w1a8_direct.duration.steps: 500 then, 650 now"]
+    assert differences(before, after) == ["weights_activations.w1a8_direct.duration.steps: 400 then, 550 now"]
