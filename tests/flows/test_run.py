@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scratch_project import Scratch, ask, gone, mortal, until
 
-from flows import graph, run, torchrun, walk
+from flows import graph, run, servers, torchrun, walk
 from flows.walk import Children, Outcome, Walk
 
 RUN = ("bitladder.cli", "run")
@@ -153,7 +153,7 @@ def shown(api: str, kind: str, **chosen: Any) -> list[dict[str, Any]]:
 
 
 def last_flow(api: str) -> dict[str, Any]:
-    found = shown(api, "flow_runs", flows={"name": {"any_": [run.FLOW]}})
+    found = shown(api, "flow_runs", flows={"name": {"any_": [servers.FLOW]}})
     return max(found, key=lambda flow_run: str(flow_run["created"]))
 
 
