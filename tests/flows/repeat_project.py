@@ -19,7 +19,8 @@ TASK = "cola"
 # All but the two rungs are taken out of the default ladder.
 LADDER = (
     *(f"~weights.{name}" for name in ("w8", "w4", "w2")),
-    *(f"~weights_activations.{name}" for name in ("w1a4", "w1a1", "w1a8_direct", "w1a1_random")),
+    *(f"~weights_activations.{name}" for name in ("w1a4", "w1a1")),
+    *(f"~weights_activations.{arm}{end}" for arm in ("w1a8_direct", "w1a1_random") for end in ("_start", "")),
     "weights.w1.init_from=teacher",
     "deliver=[w1,w1a8]",
     "claims=[]",
