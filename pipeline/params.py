@@ -11,6 +11,7 @@ from pipeline.durations import Length, equal
 from pipeline.rungs import (
     ActivationRung,
     Count,
+    Decay,
     Distillation,
     Duration,
     GeneralRung,
@@ -284,7 +285,7 @@ class Optimization(Section):
     batch_size: Count
     learning_rate: LearningRate
     warmup_fraction: Share
-    decay: Literal["linear", "cosine"] = "linear"
+    decay: Decay = "linear"
     first_beta: Share = 0.9
     weight_decay: Weight
     max_grad_norm: Positive
@@ -292,7 +293,7 @@ class Optimization(Section):
 
 
 class Training(Section):
-    """Optimization of each kind of model; a rung may override its own learning rate and duration.
+    """Optimization of each kind of model; a rung may override its own learning rate, decay and duration.
 
     Attributes:
         processes: how many processes share each batch, one per device; more than one run under torchrun.
@@ -375,10 +376,9 @@ class Params(Section):
         return {**self.general, **self.weights, **self.weights_activations}
 
     def optimization_of(self, rung: Rung) -> Optimization:
-        """How a rung is optimized; general ones and 1-bit activations have sections of their own."""
-        if rung.stage == "general":
-            return self.training.general
-        return self.training.binary_activations if rung.activations == 1 else self.training.rung
+        """How a rung is optimized: its section of `training`, but for what it says itself."""
+        section: Optimization = getattr(self.training, rung.optimized_as)
+        return section.model_copy(update=rung.own_optimization)
 
     def duration_of(self, rung: Rung) -> Duration:
         """How long a rung is trained, in steps or epochs: what it says itself, else what the budget says.

@@ -6,7 +6,7 @@ Also what every mapping of params.yaml is (`Section`), and the kinds of values i
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -38,6 +38,8 @@ Positive = Annotated[float, Field(gt=0, le=1e6)]
 Count = Annotated[int, Field(gt=0, lt=2**31)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 LearningRate = Annotated[float, Field(gt=0, le=1)]
+Decay = Literal["linear", "cosine"]
+OPTIMIZATION = ("learning_rate", "decay")
 DataKind = Literal["plain", "augmented"]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -167,6 +169,7 @@ class Rung(Section):
         weight_quantizer: by name (`bitladder.quantizers`); the width's own unless said.
         hidden_act: what stands between the two feed-forward products; the teacher's unless said.
         phases: trainings one after the other, each with a loss of its own; replaces `distillation`.
+        learning_rate, decay: instead of those of its section of `training`.
         width: share of the teacher's heads and feed-forward neurons, the most important ones.
         split: every matrix is a sum of two binary ones, at first those of a ternary parent.
         init: where each part's first weights come from, by selector (`pipeline.parts`); else from the parent.
@@ -189,6 +192,7 @@ class Rung(Section):
     split: bool = False
     init: dict[str, Annotated[Origin, BeforeValidator(_spelled_out)]] = Field(default_factory=dict)
     learning_rate: LearningRate | None = None
+    decay: Decay | None = None
     duration: Duration | None = None
     distillation: Distillation | None = None
     phases: list[Phase] = Field(default_factory=list)
@@ -211,6 +215,18 @@ class Rung(Section):
             {"reconstruct": RECONSTRUCTION_STEPS if steps is None else steps} if method == RECONSTRUCT else {}
         )
         return {**told, **values, "init": parts}
+
+    @property
+    def own_optimization(self) -> dict[str, Any]:
+        """What it says of its optimization itself."""
+        return {name: value for name in OPTIMIZATION if (value := getattr(self, name)) is not None}
+
+    @property
+    def optimized_as(self) -> Literal["general", "binary_activations", "rung"]:
+        """The section of `training` that says the rest."""
+        if self.stage == "general":
+            return "general"
+        return "binary_activations" if self.activations == 1 else "rung"
 
     @property
     def drawn(self) -> tuple[str, ...]:

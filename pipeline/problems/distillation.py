@@ -86,7 +86,7 @@ def _phases(rung: Rung, params: Params) -> Found:
     steps = rung.duration.steps if rung.duration else None
     if steps is not None and steps < count:
         yield "phases", f"{count} phases do not fit in {steps} steps; each needs at least one"
-    rate = rung.learning_rate or params.optimization_of(rung).learning_rate
+    rate = params.optimization_of(rung).learning_rate
     for number, phase in enumerate(rung.phases):
         factor = phase.learning_rate_factor
         if (most := rate * factor) > _MOST_LEARNING_RATE:

@@ -16,6 +16,7 @@ import torch
 from bitladder import files
 from bitladder.modeling import routines
 from pipeline.params import Params
+from pipeline.rungs import Rung
 from pipeline.training.device import device
 
 Facts = dict[str, str]
@@ -61,13 +62,7 @@ def of_teacher(params: Params, digests: Mapping[str, str], *, processes: int) ->
 
 def of_general(params: Params, name: str, digests: Mapping[str, str], *, processes: int) -> Facts:
     """`digests`: sha256 of the text, the parent's and the pre-trained weights, by what they are."""
-    rung, optimization = params.general[name], params.training.general
-    without = set() if rung.learning_rate is None else {"learning_rate"}
-    settings = {
-        **_of_training(params),
-        f"general.{name}": rung.model_dump(),
-        "training.general": optimization.model_dump(exclude=without),
-    }
+    settings = {**_of_training(params), **_of_student(params, params.general[name], name)}
     return _facts(settings, digests, processes)
 
 
@@ -76,18 +71,12 @@ def of_rung(params: Params, name: str, digests: Mapping[str, str], *, processes:
 
     What a rung says itself replaces what the ladder says, which is then no fact of this training.
     """
-    rung, optimization = params.rungs[name], params.optimization_of(params.rungs[name])
-    kind = "rung" if optimization is params.training.rung else "binary_activations"
+    rung = params.rungs[name]
     # Its duration is in the facts as what it comes to: it may be given by other rungs.
     own = {} if rung.duration is None else {"duration": params.duration_of(rung)}
-    without = set() if rung.learning_rate is None else {"learning_rate"}
-    settings = {
-        **_of_task(params),
-        f"{rung.stage}.{name}": rung.model_copy(update=own).model_dump(),
-        f"training.{kind}": optimization.model_dump(exclude=without),
-    }
+    settings = {**_of_task(params), **_of_student(params, rung.model_copy(update=own), name)}
     if rung.duration is None:
-        settings[f"budget.{kind}"] = params.duration_of(rung).model_dump()
+        settings[f"budget.{rung.optimized_as}"] = params.duration_of(rung).model_dump()
     if rung.distillation is None and not rung.phases:
         settings["distillation"] = params.distillation.model_dump()
     return _facts(settings, digests, processes)
@@ -107,6 +96,15 @@ def _of_task(params: Params) -> dict[str, Any]:
     shaping = {"name", "kind", "sentence_columns", "label_names", "metrics", "max_length", "answering"}
     own = {"range"} if params.task.range is not None else set[str]()
     return {"task": params.task.model_dump(include=shaping | own), **_of_training(params)}
+
+
+def _of_student(params: Params, rung: Rung, name: str) -> dict[str, Any]:
+    """A rung, and of its section of `training` what it does not say itself."""
+    section = getattr(params.training, rung.optimized_as)
+    return {
+        f"{rung.stage}.{name}": rung.model_dump(),
+        f"training.{rung.optimized_as}": section.model_dump(exclude={*rung.own_optimization}),
+    }
 
 
 def _of_training(params: Params) -> dict[str, Any]:

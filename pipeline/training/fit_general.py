@@ -51,7 +51,7 @@ def fit_general(params: Params, name: str) -> Record:
     if name not in params.general:
         raise ValueError(f"general: no rung {name!r}; known: {list(params.general)}")
     world, rung = parallel.join(params.training.processes), params.general[name]
-    optimization, pretrained = params.training.general, paths.model_dir(PRETRAINED)
+    optimization, pretrained = params.optimization_of(rung), paths.model_dir(PRETRAINED)
     roles = {"parent": rung.init_from, "teacher": PRETRAINED}
     digests = {role: files.verify(paths.model_dir(own))[checkpoint.WEIGHTS] for role, own in roles.items()}
     config = checkpoint.load_config(pretrained)
@@ -111,7 +111,6 @@ def fit_general(params: Params, name: str) -> Record:
         settings={
             **optimization.model_dump(),
             "bucket_batches": params.training.bucket_batches,
-            "learning_rate": rung.learning_rate or optimization.learning_rate,
             **as_settings(taken),
             **({"gradual": rung.gradual} if rung.gradual else {}),
             "processes": params.training.processes,

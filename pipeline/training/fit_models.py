@@ -183,7 +183,6 @@ def fit_rung(params: Params, name: str, *, stage: Stage) -> Record:
         settings={
             **optimization.model_dump(),
             "bucket_batches": params.training.bucket_batches,
-            "learning_rate": rung.learning_rate or optimization.learning_rate,
             **as_settings(taken),
             "hidden_act": config.hidden_act,
             **({"width": rung.width} if rung.width != 1 else {}),

@@ -10,16 +10,16 @@ reads the loss anyway. On the CPU it is read at every step.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from bitladder.modeling.layers import QuantizedEmbedding, weight_quantizers
+from pipeline.rungs import Decay
 from pipeline.training.tables import Table, tiny_is_zero
 
 SECOND_BETA: Final = 0.999  # torch's own
-Decay = Literal["linear", "cosine"]
 
 
 class AdamW(torch.optim.AdamW):

@@ -81,7 +81,7 @@ def start(params: Params, rung: Rung, data: TaskData) -> Student:
 def start_general(params: Params, rung: GeneralRung, rows: Encoded, pretrained: Bert) -> Student:
     """The same for a general rung; its head is the pre-trained model's, which says nothing."""
     config = checkpoint.load_config(paths.model_dir(PRETRAINED))
-    config.hidden_dropout_prob = config.attention_probs_dropout_prob = params.training.general.dropout
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = params.optimization_of(rung).dropout
     config.hidden_act = rung.hidden_act or config.hidden_act
     model = build_bert(config, rung.precision)
     digest = files.verify(paths.model_dir(PRETRAINED))[checkpoint.WEIGHTS]
@@ -119,7 +119,7 @@ def reconstructed(
         teacher,
         enough(copied(rows(step), device()) for step in range(1, rows.per_epoch + 1)),
         num_steps=rung.reconstruct,
-        learning_rate=rung.learning_rate or optimization.learning_rate,
+        learning_rate=optimization.learning_rate,
         optimization=optimization,
     )
     _log.info("blocks reconstructed, loss %s", ", ".join(f"{end:.3g}" for end in ends))

@@ -70,7 +70,7 @@ def lessons(params: Params, rung: Rung, num_steps: int) -> list[Lesson]:
     Raises:
         ValueError: there are fewer steps than phases.
     """
-    learning_rate = rung.learning_rate or params.optimization_of(rung).learning_rate
+    learning_rate = params.optimization_of(rung).learning_rate
     if not rung.phases:
         return [Lesson(rung.distillation or params.distillation, num_steps, learning_rate)]
     steps = share_out(num_steps, [phase.share for phase in rung.phases])

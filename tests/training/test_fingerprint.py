@@ -78,3 +78,16 @@ def test_a_rung_that_is_equal_to_another_is_known_by_its_steps(tmp_path: Path) -
         for more in ((), ("+weights.w2.duration={steps: 250}",))
     )
     assert differences(before, after) == ["weights_activations.w1a8_direct.duration.steps: 400 then, 550 now"]
+
+
+@pytest.mark.parametrize(("own", "section"), [("learning_rate=0.01", "1.0e-2"), ("decay=cosine", "cosine")])
+def test_what_a_rung_says_itself_replaces_its_section(tmp_path: Path, own: str, section: str) -> None:
+    """And is then all that its training depends on."""
+    field = own.partition("=")[0]
+    said, alike = (
+        params(tmp_path, f"+weights.w1.{own}", *more) for more in ((), (f"++training.rung.{field}={section}",))
+    )
+    assert getattr(said.optimization_of(said.weights["w1"]), field) == getattr(said.weights["w1"], field)
+    assert getattr(said.optimization_of(said.weights["w2"]), field) == getattr(said.training.rung, field)
+    now = (fingerprint.of_rung(one, "w1", {}, processes=1) for one in (said, alike))
+    assert differences(*now) == []
