@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi_offline import FastAPIOffline
 
 from bitladder import files
 from bitladder.predict import PackedModel
@@ -65,11 +66,12 @@ def build(model: PackedModel, limits: Limits) -> FastAPI:
         yield
         await batcher.close()
 
-    app = FastAPI(
+    app = FastAPIOffline(  # its page of the interface loads nothing from elsewhere
         title="bitladder",
         version=about.version,
         description=f"{about.model}: {about.kind}",
         lifespan=lifespan,
+        docs_url="/docs",
         redoc_url=None,
     )
     app.add_middleware(Guard, limit=limits.body, seen=metrics.request)

@@ -1,6 +1,7 @@
 """Over HTTP the model says what it says in code; what cannot be answered is refused in one line."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,10 @@ def test_openapi_says_what_a_row_is(client: TestClient) -> None:
     _, row, rows = content["application/json"]["schema"]["anyOf"]
     assert row["properties"].keys() == {"text", "text_pair"}
     assert rows["items"]["anyOf"][1] == row
-    assert client.get("/docs").status_code == 200
+    page = client.get("/docs").text
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(loaded) >= 3
+    assert all(place.startswith("/") and client.get(place).status_code == 200 for place in loaded)
 
 
 def test_a_full_queue_says_when_to_come_again(folder: Path) -> None:
