@@ -23,6 +23,7 @@ from bitladder import shown
 PROJECT = Path("flows", "commands.py")  # what makes a folder the root of a project
 CLONE = Path(__file__).parents[1]
 _EXTRAS = {"numba": "runtime", "llvmlite": "runtime"}
+_EXTRAS |= dict.fromkeys(("onnx", "onnxruntime"), "onnx")
 _EXTRAS |= dict.fromkeys(("fastapi", "starlette", "uvicorn", "prometheus_client"), "serve")
 OF_A_PROJECT = (
     "best",
@@ -183,6 +184,28 @@ def serve(
     folder = _registered(model) if "@" in model and not Path(model).exists() else Path(model)
     limits = Limits(max_kib * 1024, max_rows, max_tokens, queue, wait_ms / 1000)
     raise typer.Exit(server.main(folder, host, port, limits))
+
+
+@app.command()
+def export(
+    folder: Folder,
+    onnx: Annotated[Path, typer.Option("--onnx", metavar="OUT", help="The folder to write.")],
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Weights of 8 bits in memory, not 2: faster, as exact.")
+    ] = False,
+    file: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Rows to compare logits on. Default: drawn ids.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a packed model as a graph that stock ONNX Runtime runs.
+
+    OUT gets model.onnx, the tokenizer and a config.json. The graph is run here and its logits are compared
+    with ours: where they differ by more than a bound nothing is written, exit code 1.
+    """
+    from bitladder.exporting import command
+
+    raise typer.Exit(command.main(folder, onnx, int8=int8, file=file, as_json=as_json))
 
 
 @app.command()
