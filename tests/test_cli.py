@@ -20,6 +20,7 @@ COMMANDS = (
     "doctor",
     "predict",
     "serve",
+    "export",
     "verify",
     "push",
     "compress",
@@ -34,6 +35,8 @@ HEAVY = {
     "sklearn",
     "dvc",
     "numba",
+    "onnx",
+    "onnxruntime",
     "fastapi",
 }
 Bitladder = Callable[..., int]

@@ -264,3 +264,10 @@ def test_the_server_is_an_extra_of_its_own(packed: Path) -> None:
     code, said, failed = run(packed, ["serve", str(packed / "w1a8")])["serve"]
     assert (code, said, len(failed.splitlines())) == (2, "", 1)
     assert failed.endswith("which is not installed: pip install 'bitladder[serve]'\n")
+
+
+def test_what_exports_is_an_extra_of_its_own(packed: Path) -> None:
+    arguments = ["export", str(packed / "w1a8"), "--onnx", str(packed / "out")]
+    code, said, failed = run(packed, arguments)["export"]
+    assert (code, said, len(failed.splitlines())) == (2, "", 1)
+    assert failed.endswith("which is not installed: pip install 'bitladder[onnx]'\n")

@@ -85,7 +85,8 @@ def test_what_a_rung_says_itself_replaces_its_section(tmp_path: Path, own: str, 
     """And is then all that its training depends on."""
     field = own.partition("=")[0]
     said, alike = (
-        params(tmp_path, f"+weights.w1.{own}", *more) for more in ((), (f"++training.rung.{field}={section}",))
+        params(tmp_path, f"+weights.w1.{own}", *more)
+        for more in ((), (f"++training.rung.{field}={section}",))
     )
     assert getattr(said.optimization_of(said.weights["w1"]), field) == getattr(said.weights["w1"], field)
     assert getattr(said.optimization_of(said.weights["w2"]), field) == getattr(said.training.rung, field)
