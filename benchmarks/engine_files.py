@@ -9,7 +9,7 @@ NNCF, statically, calibrated on made-up ids.
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from engines import ENGINES, FLOATS
 from random_berts import build, save, save_packed
@@ -17,6 +17,8 @@ from shapes import SHAPES, Shape, spread_ids
 
 from bitladder import files
 from bitladder.quantizers.precision import Precision
+
+Form = Literal["nbits", "int8"]
 
 _CALIBRATION = ((1, 16), (1, 64), (1, 128), (4, 128))  # rows, tokens
 
@@ -28,6 +30,12 @@ def make(name: str, shape: Shape, model: Path) -> None:
     if engine.bits is not None:
         weights, activations = engine.bits
         save_packed(model / engine.folder, shape, Precision(weights, weights, activations))
+        return
+    if engine.exported:
+        if not (model / engine.exported).is_dir():
+            make(engine.exported, shape, model)
+        with files.publish(model / engine.folder) as folder:
+            _export(model / engine.exported, folder, "int8" if name.endswith("-in-8-bits") else "nbits")
         return
     if not (model / FLOATS).is_dir():
         with files.publish(model / FLOATS) as folder:
@@ -66,6 +74,15 @@ def _onnx(shape: Shape, floats: Path, target: Path) -> None:
     quantize_dynamic(fused, target / "model.onnx", weight_type=QuantType.QInt8, extra_options=options)
     plain.unlink()
     fused.unlink()
+
+
+def _export(packed: Path, target: Path, form: Form) -> None:
+    from bitladder.exporting.bert import Bert
+    from bitladder.packed.format import read_config
+    from bitladder.packed.reading import open_weights
+
+    graph = Bert(open_weights(packed, read_config(packed)), form).model({})
+    (target / "model.onnx").write_bytes(graph.SerializeToString())
 
 
 def _openvino(shape: Shape, floats: Path, target: Path, *, int8: bool) -> None:

@@ -21,6 +21,7 @@ class Engine:
         weights: the files of its weights in that folder; none: they are computed from the fp32 file, as the
             library keeps the model in memory only.
         bits: of weights and activations, of ours.
+        exported: the engine of ours whose file was exported; none of a rival's own.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Engine:
     folder: str
     weights: tuple[str, ...] = ()
     bits: tuple[int, int] | None = None
+    exported: str = ""
 
     @property
     def is_ours(self) -> bool:
@@ -64,6 +66,10 @@ def _ours(weights: int, activations: int) -> Engine:
     return Engine(name, ("numba",), name, ("model.safetensors",), (weights, activations))
 
 
+def _exported(name: str, ours: str) -> Engine:
+    return Engine(name, ("onnx", "onnxruntime"), name, ("model.onnx",), exported=ours)
+
+
 _OPENVINO = ("openvino", "nncf")
 _FILES = ("model.xml", "model.bin")
 _LISTED = [
@@ -75,6 +81,8 @@ _LISTED = [
     Engine("torch-bf16", ("torch",), FLOATS),
     Engine("torch-int8", ("torch",), FLOATS),
     Engine("onnxruntime-int8", ("onnx", "onnxruntime"), "onnxruntime-int8", ("model.onnx",)),
+    _exported("onnxruntime-w1a8", "w1a8"),
+    _exported("onnxruntime-w1a8-in-8-bits", "w1a8"),
     Engine("openvino-fp32", _OPENVINO, "openvino-fp32", _FILES),
     Engine("openvino-int8", _OPENVINO, "openvino-int8", _FILES),
 ]

@@ -7,8 +7,10 @@
 One process per engine; the others sleep on a pipe while one computes. With 1 thread the time is the
 processor's, with more it is the wall's. Every engine takes ids and gives a classifier's logits. Weights are
 random, made once, in some minutes, and kept under .bitladder/bench (delete it to have them made again). An
-engine that is not installed is left out. Without options it takes about 9 minutes on two cores; each model,
-shape and number of threads can as well be asked for alone, and engines compared are those of one call.
+engine that is not installed is left out. Exported models (onnxruntime-w1a8,
+onnxruntime-w1a8-in-8-bits: docs/onnx.md) are measured where they are named. Without options it takes about 9
+minutes on two cores; each model, shape and number of threads can as well be asked for alone, and engines
+compared are those of one call.
 
 `--isa` holds every engine to a set of instructions, as if the processor had no more: ours by
 BITLADDER_ENGINE, OpenVINO and torch by the variables of oneDNN, torch and MKL. ONNX Runtime has none and is
@@ -52,6 +54,7 @@ ISAS = {
 MANY_TOKENS = 1000  # from here on a call is long enough to be timed alone, and in fewer rounds
 CALLS, FEWER = 3, 3
 PACKAGES = ("numba", "llvmlite", "torch", "onnxruntime", "openvino", "nncf")
+_USUAL = [name for name, engine in ENGINES.items() if not engine.exported]
 Say = Callable[[str], None]
 Shape = tuple[int, int]
 
@@ -298,7 +301,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--model", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--shapes", type=shapes_of, default="1x16,1x128,32x128")
-    parser.add_argument("--engines", type=engines_of, default=",".join(ENGINES))
+    parser.add_argument("--engines", type=engines_of, default=",".join(_USUAL))
     parser.add_argument("--threads", nargs="+", type=number, default=[1, 2])
     parser.add_argument("--rounds", type=number, default=9)
     more = "more processes, for first answers"

@@ -34,6 +34,12 @@ class NotExpressedError(ValueError):
 
 def check(config: PackedConfig, form: Form) -> None:
     """Raises NotExpressedError naming what of a config.json cannot be said in ONNX Runtime's operators."""
+    if found := problems(config, form):
+        raise NotExpressedError(f"not to be exported: {'; '.join(found)}")
+
+
+def problems(config: PackedConfig, form: Form) -> list[str]:
+    """What `check` names."""
     precision, found = config.precision, list[str]()
     if precision.granularity == "group":
         found.append("granularity: 'group'; row and matrix can be exported")
@@ -44,8 +50,7 @@ def check(config: PackedConfig, form: Form) -> None:
         )
     if form == "int8" and precision.activations == FULL:
         found.append("activations: 32 bits with --int8; it multiplies whole numbers, so leave it out")
-    if found:
-        raise NotExpressedError(f"not to be exported: {'; '.join(found)}")
+    return found
 
 
 class Bert:

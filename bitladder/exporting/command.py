@@ -11,7 +11,7 @@ from typing import Any
 
 from bitladder import files, predict
 from bitladder.exporting import checked
-from bitladder.exporting.bert import Bert, check
+from bitladder.exporting.bert import Bert, check, problems
 from bitladder.exporting.checked import Agreement, Batch
 from bitladder.exporting.products import Form, Product
 from bitladder.packed.format import WEIGHTS, PackedConfig, read_config
@@ -81,7 +81,15 @@ def main(
         agreement = checked.compare(checked.session(target / MODEL), model, batches)
         if not agreement.holds:
             raise DisagreementError(f"{out}: not written: {_said(agreement)}")
-    _tell(folder, out, form, agreement, checked.slow(bert.asked), drawn=file is None, as_json=as_json)
+    slow = checked.slow(bert.asked)
+    _tell_slow(slow)
+    if as_json:
+        values = _as_dict(folder, out, agreement, slow)
+        sys.stdout.write(json.dumps({"form": form, "file": file, **values}, indent=2) + "\n")
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in _lines(folder, out, agreement, file))
+        if not int8 and not problems(config, "int8"):
+            sys.stdout.write("faster, for more memory: --int8 (docs/onnx.md)\n")
     return 0
 
 
@@ -128,34 +136,26 @@ def _said(found: Agreement) -> str:
     )
 
 
-def _tell(
-    folder: Path,
-    out: Path,
-    form: Form,
-    agreement: Agreement,
-    slow: dict[Product, float],
-    *,
-    drawn: bool,
-    as_json: bool,
-) -> None:
-    ours, theirs = ((where / name).stat().st_size for where, name in ((folder, WEIGHTS), (out, MODEL)))
-    values = {
+def _lines(folder: Path, out: Path, agreement: Agreement, file: str | None) -> list[str]:
+    size, ours = ((where / name).stat().st_size for where, name in ((out, MODEL), (folder, WEIGHTS)))
+    rows = "drawn ids; --file compares on texts" if file is None else file
+    return [f"{out / MODEL}: {size:,} bytes; {folder / WEIGHTS}: {ours:,}", f"{_said(agreement)} ({rows})"]
+
+
+def _as_dict(folder: Path, out: Path, agreement: Agreement, slow: dict[Product, float]) -> dict[str, Any]:
+    return {
         "folder": str(out),
-        "form": form,
-        "model_onnx_bytes": theirs,
-        "model_safetensors_bytes": ours,
-        "rows": "drawn ids" if drawn else "of the file",
+        "model_onnx_bytes": (out / MODEL).stat().st_size,
+        "model_safetensors_bytes": (folder / WEIGHTS).stat().st_size,
         "agreement": asdict(agreement),
         "slow_products": [{**asdict(product), "times_float": times} for product, times in slow.items()],
     }
-    if as_json:
-        sys.stdout.write(json.dumps(values, indent=2) + "\n")
-    else:
-        sys.stdout.write(f"{out / MODEL}: {theirs:,} bytes; {folder / WEIGHTS}: {ours:,}\n")
-        sys.stdout.write(f"{_said(agreement)} ({values['rows']})\n")
+
+
+def _tell_slow(slow: dict[Product, float]) -> None:
     for product, times in slow.items():
         sys.stderr.write(
             f"bitladder: slow on this processor: MatMulNBits has no kernel for weights of {product.bits} "
-            f"bits, {product.K} inputs and {product.N} outputs, and unpacks the matrix at "
-            f"every call: {times:.0f} times as long as a product in 32 bits, of 16 rows\n"
+            f"bits, {product.K} inputs and {product.N} outputs, and unpacks the matrix at every call: "
+            f"{times:.0f} times as long as a product in 32 bits, of 16 rows\n"
         )

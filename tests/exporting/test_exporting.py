@@ -86,7 +86,7 @@ def test_rows_of_a_file_are_compared_and_told_as_json(
     assert run(monkeypatch, *arguments) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["agreement"]["rows"] == 2
-    assert (said["form"], said["rows"]) == ("int8", "of the file")
+    assert (said["form"], said["file"]) == ("int8", str(tmp_path / "rows.txt"))
     assert said["model_onnx_bytes"] == (tmp_path / "out" / "model.onnx").stat().st_size
 
 
