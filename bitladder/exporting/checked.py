@@ -29,7 +29,7 @@ from bitladder.predict import PackedModel
 from bitladder.quantizers.precision import FULL
 
 Batch = dict[str, NDArray[np.int64]]
-ROUNDING, FLIPPED = 1e-4, 0.02  # of the largest logit of all rows, that a row's may differ
+ROUNDING, FLIPPED = 1e-4, 0.05  # of the largest logit of all rows, that a row's may differ
 SHARE = 0.75  # of the rows that have to agree so far, where activations are quantized; else all of them
 _ROWS, _TOKENS = 16, 16
 _SLOW = 3  # times a 32-bit product of the same shape

@@ -150,3 +150,13 @@ def test_the_same_model_gives_the_same_bytes(made: Make, tmp_path: Path) -> None
         command.main(folder, tmp_path / name)
     one, two = ((tmp_path / name / "manifest.json").read_bytes() for name in ("one", "two"))
     assert one == two
+
+
+def test_without_optimizations_it_computes_the_same(made: Make, tmp_path: Path) -> None:
+    command.main(made(Precision(1, 1, 4)), tmp_path / "out")
+    options, found = onnxruntime.SessionOptions(), list[Any]()
+    for level in ("ORT_DISABLE_ALL", "ORT_ENABLE_ALL"):
+        options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
+        ready = onnxruntime.InferenceSession(tmp_path / "out" / "model.onnx", options)
+        found.append(checked.answers(ready, inputs()))
+    assert np.median(np.abs(found[0] - found[1])) < 1e-6
