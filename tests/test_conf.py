@@ -112,19 +112,31 @@ def test_the_example_of_an_encoder_needs_nothing_and_the_long_one_a_place(tmp_pa
     assert found.distillation == example.distillation == found.general["sentences_w1a8"].distillation
 
 
-@pytest.mark.parametrize("task", choices("experiment/longer"))
-def test_longer_training_is_held_against_the_table_s_own_teacher(tmp_path: Path, task: str) -> None:
+@pytest.mark.parametrize("task", ["cola", "mrpc"])
+def test_the_best_ladder_is_held_against_the_table_s_own_teacher(tmp_path: Path, task: str) -> None:
     """By all that a teacher is made from, and `evaluations`, which its checkpoint is one of."""
-    longer, table = (
-        composed(tmp_path, f"experiment={name}", "data.root=/data") for name in (f"longer/{task}", task)
+    best, table = (
+        composed(tmp_path, f"experiment={name}", "data.root=/data") for name in (f"best/{task}", task)
     )
-    for field in ("seed", "seeds", "evaluation", "task", "data", "model"):
-        assert getattr(longer, field) == getattr(table, field), field
-    assert longer.training.teacher == table.training.teacher
+    for field in ("seed", "seeds", "evaluation", "task", "model"):
+        assert getattr(best, field) == getattr(table, field), field
+    assert best.training.teacher == table.training.teacher
     for field in ("gradients", "bucket_batches"):
-        assert getattr(longer.training, field) == getattr(table.training, field), field
+        assert getattr(best.training, field) == getattr(table.training, field), field
     for field in ("teacher", "evaluations"):
-        assert getattr(longer.budget, field) == getattr(table.budget, field), field
+        assert getattr(best.budget, field) == getattr(table.budget, field), field
+
+
+@pytest.mark.parametrize("task", choices("experiment/best"))
+def test_the_best_ladder_s_general_rungs_serve_every_task(tmp_path: Path, task: str) -> None:
+    """All that they are made from is the same, so they are trained once."""
+    own, other = (
+        composed(tmp_path, f"experiment=best/{name}", "data.root=/data") for name in (task, "cola")
+    )
+    assert (own.general, own.data.corpus, own.model) == (other.general, other.data.corpus, other.model)
+    for field in ("general", "gradients", "bucket_batches", "processes"):
+        assert getattr(own.training, field) == getattr(other.training, field), field
+    assert own.budget.evaluations == other.budget.evaluations
 
 
 def steps_of(params: Params, name: str, data: str | None = None) -> int:
