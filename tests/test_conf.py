@@ -130,9 +130,7 @@ def test_the_best_ladder_is_held_against_the_table_s_own_teacher(tmp_path: Path,
 @pytest.mark.parametrize("task", choices("experiment/best"))
 def test_the_best_ladder_s_general_rungs_serve_every_task(tmp_path: Path, task: str) -> None:
     """All that they are made from is the same, so they are trained once."""
-    own, other = (
-        composed(tmp_path, f"experiment=best/{name}", "data.root=/data") for name in (task, "cola")
-    )
+    own, other = (composed(tmp_path, f"experiment=best/{name}", "data.root=/data") for name in (task, "cola"))
     assert (own.general, own.data.corpus, own.model) == (other.general, other.data.corpus, other.model)
     for field in ("general", "gradients", "bucket_batches", "processes"):
         assert getattr(own.training, field) == getattr(other.training, field), field
