@@ -28,6 +28,7 @@ _EXTRAS |= dict.fromkeys(("fastapi", "starlette", "uvicorn", "prometheus_client"
 OF_A_PROJECT = (
     "best",
     "compare",
+    "deploy",
     "down",
     "lineage",
     "plan",
@@ -38,6 +39,7 @@ OF_A_PROJECT = (
     "submit",
     "sync",
     "up",
+    "worker",
 )
 
 app = typer.Typer(

@@ -61,11 +61,44 @@ def run(
     target: Annotated[
         str | None, typer.Option(metavar="STAGE", help="Only this stage and what it needs, e.g. weights@w2.")
     ] = None,
+    pool: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Have the workers of this pool run the stages.")
+    ] = None,
 ) -> None:
     """Run what changed, as one Prefect flow."""
     from flows.run import run_command
 
-    raise typer.Exit(run_command(jobs, target))
+    raise typer.Exit(run_command(jobs, target, pool))
+
+
+Pool = Annotated[str, typer.Option(metavar="NAME", help="Work pool of Prefect's; made where it is missing.")]
+
+
+@app.command()
+def deploy(pool: Pool = "bitladder") -> None:
+    """Let several machines share the stages.
+
+    Makes a work pool and two deployments, at the Prefect server of PREFECT_API_URL. The machines also share DVC's default remote; docs/machines.md.
+    """
+    from flows.machines import deploy
+
+    typer.echo(deploy.deploy(pool))
+
+
+@app.command()
+def worker(
+    pool: Annotated[str, typer.Option(metavar="NAME", help="The pool that `deploy` made.")] = "bitladder",
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Stages side by side.")] = 1,
+) -> None:
+    """Take stages from a pool, until stopped.
+
+    They run in this clone, which has to be at the same commit as the one that orders them.
+    """
+    from flows import run
+    from flows.machines import deploy
+
+    run.share_cores(jobs)
+    deploy.worker(pool, jobs)
 
 
 @app.command()

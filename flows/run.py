@@ -13,7 +13,8 @@ from contextlib import suppress
 from typing import Any
 
 from flows import environment, graph, processes, servers, torchrun, watched
-from flows.walk import Walk
+from flows.machines import deploy, exchange, orders
+from flows.walk import Children, Walk
 from pipeline import params_file, paths
 from pipeline.ladder import lengths
 from pipeline.record import OtherFormatError
@@ -34,24 +35,29 @@ class StagesFailedError(RuntimeError):
     """A stage did not end well; ends its task, and the flow run, as Failed."""
 
 
-def run_command(jobs: int | None = None, target: str | None = None) -> int:
+def run_command(jobs: int | None = None, target: str | None = None, pool: str | None = None) -> int:
     """Bring `target`, or everything, up to date with at most `jobs` stages at once; return the exit code.
 
+    `pool`: the work pool of Prefect's whose machines run the stages; None for this computer.
     When Prefect's server was lost the process ends here, with that code.
 
     Raises:
         ParamsError, UnknownStageError: nothing has been started.
         BusyError: another `bitladder run` is at it.
+        RemoteError, StartError: with a pool, DVC has no remote to share or no Prefect answers.
     """
     environment.prepare()
+    children = on_pool(pool) if pool else Children()
     try:
-        jobs = jobs or max(1, (os.cpu_count() or 1) // 2)
-        share_cores(jobs)
+        jobs = jobs or (orders.SIDE_BY_SIDE if pool else max(1, (os.cpu_count() or 1) // 2))
+        if not pool:
+            share_cores(jobs)
         settings = params_file.load(paths.PARAMS)
         title = f"{settings.task.name}, {settings.model.name}, {settings.budget.name} budget"
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         with processes.sole_writer(paths.WORK / "locks" / "run.lock"):
-            walk = Walk(graph.stages(target), jobs, graph.changed(), forced={*lengths.outdated(settings)})
+            forced = {*lengths.outdated(settings)}
+            walk = Walk(graph.stages(target), jobs, graph.changed(), forced=forced, children=children)
             exit_code = run(walk, title)
     except (KeyboardInterrupt, SystemExit) as stop:
         code = int(stop.code or 0) if isinstance(stop, SystemExit) else 130
@@ -61,6 +67,13 @@ def run_command(jobs: int | None = None, target: str | None = None) -> int:
     if not walk.watched:
         processes.exit_at_once(exit_code)
     return exit_code
+
+
+def on_pool(pool: str) -> Children:
+    """What runs the stages on the machines of a pool. Raises what `run_command` does."""
+    exchange.require_remote()
+    deploy.shared_prefect()
+    return orders.PoolChildren(pool)
 
 
 def share_cores(jobs: int) -> None:

@@ -27,12 +27,13 @@ class MlflowServer:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
+        self.database, self.artifacts = f"sqlite:///{home / 'mlflow.db'}", str(home / "kept")
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self.home / 'mlflow.db'}"]
-        command += ["--artifacts-destination", str(self.home / "kept")]
+        command += ["--workers", "1", "--backend-store-uri", self.database]
+        command += ["--artifacts-destination", self.artifacts]
         self.process = subprocess.Popen(
             command,
             cwd=self.home,

@@ -64,6 +64,8 @@ COMMANDS = {
     "best": ["best"],
     "search": ["search"],
     "sync": ["sync"],
+    "deploy": ["deploy"],
+    "worker": ["worker"],
     "submit": ["submit", "w1a8", "-o", "answers"],
 }
 READING = {"compare", "results"}  # what is written already, without what wrote it

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline.params import Params
 from pipeline.stages import report
-from pipeline.tracking import execution, live_runs, registry, store
+from pipeline.tracking import execution, live_runs, registry, store, turns
 from pipeline.tracking.choice import Today
 from pipeline.tracking.publish import publish
 
@@ -27,12 +27,16 @@ def run(params: Params, rung: str | None = None) -> None:
         IntegrityError: a model is not what its manifest or its child's record says.
         OtherFormatError: a record or the results are those of another version.
         StoreUnreachableError: MLflow does not answer.
-        StoreBusyError: another process publishes.
+        StoreBusyError: another process, or another machine, publishes.
     """
     place = store.locate()
     found = execution.read(params)
     name = execution.registered_model(found.task)
-    with store.locked(store.publishing_lock(place)), store.opened(place) as client:
+    with (
+        store.locked(store.publishing_lock(place)),
+        store.opened(place) as client,
+        turns.taken(client, place, name),
+    ):
         _, refused = live_runs.deliver_all(client, place)
         for path, error in refused.items():
             _log.warning("%s: not delivered: %s", path, str(error).replace(place.uri, place.shown))

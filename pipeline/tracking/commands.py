@@ -14,7 +14,7 @@ from bitladder import shown
 from pipeline import params_file, paths, record
 from pipeline.record import Record
 from pipeline.rungs import TEACHER
-from pipeline.tracking import ancestry, execution, live_runs, registry, store
+from pipeline.tracking import ancestry, execution, live_runs, registry, store, turns
 from pipeline.tracking.ancestry import Lineage
 from pipeline.tracking.choice import Choice, Criteria, Today
 from pipeline.tracking.registry import ALIAS
@@ -58,7 +58,11 @@ def best(wanted: Criteria, as_json: bool) -> int:
     today = Today(execution.evaluated_on(settings), execution.digests(task))
     place = store.locate()
     name = execution.registered_model(task)
-    with store.locked(store.publishing_lock(place)), store.opened(place) as client:
+    with (
+        store.locked(store.publishing_lock(place)),
+        store.opened(place) as client,
+        turns.taken(client, place, name),
+    ):
         choice = registry.appoint(client, name, wanted, today)
         if choice.best is not None:
             registry.remember(client, name, wanted)

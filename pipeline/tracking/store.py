@@ -178,7 +178,10 @@ def locked(path: Path, wait_seconds: float = LOCK_SECONDS) -> Iterator[None]:
 
 
 def publishing_lock(store: Store) -> Path:
-    """The lock that one publication holds; with a server it keeps only this project's own processes apart."""
+    """The lock that one publication holds; with a server it keeps only this project's own processes apart.
+
+    Machines are kept apart by turns.py.
+    """
     return (store.database.parent if store.database else HOME) / "publish.lock"
 
 
