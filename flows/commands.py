@@ -78,7 +78,8 @@ Pool = Annotated[str, typer.Option(metavar="NAME", help="Work pool of Prefect's;
 def deploy(pool: Pool = "bitladder") -> None:
     """Let several machines share the stages.
 
-    Makes a work pool and two deployments, at the Prefect server of PREFECT_API_URL. The machines also share DVC's default remote; docs/machines.md.
+    Makes a work pool and two deployments, at the Prefect server of PREFECT_API_URL. The machines also share
+    DVC's default remote; docs/machines.md.
     """
     from flows.machines import deploy
 
