@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from flows.machines import exchange
@@ -70,10 +71,10 @@ class PoolChildren(Children):
         from prefect.states import Cancelling
 
         self._ended.set()
-        with get_client(sync_client=True) as client:
-            for run in [*self._ordered.values()]:
-                client.set_flow_run_state(run, Cancelling())
         super().stop()
+        for run in [*self._ordered.values()]:
+            with suppress(Exception), get_client(sync_client=True) as client:  # a dead server keeps nobody
+                client.set_flow_run_state(run, Cancelling(), force=True)
 
     def _have_run(self, order: exchange.Order, show: Callable[[str], None], force: bool) -> int:
         """Order the stage until a flow run of it ends by itself; its exit code."""

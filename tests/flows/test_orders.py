@@ -124,3 +124,15 @@ def test_machines_need_one_prefect_server(monkeypatch: pytest.MonkeyPatch, tmp_p
     with pytest.raises(deploy.servers.StartError, match="no healthy Prefect server"):
         deploy.shared_prefect()
     assert not (tmp_path / paths.WORK).exists()
+
+
+def test_stopping_cancels_what_was_ordered(monkeypatch: pytest.MonkeyPatch) -> None:
+    cancelled: dict[str, str] = {}
+    server = Server()
+    monkeypatch.setattr(orchestration, "get_client", lambda **_: server)
+    server.set_flow_run_state = lambda run, state, force: cancelled.update({run: state.name})  # type: ignore[attr-defined]
+    children = orders.PoolChildren("pool")
+    children._ordered = {"weights@w8": "run 1", "weights@w4": "run 2"}
+    children.stop()
+    assert cancelled == {"run 1": "Cancelling", "run 2": "Cancelling"}
+    assert children.reproduce("report", print) == Outcome("report", "failed", 130)
