@@ -18,6 +18,8 @@ from flows.machines.deploy import SILENT_S
 from flows.walk import Children, Outcome
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import FlowRun
 
@@ -84,7 +86,7 @@ class PoolChildren(Children):
         with get_client(sync_client=True) as client:
             deployment = client.read_deployment_by_name(f"stage/{self.pool}").id
             for attempt in range(1, ATTEMPTS + 1):
-                run = client.create_flow_run_from_deployment(
+                run = going_on(client, deployment, order) or client.create_flow_run_from_deployment(
                     deployment, parameters=parameters, name=order.stage
                 )
                 show(f"{order.stage}: ordered from the pool {self.pool!r}, flow run {run.id}")
@@ -135,6 +137,21 @@ class PoolChildren(Children):
                 client.set_flow_run_state(run.id, Crashed(message="taken, and never begun"), force=True)
             self._ended.wait(POLL_S)
         raise LostError("stopped")
+
+
+def going_on(client: "SyncPrefectClient", deployment: "UUID", order: exchange.Order) -> "FlowRun | None":
+    """The flow run of the very same order that has not ended: of a walk that was killed, say."""
+    from prefect.client.schemas import filters
+    from prefect.client.schemas.objects import StateType
+
+    types = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING]
+    wanted = filters.FlowRunFilter(
+        name=filters.FlowRunFilterName(any_=[order.stage]),
+        deployment_id=filters.FlowRunFilterDeploymentId(any_=[deployment]),
+        state=filters.FlowRunFilterState(type=filters.FlowRunFilterStateType(any_=types)),
+    )
+    found = client.read_flow_runs(flow_run_filter=wanted)
+    return next((run for run in found if run.parameters.get("inputs") == order.inputs), None)
 
 
 def code_in(message: str | None) -> int:

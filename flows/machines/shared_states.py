@@ -13,7 +13,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bitladder import files
@@ -30,6 +30,7 @@ class SharedStates:
 
     model: str
     key: str
+    _sent: dict[str, int] = field(default_factory=dict)  # the newest step, by fingerprint
 
     def fetch(self) -> int:
         """Bring the newest whole state of each fingerprint here; the highest step brought, 0 for none."""
@@ -61,15 +62,16 @@ class SharedStates:
 
     def send_newest(self) -> None:
         """Send the newest state of each fingerprint unless it is there; the training may delete it."""
-        kept = self._kept()
-        for training in paths.trainings(self.model):
-            step = paths.state_steps(training)[-1]
+        here = {training: paths.state_steps(training) for training in paths.trainings(self.model)}
+        new = {at: steps[-1] for at, steps in here.items() if steps and steps[-1] != self._sent.get(at.name)}
+        kept = self._kept() if new else {}
+        for training, step in new.items():
             there = kept.get(training.name, set())
-            if step in there:
-                continue
             with suppress(FileNotFoundError):
-                self._send(training / f"step-{step:09d}")
+                if step not in there:
+                    self._send(training / f"step-{step:09d}")
                 self._forget(training.name, {old for old in there if old < step})
+                self._sent[training.name] = step
 
     def _send_until(self, ended: threading.Event) -> None:
         last = False

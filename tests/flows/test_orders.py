@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from prefect.client import orchestration
@@ -20,6 +21,7 @@ class Server:
     def __init__(self, *ends: list[State[Any]]) -> None:
         self.ends, self.ordered = [*ends], list[dict[str, Any]]()
         self.states: list[State[Any]] = []
+        self.going: list[Any] = []
 
     def __enter__(self) -> "Server":
         return self
@@ -29,7 +31,11 @@ class Server:
 
     def read_deployment_by_name(self, name: str) -> Any:
         assert name == "stage/pool"
-        return SimpleNamespace(id="deployment")
+        return SimpleNamespace(id=uuid4())
+
+    def read_flow_runs(self, *, flow_run_filter: Any) -> list[Any]:
+        assert flow_run_filter.name.any_ == ["weights@w8"]
+        return self.going
 
     def create_flow_run_from_deployment(self, _: str, *, parameters: dict[str, Any], name: str) -> Any:
         self.ordered.append(parameters)
@@ -72,6 +78,18 @@ def test_a_stage_whose_worker_died_is_ordered_again(
     outcome, said = run(monkeypatch, server)
     assert outcome == Outcome("weights@w8", "ran")
     assert "weights@w8: ordered again (2 of 3)" in said
+
+
+def test_a_flow_run_of_the_same_order_is_waited_for_and_not_ordered_twice(
+    monkeypatch: pytest.MonkeyPatch, exchanged: dict[str, bool]
+) -> None:
+    server = Server()
+    others = SimpleNamespace(id="other", name="weights@w8", parameters={"inputs": {"cmd": "another"}})
+    own = SimpleNamespace(id="own", name="weights@w8", parameters={"inputs": {}})
+    server.going, server.states = [others, own], [Failed(message="exit code 4")]
+    outcome, said = run(monkeypatch, server)
+    assert (outcome.exit_code, server.ordered) == (4, [])
+    assert said[0].endswith("flow run own")
 
 
 def test_it_is_given_up_after_three_deaths(
