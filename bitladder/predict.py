@@ -26,7 +26,7 @@ from bitladder.text.given import TextError, require_text, require_texts
 from bitladder.text.tokens import Tokens, tokenize
 
 if TYPE_CHECKING:
-    from bitladder.transformers_model.model import PackedBert
+    from bitladder.transformers_model.base import PackedBert
 
 Texts = list[str] | tuple[str, ...]  # or an array, or a column of a table
 AT_ONCE = 64
