@@ -112,19 +112,19 @@ def test_the_example_of_an_encoder_needs_nothing_and_the_long_one_a_place(tmp_pa
     assert found.distillation == example.distillation == found.general["sentences_w1a8"].distillation
 
 
-@pytest.mark.parametrize("task", ["cola", "mrpc"])
-def test_the_best_ladder_is_held_against_the_table_s_own_teacher(tmp_path: Path, task: str) -> None:
+@pytest.mark.parametrize("own", ["longer/cola", "longer/mrpc", "longer/sst2", "best/cola", "best/mrpc"])
+def test_further_ladders_are_held_against_the_table_s_own_teacher(tmp_path: Path, own: str) -> None:
     """By all that a teacher is made from, and `evaluations`, which its checkpoint is one of."""
-    best, table = (
-        composed(tmp_path, f"experiment={name}", "data.root=/data") for name in (f"best/{task}", task)
+    further, table = (
+        composed(tmp_path, f"experiment={name}", "data.root=/data") for name in (own, Path(own).name)
     )
     for field in ("seed", "seeds", "evaluation", "task", "model"):
-        assert getattr(best, field) == getattr(table, field), field
-    assert best.training.teacher == table.training.teacher
+        assert getattr(further, field) == getattr(table, field), field
+    assert further.training.teacher == table.training.teacher
     for field in ("gradients", "bucket_batches"):
-        assert getattr(best.training, field) == getattr(table.training, field), field
+        assert getattr(further.training, field) == getattr(table.training, field), field
     for field in ("teacher", "evaluations"):
-        assert getattr(best.budget, field) == getattr(table.budget, field), field
+        assert getattr(further.budget, field) == getattr(table.budget, field), field
 
 
 @pytest.mark.parametrize("task", choices("experiment/best"))
