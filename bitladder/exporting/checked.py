@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from bitladder.exporting.bert import INPUTS
-from bitladder.exporting.graph import CONTRIB, IR_VERSION, OPSET
+from bitladder.exporting.graph import CONTRIB, model_of
 from bitladder.exporting.products import Product
 from bitladder.packed.format import PackedConfig
 from bitladder.packed.reading import Floats
@@ -152,5 +152,4 @@ def _alone(node: Any, constants: dict[str, NDArray[Any]], product: Product) -> M
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", product.N])],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
-    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+    return model_of(graph)

@@ -1,7 +1,6 @@
 """`bitladder export DIR --onnx OUT`: write the graph, run it in ONNX Runtime, compare its logits."""
 
 import json
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -14,30 +13,16 @@ from bitladder.exporting import checked
 from bitladder.exporting.bert import Bert, check, problems
 from bitladder.exporting.checked import Agreement, Batch
 from bitladder.exporting.products import Form, Product
+from bitladder.modeling.architectures import SHAPE
 from bitladder.packed.format import WEIGHTS, PackedConfig, read_config
 from bitladder.packed.reading import open_weights
 from bitladder.rows import reading
-from bitladder.rows.row import Bad, Row, names_for
+from bitladder.rows.row import names_for
 from bitladder.text.given import TextError
-from bitladder.text.tokens import tokenize
+from bitladder.text.tokens import copy_tokenizer, tokenize
 
 MODEL = "model.onnx"
-_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
-_BERT = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "max_position_embeddings",
-    "type_vocab_size",
-    "hidden_act",
-    "layer_norm_eps",
-    "id2label",
-    "label2id",
-    "pad_token_id",
-    "problem_type",
-)
+_BERT = (*SHAPE, "id2label", "label2id", "pad_token_id", "problem_type")
 _OURS = ("bitladder_kind", "bitladder_thresholds", "bitladder_answering", "bitladder_reading")
 _MOST_ROWS, _AT_ONCE = 256, 16
 
@@ -64,19 +49,17 @@ def main(
     Raises as `predict.load` does, and TargetError, DisagreementError, NotExpressedError, TextError.
     """
     form: Form = "int8" if int8 else "nbits"
-    files.verify(folder)
+    digests = files.verify(folder)
     config = read_config(folder)
     check(config, form)
     _check_target(out)
     model = predict.load(folder)
     batches = checked.made_up(config) if file is None else list(_batches(folder, config, file))
     bert = Bert(open_weights(folder, config), form)
-    made = bert.model({"bitladder_model_sha256": files.sha256(folder / WEIGHTS), "bitladder_form": form})
+    made = bert.model({"bitladder_model_sha256": digests[WEIGHTS], "bitladder_form": form})
     with files.publish(out) as target:
         (target / MODEL).write_bytes(made.SerializeToString(deterministic=True))
-        for name in _TOKENIZER:
-            if (folder / name).is_file():
-                shutil.copyfile(folder / name, target / name)
+        copy_tokenizer(folder, target)
         files.write_json(target / "config.json", _config(config))
         agreement = checked.compare(checked.session(target / MODEL), model, batches)
         if not agreement.holds:
@@ -112,15 +95,9 @@ def _config(config: PackedConfig) -> dict[str, Any]:
 
 def _batches(folder: Path, config: PackedConfig, file: str) -> Iterator[Batch]:
     """The first rows of a file. Raises TextError at a bad one, or if there is none."""
-    try:
-        with Path(file).open("rb") as opened:
-            rows = reading.read(reading.Lines(opened), reading.format_of(file), names_for(config))
-            found = list(islice(rows, _MOST_ROWS))
-    except OSError as error:
-        raise TextError(f"--file: {file}: {error.strerror}") from None
-    if bad := next((one for one in found if isinstance(one, Bad)), None):
-        raise TextError(f"{file}, line {bad.number}: {bad.reason}")
-    good = [one for one in found if isinstance(one, Row)]
+    with reading.opened(file) as contents:
+        rows = reading.read(reading.Lines(contents), reading.format_of(file), names_for(config))
+        good = list(islice(reading.good(rows, file), _MOST_ROWS))
     if not good:
         raise TextError(f"--file: {file}: has no rows")
     pairs = [one.pair for one in good if one.pair is not None] or None

@@ -8,12 +8,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 OPSET, IR_VERSION = 20, 10  # Gelu is of opset 20
 CONTRIB = "com.microsoft"
 _TYPES = {"float32": TensorProto.FLOAT, "int32": TensorProto.INT32, "int8": TensorProto.INT8}
 _TYPES |= {"int64": TensorProto.INT64, "bool": TensorProto.BOOL, "uint8": TensorProto.UINT8}
+
+
+def model_of(graph: GraphProto) -> ModelProto:
+    """In the versions of operators that we write."""
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
 
 
 class Graph:
@@ -82,8 +88,7 @@ class Graph:
         """The whole as onnx writes it."""
         nodes, constants = list(self._nodes.values()), list(self._constants.values())
         graph = helper.make_graph(nodes, "bitladder", self._inputs, self._outputs, constants)
-        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
-        made = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+        made = model_of(graph)
         made.producer_name = "bitladder"
         helper.set_model_props(made, metadata)
         return made

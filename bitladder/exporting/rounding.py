@@ -4,7 +4,6 @@ A value x stands as `codes * step + offset`. The codes are to be had as float32,
 stands for 0.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitladder.exporting.graph import Graph
-from bitladder.packed.reading import Arrays
+from bitladder.packed.reading import Arrays, step_of
 
 Sort = Literal["centred", "after GELU", "from zero"]
 ZERO = 128
 _TINY = np.float32(2.0**-126)
-_LOWEST, _HIGHEST = np.float32(math.log(2**-24)), np.float32(math.log(65504))
 _CENTRED = {8: (-127, 127), 4: (-7, 7), 2: (-2, 1)}
 _FROM_ZERO = {8: (0, 127), 4: (0, 15), 2: (0, 3)}
 
@@ -122,17 +120,11 @@ def rounded(
         case "lsq":
             offset = np.float32(arrays.floats(f"{name}.offset")) if sort == "after GELU" else np.float32(0)
             limits = (_CENTRED if sort == "centred" else _FROM_ZERO)[bits]
-            return Stepped(_less(graph, value, offset), _step(arrays, name), offset, limits)
+            return Stepped(_less(graph, value, offset), step_of(arrays, name), offset, limits)
         case "elastic":
             return _elastic(graph, arrays, name, value, sort)
     assert kind == "sign"
     return Bits(_at_least(graph, value, np.float32(0)))
-
-
-def _step(arrays: Arrays, name: str) -> np.float32:
-    """As the trained quantizer has it, to the last bit."""
-    log_step = np.clip(arrays.floats(f"{name}.log_step"), _LOWEST, _HIGHEST)
-    return np.float32(np.exp(log_step.astype(np.float64)))
 
 
 def _step_of_each(graph: Graph, value: str, sort: Sort) -> str:
@@ -142,7 +134,7 @@ def _step_of_each(graph: Graph, value: str, sort: Sort) -> str:
 
 
 def _elastic(graph: Graph, arrays: Arrays, name: str, value: str, sort: Sort) -> Rounded:
-    step = _step(arrays, name)
+    step = step_of(arrays, name)
     shift = np.float32(0) if sort == "from zero" else arrays.floats(f"{name}.shift")
     if sort == "centred":
         return Bits(_at_least(graph, value, shift), step)

@@ -25,7 +25,8 @@ State = Mapping[str, Any]  # tensors of torch, by name
 
 POSITIONS = "bert.embeddings.position_embeddings.weight"
 SEGMENTS = "bert.embeddings.token_type_embeddings.weight"
-_SAME = (
+# What a BERT's config.json says of what it computes.
+SHAPE = (
     "vocab_size",
     "hidden_size",
     "num_hidden_layers",
@@ -35,6 +36,9 @@ _SAME = (
     "type_vocab_size",
     "hidden_act",
     "layer_norm_eps",
+)
+_SAME = (
+    *SHAPE,
     "initializer_range",
     "hidden_dropout_prob",
     "attention_probs_dropout_prob",

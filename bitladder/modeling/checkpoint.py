@@ -4,7 +4,6 @@ Loading is strict. A tensor that is missing, left over or of the wrong shape is 
 would draw it at random and only print a warning.
 """
 
-import shutil
 from pathlib import Path
 
 import torch
@@ -17,10 +16,10 @@ from bitladder.modeling import architectures
 from bitladder.modeling.attention import activation_quantizers
 from bitladder.modeling.bert import BODY, Bert, build_bert, precision_of
 from bitladder.quantizers.rounding import half_precision
+from bitladder.text.tokens import copy_tokenizer
 
 WEIGHTS = files.WEIGHTS
 CONFIG = files.CONFIG
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
 # transformers ties these to other tensors or rebuilds them; checkpoints from elsewhere may carry them.
 _TIED = "cls.predictions.decoder."
 _REBUILT = ("bert.embeddings.position_ids", "embeddings.position_ids")
@@ -45,12 +44,6 @@ def write_config(folder: Path, config: BertConfig) -> None:
     for key in ("_name_or_path", "transformers_version", "attn_implementation", "dtype"):
         values.pop(key, None)
     files.write_json(folder / CONFIG, values)
-
-
-def copy_tokenizer(source: Path, target: Path) -> None:
-    for name in TOKENIZER_FILES:
-        if (source / name).is_file():
-            shutil.copyfile(source / name, target / name)
 
 
 def load_config(folder: Path) -> BertConfig:

@@ -1,5 +1,6 @@
 """The tensors of a packed model as arrays: compared with the schema at once, each checked when it is read."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from bitladder.packed.format import PackedConfig
 from bitladder.packed.tensors import Entry, FormatError, read_contents
 
 Floats = NDArray[np.float32]
+_LOWEST, _HIGHEST = math.log(2**-24), math.log(65504)  # of a step's logarithm: half precision's range
 
 
 def open_weights(folder: Path, config: PackedConfig) -> "Arrays":
@@ -99,6 +101,12 @@ class Arrays:
         if name.endswith(schema.SCALE) and bool((found < 0).any()):
             raise FormatError(f"{name}: holds a negative scale")
         return np.asarray(found, np.float32)
+
+
+def step_of(arrays: Arrays, name: str) -> np.float32:
+    """The step of the activation quantizer of this name, as it was trained with, to the last bit."""
+    log_step = np.clip(arrays.floats(f"{name}.log_step"), _LOWEST, _HIGHEST)
+    return np.float32(np.exp(log_step.astype(np.float64)))
 
 
 def check_entries(found: Mapping[str, Entry], wanted: Mapping[str, Entry], *, source: str) -> None:

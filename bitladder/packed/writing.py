@@ -18,25 +18,15 @@ from transformers.models.bert.configuration_bert import BertConfig
 from bitladder import files, heads
 from bitladder.heads import ANSWERING_KEY, KIND_KEY, THRESHOLDS_KEY
 from bitladder.modeling import checkpoint
-from bitladder.modeling.architectures import POOLER_ACT_KEY
+from bitladder.modeling.architectures import POOLER_ACT_KEY, SHAPE
 from bitladder.modeling.bert import precision_of, width_of
 from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
 from bitladder.packed import codes, format, reading, schema, tensors
 from bitladder.packed.format import PackedConfig, ReadingFields
 from bitladder.quantizers.precision import FULL
+from bitladder.text.tokens import copy_tokenizer
 
-_KEPT = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "max_position_embeddings",
-    "type_vocab_size",
-    "hidden_act",
-    "layer_norm_eps",
-    "pad_token_id",
-)
+_KEPT = (*SHAPE, "pad_token_id")
 # By these sentence-transformers finds that one of its modules, around transformers' model, gives the vectors.
 _MODULES = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}]
 _VECTORS = {
@@ -59,7 +49,7 @@ def pack(model_folder: Path, target_folder: Path, reading: ReadingFields | None 
     config = packed_config(model.config, reading)
     tensors.write(target_folder / format.WEIGHTS, packed_arrays(model, config), format.METADATA)
     files.write_json(target_folder / format.CONFIG, config.as_dict())
-    checkpoint.copy_tokenizer(model_folder, target_folder)
+    copy_tokenizer(model_folder, target_folder)
     if (settings := target_folder / "tokenizer_config.json").is_file():
         # So that transformers' own `truncation=True` cuts where the model was scored.
         files.write_json(settings, {**files.read_json(settings), "model_max_length": config.max_length})

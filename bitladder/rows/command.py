@@ -3,17 +3,12 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import IO
 
 from bitladder import predict, shown
 from bitladder.rows import reading
 from bitladder.rows.answered import answered
 from bitladder.rows.reading import Format, Lines
-from bitladder.rows.row import Bad, Row, names_for
-from bitladder.text.given import TextError
-
-STANDARD_INPUT = "-"
+from bitladder.rows.row import Bad, names_for
 
 
 def main(
@@ -39,18 +34,18 @@ def main(
     Raises as `bitladder.load` does, and TextError: there is no such file or column, or with `strict` a bad
     line.
     """
-    with _opened(file) as opened:
+    with reading.opened(file) as opened:
         model = predict.load(folder)
         lines = Lines(opened)
         rows = reading.read(lines, form or reading.format_of(file), names_for(model.config, text, pair))
-        name = "standard input" if file == STANDARD_INPUT else file
+        name = "standard input" if file == reading.STANDARD_INPUT else file
         num_bad = num_rows = 0
         with _progress(lines, reading.size(opened)) as advance:
-            for one in answered(model, _stopping(rows, name) if strict else rows):
+            for one in answered(model, reading.good(rows, name) if strict else rows):
                 num_rows += 1
                 if isinstance(one, Bad):
                     num_bad += 1
-                    sys.stderr.write(f"bitladder: {_where(name, one)}\n")
+                    sys.stderr.write(f"bitladder: {reading.where(name, one)}\n")
                 else:
                     sys.stdout.write(shown.as_json({"line": one[0], **one[1]}) + "\n")
                 advance()
@@ -58,30 +53,6 @@ def main(
     if num_bad:
         sys.stderr.write(f"bitladder: {name}: {num_bad} of {num_rows} rows were bad and have no answer\n")
     return 1 if num_bad else 0
-
-
-def _where(name: str, bad: Bad) -> str:
-    return f"{shown.printable(name)}, line {bad.number}: {shown.printable(bad.reason)}"
-
-
-def _stopping(rows: Iterator[Row | Bad], name: str) -> Iterator[Row | Bad]:
-    for one in rows:
-        if isinstance(one, Bad):
-            raise TextError(_where(name, one))
-        yield one
-
-
-@contextmanager
-def _opened(file: str) -> Iterator[IO[bytes]]:
-    if file == STANDARD_INPUT:
-        yield sys.stdin.buffer
-        return
-    try:
-        opened = Path(file).open("rb")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise TextError(f"--file: {file}: {error.strerror}") from None
-    with opened:
-        yield opened
 
 
 @contextmanager

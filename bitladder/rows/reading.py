@@ -7,13 +7,17 @@ import csv
 import json
 import os
 import stat
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal, get_args
 
+from bitladder import shown
 from bitladder.rows.row import Bad, Names, Row, row, row_of_text
 from bitladder.text.given import TextError
 
+STANDARD_INPUT = "-"
 Format = Literal["jsonl", "csv", "tsv", "text"]
 LONGEST = 1 << 24  # bytes of a line
 LONGEST_FIELD = 1 << 20  # characters of a CSV's field: an unclosed quote would take in the rest of the file
@@ -46,6 +50,33 @@ class Lines:
         read = self._file.readline(LONGEST + 1)
         self.num_bytes += len(read)
         return read
+
+
+@contextmanager
+def opened(file: str) -> Iterator[IO[bytes]]:
+    """A file, or standard input. Raises TextError when there is no such file."""
+    if file == STANDARD_INPUT:
+        yield sys.stdin.buffer
+        return
+    try:
+        found = Path(file).open("rb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise TextError(f"--file: {file}: {error.strerror}") from None
+    with found:
+        yield found
+
+
+def where(name: str, bad: Bad) -> str:
+    """The file, the line and what is wrong, as a terminal may have it."""
+    return f"{shown.printable(name)}, line {bad.number}: {shown.printable(bad.reason)}"
+
+
+def good(rows: Iterable[Row | Bad], name: str) -> Iterator[Row]:
+    """The rows up to a bad one. Raises TextError there."""
+    for one in rows:
+        if isinstance(one, Bad):
+            raise TextError(where(name, one))
+        yield one
 
 
 def format_of(path: str) -> Format:

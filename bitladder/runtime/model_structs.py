@@ -3,7 +3,6 @@
 Shapes: O outputs, I inputs, B bytes per row of codes.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from bitladder.packed import schema
 from bitladder.packed.codes import FIVE_TRITS, as_two_bits
-from bitladder.packed.reading import Arrays, Floats
+from bitladder.packed.reading import Arrays, Floats, step_of
 from bitladder.packed.schema import Matrix
 from bitladder.quantizers.precision import FULL
 from bitladder.runtime.kernels import machine_code, memory_order, structs
@@ -20,7 +19,6 @@ from bitladder.runtime.kernels.engines import Engine
 
 _ACTIVATIONS = {"gelu": structs.GELU, "relu": structs.RELU}
 _SCRATCH_ROWS, _MORE = 48, 80 << 10  # outputs that are expanded at a time, and tables of a look-up
-_LOWEST, _HIGHEST = math.log(2**-24), math.log(65504)  # of a step's logarithm: half precision's range
 
 
 @dataclass(frozen=True)
@@ -64,15 +62,14 @@ def read_rounding(arrays: Arrays, name: str, *, signed: bool = True, bits: int |
         return Rounding(structs.EXACT, 0, 0)
     if bits == 8:
         return Rounding(structs.PER_TOKEN, -127, 127)
-    log_step = np.clip(arrays.floats(f"{name}.log_step"), _LOWEST, _HIGHEST)
-    step = np.exp(log_step.astype(np.float64))  # as the trained quantizer has it, to the last bit
+    step = step_of(arrays, name)
     if bits == 1:
         shift = arrays.floats(f"{name}.shift").reshape(-1) if f"{name}.shift" in arrays else None
-        return Rounding(structs.BITS, -1 if signed else 0, 1, np.float32(step), signed, shift=shift)
+        return Rounding(structs.BITS, -1 if signed else 0, 1, step, signed, shift=shift)
     offset = arrays.floats(f"{name}.offset") if f"{name}.offset" in arrays else 0
     high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
     low = 0 if not signed else -2 if bits == 2 else -high
-    return Rounding(structs.STEP, low, high, np.float32(step), signed, np.float32(offset))
+    return Rounding(structs.STEP, low, high, step, signed, np.float32(offset))
 
 
 class ModelStructs:

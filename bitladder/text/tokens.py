@@ -7,6 +7,7 @@ Shapes: B sequences of a batch, S tokens of its longest (padding to the split's 
 """
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,9 +20,17 @@ from tokenizers import Tokenizer
 
 AT_ONCE = 4096  # rows that are tokenized together: what the tokenizer knows of each takes kilobytes
 TOKENIZER, SETTINGS = "tokenizer.json", "tokenizer_config.json"
+TOKENIZER_FILES = (TOKENIZER, SETTINGS, "vocab.txt", "special_tokens_map.json")  # those there are
 _USUAL_PADDING = ("[PAD]", "<pad>")  # where the settings name none
 Whole = NDArray[np.int64]
 _kept = threading.local()
+
+
+def copy_tokenizer(source: Path, target: Path) -> None:
+    """From one model's folder into another, byte by byte."""
+    for name in TOKENIZER_FILES:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
 
 
 @dataclass(frozen=True)

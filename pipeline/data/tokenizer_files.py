@@ -6,7 +6,6 @@ its tokenizer tells it of none, tokenizer.json gives all tokens segment 0, as th
 """
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,8 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from bitladder import files
-from bitladder.text.tokens import SETTINGS, TOKENIZER, padding_id, read_tokenizer
+from bitladder.text.tokens import SETTINGS, TOKENIZER, copy_tokenizer, padding_id, read_tokenizer
 
-FILES = (TOKENIZER, SETTINGS, "vocab.txt", "special_tokens_map.json")
 # What each special token is usually called, where no file says it.
 _USUAL = {
     "pad_token": ("[PAD]", "<pad>"),
@@ -58,9 +56,7 @@ def take(source: Path, target: Path, *, segments: int, max_length: int) -> None:
     single = segments == 1 or (isinstance(told, list) and "token_type_ids" not in told)
     is_bert = str(settings.get("tokenizer_class") or "BertTokenizer").startswith("BertTokenizer")
     if is_bert and not single and (source / TOKENIZER).is_file() and is_word_piece(source):
-        for name in FILES:
-            if (source / name).is_file():
-                shutil.copyfile(source / name, target / name)
+        copy_tokenizer(source, target)
         return
     written = json.loads(tokenizer.to_str())
     if single:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bitladder import files
+from bitladder.text.tokens import TOKENIZER_FILES
 from pipeline import kinds, paths, record
 from pipeline.data import tokenizer_files
 from pipeline.data.hub import download
@@ -70,7 +71,7 @@ def provenance(model: Model) -> dict[str, str | None]:
 
 def as_given(params: Params, source: Path) -> dict[str, Any]:
     """The same of a given teacher: its files by their sha256, and of the Hub's repository the commit."""
-    names = (files.CONFIG, files.WEIGHTS, *tokenizer_files.FILES)
+    names = (files.CONFIG, files.WEIGHTS, *TOKENIZER_FILES)
     return {
         "name": params.model.name,
         "source": f"the encoder of a given teacher ({params.teacher.source})",
