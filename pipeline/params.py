@@ -398,5 +398,7 @@ class Params(Section):
         }
 
     def _written_duration(self, rung: Rung) -> Duration:
-        usual = self.budget.binary_activations if rung.activations == 1 else self.budget.rung
-        return rung.duration or usual
+        if rung.duration is not None:
+            return rung.duration
+        usual: Duration = getattr(self.budget, rung.optimized_as)  # general ones always say it themselves
+        return usual

@@ -71,6 +71,11 @@ def trainings(name: str) -> list[Path]:
     return sorted(path for path in states_dir(name).glob("*") if is_one(path.name) and state_steps(path))
 
 
+def state_name(step: int) -> str:
+    """Of the folder of a training's state after so many steps."""
+    return f"step-{step:09d}"
+
+
 def state_steps(training: Path) -> list[int]:
     """The steps of a training's states, oldest first."""
     names = (re.fullmatch(r"step-(\d{9,})", path.name) for path in training.glob("step-*"))

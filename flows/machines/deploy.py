@@ -48,9 +48,8 @@ def shared_prefect() -> str:
     except ConnectionError as error:
         raise servers.StartError(str(error)) from None
     os.environ["PREFECT_API_URL"] = api
-    Path(os.environ["PREFECT_HOME"]).mkdir(
-        parents=True, exist_ok=True, mode=0o700
-    )  # Prefect's own comes late
+    home = Path(os.environ["PREFECT_HOME"])
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)  # Prefect makes it later than it needs it
     return api
 
 

@@ -69,7 +69,7 @@ class SharedStates:
             there = kept.get(training.name, set())
             with suppress(FileNotFoundError):
                 if step not in there:
-                    self._send(training / f"step-{step:09d}")
+                    self._send(training / paths.state_name(step))
                 self._forget(training.name, {old for old in there if old < step})
                 self._sent[training.name] = step
 
@@ -91,7 +91,7 @@ class SharedStates:
     def _forget(self, fingerprint: str, steps: set[int]) -> None:
         with exchange.folder("states", self.key, fingerprint) as (remote, place):
             for step in steps:
-                remote.rm(remote.join(place, f"step-{step:09d}"), recursive=True)
+                remote.rm(remote.join(place, paths.state_name(step)), recursive=True)
 
     def _kept(self) -> dict[str, set[int]]:
         """The steps of the states in the remote whose manifest is there, by fingerprint."""
@@ -105,7 +105,7 @@ class SharedStates:
 
     def _bring(self, fingerprint: str, step: int) -> bool:
         """Whether the state is here, whole: fetched, or from before."""
-        state = paths.states_dir(self.model) / fingerprint / f"step-{step:09d}"
+        state = paths.states_dir(self.model) / fingerprint / paths.state_name(step)
         if state.exists():
             return True
         temporary = state.with_name(f".{state.name}.fetched.tmp")

@@ -31,7 +31,6 @@ def reconstruct(
     batches: Sequence[Batch],
     *,
     num_steps: int,
-    learning_rate: float,
     optimization: Optimization,
 ) -> list[float]:
     """Train every block of a quantized BERT in place; return each one's mean loss over its last steps.
@@ -54,7 +53,7 @@ def reconstruct(
         def loss(index: int, run: Block = run, number: int = number) -> Tensor:
             return _distance(run(index), taught[index], number, batches[index]["attention_mask"])
 
-        ends.append(_train(block, loss, len(batches), num_steps, learning_rate, optimization))
+        ends.append(_train(block, loss, len(batches), num_steps, optimization))
         with torch.no_grad():
             hidden = [run(index)[0] for index in range(len(batches))]
     model.train(was_training)
@@ -99,12 +98,11 @@ def _train(
     loss: Callable[[int], Tensor],
     num_batches: int,
     num_steps: int,
-    learning_rate: float,
     optimization: Optimization,
 ) -> float:
     optimizer = adamw(
         block,
-        learning_rate=learning_rate,
+        learning_rate=optimization.learning_rate,
         weight_decay=optimization.weight_decay,
         first_beta=optimization.first_beta,
     )
@@ -116,7 +114,7 @@ def _train(
         found.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(block.parameters(), optimization.max_grad_norm)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate * share(step)
+            group["lr"] = optimization.learning_rate * share(step)
         optimizer.step()
         last = [*last, found.detach()][-max(1, num_steps // 10) :]
     optimizer.zero_grad(set_to_none=True)

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from bitladder import files
 from pipeline import paths
-from pipeline.paths import state_steps
+from pipeline.paths import state_name, state_steps
 from pipeline.training.fingerprint import Facts, differences
 from pipeline.training.parallel import World
 from pipeline.training.state import State
@@ -99,7 +99,7 @@ class States:
             self.folder.parent.rmdir()
 
     def _folder(self, step: int) -> Path:
-        return self.folder / f"step-{step:09d}"
+        return self.folder / state_name(step)
 
     def _check_newest(self) -> int:
         """The step of the newest whole state, 0 if there is none."""
@@ -108,7 +108,7 @@ class States:
             try:
                 files.verify(self._folder(step))
             except files.IntegrityError as error:
-                name = f"{self.folder.name}-step-{step:09d}.damaged"
+                name = f"{self.folder.name}-{state_name(step)}.damaged"
                 aside = _set_aside(self._folder(step), self.folder.with_name(name))
                 _log.warning(
                     "%s: the state of step %d is damaged and kept as %s (%s)", self.name, step, aside, error
@@ -165,7 +165,7 @@ def _refusal(states: States, others: list[Path]) -> str:
     other = max(others, key=lambda folder: state_steps(folder)[-1])
     step = state_steps(other)[-1]
     try:
-        facts: Facts = files.read_json(other / f"step-{step:09d}" / VALUES)["facts"]
+        facts: Facts = files.read_json(other / state_name(step) / VALUES)["facts"]
     except (OSError, ValueError, KeyError, TypeError):
         facts = {}
     lines = differences(facts, states.facts)

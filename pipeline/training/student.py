@@ -119,7 +119,6 @@ def reconstructed(
         teacher,
         enough(copied(rows(step), device()) for step in range(1, rows.per_epoch + 1)),
         num_steps=rung.reconstruct,
-        learning_rate=optimization.learning_rate,
         optimization=optimization,
     )
     _log.info("blocks reconstructed, loss %s", ", ".join(f"{end:.3g}" for end in ends))

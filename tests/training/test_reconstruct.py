@@ -38,7 +38,7 @@ def rows() -> list[Batch]:
 
 
 def run(student: nn.Module, teacher: nn.Module, num_steps: int) -> list[float]:
-    return reconstruct(student, teacher, rows(), num_steps=num_steps, learning_rate=0.01, optimization=PLAIN)
+    return reconstruct(student, teacher, rows(), num_steps=num_steps, optimization=PLAIN)
 
 
 def distance(student: nn.Module, teacher: nn.Module) -> float:
