@@ -211,11 +211,34 @@ def export(
 
 
 @app.command()
-def verify(folder: Folder, as_json: Json = False) -> None:
-    """Check every file of a model against its manifest.
+def verify(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DIR]", exists=True, file_okay=False, help="A model. Default: all that a project has."
+        ),
+    ] = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Of a project: every output against dvc.lock as well.")
+    ] = False,
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Of a project: every object of it in DVC's cache as well.")
+    ] = False,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="Of a project: every object of it in DVC's remote as well.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Hash every file anew and compare it with what was written.
 
     Exit code 1 when one differs; each is named, and what to do.
     """
+    if folder is None:
+        if verify_project is None:
+            raise OutsideError("verify: give the folder of a model, or change to a project's root")
+        raise typer.Exit(verify_project(deep=deep, cache=cache, remote=remote, as_json=as_json))
+    if deep or cache or remote:
+        raise typer.BadParameter("--deep, --cache and --remote are of a whole project: leave DIR away")
     from bitladder import verify
 
     raise typer.Exit(verify.main(folder, as_json))
@@ -242,6 +265,8 @@ def push(
 
 # Finds a registered model's folder; of a project, whose commands put it here.
 resolve: Callable[[str], Path] | None = None
+# Hashes all that a project keeps; put here likewise.
+verify_project: Callable[..., int] | None = None
 
 
 def _registered(name: str) -> Path:

@@ -10,7 +10,7 @@ from bitladder.shown import printable
 
 ADVICE = (
     "Do not use it. Copy the whole folder again from where it came; in the project that made it, "
-    "`dvc checkout --force` brings back what was trained, else `dvc repro` makes it anew"
+    "`bitladder verify --cache` says how to bring it back"
 )
 
 

@@ -20,6 +20,7 @@ def add_to(main: typer.Typer) -> None:
     """Add these commands to `main`, in a prepared environment, which is the children's too."""
     environment.prepare()
     cli.resolve = _resolve
+    cli.verify_project = _verify
     main.registered_commands.extend(options.app.registered_commands)
     main.registered_commands.extend(app.registered_commands)
 
@@ -28,6 +29,12 @@ def _resolve(name: str) -> Path:
     from pipeline.tracking import delivered
 
     return delivered.folder(name)
+
+
+def _verify(*, deep: bool, cache: bool, remote: bool, as_json: bool) -> int:
+    from flows import integrity
+
+    return integrity.main(deep=deep, cache=cache, remote=remote, as_json=as_json)
 
 
 @app.command()
