@@ -17,6 +17,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from bitladder.shown import misfits
+
 MANIFEST = "manifest.json"
 # The same file names in every model's folder, trained or packed.
 WEIGHTS = "model.safetensors"
@@ -144,8 +146,8 @@ def verify(folder: Path) -> dict[str, str]:
         raise IntegrityError(f"{path}: damaged, it lists no files with their sha256 ({error})") from error
     missing = sorted(name for name in promised if not (folder / name).is_file())
     unexpected = sorted(one.name for one in folder.iterdir() if would_be_read(one.name, promised))
-    if missing or unexpected:
-        raise IntegrityError(f"{folder}: missing {missing}, unexpected {unexpected}")
+    if found := misfits(missing=missing, unexpected=unexpected):
+        raise IntegrityError(f"{folder}: {found}; its {MANIFEST} lists what belongs into it")
     for name, entry in promised.items():
         actual = sha256(folder / name)
         if actual != entry:

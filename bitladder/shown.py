@@ -8,7 +8,7 @@ import json
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import IO, Any
 
 FALLBACK = "bitladder.shown"  # an error handler for outputs that lack a character
@@ -31,6 +31,11 @@ def apart(names: Iterable[str]) -> dict[str, str]:
     looks = Counter(map(_look, shown.values()))
     shown = {name: own if looks[_look(own)] == 1 else ascii(name) for name, own in shown.items()}
     return shown if len(set(shown.values())) == len(shown) else {name: ascii(name) for name in shown}
+
+
+def misfits(**names: Sequence[str]) -> str:
+    """`missing a, b; unexpected c`: each kind of misfit that has a name; empty when none has."""
+    return "; ".join(f"{kind} {', '.join(found)}" for kind, found in names.items() if found)
 
 
 def as_json(value: Any, indent: int | None = None) -> str:

@@ -57,7 +57,7 @@ def test_a_changed_byte_is_found(folder: Path) -> None:
 
 def test_a_missing_and_an_extra_file_are_named(folder: Path) -> None:
     (folder / "a.txt").rename(folder / "config.json")
-    with pytest.raises(files.IntegrityError, match=r"missing \['a.txt'\], unexpected \['config.json'\]"):
+    with pytest.raises(files.IntegrityError, match=r"missing a\.txt; unexpected config\.json"):
         files.verify(folder)
 
 
@@ -138,7 +138,7 @@ READ = ("adapter_config.json", "other.safetensors", "pytorch_model.bin", "record
 @pytest.mark.parametrize("name", READ)
 def test_what_a_loader_would_read_is_promised_or_refused(folder: Path, name: str) -> None:
     (folder / name).write_text("anything")
-    with pytest.raises(files.IntegrityError, match=rf"unexpected \['{name}'\]"):
+    with pytest.raises(files.IntegrityError, match=rf"unexpected {name}"):
         files.verify(folder)
 
 
@@ -149,5 +149,5 @@ def test_a_tokenizer_is_promised_as_a_whole_or_not_at_all(tmp_path: Path, name: 
             files.write_text(filling / own, "one")
         (tmp_path / own / name).write_text("anything")
     files.verify(tmp_path / "a.txt")
-    with pytest.raises(files.IntegrityError, match=rf"unexpected \['{name}'\]"):
+    with pytest.raises(files.IntegrityError, match=rf"unexpected {name}"):
         files.verify(tmp_path / "tokenizer_config.json")

@@ -16,6 +16,7 @@ from bitladder.modeling import architectures
 from bitladder.modeling.attention import activation_quantizers
 from bitladder.modeling.bert import BODY, Bert, build_bert, precision_of
 from bitladder.quantizers.rounding import half_precision
+from bitladder.shown import misfits
 from bitladder.text.tokens import copy_tokenizer
 
 WEIGHTS = files.WEIGHTS
@@ -91,8 +92,8 @@ def load_strictly(model: nn.Module, state: dict[str, Tensor], *, source: str) ->
         for name in set(wanted) & set(state)
         if wanted[name].shape != state[name].shape
     )
-    if missing or extra or misshapen:
-        raise ValueError(f"{source}: missing {missing}, unexpected {extra}, wrong shape {misshapen}")
+    if found := misfits(missing=missing, unexpected=extra, misshapen=misshapen):
+        raise ValueError(f"{source}: {found}")
     model.load_state_dict(state)
 
 

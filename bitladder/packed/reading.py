@@ -12,6 +12,7 @@ from bitladder.packed import codes, format, schema
 from bitladder.packed.codes import Bytes, Codes
 from bitladder.packed.format import PackedConfig
 from bitladder.packed.tensors import Entry, FormatError, read_contents
+from bitladder.shown import misfits
 
 Floats = NDArray[np.float32]
 _LOWEST, _HIGHEST = math.log(2**-24), math.log(65504)  # of a step's logarithm: half precision's range
@@ -117,7 +118,5 @@ def check_entries(found: Mapping[str, Entry], wanted: Mapping[str, Entry], *, so
         for name, entry in sorted(wanted.items())
         if name in found and found[name] != entry
     ]
-    if missing or extra or differing:
-        raise FormatError(
-            f"{source}: missing {missing}, unexpected {extra}, wrong shape or dtype {differing}"
-        )
+    if misfit := misfits(missing=missing, unexpected=extra, misshapen=differing):
+        raise FormatError(f"{source}: {misfit}")

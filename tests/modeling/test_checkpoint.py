@@ -162,20 +162,20 @@ def test_half_precision_is_read_as_float32(tmp_path: Path) -> None:
 def test_a_missing_tensor_is_refused_by_name(saved: Saved, name: str) -> None:
     """transformers would draw it at random and say so in a warning."""
     folder = saved(Precision(1, 1, 4), lambda state: state.pop(name))
-    with pytest.raises(ValueError, match=rf"saved/model\.safetensors: missing \['{name}'\]"):
+    with pytest.raises(ValueError, match=rf"saved/model\.safetensors: missing {name}"):
         checkpoint.load_bert(folder)
 
 
 def test_an_extra_tensor_is_refused_by_name(saved: Saved) -> None:
     folder = saved(None, lambda state: state.update(surplus=torch.ones(1)))
-    with pytest.raises(ValueError, match=r"unexpected \['surplus'\]"):
+    with pytest.raises(ValueError, match=r"unexpected surplus"):
         checkpoint.load_bert(folder)
 
 
 def test_a_misshapen_tensor_is_refused_by_name_and_shapes(saved: Saved) -> None:
     folder = saved(None, lambda state: state.update({HEAD: torch.ones(3, 32)}))
     with pytest.raises(
-        ValueError, match=r"wrong shape \['classifier\.weight \(3, 32\) instead of \(2, 32\)'\]"
+        ValueError, match=r"misshapen classifier\.weight \(3, 32\) instead of \(2, 32\)"
     ):
         checkpoint.load_bert(folder)
 
