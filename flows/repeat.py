@@ -26,7 +26,7 @@ from flows import environment, graph, processes
 from flows.graph import Definition
 from pipeline import paths
 from pipeline.evaluation import results
-from pipeline.params import Params
+from pipeline.params import Data, Params, Task, Watched
 from pipeline.problems.reading import read_mapping
 from pipeline.rungs import PRETRAINED, TEACHER, Duration
 
@@ -143,6 +143,9 @@ def in_place(values: Mapping[str, Any]) -> dict[str, Any]:
             place = str(Path(found[section][key]).expanduser().absolute())
             watched = {"watched": place} if "watched" in found[section] else {}
             found[section] = {**found[section], key: place, **watched}
+    if "watched" in found:  # files are looked for from data.root on
+        data, task = Data.model_validate(found["data"]), Task.model_validate(found["task"])
+        found["watched"] = Watched.wanted(data, task).model_dump()
     return found
 
 

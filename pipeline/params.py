@@ -3,6 +3,7 @@
 `pipeline.params_file` reads the file and refuses what is wrong in it, `pipeline.rungs` has the rungs.
 """
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
@@ -210,6 +211,28 @@ class Data(Section):
     corpus: Annotated[list[CorpusFile], BeforeValidator(_listed), Field(min_length=1)] | None = None
     pieces: Literal["some_sentences", "sentences"] = "some_sentences"
 
+    def path_of(self, file: str) -> Path:
+        """Where a file of `corpus` or of `task.judged_by` lies: from `root` on where that is given."""
+        return Path(self.root or ".") / Path(file).expanduser()
+
+
+NUM_WATCHED = 8  # files of each list; dvc.yaml names every place
+
+
+class Watched(Section):
+    """The paths of `data.corpus` and `task.judged_by`, which DVC watches; NO_FILE in the places left over.
+    conf/ fills them in."""
+
+    corpus: list[str] = [NO_FILE] * NUM_WATCHED
+    judged_by: list[str] = [NO_FILE] * NUM_WATCHED
+
+    @staticmethod
+    def wanted(data: Data, task: Task) -> "Watched":
+        """As it has to be. Files that find no place are left out."""
+        named = {"corpus": data.corpus, "judged_by": task.judged_by}
+        found = {name: [str(data.path_of(one.file)) for one in files or ()] for name, files in named.items()}
+        return Watched(**{name: (own + [NO_FILE] * NUM_WATCHED)[:NUM_WATCHED] for name, own in found.items()})
+
 
 class Architecture(Section):
     """The shape of a BERT that the graph pre-trains itself."""
@@ -369,6 +392,7 @@ class Params(Section):
     weights_activations: dict[str, ActivationRung]
     deliver: list[str]
     claims: list[Claim]
+    watched: Watched = Watched()
 
     @property
     def rungs(self) -> dict[str, Rung]:

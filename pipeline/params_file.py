@@ -28,6 +28,7 @@ from pipeline.problems.problem import Problem
 from pipeline.problems.reading import UnreadableError, read_mapping
 from pipeline.problems.task import task_problems
 from pipeline.problems.teacher import teacher_problems
+from pipeline.problems.watched import watched_problems
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -76,6 +77,7 @@ def contradictions(params: Params) -> Iterator[Problem]:
     yield from task_problems(params)
     yield from files_problems(params.data, params.task)
     yield from teacher_problems(params)
+    yield from watched_problems(params)
     yield from ladder_problems(params)
     yield from initialization_problems(params, shape)
     yield from precision_problems(params, rungs, shape)

@@ -37,7 +37,14 @@ def test_the_committed_file_is_the_composition_of_the_defaults() -> None:
     assert YAML(typ="safe").load(committed) == YAML(typ="safe").load(compose((), CONF))
 
 
-@pytest.mark.parametrize("overrides", [["task=mrpc", "model=minilm"], ["experiment=cola", "data.root=/data"]])
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["task=mrpc", "model=minilm"],
+        ["experiment=cola", "data.root=/data"],
+        ["experiment=embeddings/minilm", "data.root=/data"],
+    ],
+)
 def test_the_text_is_the_one_dvc_writes(tmp_path: Path, overrides: list[str]) -> None:
     from dvc.utils.hydra import compose_and_dump
 

@@ -43,7 +43,7 @@ def texts_of(data: Data, task: Task) -> list[str]:
     if data.corpus is None:  # the demo's own
         texts: Iterable[str] = read_split(paths.data_dir(task.name, "corpus"), "corpus")["text"]
     else:
-        texts = _texts(data.corpus, data.root)
+        texts = _texts(data)
     found = dict.fromkeys(" ".join(text.split()) for text in texts)
     if not any(found):
         raise DataError(["data.corpus: there is no text in it"])
@@ -75,12 +75,8 @@ def numbered_sentences(texts: Iterable[str]) -> Iterator[tuple[str, int]]:
             yield text, number
 
 
-def path_of(file: CorpusFile, root: str | None) -> Path:
-    return Path(root or ".") / Path(file.file).expanduser()
-
-
-def _texts(files: list[CorpusFile], root: str | None) -> Iterator[str]:
-    tables = [_table(path_of(file, root), file) for file in files]
+def _texts(data: Data) -> Iterator[str]:
+    tables = [_table(data.path_of(file.file), file) for file in data.corpus or ()]
     if problems := [table for table in tables if isinstance(table, str)]:
         raise DataError(problems)
     for table in tables:

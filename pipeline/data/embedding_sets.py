@@ -33,7 +33,7 @@ def load(task: Task, data: Data) -> dict[str, pd.DataFrame]:
         IntegrityError: a Parquet file is torn.
     """
     assert task.judged_by is not None
-    read = {own.name: _read(own, path_of(own, data.root)) for own in task.judged_by}
+    read = {own.name: _read(own, data.path_of(own.file)) for own in task.judged_by}
     if wrong := [f"{rows.source}: {one}" for rows in read.values() for one in rows.problems]:
         raise OwnDataError(wrong)
     numbered = dict(corpus.numbered_sentences(corpus.texts_of(data, task)))
@@ -41,14 +41,10 @@ def load(task: Task, data: Data) -> dict[str, pd.DataFrame]:
     return {TRAIN: train, **{own.name: _frame(read[own.name], own) for own in task.judged_by}}
 
 
-def path_of(own: JudgedBy, root: str | None) -> Path:
-    return Path(root or ".") / Path(own.file).expanduser()
-
-
 def digests(task: Task, data: Data) -> dict[str, str]:
     """sha256 of every file that was read, by split; of train by the file's name."""
-    found = {one.file: files.sha256(corpus.path_of(one, data.root)) for one in data.corpus or ()}
-    sets = {own.name: files.sha256(path_of(own, data.root)) for own in task.judged_by or ()}
+    found = {one.file: files.sha256(data.path_of(one.file)) for one in data.corpus or ()}
+    sets = {own.name: files.sha256(data.path_of(own.file)) for own in task.judged_by or ()}
     return found | sets
 
 

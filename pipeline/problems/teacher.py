@@ -1,5 +1,4 @@
-"""Problems of `teacher`: one without a place, beside a model that it would replace, or of another task; and
-of what DVC watches of either.
+"""Problems of `teacher`: one without a place, beside a model that it would replace, or of another task.
 
 The folder is looked into where it is there: what does not fit is refused before anything runs.
 """
@@ -7,7 +6,7 @@ The folder is looked into where it is there: what does not fit is refused before
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.params import NO_FILE, Model, Params, Task, Teacher
+from pipeline.params import Params, Task, Teacher
 from pipeline.problems import model_folder
 from pipeline.problems.model_folder import ModelFolderError
 from pipeline.problems.problem import Problem, pinned
@@ -19,8 +18,6 @@ def teacher_problems(params: Params) -> Iterator[Problem]:
     """Every contradiction of where the teacher comes from, and everything in its folder that does not fit."""
     teacher, model = params.teacher, params.model
     yield from _places(teacher)
-    yield from _watched("teacher", teacher)
-    yield from _watched("model", model)
     if not teacher.is_given:
         if model.source == "teacher":
             yield Problem(
@@ -50,14 +47,6 @@ def _places(teacher: Teacher) -> Iterator[Problem]:
     elif teacher.revision:
         sentence = f"only for teacher.source: hub, and it is {teacher.source}; leave it empty"
         yield Problem("teacher.revision", sentence)
-
-
-def _watched(section: str, one: Teacher | Model) -> Iterator[Problem]:
-    """DVC has to watch the folder that is read: conf/ sees to it, else who writes params.yaml by hand."""
-    wanted = str(Path(one.location).expanduser()) if one.source == "path" and one.location else NO_FILE
-    if one.watched != wanted:
-        sentence = f"{one.watched}; DVC watches it, and {section}.source is {one.source}; write {wanted}"
-        yield Problem(f"{section}.watched", sentence)
 
 
 def _folder(root: Path, task: Task) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""The folders of a teacher and of a pre-trained model are watched, whatever they are called."""
+"""A teacher's folder, a pre-trained model's, files of text and pairs are watched, whatever their names."""
 
 from pathlib import Path
 
@@ -56,3 +56,36 @@ def test_a_repository_is_no_folder(root: Path) -> None:
     )
     assert params.teacher.watched == "conf/no_file"
     assert "pretrained" not in graph.changed()
+
+
+def _quoted(name: str) -> str:
+    return "'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def test_a_changed_text_or_pair_file_is_seen_by_who_reads_it(root: Path) -> None:
+    text, pairs = Path(f"{NAME}.txt"), root / f"{NAME}.csv"
+    text.write_text("The lake froze.\n", encoding="utf-8")
+    pairs.write_text("a,b\nice,snow\n", encoding="utf-8")
+    judged_by = f"[{{name: mine, file: {_quoted(str(pairs))}, columns: [a, b]}}]"
+    chosen = ["task=embeddings", "model=minilm", "ladder=embeddings", f"task.judged_by={judged_by}"]
+    rung = "{bits: 1, activation_bits: 8, init_from: pretrained, duration: {steps: 9}}"
+    given = [f"data.corpus=[{_quoted(str(text))}]", f"+general.plain_w1a8={rung}"]
+    metrics = ["task.validation_splits=[mine]", "task.metrics=[recall_at_10]"]
+    made_up.params(Path(), *chosen, *given, *metrics)
+    for place in (
+        "data/embeddings/plain",
+        "data/embeddings/corpus",
+        "models/pretrained",
+        "models/plain_w1a8",
+    ):
+        Path(place).mkdir(parents=True)
+        Path(place, "model.safetensors").write_text("once\n")
+    readers = {"prepare", "general@plain_w1a8"}
+    with Repo(".") as repo:
+        for stage in sorted(readers):
+            repo.commit(stage, force=True)
+    assert not readers & graph.changed()
+    pairs.write_text("a,b\nice,water\n", encoding="utf-8")
+    assert readers & graph.changed() == {"prepare"}
+    text.write_text("The lake thawed.\n", encoding="utf-8")
+    assert readers <= graph.changed()
