@@ -220,17 +220,20 @@ class ModelStructs:
                 own["factor"], own["row_factor"], own["constant"] = -2, 0, own["num_inputs"]
             weights = memory_order.for_popcount(self._bytes(group))
         elif rounding.kind == structs.EXACT:
-            name, weights = "exact", memory_order.for_dot_products(self._codes(group), bits)
+            name, weights = "exact", memory_order.for_dot_products(self._bytes(group), bits)
         elif engine.bits == (1,):
             weights = memory_order.for_lookup(self._bytes(group))
         else:
-            weights = memory_order.for_dot_products(self._codes(group), bits, raised)
+            weights = memory_order.for_dot_products(self._bytes(group), bits, raised)
         own["multiply_at"] = machine_code.product(name, bits, self._held)
         own["panel"] = min(engine.panel or own["num_outputs"], own["num_outputs"])
         own["output_bytes"], own["weights_at"] = own["num_inputs"] * bits // 8, self._at(weights)
 
     def _bytes(self, group: list[Matrix]) -> NDArray[np.uint8]:
-        return np.concatenate([self._arrays.bytes(one.name) for one in group])
+        """Their codes with a whole number of bits each."""
+        found = np.concatenate([self._arrays.bytes(one.name) for one in group])
+        stored_bits = self._config.stored_bits(self._config.precision.weights)
+        return as_two_bits(found, group[0].columns) if stored_bits == FIVE_TRITS else found
 
     def _codes(self, group: list[Matrix]) -> NDArray[np.int8]:
         return np.concatenate([self._arrays.codes(one.name) for one in group])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bitladder.packed.codes import pack
 from bitladder.runtime.kernels import engines, machine_code, memory_order
 
 Whole = NDArray[np.int32]
@@ -36,9 +37,10 @@ def padded(codes: Codes, lanes: int, group: int) -> Codes:
     return np.pad(codes, ((0, -codes.shape[0] % lanes), (0, -codes.shape[1] % group)))
 
 
-def stored(codes_OI: Codes, lanes: int, group: int) -> NDArray[np.uint8]:
-    """Of 1 bit, as a packed file has them."""
-    return np.packbits(padded(codes_OI, lanes, group) > 0, axis=-1, bitorder="little")
+def stored(codes_OI: Codes, lanes: int, group: int, bits: int = 1) -> NDArray[np.uint8]:
+    """As a packed file has them."""
+    codes = padded(codes_OI, lanes, group)
+    return np.packbits(codes > 0, axis=-1, bitorder="little") if bits == 1 else pack(codes, bits)
 
 
 def by_engine(name: str, codes_OI: Codes, bits: int) -> Product:
@@ -52,7 +54,7 @@ def by_engine(name: str, codes_OI: Codes, bits: int) -> Product:
     else:
         # As models have them: outputs and inputs of linear layers are multiples of 64.
         lanes, group = (memory_order.DOT_LANES, 16) if bits == 8 else (32, 64)
-        laid = memory_order.for_dot_products(padded(codes_OI, lanes, group), bits, raised)
+        laid = memory_order.for_dot_products(stored(codes_OI, lanes, group, bits), bits, raised)
     outputs = len(codes_OI) + -len(codes_OI) % lanes
     factor, row_factor = memory_order.correction(bits, raised)
 

@@ -174,9 +174,7 @@ def test_an_extra_tensor_is_refused_by_name(saved: Saved) -> None:
 
 def test_a_misshapen_tensor_is_refused_by_name_and_shapes(saved: Saved) -> None:
     folder = saved(None, lambda state: state.update({HEAD: torch.ones(3, 32)}))
-    with pytest.raises(
-        ValueError, match=r"misshapen classifier\.weight \(3, 32\) instead of \(2, 32\)"
-    ):
+    with pytest.raises(ValueError, match=r"misshapen classifier\.weight \(3, 32\) instead of \(2, 32\)"):
         checkpoint.load_bert(folder)
 
 

@@ -3,12 +3,13 @@
 Shapes: O outputs, I inputs, B bytes per row of codes.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Codes = NDArray[np.int8]
+from bitladder.packed.codes import Codes, codes_of_each_byte
 
 # Outputs of a vector, and inputs of what one of its instructions reads.
 LOOKUP_LANES, LOOKUP_GROUP = 32, 16
@@ -30,32 +31,46 @@ def for_popcount(bytes_OB: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return _in_words(bytes_OB, np.uint64, COUNT_LANES)
 
 
-def _in_words(bytes_OB: NDArray[np.uint8], word: Any, lanes: int) -> NDArray[np.uint8]:
+def for_dot_products(bytes_OB: NDArray[np.uint8], bits: int, raised: int = 0) -> NDArray[np.uint8]:
+    """1 to 8 bits, as expanding.py reads them: [O / 16, I / (32 / bits), 16] words of 4 bytes.
+
+    Args:
+        bytes_OB: codes as a packed file has them; O is a multiple of 16, B of 4.
+        raised: is added to codes of 8 bits, for processors that want theirs unsigned.
+    """
+    words_OW = bytes_OB + np.uint8(raised) if bits == 8 else _regrouped(bytes_OB, bits)
+    return _in_words(words_OW, np.uint32, DOT_LANES)
+
+
+def _in_words(bytes_OB: NDArray[Any], word: Any, lanes: int) -> NDArray[np.uint8]:
     outputs = len(bytes_OB)
     words = bytes_OB.view(word).reshape(outputs // lanes, lanes, -1).transpose(0, 2, 1)
     return aligned(words)
 
 
-def for_dot_products(codes_OI: Codes, bits: int, raised: int = 0) -> NDArray[np.uint8]:
-    """1 to 8 bits, as expanding.py reads them; O is a multiple of 16, I of 32 (at 8 bits of 4).
-
-    Args:
-        raised: is added to codes of 8 bits, for processors that want theirs unsigned.
-    """
-    outputs, inputs = codes_OI.shape
-    groups = 8 // bits
-    shape = (outputs // DOT_LANES, DOT_LANES, inputs // DOT_GROUP // groups, groups, DOT_GROUP)
-    blocks = _stored(codes_OI, bits, raised).reshape(shape).transpose(0, 2, 3, 1, 4)
-    blocks = blocks.reshape(shape[0], shape[2], groups, DOT_LANES * DOT_GROUP)
-    shifts = np.arange(0, 8, bits, dtype=np.uint8)[:, None]
-    return aligned(np.bitwise_or.reduce(blocks << shifts, axis=2))
+def _regrouped(bytes_OB: NDArray[np.uint8], bits: int) -> NDArray[np.uint32]:
+    """Each 4 bytes of codes as 4 of what is multiplied: input 4 g + k of a word is field g of byte k."""
+    moved, bytes_OW4 = _moved(bits), bytes_OB.reshape(len(bytes_OB), -1, DOT_GROUP)
+    words_OW = moved[0][bytes_OW4[..., 0]]
+    for place in range(1, DOT_GROUP):
+        words_OW |= moved[place][bytes_OW4[..., place]]
+    return words_OW
 
 
-def _stored(codes_OI: Codes, bits: int, raised: int) -> NDArray[np.uint8]:
+@cache
+def _moved(bits: int) -> NDArray[np.uint32]:
+    """[4, 256]: where the codes of each possible byte come to lie, for each of a word's 4 places."""
+    inputs = np.arange(DOT_GROUP * 8 // bits).reshape(DOT_GROUP, 1, -1)
+    shifts = 8 * (inputs % DOT_GROUP) + bits * (inputs // DOT_GROUP)
+    stored = _stored(codes_of_each_byte(bits), bits).astype(np.uint32)
+    return np.bitwise_or.reduce(stored << shifts.astype(np.uint32), axis=-1)
+
+
+def _stored(codes: Codes, bits: int) -> NDArray[np.uint8]:
     """What is multiplied: 0 and 1 for -1 and +1, else the code more what makes it positive."""
     if bits == 1:
-        return (codes_OI > 0).view(np.uint8)
-    return (codes_OI + np.int8({2: 1, 4: 8, 8: 0}[bits])).view(np.uint8) + np.uint8(raised)
+        return (codes > 0).view(np.uint8)
+    return (codes + np.int8({2: 1, 4: 8}[bits])).view(np.uint8) & np.uint8(2**bits - 1)
 
 
 def correction(bits: int, raised: int = 0) -> tuple[int, int]:
