@@ -3,15 +3,15 @@
     python benchmarks/file_size.py [--model bert-base] [--bits 1 2] [--granularity row matrix] [--json]
 
 The weights are random: the size depends on the shape alone. Packed are all tables, the encoder and the
-pooler; scales, biases and norms are half-precision numbers, the head is in 32 bits. A rung's `granularity`
-says what shares a scale: a row, or a matrix as in ladder=bit. Ternary codes, of 2 bits, are written five to
-a byte. `bitladder inspect` counts a packed folder part by part.
+pooler; biases, norms and scales are half-precision numbers, the head is in 32 bits. A rung's `granularity`
+says what shares a scale: a row, or a matrix as in ladder=bit; those of rows may have 8 bits (`scale_bits`).
+Ternary codes, of 2 bits, are written five to a byte. `bitladder inspect` counts a packed folder part by part.
 """
 
 import argparse
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ class Row:
     model: str
     bits: int
     granularity: str
+    scale_bits: int
     fp32_bytes: int
     packed_bytes: int
     ratio: float
@@ -43,12 +44,21 @@ def measure(name: str, shape: Shape, bits: Sequence[int], granularities: Sequenc
     with tempfile.TemporaryDirectory() as folder:
         save(Path(folder), build(shape))
         full = (Path(folder) / files.WEIGHTS).stat().st_size
-        for precision in [Precision(n, n, ACTIVATIONS, kind) for n in bits for kind in granularities]:
-            target = Path(folder) / f"{precision.weights}{precision.granularity}"
+        for precision in precisions(bits, granularities):
+            kind = precision.weights, precision.granularity, precision.scale_bits
+            target = Path(folder) / "-".join(map(str, kind))
             save_packed(target, shape, precision)
             packed = (target / files.WEIGHTS).stat().st_size
-            rows.append(Row(name, precision.weights, precision.granularity, full, packed, full / packed))
+            rows.append(Row(name, *kind, full, packed, full / packed))
     return rows
+
+
+def precisions(bits: Sequence[int], granularities: Sequence[str]) -> Iterator[Precision]:
+    """With scales of every width that they may have."""
+    for number in bits:
+        for kind in granularities:
+            for scale_bits in (16, 8) if kind == "row" else (16,):
+                yield Precision(number, number, ACTIVATIONS, kind, scale_bits=scale_bits)
 
 
 def main() -> None:
@@ -64,10 +74,13 @@ def main() -> None:
     if asked.json:
         print(json.dumps({"weights": "random", "rows": [asdict(row) for row in rows]}, indent=2))
         return
-    head = ["model", "bits", "a scale per", "fp32 bytes", "packed bytes", "ratio"]
+    head = ["model", "bits", "a scale per", "of bits", "fp32 bytes", "packed bytes", "ratio"]
     sizes = [(f"{row.fp32_bytes:,}", f"{row.packed_bytes:,}", f"{row.ratio:.2f}") for row in rows]
-    cells = [(row.model, row.bits, row.granularity, *size) for row, size in zip(rows, sizes, strict=True)]
-    print("Random weights: sizes are those of the shape.\n\n" + as_markdown([head, *cells], words=3))
+    cells = [
+        (row.model, row.bits, row.granularity, row.scale_bits, *size)
+        for row, size in zip(rows, sizes, strict=True)
+    ]
+    print("Random weights: sizes are those of the shape.\n\n" + as_markdown([head, *cells], words=4))
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def quantizers(precision: Precision) -> dict[str, str]:
         "embeddings": precision.quantizer_of_weights(is_table=True),
         "activations": precision.quantizer_of_activations(),
     }
-    others = ("granularity", "group_size", "split", "attention")
+    others = ("granularity", "group_size", "scale_bits", "split", "attention")
     return named | {key: str(value) for key, value in precision.as_dict().items() if key in others}
 
 

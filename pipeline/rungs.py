@@ -20,6 +20,8 @@ ROOTS = (
     PRETRAINED,
 )  # what a ladder starts from: a task's rungs from the first, general ones from the second
 
+ROW_SCALE_BITS: Final = 16  # of a rung that says nothing of them
+
 ROUND, RECONSTRUCT = "round", "reconstruct"  # `init.method`
 RECONSTRUCTION_STEPS = 200
 
@@ -34,6 +36,7 @@ def _exactly_whole(value: object) -> object:
 
 
 Bits = Annotated[Literal[1, 2, 4, 8], BeforeValidator(_exactly_whole)]
+ScaleBits = Annotated[Literal[8, 16], BeforeValidator(_exactly_whole)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 Count = Annotated[int, Field(gt=0, lt=2**31)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
@@ -166,6 +169,7 @@ class Rung(Section):
         taught_by: the model it is distilled from, `teacher` or a rung.
         embedding_bits: `bits` unless said.
         granularity: what shares a scale: a row, a matrix, or `group_size` neighbours within a row.
+        scale_bits: of a stored scale: 16 (half precision) or, where granularity is row, 8.
         weight_quantizer: by name (`bitladder.quantizers`); the width's own unless said.
         hidden_act: what stands between the two feed-forward products; the teacher's unless said.
         phases: trainings one after the other, each with a loss of its own; replaces `distillation`.
@@ -186,6 +190,7 @@ class Rung(Section):
     embedding_bits: Bits | None = None
     granularity: Literal["row", "matrix", "group"] = "row"
     group_size: Count | None = None
+    scale_bits: ScaleBits | None = None
     weight_quantizer: str | None = None
     hidden_act: Literal["gelu", "relu"] | None = None
     width: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -244,6 +249,11 @@ class Rung(Section):
         return self.embedding_bits or self.bits
 
     @property
+    def bits_of_scales(self) -> ScaleBits:
+        """Of a stored scale; what matrices or groups share is in half precision."""
+        return self.scale_bits or (ROW_SCALE_BITS if self.granularity == "row" else 16)
+
+    @property
     def activations(self) -> int:
         """Bits of what matrices read; FULL where they are untouched."""
         return FULL
@@ -264,6 +274,7 @@ class Rung(Section):
             split=self.split,
             group_size=self.group_size,
             weight_quantizer=self.weight_quantizer,
+            scale_bits=self.bits_of_scales,
         )
 
 

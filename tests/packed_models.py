@@ -60,12 +60,16 @@ PRECISIONS = [
     Precision(4, 4, 32, "matrix"),
     Precision(8, 8, 32),
     Precision(8, 8, 8),
+    Precision(1, 1, 8, scale_bits=8),
+    Precision(2, 8, 4, scale_bits=8),
+    Precision(4, 32, 32, scale_bits=8),
 ]
 
 
 def named(precision: Precision) -> str:
     bits = f"w{precision.weights}e{precision.embeddings}a{precision.activations}"
     bits += f"f{precision.feed_forward_activations}" if precision.feed_forward_activations else ""
+    bits += "_scales8" if precision.scale_bits == 8 else ""
     return bits if precision.granularity == "row" else f"{bits}_{precision.granularity}"
 
 
@@ -144,9 +148,10 @@ def agree(ours: NDArray[np.float32], theirs: NDArray[np.float32], bits: int) -> 
 
 def republish(folder: Path, change: Callable[[dict[str, NDArray[Any]]], object]) -> None:
     """Change the tensors of a packed folder and give it a manifest that fits."""
-    state = load_file(folder / format.WEIGHTS)
+    path = folder / format.WEIGHTS
+    state, metadata = load_file(path), tensors.read_contents(path).metadata
     change(state)
-    tensors.write(folder / format.WEIGHTS, state, format.METADATA)
+    tensors.write(path, state, metadata)
     reseal(folder)
 
 

@@ -20,13 +20,12 @@ from bitladder.quantizers.precision import FULL, Precision
 from bitladder.text.entities import bad_tags
 
 MODEL_TYPE = "bitladder-bert"
-FORMAT = 1
+FORMAT = 2  # that is written; 1 has no scales of 8 bits, and is read too
 WEIGHTS = files.WEIGHTS
 CONFIG = files.CONFIG
 CLASSIFIER, TAGGER, ANSWERER, ENCODER = (head.packed for head in heads.HEADS)
 # Registered nowhere, so that only our model class, which replaces it, can be built from such a config.json.
 ATTENTION = "bitladder-packed"
-METADATA = {"format": "pt", "bitladder_format": str(FORMAT)}
 _MAX_CONFIG = 4_000_000  # bytes; 100 000 label names fit
 
 
@@ -85,7 +84,7 @@ class PackedConfig(_Fields):
     """
 
     model_type: Literal["bitladder-bert"]
-    format: Annotated[Literal[1], Field(alias="bitladder_format")]
+    format: Annotated[Literal[1, 2], Field(alias="bitladder_format")]
     precision: Annotated[Precision, Field(alias="bitladder_precision")]
     architectures: Annotated[
         list[
@@ -175,6 +174,11 @@ class PackedConfig(_Fields):
         """What a code of so many bits takes in the file: ternary ones less where a byte holds five."""
         return FIVE_TRITS if bits == 2 and self.trits_per_byte == 5 else bits
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Of model.safetensors."""
+        return {"format": "pt", "bitladder_format": str(self.format)}
+
     def as_dict(self) -> dict[str, Any]:
         """config.json, without the keys that do not apply."""
         values = {**self.model_dump(by_alias=True), "bitladder_precision": self.precision.as_dict()}
@@ -187,6 +191,8 @@ class PackedConfig(_Fields):
             raise ValueError(
                 "bitladder_precision: packed weights have 1, 2, 4 or 8 bits, and no weight_quantizer"
             )
+        if precision.scale_bits == 8 and self.format == 1:
+            raise ValueError("bitladder_precision: scale_bits 8 needs bitladder_format 2")
         heads = self.num_attention_heads
         if self.hidden_size % heads:
             raise ValueError(

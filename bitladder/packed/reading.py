@@ -12,6 +12,7 @@ from bitladder.packed import codes, format, schema
 from bitladder.packed.codes import Bytes, Codes
 from bitladder.packed.format import PackedConfig
 from bitladder.packed.tensors import Entry, FormatError, read_contents
+from bitladder.quantizers.scale_codes import SCALES
 from bitladder.shown import misfits
 
 Floats = NDArray[np.float32]
@@ -27,8 +28,8 @@ def open_weights(folder: Path, config: PackedConfig) -> "Arrays":
     path = folder / format.WEIGHTS
     contents = read_contents(path)
     version = contents.metadata.get("bitladder_format")
-    if version != str(format.FORMAT):
-        raise FormatError(f"{path}: bitladder_format is {version!r}; this version reads '{format.FORMAT}'")
+    if version != str(config.format):
+        raise FormatError(f"{path}: bitladder_format is {version!r}; config.json says {config.format}")
     return Arrays(contents.read, contents.entries, config, source=str(path))
 
 
@@ -95,8 +96,10 @@ class Arrays:
         return codes.unpack(self.bytes(name), stored.bits, stored.columns)
 
     def floats(self, name: str) -> Floats:
-        """Everything that is no code. Raises FormatError as `check`."""
+        """Everything that is no code of a weight. Raises FormatError as `check`."""
         found = self._read(name)
+        if self._schema[name].entry.dtype == "U8":
+            return np.asarray(SCALES[found])
         if not bool(np.isfinite(found).all()):
             raise FormatError(f"{name}: holds NaN or infinity")
         if name.endswith(schema.SCALE) and bool((found < 0).any()):

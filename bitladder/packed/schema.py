@@ -157,7 +157,10 @@ def _matrix(config: PackedConfig, matrix: Matrix) -> Iterator[Stored]:
         name = f"{matrix.name}{half}"
         count = rows * columns
         yield Stored(f"{name}{CODES}", codes, matrix.part, stored_bits, count, stands_for, columns)
-        yield Stored(f"{name}{SCALE}", Entry("F16", groups[precision.granularity]), SCALES, 16)
+        dtype = "U8" if precision.scale_bits == 8 else "F16"
+        yield Stored(
+            f"{name}{SCALE}", Entry(dtype, groups[precision.granularity]), SCALES, precision.scale_bits
+        )
 
 
 def _norm(config: PackedConfig, name: str) -> Iterator[Stored]:

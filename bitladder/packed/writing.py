@@ -23,6 +23,7 @@ from bitladder.modeling.bert import precision_of, width_of
 from bitladder.modeling.layers import QuantizedEmbedding, QuantizedLinear
 from bitladder.packed import codes, format, reading, schema, tensors
 from bitladder.packed.format import PackedConfig, ReadingFields
+from bitladder.quantizers import scale_codes
 from bitladder.quantizers.precision import FULL
 from bitladder.text.tokens import copy_tokenizer
 
@@ -47,7 +48,7 @@ def pack(model_folder: Path, target_folder: Path, reading: ReadingFields | None 
     """
     model = checkpoint.load_bert(model_folder)
     config = packed_config(model.config, reading)
-    tensors.write(target_folder / format.WEIGHTS, packed_arrays(model, config), format.METADATA)
+    tensors.write(target_folder / format.WEIGHTS, packed_arrays(model, config), config.metadata)
     files.write_json(target_folder / format.CONFIG, config.as_dict())
     copy_tokenizer(model_folder, target_folder)
     if (settings := target_folder / "tokenizer_config.json").is_file():
@@ -116,9 +117,10 @@ def _matrix(
     assert layer.quantizer is not None
     layout, quantized = layer.quantizer.layout, layer.quantizer.quantize(layer.weight)
     scale = quantized.scale_OG.reshape(layout.scale_shape)
+    stored = scale_codes.encode if layout.scale_bits == 8 else exactly_half
     return {
         f"{name}{schema.CODES}": codes.pack(quantized.codes_OI.numpy(), config.stored_bits(layout.bits)),
-        f"{name}{schema.SCALE}": exactly_half(f"{name}{schema.SCALE}", scale.numpy()),
+        f"{name}{schema.SCALE}": stored(f"{name}{schema.SCALE}", scale.numpy()),
     }
 
 

@@ -5,7 +5,6 @@ The closest `scale * {-1, +1}` to a row in squared error is sign(w) * mean|w|.
 
 from torch import Tensor
 
-from bitladder.quantizers.rounding import half_precision
 from bitladder.quantizers.weight import WeightQuantizer, signs
 
 
@@ -13,7 +12,7 @@ class Binary(WeightQuantizer):
     """Zero counts as positive."""
 
     def round(self, rows_RN: Tensor, which_R: Tensor | None) -> tuple[Tensor, Tensor]:
-        return signs(rows_RN), half_precision(rows_RN.abs().mean(dim=1, keepdim=True))
+        return signs(rows_RN), self.layout.rounded(rows_RN.abs().mean(dim=1, keepdim=True))
 
 
 build = Binary

@@ -10,7 +10,6 @@ code: what moves all weights of a row alike would change no code. Its clipping o
 
 from torch import Tensor
 
-from bitladder.quantizers.rounding import half_precision
 from bitladder.quantizers.weight import WeightQuantizer, signs
 
 
@@ -18,7 +17,7 @@ class ZeroMeanBinary(WeightQuantizer):
     """A weight that equals the mean counts as positive."""
 
     def round(self, rows_RN: Tensor, which_R: Tensor | None) -> tuple[Tensor, Tensor]:
-        scale_R1 = half_precision(rows_RN.abs().mean(dim=1, keepdim=True))
+        scale_R1 = self.layout.rounded(rows_RN.abs().mean(dim=1, keepdim=True))
         return signs(self.smooth(rows_RN, which_R)), scale_R1
 
     def smooth(self, rows_RN: Tensor, which_R: Tensor | None) -> Tensor:

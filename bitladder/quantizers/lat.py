@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bitladder.quantizers.rounding import half_precision
 from bitladder.quantizers.weight import ScaleLayout, WeightQuantizer
 
 EPSILON = 1e-8  # Adam's own
@@ -49,7 +48,7 @@ class LossAwareTernary(WeightQuantizer):
         curvature_RN = self.layout.rows(self.curvature)
         weighting_RN = (curvature_RN if which_R is None else curvature_RN[which_R]) + EPSILON
         magnitude_RN = rows_RN.abs()
-        scale_R1 = half_precision(best_scale(magnitude_RN, weighting_RN))
+        scale_R1 = self.layout.rounded(best_scale(magnitude_RN, weighting_RN))
         survives_RN = magnitude_RN > scale_R1 / 2
         return torch.sign(rows_RN).to(torch.int8).mul_(survives_RN), scale_R1
 

@@ -31,6 +31,7 @@ class Precision:
         weight_quantizer, activation_quantizer: by name; None for the usual one of that width.
         attention: softmax, or bi for BiBERT's Bi-Attention.
         feed_forward_activations: of what the second matrix of each feed-forward reads; None: as all others.
+        scale_bits: of a stored scale: 16 is half precision; 8 (`scale_codes`) is for rows.
     """
 
     weights: Bits = FULL
@@ -43,6 +44,7 @@ class Precision:
     activation_quantizer: str | None = None
     attention: Literal["softmax", "bi"] = "softmax"
     feed_forward_activations: Literal[1, 2, 4, 8] | None = None
+    scale_bits: Literal[8, 16] = 16  # no other default: files of before do not say it
 
     @model_validator(mode="after")
     def _scales_fit(self) -> "Precision":
@@ -50,6 +52,8 @@ class Precision:
             raise ValueError("group_size is there where granularity is group, and only there")
         if self.split and not self.weights == self.embeddings == 1:
             raise ValueError("split is a sum of two of 1 bit, and weights or embeddings have others")
+        if self.scale_bits == 8 and self.granularity != "row":
+            raise ValueError(f"scale_bits 8 is for granularity row, and it is {self.granularity}")
         return self
 
     @model_validator(mode="after")

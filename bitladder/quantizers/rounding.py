@@ -11,6 +11,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from bitladder.quantizers import scale_codes
+
 SMALLEST_HALF, LARGEST_HALF = 2**-24, 65504.0  # of the positive numbers of half precision
 _LOWEST, _HIGHEST = math.log(SMALLEST_HALF), math.log(LARGEST_HALF)
 
@@ -18,6 +20,20 @@ _LOWEST, _HIGHEST = math.log(SMALLEST_HALF), math.log(LARGEST_HALF)
 def half_precision(values: Tensor) -> Tensor:
     """Round to the nearest float16 and keep the dtype."""
     return values.to(torch.float16).to(values.dtype)
+
+
+def eight_bits(scales: Tensor, *, up: bool = False) -> Tensor:
+    """Round to the nearest scale that has a code of 8 bits, or to the next that is no smaller, and keep the
+    dtype; what is beyond the largest becomes that. NaN stays NaN.
+    """
+    bounds = torch.from_numpy(scale_codes.SCALES[:-1] if up else scale_codes.BETWEEN).to(scales.device)
+    codes = torch.bucketize(scales.float().contiguous(), bounds, right=not up)
+    return torch.where(scales.isnan(), scales, decoded(codes).to(scales.dtype))
+
+
+def decoded(codes: Tensor) -> Tensor:
+    """The scales, float32, of these codes."""
+    return torch.from_numpy(scale_codes.SCALES).to(codes.device)[codes.int()]
 
 
 class _StraightThrough(torch.autograd.Function):

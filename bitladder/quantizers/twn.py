@@ -6,7 +6,6 @@ Weights below the threshold 0.7 * mean|w| become zero; the scale is the mean of 
 import torch
 from torch import Tensor
 
-from bitladder.quantizers.rounding import half_precision
 from bitladder.quantizers.weight import WeightQuantizer
 
 THRESHOLD = 0.7
@@ -22,7 +21,7 @@ class Ternary(WeightQuantizer):
         total_R1 = (magnitude_RN * survives_RN).mean(dim=1, keepdim=True)
         # A row of zeros has no survivors: 0 / tiny is the scale 0 that is right for it.
         scale_R1 = total_R1 / share_R1.clamp(min=torch.finfo(rows_RN.dtype).tiny)
-        return torch.sign(rows_RN).to(torch.int8).mul_(survives_RN), half_precision(scale_R1)
+        return torch.sign(rows_RN).to(torch.int8).mul_(survives_RN), self.layout.rounded(scale_R1)
 
 
 build = Ternary

@@ -3,7 +3,8 @@
 Whatever shares a scale is one row here: a row of the matrix, a group of neighbours within one, or the matrix
 laid out in one line. So a quantizer says once how a row is rounded, and serves every granularity.
 
-Scales are rounded to half precision *in training*, because that is how they are stored: a packed model then
+Scales are rounded *in training* to half precision, or to what 8 bits can say, because that is how they are
+stored: a packed model then
 has exactly the weights that were trained, not nearly.
 
 Adding a weight quantizer is one file beside this one and one line in `names.py`: docs/quantizers.md.
@@ -19,10 +20,16 @@ from importlib import import_module
 import torch
 from torch import Tensor, nn
 
-from bitladder.quantizers import loops
+from bitladder.quantizers import loops, scale_codes
 from bitladder.quantizers.names import WEIGHTS, usual
 from bitladder.quantizers.precision import FULL, Granularity, Precision
-from bitladder.quantizers.rounding import straight_through
+from bitladder.quantizers.rounding import (
+    LARGEST_HALF,
+    SMALLEST_HALF,
+    eight_bits,
+    half_precision,
+    straight_through,
+)
 
 
 @dataclass(frozen=True)
@@ -76,9 +83,10 @@ class ScaleLayout:
 
     Attributes:
         group_size: neighbours within a row that share a scale, where granularity is group.
+        scale_bits: of a stored scale: 16 for half precision, or, of rows, 8 (`scale_codes`).
 
     Raises:
-        ValueError: groups of this size do not fill a row.
+        ValueError: groups of this size do not fill a row, or scales of 8 bits are not of rows.
     """
 
     bits: int
@@ -86,12 +94,15 @@ class ScaleLayout:
     num_inputs: int
     granularity: Granularity = "row"
     group_size: int | None = None
+    scale_bits: int = 16
 
     def __post_init__(self) -> None:
         if (self.granularity == "group") != (self.group_size is not None):
             raise ValueError(f"group_size: {self.group_size} with granularity {self.granularity}")
         if self.group_size is not None and self.num_inputs % self.group_size:
             raise ValueError(f"group_size: {self.group_size} does not divide {self.num_inputs} inputs")
+        if self.scale_bits == 8 and self.granularity != "row":
+            raise ValueError(f"scale_bits: 8 with granularity {self.granularity}")
 
     @property
     def largest(self) -> int:
@@ -119,6 +130,17 @@ class ScaleLayout:
     def scale_shape(self) -> tuple[int, ...]:
         """Of the scales as they are stored: [O], [1] or [O, G]."""
         return (self.num_outputs, self.num_groups) if self.granularity == "group" else (self.num_rows,)
+
+    def rounded(self, scales: Tensor, *, up: bool = False) -> Tensor:
+        """Scales as they can be stored: the nearest. `up`: of those of 8 bits, which are far apart, the next
+        that is no smaller.
+        """
+        return eight_bits(scales, up=up) if self.scale_bits == 8 else half_precision(scales)
+
+    def positive(self, scales: Tensor) -> Tensor:
+        """The same, and neither zero nor infinite."""
+        ends = (scale_codes.SMALLEST, scale_codes.LARGEST)
+        return self.rounded(scales).clamp(*(ends if self.scale_bits == 8 else (SMALLEST_HALF, LARGEST_HALF)))
 
     def rows(self, weight_OI: Tensor) -> Tensor:
         """The weights as [R, N]; of some entries of a table, as many rows as those have."""
@@ -151,7 +173,7 @@ class WeightQuantizer(nn.Module):
         self.layout = layout
 
     def round(self, rows_RN: Tensor, which_R: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Codes [R, N], int8, and half-precision scales [R, 1] of rows.
+        """Codes [R, N], int8, and scales [R, 1] of rows, `self.layout.rounded`.
 
         Args:
             which_R: which of all rows these are; None: all of them.
@@ -222,16 +244,21 @@ def weight_quantizer(
     bits = precision.embeddings if is_table else precision.weights
     if bits == FULL:
         return None
-    layout = ScaleLayout(bits, *shape_OI, precision.granularity, precision.group_size)
+    layout = ScaleLayout(bits, *shape_OI, precision.granularity, precision.group_size, precision.scale_bits)
     return build(precision.quantizer_of_weights(is_table=is_table), layout)
 
 
 def quantize_weight(
-    weight_OI: Tensor, bits: int, granularity: Granularity, *, group_size: int | None = None
+    weight_OI: Tensor,
+    bits: int,
+    granularity: Granularity,
+    *,
+    group_size: int | None = None,
+    scale_bits: int = 16,
 ) -> Quantized:
     """By what is usual at this width: BWN at 1, TWN at 2, min-max at 4 and 8 bits. They keep nothing."""
     num_outputs, num_inputs = weight_OI.shape
-    layout = ScaleLayout(bits, num_outputs, num_inputs, granularity, group_size)
+    layout = ScaleLayout(bits, num_outputs, num_inputs, granularity, group_size, scale_bits)
     return build(usual(WEIGHTS, bits), layout).quantize(weight_OI)
 
 

@@ -7,7 +7,7 @@ as KDLSQ-BERT uses for BERT (arXiv:2101.05938).
 
 The gradient of s is scaled by 1 / sqrt(N Q), N the weights that share it (section 2.2). What is learned is
 log s, so that s is positive whatever the optimizer does; BinaryBERT's and BiT's only hope so. s is rounded
-to half precision, which gradients pass straight through. Ours besides: levels are symmetric, without the -Q
+as it is stored, which gradients pass straight through. Ours besides: levels are symmetric, without the -Q
 - 1 of the paper; the first s is the best of 40 in squared error, not 2 mean|w| / sqrt(Q), of which the
 range is several times too wide at 8 bits.
 
@@ -19,14 +19,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from bitladder.quantizers.rounding import (
-    LARGEST_HALF,
-    SMALLEST_HALF,
-    half_precision,
-    positive_step,
-    scale_gradient,
-    straight_through,
-)
+from bitladder.quantizers.rounding import positive_step, scale_gradient, straight_through
 from bitladder.quantizers.weight import ScaleLayout, WeightQuantizer, nearest
 
 FRACTIONS = 40
@@ -48,7 +41,7 @@ class WeightLsq(WeightQuantizer):
         widest_R1 = rows_RN.abs().amax(dim=1, keepdim=True) / largest
         best_R1, least_R1 = torch.zeros_like(widest_R1), torch.full_like(widest_R1, math.inf)
         for numerator in range(1, FRACTIONS + 1):
-            step_R1 = half_precision(widest_R1 * numerator / FRACTIONS).clamp_(SMALLEST_HALF, LARGEST_HALF)
+            step_R1 = self.layout.positive(widest_R1 * numerator / FRACTIONS)
             values_RN = nearest(rows_RN, step_R1, largest) * step_R1
             error_R1 = (values_RN - rows_RN).square().mean(dim=1, keepdim=True)
             best_R1 = torch.where(error_R1 < least_R1, step_R1, best_R1)
@@ -56,13 +49,13 @@ class WeightLsq(WeightQuantizer):
         self.log_step.copy_(best_R1.log())
 
     def round(self, rows_RN: Tensor, which_R: Tensor | None) -> tuple[Tensor, Tensor]:
-        step_R1 = half_precision(positive_step(self._log_step(which_R)))
+        step_R1 = self.layout.positive(positive_step(self._log_step(which_R)))
         return nearest(rows_RN, step_R1, self.layout.largest), step_R1
 
     def smooth(self, rows_RN: Tensor, which_R: Tensor | None) -> Tensor:
         largest = self.layout.largest
         step_R1 = positive_step(self._log_step(which_R))
-        step_R1 = straight_through(step_R1, half_precision(step_R1.detach()))
+        step_R1 = straight_through(step_R1, self.layout.positive(step_R1.detach()))
         step_R1 = scale_gradient(step_R1, 1 / math.sqrt(rows_RN.shape[1] * largest))
         ratio_RN = (rows_RN / step_R1).clamp(-largest, largest)
         return straight_through(ratio_RN, ratio_RN.detach().round()) * step_R1

@@ -22,12 +22,13 @@ from bitladder.modeling.linear import multiply
 from bitladder.modeling.routines import product
 from bitladder.packed.codes import codes_of_each_byte, num_bytes
 from bitladder.quantizers.activation import ActivationQuantizer
+from bitladder.quantizers.rounding import decoded
 from bitladder.quantizers.weight import Quantized, ScaleLayout
 
 
 class Packed(nn.Module):
-    """Codes [O, B] and their scales: [O] by row, [1] by matrix, [O, G] by group. Both are zero until they are
-    loaded.
+    """Codes [O, B] and their scales: [O] by row, [1] by matrix, [O, G] by group; scales of 8 bits as
+    their codes. Both are zero until they are loaded.
 
     `stored` are the bits that a code takes in a byte: see packed/codes.py.
     """
@@ -40,7 +41,8 @@ class Packed(nn.Module):
         self.layout, self.stored = layout, stored
         bytes_per_row = num_bytes(layout.num_inputs, stored)
         self.register_buffer("codes", torch.zeros(layout.num_outputs, bytes_per_row, dtype=torch.uint8))
-        self.register_buffer("scale", torch.zeros(layout.scale_shape))
+        kind = torch.uint8 if layout.scale_bits == 8 else torch.float32
+        self.register_buffer("scale", torch.zeros(layout.scale_shape, dtype=kind))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         require_float32(fn)
@@ -49,6 +51,7 @@ class Packed(nn.Module):
     def quantized(self, bytes_OB: Tensor, scale: Tensor) -> Quantized:
         """What these of its codes and scales stand for."""
         codes_OI = unpack(bytes_OB, self.stored, self.layout.num_inputs)
+        scale = decoded(scale) if self.layout.scale_bits == 8 else scale
         return Quantized(codes_OI, scale.reshape(-1, self.layout.num_groups), self.layout.largest)
 
 

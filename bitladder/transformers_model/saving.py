@@ -42,6 +42,6 @@ def save(folder: Path, arrays: Arrays, config: PackedConfig, options: dict[str, 
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / files.MANIFEST).unlink(missing_ok=True)  # until the new one is there nothing is promised
-    tensors.write(folder / format.WEIGHTS, found, format.METADATA)
+    tensors.write(folder / format.WEIGHTS, found, config.metadata)
     files.write_json(folder / format.CONFIG, config.as_dict())
     files.seal(folder, [format.CONFIG, format.WEIGHTS])

@@ -13,8 +13,9 @@ cancel are equal, and those that add make the ternary one, so each is half of it
 
 b is positive, for s is the mean of the larger magnitudes alone. a lies between 0 and 1 unless nearly all that
 became zero has one sign; such a row is torn apart in another way: which half gets the larger magnitude takes
-turns, from weight to weight in order of size (ours). Scales are half precision here, so that s is the rounded
-one; u and v are stretched, by less than one part in 1000, until their means are half of it.
+turns, from weight to weight in order of size (ours). Scales are rounded here, so that s is the rounded one; u
+and v are stretched, by less than one part in 1000 (23, where scales have 8 bits), until their means are half
+of it.
 
 Shapes: R rows of N weights that share a scale: rows of the matrix, groups within them, or the matrix as one.
 """
@@ -33,14 +34,14 @@ _SMALLEST_SHARE = 0.1  # of a survivor that either half keeps
 
 
 def split_weight(
-    weight_OI: Tensor, granularity: Granularity, group_size: int | None = None
+    weight_OI: Tensor, granularity: Granularity, group_size: int | None = None, scale_bits: int = 16
 ) -> tuple[Tensor, Tensor]:
     """Latent weights of the two binary matrices, [O, I] each; their sum is `weight_OI`, nearly.
 
     BWN of u plus BWN of v is TWN of `weight_OI` exactly, as long as half of the scale is a half-precision
-    number, which it is from 2^-13 on.
+    number (or has a code of 8 bits), which it is from 2^-13 on.
     """
-    ternary = quantize_weight(weight_OI, 2, granularity, group_size=group_size)
+    ternary = quantize_weight(weight_OI, 2, granularity, group_size=group_size, scale_bits=scale_bits)
     scale_R1 = ternary.scale_OG.reshape(-1, 1)
     rows_RN = weight_OI.reshape(len(scale_R1), -1)
     zero_RN = (ternary.codes_OI == 0).view_as(rows_RN)
@@ -101,7 +102,10 @@ def _stretched(part_RN: Tensor, mean_R1: Tensor) -> Tensor:
 
 
 def split_weights(
-    state: Mapping[str, Tensor], granularity: Granularity, group_size: int | None = None
+    state: Mapping[str, Tensor],
+    granularity: Granularity,
+    group_size: int | None = None,
+    scale_bits: int = 16,
 ) -> dict[str, Tensor]:
     """The latent tensors of a ternary model under the names of one whose weights are split.
 
@@ -116,7 +120,7 @@ def split_weights(
             found[name] = tensor
         elif kind == "weight":
             found[f"{layer}.first.weight"], found[f"{layer}.second.weight"] = split_weight(
-                tensor, granularity, group_size
+                tensor, granularity, group_size, scale_bits
             )
         else:
             found[f"{layer}.first.{kind}"] = tensor

@@ -10,7 +10,7 @@ from bitladder.quantizers.names import ACTIVATIONS, WEIGHTS, usual
 from bitladder.quantizers.precision import FULL
 from pipeline.parts import lies_within
 from pipeline.record import SUMS_OF_TWO
-from pipeline.rungs import ROOTS, Duration, Rung
+from pipeline.rungs import ROOTS, ROW_SCALE_BITS, Duration, Rung
 
 ATTENTION = {"bi": "Bi-Attention"}
 
@@ -44,6 +44,8 @@ def how_quantized(rung: Rung) -> Iterator[str]:
         yield "a scale per matrix"
     if precision.group_size is not None:
         yield f"groups of {precision.group_size}"
+    if precision.granularity == "row" and precision.scale_bits != ROW_SCALE_BITS:
+        yield f"scales of {precision.scale_bits} bits"
     activations, quantizer = precision.activations, precision.quantizer_of_activations()
     if activations != FULL and quantizer != usual(ACTIVATIONS, activations):
         yield quantizer

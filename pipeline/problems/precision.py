@@ -85,6 +85,8 @@ def _groups(rung: Rung, shape: Shape | None) -> Found:
         for row, length in rows.items():
             if length % size:
                 yield "group_size", f"{size} does not divide the model's {row}, {length:g}; take a divisor"
+    if rung.scale_bits == 8 and rung.granularity != "row":
+        yield "scale_bits", f"8 is for granularity: row, and it is {rung.granularity}; write 16"
 
 
 def _width(rung: Rung, shape: Shape | None) -> Found:
@@ -157,5 +159,8 @@ def _splitting(rung: Rung, parent: Rung | None) -> Found:
         its = f"granularity: {parent.granularity}"
         group = f" and group_size: {parent.group_size}" if parent.group_size else ""
         yield "split", f"needs the scales of its parent {name}; write {its}{group} here too"
+    elif rung.bits_of_scales != parent.bits_of_scales:
+        its = f"scale_bits: {parent.bits_of_scales}"
+        yield "split", f"needs the scales of its parent {name}; write {its} here too"
     elif parent.weight_quantizer not in (None, usual(WEIGHTS, 2)):
         yield "split", f"needs a parent quantized by twn, and {name} is by {parent.weight_quantizer}"

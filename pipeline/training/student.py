@@ -157,7 +157,7 @@ def shaped(rung: Rung, rows: Batch, config: BertConfig, *, loss: Loss) -> Source
     if rung.width < width_of(its_config):
         parent = _narrowed(parent, rung.width, rows, config, loss=loss)
     if rung.split and not precision_of(its_config).split:
-        halves = split_weights(parent.state, rung.granularity, rung.group_size)
+        halves = split_weights(parent.state, rung.granularity, rung.group_size, rung.bits_of_scales)
         parent = replace(parent, state=halves, through="ternary weight splitting")
     return parent
 

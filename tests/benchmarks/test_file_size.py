@@ -21,17 +21,20 @@ def test_a_row_is_what_was_written(
     monkeypatch.setattr("sys.argv", ["file_size.py", "--model", "tiny", "--json"])
     file_size.main()
     rows = json.loads(capsys.readouterr().out)["rows"]
-    assert [(row["bits"], row["granularity"]) for row in rows] == [
-        (1, "matrix"),
-        (1, "row"),
-        (2, "matrix"),
-        (2, "row"),
+    assert [(row["bits"], row["granularity"], row["scale_bits"]) for row in rows] == [
+        (1, "matrix", 16),
+        (1, "row", 16),
+        (1, "row", 8),
+        (2, "matrix", 16),
+        (2, "row", 16),
+        (2, "row", 8),
     ]
     for row in rows:
         assert row["ratio"] == row["fp32_bytes"] / row["packed_bytes"]
     scales = 200 + 40 + 2 + 2 * (5 * 64 + 128) + 64
     matrices = 3 + 2 * 6 + 1
-    by_matrix, by_row, ternary, ternary_by_row = (row["packed_bytes"] for row in rows)
+    by_matrix, by_row, in_8_bits, ternary, ternary_by_row, _ = (row["packed_bytes"] for row in rows)
+    assert by_row - in_8_bits == pytest.approx(scales, abs=100), "but for the header"
     assert by_row - by_matrix == pytest.approx(2 * (scales - matrices), abs=200), "but for the header"
     weights = 64 * (200 + 40 + 2 + 2 * (4 * 64 + 2 * 128) + 64)
     # 64 ternary codes are 13 bytes, 128 are 26: 1.625 bits each.

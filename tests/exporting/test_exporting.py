@@ -52,6 +52,13 @@ def test_every_kind_of_task_is_exported_and_says_what_ours_says(
     assert (out / "tokenizer.json").read_bytes() == (folder / "tokenizer.json").read_bytes()
 
 
+def test_scales_of_8_bits_are_exported_as_what_they_stand_for(made: Make, tmp_path: Path) -> None:
+    folder, out = made(Precision(1, 1, 32, scale_bits=8)), tmp_path / "out"
+    assert command.main(folder, out) == 0
+    ready = onnxruntime.InferenceSession(out / "model.onnx", providers=["CPUExecutionProvider"])
+    assert checked.compare(ready, predict.load(folder), [inputs()]).holds
+
+
 @pytest.mark.parametrize("int8", [False, True])
 def test_bits_stand_in_the_file_as_in_ours_and_are_unpacked_once(
     made: Make, tmp_path: Path, int8: bool

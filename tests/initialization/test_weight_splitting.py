@@ -45,6 +45,15 @@ def test_the_two_binary_matrices_add_up_to_the_ternary_one_exactly(
     assert torch.equal(first + second, ternary(weight, granularity))
 
 
+@given(matrices())
+@example(torch.zeros(2, 3))
+@example(lopsided())
+def test_so_they_do_with_scales_of_8_bits(weight: Tensor) -> None:
+    halves = split_weight(weight, "row", scale_bits=8)
+    first, second = (quantize_weight(half, 1, "row", scale_bits=8).values_OI for half in halves)
+    assert torch.equal(first + second, quantize_weight(weight, 2, "row", scale_bits=8).values_OI)
+
+
 @given(matrices(), GRANULARITIES)
 def test_both_scales_are_half_of_the_ternary_one(weight: Tensor, granularity: Granularity) -> None:
     expected = quantize_weight(weight, 2, granularity).scale_OG / 2

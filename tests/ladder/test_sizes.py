@@ -67,6 +67,16 @@ def test_one_scale_per_matrix_saves_the_rows_scales() -> None:
     assert sized("row") - sized("matrix") == 2 * (rows - matrices)
 
 
+def test_scales_of_8_bits_save_a_byte_for_each_row() -> None:
+    """Counted by hand: 31,036 rows of tables, 83,712 outputs of linear layers."""
+    half, eight = (
+        packed_bytes(BERT_BASE, RUNGS["w1"].model_copy(update={"scale_bits": bits}), num_labels=2)
+        for bits in (16, 8)
+    )
+    assert half - eight == 31_036 + 83_712
+    assert full_bytes(BERT_BASE, num_labels=2) / eight == pytest.approx(31.21, abs=0.01)
+
+
 def test_groups_add_a_scale_for_every_64_weights() -> None:
     grouped = RUNGS["w1"].model_copy(update={"granularity": "group", "group_size": 64})
     weights = (30522 + 512 + 2) * 768 + 12 * (4 * 768**2 + 2 * 768 * 3072) + 768**2

@@ -19,11 +19,13 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """config.json, and by name every weight and every side parameter, float32."""
     _check_manifest(folder)
     config = json.loads((folder / "config.json").read_bytes())
-    stored = _tensors((folder / "model.safetensors").read_bytes())
-    assert config["bitladder_format"] == 1
+    version, stored = _tensors((folder / "model.safetensors").read_bytes())
+    has_codes = config["bitladder_precision"].get("scale_bits", 16) == 8
+    assert config["bitladder_format"] in ([2] if has_codes else [1, 2])
+    assert version == str(config["bitladder_format"])
     found = {name: _finite(array) for name, array in stored.items() if array.dtype != np.uint8}
     for name in [name.removesuffix(".codes") for name in stored if name.endswith(".codes")]:
-        scale = found.pop(f"{name}.scale")
+        scale = scales(stored[f"{name}.scale"]) if has_codes else found.pop(f"{name}.scale")
         assert (scale >= 0).all()
         found[f"{name}.weight"] = _weight(name, stored[f"{name}.codes"], scale, config)
     return config, found
@@ -36,13 +38,14 @@ def _check_manifest(folder: Path) -> None:
         assert (len(content), hashlib.sha256(content).hexdigest()) == (entry["bytes"], entry["sha256"])
 
 
-def _tensors(content: bytes) -> dict[str, NDArray[Any]]:
+def _tensors(content: bytes) -> tuple[str, dict[str, NDArray[Any]]]:
+    """The format's version that is said there, and every tensor as it is stored."""
     [length] = struct.unpack("<Q", content[:8])
     header, data = json.loads(content[8 : 8 + length]), content[8 + length :]
-    assert header.pop("__metadata__")["bitladder_format"] == "1"
+    version = header.pop("__metadata__")["bitladder_format"]
     offsets = sorted(entry["data_offsets"] for entry in header.values())
     assert [0, *(end for _, end in offsets)] == [*(start for start, _ in offsets), len(data)]
-    return {
+    return version, {
         name: np.frombuffer(data[slice(*entry["data_offsets"])], DTYPES[entry["dtype"]]).reshape(
             entry["shape"]
         )
@@ -67,6 +70,12 @@ def _weight(
     codes_OI = fives(bytes_OB, columns) if is_five else fields(bytes_OB, bits, columns)
     # A scale for each row, for all of them, or for each group of neighbours in a row.
     return codes_OI * np.repeat(scale.reshape(len(scale), -1), columns // scale[0].size, axis=1)
+
+
+def scales(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Of codes of 8 bits."""
+    powers = 2.0 ** ((codes.astype(float) - 225) / 16)
+    return np.where(codes == 0, 0, powers).astype(np.float16).astype(np.float32)
 
 
 def fields(bytes_OB: NDArray[np.uint8], bits: int, columns: int) -> NDArray[np.float32]:

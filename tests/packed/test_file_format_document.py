@@ -40,6 +40,9 @@ CASES: dict[str, tuple[Precision, dict[str, Any]]] = {
     "signs": (Precision(1, 1, 1, attention="bi", activation_quantizer="sign"), {}),
     "split": (Precision(1, 1, 8, split=True), {}),
     "groups": (Precision(2, 8, 8, "group", group_size=16), {}),
+    "scales of 8 bits": (Precision(1, 1, 8, scale_bits=8), {}),
+    "scales of 8 bits, w4e2a4": (Precision(4, 2, 4, scale_bits=8), {}),
+    "scales of 8 bits, split": (Precision(1, 1, 8, split=True, scale_bits=8), {}),
     "half width": (Precision(4, 32, 8), {"bitladder_width": 0.5}),
     "odd rows": (Precision(2, 2, 8), {"hidden_size": 44, "intermediate_size": 45}),
     "another function behind the pooler": (Precision(1, 1, 8), {"bitladder_pooler_act": "relu"}),
@@ -112,6 +115,14 @@ def test_the_examples_by_hand_are_right(bits: float) -> None:
     found = document_reader.fives(row, 5) if bits == 1.6 else document_reader.fields(row, 2, 5)
     assert codes in DOCUMENT
     assert found.tolist() == [[int(code) for code in codes.split()]]
+
+
+def test_the_scales_by_hand_are_right() -> None:
+    codes = np.array([0, 1, 225, 226, 241, 255], np.uint8)
+    found = document_reader.scales(codes).tolist()
+    assert found == [0, 2**-14, 1, float(np.float16(2 ** (1 / 16))), 2, float(np.float16(2**1.875))]
+    assert "226 is 1.0439453125" in DOCUMENT
+    assert found[3] == 1.0439453125
 
 
 @pytest.mark.parametrize(

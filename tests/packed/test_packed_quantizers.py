@@ -17,6 +17,8 @@ from bitladder.packed.tensors import FormatError, read_contents
 from bitladder.packed.writing import pack
 from bitladder.quantizers.names import WEIGHTS
 from bitladder.quantizers.precision import Precision
+from bitladder.quantizers.rounding import half_precision
+from bitladder.quantizers.weight import ScaleLayout
 from bitladder.transformers_model import model
 from pipeline.training.optimizer import adamw, show_second_moments
 
@@ -73,6 +75,46 @@ def test_logits_are_the_trained_rungs_bit_for_bit(
     found = logits(model.load(packed(source, tmp_path / "packed")))
     assert found.isfinite().all()
     assert torch.equal(found, logits(checkpoint.load_bert(source)))
+
+
+@pytest.mark.parametrize(("name", "bits"), EVERY)
+def test_so_they_are_with_scales_of_8_bits(trained: Rung, tmp_path: Path, name: str, bits: int) -> None:
+    activations = (32, 8, 4, 1)[EVERY.index((name, bits)) % 4]
+    precision = Precision(bits, bits, activations, weight_quantizer=name, scale_bits=8)
+    source = trained(precision, **ODD)
+    stepped(source)
+    found = logits(model.load(packed(source, tmp_path / "packed")))
+    assert found.isfinite().all()
+    assert torch.equal(found, logits(checkpoint.load_bert(source)))
+
+
+def test_a_scale_that_8_bits_cannot_say_is_not_packed(
+    trained: Rung, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = trained(Precision(1, 1, 8, scale_bits=8))
+    monkeypatch.setattr(ScaleLayout, "rounded", lambda _, scales: half_precision(scales))
+    with pytest.raises(ValueError, match=r"\.scale: .* is none of the 256 scales"):
+        packed(source, tmp_path / "packed")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"bitladder_format": 1}, "scale_bits 8 needs bitladder_format 2"),
+        ({"bitladder_precision": Precision(1, 1, 8).as_dict() | {"scale_bits": 4}}, "scale_bits"),
+        (
+            {"bitladder_precision": Precision(1, 1, 8, "matrix").as_dict() | {"scale_bits": 8}},
+            "scale_bits 8 is for granularity row, and it is matrix",
+        ),
+    ],
+)
+def test_scales_that_cannot_be_are_refused(
+    trained: Rung, tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    folder = packed(trained(Precision(1, 1, 8, scale_bits=8)), tmp_path / "packed")
+    values = files.read_json(folder / "config.json") | changes
+    with pytest.raises(FormatError, match=said):
+        format.parse_config(values, source="here")
 
 
 def test_the_packed_weights_are_codes_times_scales_of_their_groups(trained: Rung, tmp_path: Path) -> None:

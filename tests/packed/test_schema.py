@@ -46,6 +46,7 @@ def precisions(draw: st.DrawFn) -> Precision:
         group_size=draw(st.sampled_from([3, 9])) if granularity == "group" else None,
         activation_quantizer=name,
         attention="bi" if is_bi else "softmax",
+        scale_bits=draw(st.sampled_from([8, 16])) if granularity == "row" else 16,
     )
 
 

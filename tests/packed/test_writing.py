@@ -45,8 +45,16 @@ def test_a_scale_per_matrix_is_one_number(trained: Callable[..., Path], tmp_path
     assert entries["bert.embeddings.word_embeddings.scale"].shape == (1,)
 
 
+def test_scales_of_8_bits_are_a_byte_each(trained: Callable[..., Path], tmp_path: Path) -> None:
+    pack(trained(Precision(1, 1, 8, scale_bits=8)), tmp_path)
+    entries = read_contents(tmp_path / "model.safetensors").entries
+    scales = [entry for name, entry in entries.items() if name.endswith(".scale")]
+    assert {entry.dtype for entry in scales} == {"U8"}
+    assert sum(entry.num_bytes for entry in scales) == 99 + 17 + 2 + 2 * (5 * 32 + 45) + 32
+
+
 def test_metadata_names_the_format_and_transformers_own_key(packed: Path) -> None:
-    assert read_contents(packed / "model.safetensors").metadata == {"format": "pt", "bitladder_format": "1"}
+    assert read_contents(packed / "model.safetensors").metadata == {"format": "pt", "bitladder_format": "2"}
 
 
 def test_a_model_in_full_precision_is_refused(trained: Callable[..., Path], tmp_path: Path) -> None:

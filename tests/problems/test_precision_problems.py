@@ -11,6 +11,7 @@ from bitladder.quantizers.names import WEIGHTS
 from pipeline.params_file import ParamsError
 
 NAME, GROUP = "weights.w2.weight_quantizer", "weights.w2.group_size"
+SCALE = "weights.w2.scale_bits"
 GROUPS = ("weights.w2.granularity", "group")
 
 
@@ -52,6 +53,8 @@ def test_groups_that_fill_every_row_are_accepted(refusals: Refusals, group_size:
             f"{GROUP}: only for granularity: group, and it is matrix",
         ),
         ([GROUPS, (GROUP, 48)], f"{GROUP}: 48 does not divide the model's hidden_size"),
+        ([(SCALE, 8), (GROUPS[0], "matrix")], f"{SCALE}: 8 is for granularity: row, and it is matrix"),
+        ([(SCALE, 4)], f"{SCALE}: 4 is not allowed; allowed: 8, 16"),
         ([GROUPS, (GROUP, 0)], f"{GROUP}: 0 is not allowed"),
         ([GROUPS, (GROUP, "64")], f"{GROUP}: '64' is text; expected a whole number"),
     ],
@@ -82,6 +85,11 @@ def test_what_does_not_fit_is_refused_with_what_would(
             {"granularity": "group", "group_size": 8},
             "weights.w1_split.split: needs the scales of its parent w2_half; write "
             "granularity: group and group_size: 8",
+        ),
+        (
+            "w2_half",
+            {"scale_bits": 8},
+            "weights.w1_split.split: needs the scales of its parent w2_half; write scale_bits: 8",
         ),
         (
             "w2_half",

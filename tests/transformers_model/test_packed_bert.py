@@ -193,7 +193,7 @@ def test_a_code_that_no_ternary_weight_has_is_refused_by_name(trained: Rung, tmp
         model.load(tmp_path / "packed")
 
 
-@pytest.mark.parametrize("version", ["2", None])
+@pytest.mark.parametrize("version", ["1", "3", None])
 def test_another_format_version_is_refused(packed: Path, version: str | None) -> None:
     metadata = {"format": "pt"} | ({} if version is None else {"bitladder_format": version})
     tensors.write(packed / "model.safetensors", load_file(packed / "model.safetensors"), metadata)
@@ -217,7 +217,8 @@ def test_another_format_version_is_refused(packed: Path, version: str | None) ->
         ({"vocab_size": 16_000_000}, "word_embeddings.codes"),
         ({"vocab_size": "99"}, "vocab_size"),
         ({"hidden_act": "evil"}, "hidden_act"),
-        ({"bitladder_format": 2}, "bitladder_format"),
+        ({"bitladder_format": 3}, "bitladder_format"),
+        ({"bitladder_format": 1}, "bitladder_format is '2'; config.json says 1"),
         ({"bitladder_precision": {"weights": 3}}, "bitladder_precision.weights"),
         ({"id2label": {"1": "a", "2": "b"}}, "id2label"),
         ({"dtype": "float16"}, "dtype"),
