@@ -402,7 +402,8 @@ class Params(Section):
     def optimization_of(self, rung: Rung) -> Optimization:
         """How a rung is optimized: its section of `training`, but for what it says itself."""
         section: Optimization = getattr(self.training, rung.optimized_as)
-        return section.model_copy(update=rung.own_optimization)
+        own = section.model_copy(update=rung.own_optimization)
+        return own.model_copy(update={"learning_rate": rung.learning_rate_factor * own.learning_rate})
 
     def duration_of(self, rung: Rung) -> Duration:
         """How long a rung is trained, in steps or epochs: what it says itself, else what the budget says.

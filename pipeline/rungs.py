@@ -174,6 +174,7 @@ class Rung(Section):
         hidden_act: what stands between the two feed-forward products; the teacher's unless said.
         phases: trainings one after the other, each with a loss of its own; replaces `distillation`.
         learning_rate, decay: instead of those of its section of `training`.
+        learning_rate_factor: times its learning rate, so that a ladder can say it for every model.
         width: share of the teacher's heads and feed-forward neurons, the most important ones.
         split: every matrix is a sum of two binary ones, at first those of a ternary parent.
         init: where each part's first weights come from, by selector (`pipeline.parts`); else from the parent.
@@ -197,6 +198,7 @@ class Rung(Section):
     split: bool = False
     init: dict[str, Annotated[Origin, BeforeValidator(_spelled_out)]] = Field(default_factory=dict)
     learning_rate: LearningRate | None = None
+    learning_rate_factor: Positive = 1.0
     decay: Decay | None = None
     duration: Duration | None = None
     distillation: Distillation | None = None

@@ -30,8 +30,9 @@ def distillation_problems(params: Params) -> Iterator[Problem]:
     for name, rung in params.rungs.items():
         own = _losses(f"{rung.stage}.{name}", rung)
         heads = _heads(rung, own or losses, params.rungs.get(rung.taught_by))
-        phases = _phases(rung, params) if rung.phases else ()
-        yield from of_rung(name, rung, heads, phases, _of_no_task(own) if rung.stage == "general" else ())
+        phases = _phases(rung) if rung.phases else ()
+        general = _of_no_task(own) if rung.stage == "general" else ()
+        yield from of_rung(name, rung, heads, phases, general, _rates(rung, params))
         losses |= own
     for field, loss in losses.items():
         yield from _teaches_something(field, loss, params.task.kind)
@@ -76,7 +77,7 @@ def _is_bi(rung: Rung) -> bool:
     return isinstance(rung, ActivationRung) and rung.attention == "bi"
 
 
-def _phases(rung: Rung, params: Params) -> Found:
+def _phases(rung: Rung) -> Found:
     if rung.distillation is not None:
         yield "distillation", "phases have losses of their own; write one of the two"
     total, count = sum(phase.share for phase in rung.phases), len(rung.phases)
@@ -86,12 +87,17 @@ def _phases(rung: Rung, params: Params) -> Found:
     steps = rung.duration.steps if rung.duration else None
     if steps is not None and steps < count:
         yield "phases", f"{count} phases do not fit in {steps} steps; each needs at least one"
-    rate = params.optimization_of(rung).learning_rate
-    for number, phase in enumerate(rung.phases):
-        factor = phase.learning_rate_factor
-        if (most := rate * factor) > _MOST_LEARNING_RATE:
-            sentence = f"{factor:g} times the learning rate {rate:g} is {most:g}; at most 1 is allowed"
-            yield f"phases[{number}].learning_rate_factor", sentence
+
+
+def _rates(rung: Rung, params: Params) -> Found:
+    """Learning rates that factors make too large."""
+    rate, own = params.optimization_of(rung).learning_rate, rung.learning_rate_factor
+    factors = {"": (own, rate / own)}
+    factors |= {f"phases[{n}].": (one.learning_rate_factor, rate) for n, one in enumerate(rung.phases)}
+    for where, (factor, base) in factors.items():
+        if (most := factor * base) > _MOST_LEARNING_RATE:
+            sentence = f"{factor:g} times the learning rate {base:g} is {most:g}; at most 1 is allowed"
+            yield f"{where}learning_rate_factor", sentence
 
 
 def _teaches_something(field: str, loss: Distillation, kind: KindName) -> Iterator[Problem]:

@@ -59,6 +59,10 @@ TWO = [{"share": 0.5, "distillation": HIDDEN}, {"share": 0.5, "distillation": LO
             "weights.w2.phases[1].distillation: every weight is 0, so nothing would be learned; raise one",
         ),
         (
+            {"w2": {"learning_rate_factor": 2500.0}},
+            "weights.w2.learning_rate_factor: 2500 times the learning rate ",
+        ),
+        (
             {"w2": {"phases": [{**TWO[0], "learning_rate_factor": 2500.0}, TWO[1]]}},
             "weights.w2.phases[0].learning_rate_factor: 2500 times the learning rate "
             "0.0005 is 1.25; at most 1",

@@ -14,6 +14,7 @@ from pipeline.training.fingerprint import CODE, ROOT, differences
 CARRIERS = {
     "bitladder",
     "bitladder.files",
+    "bitladder.shown",
     "pipeline",
     "pipeline.data",
     "pipeline.data.tables",
