@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.leaves import leaves
+
 _one_at_a_time = threading.Lock()  # stages side by side are threads of one process
 
 
@@ -160,18 +162,11 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
 
 
 def _flat(entry: Mapping[str, Any]) -> dict[str, str]:
+    """Values as JSON; the order of keys, which a database may change, is no part of it."""
     inputs = {dep["path"]: str(dep.get("md5")) for dep in entry.get("deps", ())}
     params = entry.get("params", {}).values()
-    values = {name: value for of in params for name, value in _leaves(of).items()}
+    values = {name: json.dumps(value, ensure_ascii=False) for of in params for name, value in leaves(of)}
     return {**inputs, **values, "cmd": str(entry.get("cmd"))}
-
-
-def _leaves(value: Any, name: str = "") -> dict[str, str]:
-    """Values as JSON by dotted name; the order of keys, which a database may change, is no part of it."""
-    if not isinstance(value, Mapping):
-        return {name: json.dumps(value, ensure_ascii=False)}
-    prefix = f"{name}." if name else ""
-    return {at: text for key, each in value.items() for at, text in _leaves(each, f"{prefix}{key}").items()}
 
 
 @contextmanager

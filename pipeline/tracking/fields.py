@@ -16,12 +16,13 @@ cut visibly here, and a number that is not finite never becomes a metric: its na
 import csv
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline import paths
+from pipeline.leaves import leaves
 from pipeline.paths import WEIGHTS
 from pipeline.record import Record, bits, origins, quantizers
 from pipeline.tasks.selection import is_optimistic
@@ -111,7 +112,7 @@ def points(model: Model) -> list[Point]:
         for column, text in row.items()
         if column != "step" and text
     ]
-    found += [Point(f"trained/{key}", score, own.best_step) for key, score in _flatten(own.scores, "/")]
+    found += [Point(f"trained/{key}", score, own.best_step) for key, score in leaves(own.scores, "/")]
     if shares := own.sign_flips:
         found.append(Point("trained/sign_flips", sum(shares.values()) / len(shares), own.best_step))
     found += [
@@ -122,7 +123,7 @@ def points(model: Model) -> list[Point]:
     if result is None:
         return found
     found.append(Point("eval/score", result.score))
-    found += [Point(f"eval/{key}", score) for key, score in _flatten(result.scores, "/")]
+    found += [Point(f"eval/{key}", score) for key, score in leaves(result.scores, "/")]
     if result.seeds is not None and result.num_seeds > 1:
         names = ("mean", "std", "gap_mean", "gap_std", "num_seeds")
         found += [Point(f"eval/seeds/{name}", getattr(result.seeds, name)) for name in names]
@@ -133,7 +134,7 @@ def points(model: Model) -> list[Point]:
 
 def flat(values: Mapping[str, Any]) -> dict[str, str]:
     """Nested mappings as text by dotted names; None is left out."""
-    return {legal_key(key): cut(value) for key, value in _flatten(values, ".") if value is not None}
+    return {legal_key(key): cut(value) for key, value in leaves(values) if value is not None}
 
 
 def legal_key(key: str) -> str:
@@ -145,14 +146,6 @@ def cut(value: Any) -> str:
     """`value` as text that MLflow keeps whole."""
     text = repr(value) if isinstance(value, float) else str(value)
     return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}... (cut, {len(text)} characters)"
-
-
-def _flatten(values: Mapping[str, Any], separator: str) -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from ((f"{key}{separator}{rest}", each) for rest, each in _flatten(value, separator))
-        else:
-            yield key, value
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -15,6 +15,7 @@ import torch
 
 from bitladder import files
 from bitladder.modeling import routines
+from pipeline.leaves import leaves
 from pipeline.params import Params
 from pipeline.rungs import Rung
 from pipeline.training.device import device
@@ -122,7 +123,7 @@ def _facts(settings: Mapping[str, Any], digests: Mapping[str, str], processes: i
     is_cpu = device().type == "cpu"  # another kind of device adds in another order
     kind = torch.backends.cpu.get_cpu_capability() if is_cpu else torch.cuda.get_device_name()
     return {
-        **_flat(settings),
+        **{name: json.dumps(value, ensure_ascii=False) for name, value in leaves(settings)},
         **{f"sha256 of {name}": value for name, value in digests.items()},
         **{f"code {path}": value for path, value in files.code(CODE, ROOT).items()},
         **{f"version of {name}": version(name) for name in LIBRARIES},
@@ -130,17 +131,6 @@ def _facts(settings: Mapping[str, Any], digests: Mapping[str, str], processes: i
         "threads": str(torch.get_num_threads()),
         "processes": str(processes),
     }
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Facts:
-    """Values as JSON, under dotted names."""
-    found: Facts = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = json.dumps(value, ensure_ascii=False)
-    return found
 
 
 def _shown(value: str | None) -> str:

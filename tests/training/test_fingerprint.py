@@ -22,7 +22,7 @@ CARRIERS = {
     "pipeline.tasks",
     "pipeline.problems",
 }
-CARRIERS |= {f"pipeline.{name}" for name in ("durations", "params", "parts", "paths")}
+CARRIERS |= {f"pipeline.{name}" for name in ("durations", "leaves", "params", "parts", "paths")}
 CARRIERS |= {f"pipeline.{name}" for name in ("progress", "record", "rungs")}
 
 
