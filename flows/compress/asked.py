@@ -1,22 +1,18 @@
 """What a person asked `bitladder compress` for, and params.yaml's values of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ruamel.yaml import YAML
 
 from bitladder import files
 from flows import repeat
 from flows.compose import compose
-from pipeline.kinds.columns import LABEL
 from pipeline.params import NO_FILE, Files, KindName, Params
 from pipeline.params_file import ParamsError, contradictions
 from pipeline.rungs import TEACHER
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 METRICS: dict[KindName, list[str]] = {
     "classification": ["accuracy"],
@@ -131,14 +127,6 @@ def fill_in(
     files = {**values["data"]["files"], "validation_fraction": round(drawn, 6)}
     data = {**values["data"], "files": files}
     return {**values, "task": {**values["task"], **own}, "data": data}
-
-
-def range_of(frames: "Sequence[pd.DataFrame]") -> list[float]:
-    """The least and the greatest label of all files."""
-    return [
-        float(min(frame[LABEL].min() for frame in frames)),
-        float(max(frame[LABEL].max() for frame in frames)),
-    ]
 
 
 def lengthen(values: dict[str, Any], steps: Mapping[str, int], gradients: str) -> dict[str, Any]:

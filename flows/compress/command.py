@@ -29,12 +29,14 @@ from flows.compress.budget import Pace
 from flows.compress.lengths import Lengths
 from flows.compress.shown import Shown
 from flows.walk import Outcome, Walk
-from pipeline import params_file, paths
-from pipeline.data import sources, tokenizer_files
-from pipeline.data.own import loading
+from pipeline import kinds, params_file, paths
+from pipeline.data import tokenizer_files
+from pipeline.data.own import labels, loading
 from pipeline.data.own.loading import Loaded
-from pipeline.data.own.reading import Rows
+from pipeline.data.own.reading import OwnDataError, Rows
+from pipeline.data.own.splitting import hold_out_groups_by_class
 from pipeline.evaluation import results
+from pipeline.kinds.checks import DataError
 from pipeline.ladder import lengths as outdated
 from pipeline.ladder.sizes import Shape, shape_of
 from pipeline.params import Data, Model, Params, Task, Teacher
@@ -103,19 +105,28 @@ def _check(asked: Asked) -> Work:
     values = own.fill_in(
         values, label_names=names, num_rows=max(1, len(found["train"])), max_length=asked.max_length
     )
-    loaded = loading.made(found, Task.model_validate(values["task"]), asked.files, values["seed"])
     if asked.kind in ("regression", "reranking"):
-        values["task"]["range"] = own.range_of(list(loaded.frames.values()))
+        values["task"]["range"] = labels.range_of(found, asked.label)
     task = Task.model_validate(values["task"])
-    sources.check({split: (split, loading.as_table(one)) for split, one in loaded.frames.items()}, task)
+    loaded = loading.made(found, task, asked.files, values["seed"])
+    _require_selection(asked, loaded, task, values["seed"])
     at_most = min(asked.max_length, _shape(values, base).max_position_embeddings)
     told = _lengths(list(loaded.frames.values()), task.sentence_columns, base, at_most)
     values["task"]["max_length"] = at_most if task.answering else told.most
     if task.answering:
         values["task"]["answering"] = own.answering(at_most)
     own.params_of(values)
-    _say_what_was_found(asked, loaded, names, told)
+    _say_what_was_found(asked, loaded, names, task, told)
     return Work(values, base, told, _rows(loaded, values))
+
+
+def _require_selection(asked: Asked, loaded: Loaded, task: Task, seed: int) -> None:
+    """Raises OwnDataError unless rows can be held out to choose checkpoints on, as `prepare` will."""
+    how = {"stratify": kinds.of(task).stratified, "keep": 1, "setting": asked.file.name}
+    try:
+        hold_out_groups_by_class(loaded.frames["train"], fraction=task.selection_fraction, seed=seed, **how)  # type: ignore[arg-type]
+    except DataError as error:
+        raise OwnDataError([f"{one}, to choose checkpoints on" for one in error.problems]) from None
 
 
 def _quiet_dvc() -> None:
@@ -153,16 +164,14 @@ def _lengths(frames: list[pd.DataFrame], columns: list[str], base: Path, at_most
         return lengths.measure(frames, columns, Path(folder), at_most=at_most)
 
 
-def _say_what_was_found(asked: Asked, loaded: Loaded, names: list[str], told: Lengths) -> None:
+def _say_what_was_found(asked: Asked, loaded: Loaded, names: list[str], task: Task, told: Lengths) -> None:
     rows = ", ".join(f"{count} rows of {split}" for split, count in loaded.rows_read.items())
     if asked.validation is None:
         train, drawn = loaded.rows_read["train"], loaded.rows_read["validation"]
         rows = f"{train} rows, {drawn} of them drawn for validation"
-    classes = (
-        f", {len(names)} labels ({', '.join(names[:12])}{', ...' if len(names) > 12 else ''})"
-        if names
-        else ""
-    )
+    classes = f", {len(names)} labels ({labels.few(names)})" if names else ""
+    if between := task.range:
+        classes = f", labels from {between[0]:g} to {between[1]:g}"
     say(f"compress: {asked.file.name}: {rows}{classes}")
     for note in loaded.notes:
         say(f"compress: {note}")

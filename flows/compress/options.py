@@ -1,5 +1,6 @@
 """The command `bitladder compress`, which works in any folder: what it runs is imported when it runs."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -69,10 +70,16 @@ def compress(
     again. Exit code 1 when no model is good enough.
     """
     from flows.compress import command
-    from flows.compress.asked import Asked
+    from flows.compress.asked import PAIRS, Asked
 
     if base is not None and teacher is not None:
         raise typer.BadParameter("only without --teacher, which is taken as it is", param_hint="--base")
+    if kind in PAIRS and text_pair is None:
+        raise typer.BadParameter(f"missing; {kind} reads two texts", param_hint="--text-pair")
+    if kind == "token_classification" and text_pair is not None:
+        raise typer.BadParameter(f"{kind} reads one text; leave it out", param_hint="--text-pair")
+    if not math.isfinite(minutes):
+        raise typer.BadParameter(f"{minutes}; expected a number of minutes", param_hint="--minutes")
     base = base or "minilm"
     known = base if base in ("minilm", "bert-base") else str(Path(base).expanduser().absolute())
     asked = Asked(

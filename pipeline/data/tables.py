@@ -50,6 +50,9 @@ def read_table(path: Path, columns: Sequence[str] | None = None, *, categories: 
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
+        names = pq.read_schema(path).names
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{', '.join(map(repr, twice))} names more than one column")
         found = pq.read_table(
             path,
             columns=list(columns) if columns else None,

@@ -7,9 +7,10 @@ sorted. What could be either (numbers and words mixed, numbers of which hardly t
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from bitladder.shown import apart
 from pipeline.data.own.reading import Rows, shown
 from pipeline.problems.problem import did_you_mean, listed
 
@@ -18,6 +19,7 @@ MOST_WORDS = 1000  # different words
 MISSING = frozenset({"", "nan", "NaN", "NAN", "<NA>"})  # as libraries write a missing value
 _MOST_TOLD = 20  # classes that are wrong, one by one
 _MOST_RARE = 5
+_MOST_DIGITS = 15
 _FEWEST = 2  # rows of a class: one to learn from, one to choose checkpoints on
 
 
@@ -28,13 +30,24 @@ def is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
+def is_unicode(text: str) -> bool:
+    """Half of a surrogate pair, which JSON can hold, is no character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def number(value: object) -> float | None:
-    """A label as a number, where it is one. `007` is a word, and so are `true`, `1e3` and `inf`."""
+    """A label as a number, where it is one. `007` is a word, and so are `true`, `1e3`, `inf` and what has
+    more digits than a float keeps apart."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
-    text = str(value).strip()
+    text = str(value).strip() if isinstance(value, str | float) or abs(value) < 10**_MOST_DIGITS else ""
     whole = text.lstrip("+-").partition(".")[0]
     plain = whole.isascii() and whole.isdigit() and not (len(whole) > 1 and whole.startswith("0"))
+    plain = plain and len(whole) <= _MOST_DIGITS
     if isinstance(value, float) and math.isfinite(value):
         return value
     try:
@@ -48,7 +61,7 @@ def word(value: object, *, as_numbers: bool, names: Sequence[str] = ()) -> str:
     if names and isinstance(value, int) and 0 <= value < len(names):
         return names[value]
     if as_numbers and (found := number(value)) is not None:
-        return f"{found:.10g}"
+        return str(int(found)) if found == int(found) else repr(found)
     return str(value).lower() if isinstance(value, bool) else str(value).strip()
 
 
@@ -56,16 +69,14 @@ def are_numbers(labels: Sequence[object]) -> bool:
     return all(number(label) is not None for label in labels)
 
 
-def _is_there(value: object) -> bool:
-    return not is_missing(value)
-
-
 def classes(rows: Rows, column: str) -> tuple[list[str], list[str]]:
     """(the classes of a column in their order, what keeps them from being classes)."""
     values = [value for value in rows.columns[column] if not is_missing(value)]
+    if not values:
+        return [], list(_missing(rows, column, rows.columns[column], "a word or a number"))
     if own := rows.names.get(column):
         used = {word(one, as_numbers=False, names=own) for one in values}
-        return [name for name in own if name in used], []
+        return [name for name in dict.fromkeys(own) if name in used] or list(own), []
     numbers = [one for one in map(number, values) if one is not None]
     problems = list(_not_classes(rows, column, numbers))
     as_numbers = len(numbers) == len(values)
@@ -76,6 +87,11 @@ def classes(rows: Rows, column: str) -> tuple[list[str], list[str]]:
 def _not_classes(rows: Rows, column: str, numbers: Sequence[float]) -> Iterator[str]:
     values = rows.columns[column]
     at = [row for row, value in enumerate(values) if not is_missing(value)]
+    if odd := [row for row in at if not _is_plain(values[row])]:
+        yield (
+            f"{rows.where(odd)}: column {column!r} holds {shown(values[odd[0]])}; expected a word or a number"
+        )
+        return
     words = [row for row in at if number(values[row]) is None]
     if numbers and words:
         few, many = (words, "numbers") if len(words) <= len(numbers) else (_others(at, words), "words")
@@ -96,22 +112,39 @@ def _not_classes(rows: Rows, column: str, numbers: Sequence[float]) -> Iterator[
         )
 
 
+def _is_plain(value: object) -> bool:
+    """Neither a list nor an object, nor text that is not UTF-8."""
+    return not isinstance(value, list | tuple | dict | bytes) and is_unicode(str(value))
+
+
 def _others(rows: Sequence[int], without: Sequence[int]) -> list[int]:
     left = {*without}
     return [row for row in rows if row not in left]
 
 
-def class_numbers(rows: Rows, column: str, label_names: Sequence[str]) -> tuple[list[int], list[str]]:
+def holds_places(rows: Rows, column: str, label_names: Sequence[str]) -> bool:
+    """Whether a column's numbers are places among labels that are words."""
+    there = [value for value in rows.columns.get(column, []) if not is_missing(value)]
+    is_own = (
+        rows.names.get(column, label_names) == label_names
+    )  # the file's own names, if any, in their order
+    return is_own and not are_numbers(label_names) and are_numbers(there)
+
+
+def class_numbers(
+    rows: Rows, column: str, label_names: Sequence[str], *, places: bool = True
+) -> tuple[list[int], list[str]]:
     """(the number of each row's class, -1 where it has none; what is wrong).
 
-    Where the labels are words and a column holds numbers alone, these are places among them, from 0.
+    Where the labels are words and a column holds numbers alone, these are places among them, from 0, unless
+    `places` says no: where train holds words, a number elsewhere is none of them.
     """
     values, names = rows.columns[column], rows.names.get(column, ())
-    as_places = not names and not are_numbers(label_names) and are_numbers(list(filter(_is_there, values)))
+    as_places = places and not names and holds_places(rows, column, label_names)
     as_numbers = as_places or are_numbers(label_names)
     known = {str(at) if as_places else name: at for at, name in enumerate(label_names)}
     words = ["" if is_missing(one) else word(one, as_numbers=as_numbers, names=names) for one in values]
-    problems = list(_missing(rows, column, values, f"one of {_few(label_names)}"))
+    problems = list(_missing(rows, column, values, f"one of {few(label_names)}"))
     wrong: dict[str, list[int]] = {}
     for row, one in enumerate(words):
         if one not in known and not is_missing(values[row]):
@@ -119,7 +152,7 @@ def class_numbers(rows: Rows, column: str, label_names: Sequence[str]) -> tuple[
     for one, at in list(wrong.items())[:_MOST_TOLD]:
         problems.append(
             f"{rows.where(at)}: column {column!r} holds {shown(one)}, which is none of the labels; "
-            f"{did_you_mean(one, label_names)}expected one of {_few(label_names)}"
+            f"{did_you_mean(one, label_names)}expected one of {few(label_names)}"
         )
     return [known.get(one, -1) for one in words], problems
 
@@ -137,17 +170,38 @@ def scores(rows: Rows, column: str) -> tuple[list[float], list[str]]:
     return found, problems
 
 
+def same(rows: Rows, column: str, found: Sequence[float]) -> Iterator[str]:
+    """Numbers of which there is nothing to learn."""
+    if len({*found}) == 1 and not math.isnan(found[0]):
+        held = f"column {column!r} holds {shown(rows.columns[column][0])} in every row"
+        yield f"{held}; expected numbers that differ"
+
+
+def range_of(found: Mapping[str, Rows], column: str) -> tuple[float, float] | None:
+    """The least and the greatest number of all files; None where there are none, or one only.
+
+    A -1 that is the only number below 0, where others lie above 1, is how data sets mark a hidden label.
+    """
+    columns = [scores(rows, column)[0] for rows in found.values() if column in rows.columns]
+    numbers = {one for own in columns for one in own if not math.isnan(one)}
+    if len(numbers) > 2 and sorted(numbers)[0] == -1 and sorted(numbers)[1] >= 0 and max(numbers) > 1:
+        numbers.remove(-1.0)
+    return (min(numbers), max(numbers)) if len(numbers) > 1 else None
+
+
 def outside(rows: Rows, column: str, found: Sequence[float], between: tuple[float, float]) -> Iterator[str]:
     """Numbers that lie outside the task's range."""
     low, high = between
     if at := [row for row, one in enumerate(found) if one < low or one > high]:
         held = f"{rows.where(at)}: column {column!r} holds {shown(rows.columns[column][at[0]])}"
-        yield f"{held}; expected numbers from {low:g} to {high:g} (task.range)"
+        meant = ", with which data sets mark a label that is hidden" if found[at[0]] == -1 else ""
+        yield f"{held}{meant}; expected numbers from {low:g} to {high:g} (task.range)"
 
 
 def _finite(value: object) -> float:
     try:
-        found = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+        is_odd = isinstance(value, bool) or "_" in str(value)  # 1_000 is Python's alone
+        found = math.nan if is_odd else float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return math.nan
     return found if abs(found) < 3e38 else math.nan  # float32, that is trained on, has no more
@@ -184,5 +238,7 @@ def count_problems(
         )
 
 
-def _few(names: Sequence[str]) -> str:
-    return listed(names) if len(names) <= 12 else f"{listed(names[:12])}, ... ({len(names)} in all)"
+def few(names: Sequence[str]) -> str:
+    """The first of them, each as it can be told from the others."""
+    told = list(apart(names).values())
+    return listed(told) if len(told) <= 12 else f"{listed(told[:12])}, ... ({len(told)} in all)"

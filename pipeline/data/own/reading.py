@@ -17,14 +17,21 @@ import pyarrow as pa
 
 from bitladder.files import IntegrityError
 from pipeline.data.tables import read_table
-from pipeline.kinds.checks import DataError
+from pipeline.kinds.checks import DataError, is_text
 from pipeline.problems.problem import listed
 
 ENDINGS = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".parquet")
 _SHOWN = 3  # of many places alike
 _LONGEST_VALUE = 60
 _MOST_UNREADABLE = 20  # records, before the rest of a file is left unread
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_LONGEST_FIELD = 2**31 - 1  # characters; without a limit of csv's own, a long text is no broken quote
+_BEGINNINGS = {  # of files that are no text
+    b"\xff\xfe": "is UTF-16 or UTF-32 (its byte order mark says so); save it as UTF-8",
+    b"\xfe\xff": "is UTF-16 (its byte order mark says so); save it as UTF-8",
+    b"\x1f\x8b": "is compressed (gzip); unpack it first",
+    b"PK\x03\x04": "is a zip archive, as Excel's files are; save it as CSV",
+    b"PAR1": "is a Parquet file; name it .parquet",
+}
 
 
 class OwnDataError(DataError):
@@ -76,11 +83,13 @@ def shown(value: object) -> str:
 def read(path: Path, wanted: Sequence[str] = ()) -> Rows:
     """The rows of a file; never raises for what is in it. `wanted`: columns, by which separators are told."""
     path = _shortest(path)
+    if path.is_dir():
+        return _none(path, "is a folder; expected a file")
     if path.suffix.lower() not in ENDINGS:
         hint = "; save it as CSV first" if path.suffix.lower() in (".xlsx", ".xls", ".ods") else ""
         return _none(path, f"cannot be read by its ending; expected one of {listed(ENDINGS)}{hint}")
     if not path.is_file():
-        return _none(path, "no such file" if not path.exists() else "is a folder; expected a file")
+        return _none(path, "no such file" if not path.exists() else "is no regular file; expected one")
     if path.suffix.lower() == ".parquet":
         return _parquet(path)
     rows = Rows(str(path))
@@ -92,7 +101,7 @@ def read(path: Path, wanted: Sequence[str] = ()) -> Rows:
     elif path.suffix.lower() == ".json" and text.lstrip().startswith("["):
         _json_list(rows, text)
     elif path.suffix.lower() == ".json" and (articles := _squad(text)) is not None:
-        rows.unit, made = "question", [row for one in articles for row in _of_article(one)]
+        rows.unit, made = "question", [row for one in articles for row in _of_article(one, rows)]
         rows.places = list(range(1, len(made) + 1))
         _as_columns(rows, made)
     else:
@@ -111,9 +120,16 @@ def _none(path: Path, problem: str) -> Rows:
 
 def _text(path: Path, rows: Rows) -> str | None:
     """The file as text, a byte order mark left out; None, and a problem, where it is not UTF-8."""
-    content = path.read_bytes()
-    if content.startswith(_UTF16):
-        rows.problems.append("is UTF-16 (its byte order mark says so); save it as UTF-8")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        rows.problems.append(f"cannot be read: {error.strerror}")
+        return None
+    found = [what for start, what in _BEGINNINGS.items() if content.startswith(start)]
+    if not found and b"\0" in content.partition(b"\n")[0]:
+        found = ["line 1 holds bytes of 0, as UTF-16 and UTF-32 do; save the file as UTF-8"]
+    if found:
+        rows.problems.append(found[0])
         return None
     try:
         return content.decode("utf-8-sig")
@@ -148,9 +164,13 @@ def _separator(path: Path, text: str, wanted: Sequence[str]) -> str:
 
 
 def _separated(rows: Rows, text: str, separator: str) -> None:
+    csv.field_size_limit(_LONGEST_FIELD)
     records = _records(list(StringIO(text, newline="")), separator, rows)
     _, header = next(records, (1, []))
     names = [name.strip() for name in header]
+    if names and names[0].lower().startswith("sep="):
+        rows.problems.append(f"line 1: {shown(names[0])} is a note of Excel's; expected the names of columns")
+        return
     _refuse_header(rows, names)
     found: list[list[str]] = []
     uneven: dict[int, list[int]] = {}
@@ -180,22 +200,21 @@ def _records(lines: list[str], separator: str, rows: Rows) -> Iterator[tuple[int
                     yield begun + 1, fields
                 begun = start + reader.line_num
             return
-        except csv.Error as error:
-            rows.problems.append(_explained(begun + 1, start + reader.line_num, str(error), lines[begun]))
+        except csv.Error:
+            rows.problems.append(_explained(begun + 1, start + reader.line_num, lines[begun]))
             start = begun + 1
 
 
-def _explained(begun: int, noticed: int, error: str, line: str) -> str:
+def _explained(begun: int, noticed: int, line: str) -> str:
     where = f" (noticed on line {noticed})" if noticed > begun else ""
-    what = f"a field of more than {csv.field_size_limit():,} characters: " if "field limit" in error else ""
     return (
-        f"line {begun}: {shown(line.strip())}: {what}a quote that opens is not closed as it should be{where}"
+        f"line {begun}: {shown(line.strip())}: a quote that opens is not closed as it should be{where}"
         '; expected "..." around a whole field, with "" for a quote inside it'
     )
 
 
 def _refuse_header(rows: Rows, names: list[str]) -> None:
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if twice := sorted({name for name in names if name and names.count(name) > 1}):
         rows.problems.append(f"line 1: {listed(map(repr, twice))} names more than one column; expected one")
     if not names:
         rows.problems.append("no rows; expected a line of column names and a row a line after it")
@@ -204,6 +223,8 @@ def _refuse_header(rows: Rows, names: list[str]) -> None:
 def _json_lines(rows: Rows, text: str) -> None:
     made: list[dict[str, Any]] = []
     for place, line in enumerate(text.split("\n"), 1):
+        if len(rows.problems) >= _MOST_UNREADABLE:
+            break
         if not line.strip():
             continue
         value = _json(line, f"line {place}: {shown(line.strip())}: ", rows)
@@ -239,10 +260,17 @@ def _squad(text: str) -> list[Any] | None:
     return articles if is_squad else None
 
 
-def _of_article(article: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _dicts(value: Any, what: str, rows: Rows) -> list[dict[str, Any]]:
+    if isinstance(value, list) and all(isinstance(one, dict) for one in value):
+        return value
+    rows.problems.append(f"{what!r} holds {shown(value)}; expected a list of objects, as SQuAD has it")
+    return []
+
+
+def _of_article(article: dict[str, Any], rows: Rows) -> Iterator[dict[str, Any]]:
     """A row for each question."""
-    for paragraph in article["paragraphs"]:
-        for asked in paragraph.get("qas", ()):
+    for paragraph in _dicts(article["paragraphs"], "paragraphs", rows):
+        for asked in _dicts(paragraph.get("qas", []), "qas", rows):
             yield {
                 "id": asked.get("id"),
                 "title": article.get("title") or paragraph.get("context"),
@@ -278,22 +306,23 @@ def _parquet(path: Path) -> Rows:
     try:
         table = read_table(path, categories=True)
     except IntegrityError as error:
-        rows.problems.append(str(error).removeprefix(f"{path}: "))
+        rows.problems.append(str(error).removeprefix(f"{path}: ").partition("\n")[0])
         return rows
     rows.places = list(range(1, table.num_rows + 1))
     rows.names = _names(table.schema)
     for name in table.column_names:
         column = table.column(name)
         if pa.types.is_dictionary(column.type):
-            rows.names[name] = [str(one) for one in column.chunk(0).dictionary.to_pylist()]
-            column = column.cast(column.type.value_type)
+            column, values = column.cast(column.type.value_type), column.unify_dictionaries()
+            if is_text(column.type) and values.num_chunks:
+                rows.names[name] = [one for one in values.chunk(0).dictionary.to_pylist() if one is not None]
         rows.columns[name] = _values(column)
     return rows
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:
-    """As Python has them; text that is not UTF-8 stays bytes."""
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+    """As Python has them; text that is not UTF-8 stays bytes. Some writers mark no text as such."""
+    if not (is_text(column.type) or pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
         return list(column.to_pylist())
     raw = column.cast(pa.large_binary()).to_pylist()
     return [value if value is None or not _is_utf8(value) else value.decode() for value in raw]

@@ -39,7 +39,7 @@ def hold_out_groups_by_class(
         order = generator.permutation(own)
         most = max(0, len(own) - keep)
         drawn |= np.isin(numbers, _up_to(order, sizes, fraction * sizes[own].sum(), most))
-    _require(drawn, classes, setting)
+    _require(drawn, classes, keep, setting)
     return train[~drawn].reset_index(drop=True), train[drawn].reset_index(drop=True)
 
 
@@ -55,12 +55,12 @@ def _up_to(order: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], rows: flo
     return taken or smallest
 
 
-def _require(drawn: npt.NDArray[np.bool], classes: npt.NDArray[np.int64], setting: str) -> None:
+def _require(drawn: npt.NDArray[np.bool], classes: npt.NDArray[np.int64], keep: int, setting: str) -> None:
     lost = {*np.unique(classes).tolist()} - {*np.unique(classes[~drawn]).tolist()}
     if not drawn.any() or lost:
         what = f"no row of class {sorted(lost)} would be left" if lost else "no group of rows can be spared"
         raise DataError(
-            [f"{setting}: {what} to train on; expected groups enough for each class to stand on both sides"]
+            [f"{setting}: {what} to train on; expected {keep + 1} groups of rows at least of some class"]
         )
 
 

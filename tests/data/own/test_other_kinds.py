@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from pipeline import kinds
-from pipeline.data.own import loading, other_kinds
+from pipeline.data.own import labels, loading, other_kinds, reading
 from pipeline.data.own.reading import OwnDataError, Rows
 from pipeline.params import Files, Task
 
@@ -139,3 +139,112 @@ def test_labels_are_found_for_each_kind_that_has_any() -> None:
     rows.columns["spans"] = [[{"start": 0, "end": 1, "label": "X"}], [], []]
     assert other_kinds.label_names(rows, "spans", "token_classification") == ["O", "B-X", "I-X"]
     assert other_kinds.label_names(rows, "one", "regression") == []
+
+
+def told(path: Path, own: Task, **columns: str | None) -> list[str]:
+    with pytest.raises(OwnDataError) as caught:
+        load(path, own, **columns)
+    assert caught.value.exit_code == 2
+    train = [problem.removeprefix(f"{path}: ") for problem in caught.value.problems]
+    return train[: len(train) // 2]  # the same file is validation too
+
+
+TAGS = task("token_classification", label_names=["O", "B-PER", "I-PER"], metrics=["entity_f1"])
+WORDS = {"text": ["Ann", "sat"], "label": ["B-PER", "O"]}
+SPANS = {"text": "Ann sat", "label": [{"start": 0, "end": 3, "label": "PER"}]}
+
+
+@pytest.mark.parametrize(
+    ("good", "changed", "problem"),
+    [
+        (WORDS, {"text": None}, "line 2: column 'text' holds None; expected a list of words"),
+        (WORDS, {"text": [5, "sat"]}, "line 2: column 'text' holds [5, 'sat']; expected a list of words"),
+        (WORDS, {"label": None}, "line 2: column 'label' holds None; expected a list of tags"),
+        (WORDS, {"label": [None, "O"]}, "line 2: column 'label' holds [None, 'O']; expected a list of tags"),
+        (WORDS, {"label": ["O"]}, "column 'label', line 2: 1 tags for 2 words"),
+        (SPANS, {"label": "PER"}, "line 2: column 'label' holds 'PER'; expected a list of spans"),
+        (
+            SPANS,
+            {"label": [[0, 3, "PER"]]},
+            "line 2: column 'label' holds [[0, 3, 'PER']]; expected a list of",
+        ),
+        (SPANS, {"label": [{"start": 0, "end": 9, "label": "PER"}]}, "column 'label', line 2: "),
+    ],
+)
+def test_words_tags_and_spans_that_are_none_are_told_with_their_line(
+    tmp_path: Path, good: dict[str, Any], changed: dict[str, Any], problem: str
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join([json.dumps(good), json.dumps({**good, **changed})]))
+    [found] = told(path, TAGS, text="text", label="label")
+    assert found.startswith(problem)
+
+
+def test_places_that_are_written_as_floats_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({**SPANS, "label": [{"start": 0.0, "end": 3.0, "label": "PER", "by": 1}]}))
+    assert load(path, TAGS, text="text", label="label")["label"].tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"a": ["dog"]}, "line 2: column 'a' holds ['dog']; expected the answer's text, or as SQuAD has it"),
+        ({"a": {"text": "dog", "answer_start": 2}}, "line 2: column 'a' holds {'text': 'dog'"),
+        ({"answer_start": -1}, "line 2: column 'answer_start' holds -1; expected the number of the answer's"),
+        ({"answer_start": 1000}, "column 'a', line 2: 'dog' does not stand at character 1000"),
+        ({"id": "1"}, "lines 1, 2: column 'id' holds '1'; expected another one for each question"),
+        ({"id": None}, "line 2: column 'id' holds None; expected another one for each question"),
+        ({"c": "\ufffd\ufffd", "a": ""}, "column 'c', line 2: "),
+    ],
+)
+def test_answers_that_are_none_are_told_with_their_line(
+    tmp_path: Path, changed: dict[str, Any], problem: str
+) -> None:
+    good = {"id": "1", "q": "Who?", "c": "A dog ran.", "a": "dog", "answer_start": 2.0, "title": 5}
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, [good, {**good, "id": "2", **changed}])))
+    [found] = told(path, QUESTIONS, text="q", text_pair="c", label="a")
+    assert found.startswith(problem)
+
+
+@pytest.mark.parametrize("paragraphs", [None, ["x"], [{"context": "A dog.", "qas": None}]])
+def test_squads_json_that_is_broken_is_refused(tmp_path: Path, paragraphs: Any) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}))
+    assert "expected a list of objects, as SQuAD has it" in reading.read(tmp_path / "a.json").problems[0]
+
+
+@pytest.mark.parametrize("value", [[None, "food"], [["food"]], {"food": 1}, "['food', 'price']", '["food"]'])
+def test_a_list_within_a_list_or_written_as_text_is_no_label(tmp_path: Path, value: Any) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(json.dumps({"text": "a b", "topics": own}) for own in ("food|price", value)))
+    [found] = told(path, LABELS, text="text", label="topics")
+    assert found.startswith("line 2: column 'topics' holds ")
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ([0.5, 3, 2], (0.5, 3)),
+        ([-1, 0, 3.5], (0, 3.5)),
+        ([-1, 0, 1], (-1, 1)),
+        ([-1, -2, 3], (-2, 3)),
+        ([2, 2], None),
+    ],
+)
+def test_the_range_of_a_file_leaves_out_the_mark_of_a_hidden_label(
+    values: list[float], found: tuple[float, float] | None
+) -> None:
+    assert (
+        labels.range_of({"train": Rows("made up", {"score": values}, [*range(len(values))])}, "score")
+        == found
+    )
+
+
+def test_one_number_in_every_row_is_nothing_to_learn(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("text,score\na,-1.0\nb,-1.0\n")
+    own = task("regression", metrics=["pearson"])
+    files = Files(train=str(path), validation=str(path), text="text", label="score")
+    with pytest.raises(OwnDataError, match=r"holds '-1\.0' in every row; expected numbers that differ"):
+        loading.load(own, files, seed=0)

@@ -255,3 +255,127 @@ def test_what_is_odd_is_told_and_not_refused(tmp_path: Path) -> None:
         f"{other}: line 2: text that train has too",
         "validation has no row of fine, good",
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("review,stars\n".encode("utf-16-le"), "line 1 holds bytes of 0, as UTF-16 and UTF-32 do"),
+        (b"\x1f\x8b\x08\x00", "is compressed (gzip); unpack it first"),
+        (b"PK\x03\x04", "is a zip archive, as Excel's files are; save it as CSV"),
+        (b"sep=;\nreview;stars\n", "line 1: 'sep=' is a note of Excel's; expected the names of columns"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_by_its_beginning(
+    tmp_path: Path, content: bytes, problem: str
+) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    assert [found.partition("a.csv: ")[2][: len(problem)] for found in problems(tmp_path / "a.csv")] == [
+        problem
+    ]
+
+
+def test_a_long_text_is_no_broken_quote_and_columns_without_a_name_are_nothing(tmp_path: Path) -> None:
+    long = "A long text. " * 20_000
+    lines = [f"{line},," for line in [*LINES, f'"{long}",good']]
+    path = write(tmp_path / "a.csv", *lines, header="review,stars,,")
+    assert long in reading.read(path).columns["review"]
+    assert not reading.read(path).problems
+
+
+def test_broken_lines_of_json_are_told_up_to_a_number(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("{\n}\n" * 1000)
+    assert len(reading.read(tmp_path / "a.jsonl").problems) == 20
+
+
+def test_categories_are_what_they_hold_whatever_their_type_and_piece(tmp_path: Path) -> None:
+    """Of numbers too: 1 is not the second one."""
+    pd.DataFrame({"stars": pd.Categorical([1, 2, 3])}).to_parquet(tmp_path / "a.parquet")
+    rows = reading.read(tmp_path / "a.parquet")
+    assert labels.classes(rows, "stars") == (["1", "2", "3"], [])
+    assert labels.class_numbers(rows, "stars", ["1", "2", "3"]) == ([0, 1, 2], [])
+    pieces = [pa.array(own).dictionary_encode() for own in (["b", "a"], ["c", "a"])]
+    schema = pa.schema({"stars": pieces[0].type})
+    with pq.ParquetWriter(tmp_path / "b.parquet", schema) as writer:
+        for piece in pieces:
+            writer.write_table(pa.table({"stars": piece}, schema=schema))
+    rows = reading.read(tmp_path / "b.parquet")
+    assert labels.classes(rows, "stars") == (["b", "a", "c"], [])
+
+
+def test_text_that_is_stored_as_bytes_is_read_and_a_name_twice_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"review": [b"Well"], "stars": [b"\xff"]}), tmp_path / "a.parquet")
+    assert reading.read(tmp_path / "a.parquet").columns == {"review": ["Well"], "stars": [b"\xff"]}
+    twice = pa.Table.from_arrays([pa.array(["a"])] * 2, names=["stars"] * 2)
+    pq.write_table(twice, tmp_path / "b.parquet")
+    assert reading.read(tmp_path / "b.parquet").problems == [
+        "no readable Parquet file: 'stars' names more than one column"
+    ]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [16225009011, 16225009012],
+        ["123456789012345678", "123456789012345679"],
+        [0.1234567890123, 0.12345678901],
+    ],
+)
+def test_numbers_that_are_nearly_alike_are_two_classes(values: list[Any]) -> None:
+    rows = reading.Rows("made up", {"stars": values * 2}, [1, 2, 3, 4])
+    names, wrong = labels.classes(rows, "stars")
+    assert (len(names), wrong) == (2, [])
+    assert {*labels.class_numbers(rows, "stars", names)[0]} == {0, 1}
+
+
+@pytest.mark.parametrize("value", [["good"], {"a": 1}, b"\xff", "\ud800"])
+def test_a_label_is_a_word_or_a_number(value: Any) -> None:
+    rows = reading.Rows("made up", {"stars": ["bad", value]}, [1, 2])
+    [problem] = labels.classes(rows, "stars")[1]
+    assert problem.startswith("line 2: column 'stars' holds ")
+    assert problem.endswith("; expected a word or a number")
+
+
+def test_a_column_without_any_label_is_refused() -> None:
+    rows = reading.Rows("made up", {"stars": [None, ""]}, [1, 2])
+    assert labels.classes(rows, "stars")[1] == [
+        "lines 1, 2: column 'stars' holds no label (None); expected a word or a number"
+    ]
+
+
+def test_a_list_of_words_is_no_text_of_a_classification(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    lines = [json.dumps({"review": text, "stars": label}) for text, label in ROWS]
+    path.write_text("\n".join([*lines, '{"review": ["Well", "done"], "stars": "good"}']))
+    assert problems(path) == [f"{path}: line 31: column 'review' holds ['Well', 'done']; expected text"]
+
+
+def test_numbers_are_places_only_where_train_has_numbers_too(tmp_path: Path) -> None:
+    train, later = write(tmp_path / "a.csv", *LINES), write(tmp_path / "v.csv", "Well,0", "Oh,2")
+    [first, _] = problems(train, validation=str(later))
+    assert first == (
+        f"{later}: line 2: column 'stars' holds '0', which is none of the labels; "
+        "expected one of bad, fine, good"
+    )
+    numbers = write(tmp_path / "n.csv", *(f"Text {at},{at % 3}" for at in range(30)))
+    found = loading.load(task(), files(numbers, validation=str(later)), seed=0).frames["validation"]
+    assert found["label"].tolist() == [0, 2]
+
+
+def test_too_few_rows_to_draw_from_are_refused_with_what_would_do(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", *(f"{line},{line[-1]}" for line in LINES), header="review,stars,g")
+    [problem] = problems(path, group="g")
+    assert problem.startswith(f"{path}: data.files.validation_fraction: no group of rows can be spared")
+    assert problem.endswith("(those with the same 'g' stay together), or a file to judge by: --validation, "
+                            "data.files.validation")  # fmt: skip
+
+
+def test_rows_of_no_group_are_told(tmp_path: Path) -> None:
+    lines = [f"{line},{at if at % 5 else ''}" for at, line in enumerate(LINES)]
+    path = write(tmp_path / "a.csv", *lines, header="review,stars,g")
+    notes = loading.load(task(), files(path, group="g"), seed=0).notes
+    assert notes == [f"{path}: lines 2, 7, 12 and 3 more: nothing in 'g'; these rows stay together"]
+
+
+def test_labels_that_look_alike_are_told_apart() -> None:
+    assert labels.few(["\xe9", "e\u0301", "bad"]) == "'\\xe9', 'e\\u0301', bad"
