@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,7 @@ def read_json(path: Path) -> Any:
 def write_text(path: Path, text: str) -> None:
     """Write a whole file or nothing: a sibling temporary file, synced, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.write(text)
@@ -114,6 +116,7 @@ def publish(target: Path) -> Iterator[Path]:
     """
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
+    _sweep(target)
     temporary.mkdir(parents=True)
     try:
         yield temporary
@@ -137,13 +140,7 @@ def verify(folder: Path) -> dict[str, str]:
     Raises:
         IntegrityError: the manifest or a file is missing or changed, or one lies there that would be read.
     """
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise IntegrityError(f"{folder}: no {MANIFEST}: not written by bitladder, or not completely")
-    try:
-        promised = {str(name): str(entry["sha256"]) for name, entry in read_json(path)["files"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise IntegrityError(f"{path}: damaged, it lists no files with their sha256 ({error})") from error
+    promised = {name: sha for name, (_, sha) in read_manifest(folder).items()}
     missing = sorted(name for name in promised if not (folder / name).is_file())
     unexpected = sorted(one.name for one in folder.iterdir() if would_be_read(one.name, promised))
     if found := misfits(missing=missing, unexpected=unexpected):
@@ -153,6 +150,33 @@ def verify(folder: Path) -> dict[str, str]:
         if actual != entry:
             raise IntegrityError(f"{folder / name}: sha256 {actual}, manifest says {entry}")
     return promised
+
+
+def read_manifest(folder: Path) -> dict[str, tuple[int, str]]:
+    """Bytes and sha256 of each file of a published folder, by its name.
+
+    Raises:
+        IntegrityError: there is no manifest, or it is damaged, or names what lies elsewhere.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise IntegrityError(f"{folder}: no {MANIFEST}: not written by bitladder, or not completely")
+    try:
+        entries = read_json(path)["files"].items()
+        promised = {name: (int(entry["bytes"]), str(entry["sha256"])) for name, entry in entries}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        raise IntegrityError(f"{path}: damaged, it lists no files with their sha256 ({error})") from error
+    if odd := [name for name in promised if not _lies_inside(name)]:
+        raise IntegrityError(f"{path}: damaged, {odd[0]!r:.100} is no file of this folder")
+    return promised
+
+
+def _lies_inside(name: str) -> bool:
+    """Whether a name of a manifest is that of a file below its folder, on any system."""
+    parts = name.split("/")
+    return "\\" not in name and not any(
+        part in ("", ".", "..") or len(part.encode("utf-8", "replace")) > 255 for part in parts
+    )
 
 
 def seal(folder: Path, names: Sequence[str]) -> None:
@@ -184,6 +208,24 @@ def _is_of_tokenizer(name: str) -> bool:
 def _seal(folder: Path) -> None:
     files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != MANIFEST)
     seal(folder, [file.relative_to(folder).as_posix() for file in files])
+
+
+def _sweep(target: Path) -> None:
+    """Delete what processes that were killed while they wrote this have left beside it."""
+    for left in target.parent.glob(f".{escape(target.name)}.*"):
+        pid, _, kind = left.name.removeprefix(f".{target.name}.").partition(".")
+        if kind in ("tmp", "old") and pid.isdecimal() and not _lives(int(pid)):
+            left.unlink() if left.is_file() else shutil.rmtree(left, ignore_errors=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _sync(path: Path) -> None:

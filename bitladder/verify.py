@@ -3,7 +3,6 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from bitladder import files
 from bitladder.shown import printable
@@ -26,7 +25,7 @@ def main(folder: Path, as_json: bool) -> int:
     elif found:
         sys.stdout.writelines(f"{printable(name)}: {reason}\n" for name, reason in found.items())
     else:
-        names = _manifest(folder)
+        names = files.read_manifest(folder)
         size = sum((folder / name).stat().st_size for name in names)
         sys.stdout.write(f"{folder}: {len(names)} files, {size:,} bytes, all as they were written\n")
     if found:
@@ -39,24 +38,19 @@ def differences(folder: Path) -> dict[str, str]:
     if not (folder / files.MANIFEST).is_file():
         return {files.MANIFEST: "missing: the folder was not written by bitladder, or not completely"}
     try:
-        promised = _manifest(folder)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return {files.MANIFEST: "damaged: it lists no files with their size and sha256"}
-    found = {name: reason for name, entry in promised.items() if (reason := _differs(folder / name, entry))}
+        promised = files.read_manifest(folder)
+    except files.IntegrityError:
+        return {files.MANIFEST: "damaged: it lists no files of this folder with their size and sha256"}
+    found = {name: reason for name, entry in promised.items() if (reason := _differs(folder / name, *entry))}
     extra = sorted(one.name for one in folder.iterdir() if files.would_be_read(one.name, promised))
     return found | dict.fromkeys(extra, "unexpected: a loader would read it, unchecked; remove it")
 
 
-def _manifest(folder: Path) -> dict[str, dict[str, Any]]:
-    entries = files.read_json(folder / files.MANIFEST)["files"].items()
-    return {name: {"bytes": int(one["bytes"]), "sha256": str(one["sha256"])} for name, one in entries}
-
-
-def _differs(path: Path, entry: dict[str, Any]) -> str | None:
+def _differs(path: Path, promised: int, digest: str) -> str | None:
     if not path.is_file():
         return "missing"
-    if (size := path.stat().st_size) != entry["bytes"]:
-        return f"{size:,} bytes; the manifest says {entry['bytes']:,}"
-    if (found := files.sha256(path)) != entry["sha256"]:
-        return f"sha256 {found}; the manifest says {entry['sha256']}"
+    if (size := path.stat().st_size) != promised:
+        return f"{size:,} bytes; the manifest says {promised:,}"
+    if (found := files.sha256(path)) != digest:
+        return f"sha256 {found}; the manifest says {digest}"
     return None

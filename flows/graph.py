@@ -1,7 +1,8 @@
 """DVC's own graph of stages, which is the ladder: what needs what, and what would run, asked of DVC."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any, Literal
@@ -51,6 +52,19 @@ class NoAnswerError(RuntimeError):
     """DVC could not tell; the message is its own."""
 
 
+class TornFileError(RuntimeError):
+    """One of DVC's own files is damaged; the message says how it is put right."""
+
+    exit_code = 4
+
+
+# What DVC says of a file that it cannot read, and what is to be done about it. Nothing of it is done here.
+_REMEDIES = {
+    "dvc.lock": "git checkout -- dvc.lock brings back the last one; what ran since is found in DVC's cache",
+    ".dvc/tmp/rwlock": "when no dvc runs here, nor bitladder run: rm .dvc/tmp/rwlock",
+}
+
+
 def stages(target: str | None = None) -> Graph:
     """The stages to bring up to date: all of them, or `target` and whatever it needs.
 
@@ -61,9 +75,7 @@ def stages(target: str | None = None) -> Graph:
         UnknownStageError: with the nearest names.
         dvc.exceptions.DvcException: dvc.yaml does not make a graph.
     """
-    from dvc.repo import Repo
-
-    with Repo(".") as repo:
+    with _opened() as repo:
         whole = _needs(repo)
     if target is None:
         return whole
@@ -81,9 +93,7 @@ def stages(target: str | None = None) -> Graph:
 
 def definitions() -> dict[str, Definition]:
     """Every stage with what it reads and writes, inputs first."""
-    from dvc.repo import Repo
-
-    with Repo(".") as repo:
+    with _opened() as repo:
         found = {stage.addressing: stage for stage in repo.index.stages if stage.cmd}
         return {
             name: Definition(
@@ -97,9 +107,7 @@ def definitions() -> dict[str, Definition]:
 
 def changed() -> set[str]:
     """Stages that DVC finds out of date now, in their own inputs or outputs (`dvc status`)."""
-    from dvc.repo import Repo
-
-    with Repo(".") as repo:
+    with _opened() as repo:
         return set(repo.status())
 
 
@@ -112,12 +120,11 @@ def states(outdated: Mapping[str, str] | None = None) -> list[StageState]:
         NoAnswerError: there is no DVC repository here, or DVC is busy or broken.
     """
     from dvc.exceptions import DvcException
-    from dvc.repo import Repo
 
     try:
-        with Repo(".") as repo:
+        with _opened() as repo:
             needs, changes = _needs(repo), repo.status()
-    except DvcException as error:
+    except (DvcException, TornFileError) as error:
         raise NoAnswerError(str(error)) from None
     reasons = {**(outdated or {}), **{name: why(change) for name, change in changes.items()}}
     found: dict[str, StageState] = {}
@@ -148,6 +155,22 @@ def why(changes: list[Any]) -> str:
                 whole = isinstance(how, str)
                 reasons += [f"{path} {how}"] if whole else [f"{name} {kind}" for name, kind in how.items()]
     return "; ".join(reasons)
+
+
+@contextmanager
+def _opened() -> Iterator[Any]:
+    """DVC's repository here. Raises TornFileError where one of its files was not written to its end."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(".") as repo:
+            yield repo
+    except DvcException as error:
+        for name, remedy in _REMEDIES.items():
+            if f"'{name}'" in str(error) and "corrupted" in str(error):
+                raise TornFileError(f"{error}\n{remedy}") from error
+        raise
 
 
 def _needs(repo: Any) -> Graph:

@@ -26,7 +26,7 @@ from functools import partial
 from types import FrameType
 
 from bitladder import files, shown
-from flows import environment, estimate, live_curves, processes, repeat, torchrun, watched
+from flows import environment, estimate, live_curves, processes, repeat, torchrun, unchanged, watched
 from flows.estimate import Timing
 from pipeline import params_file, paths
 from pipeline.params import Params
@@ -66,6 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
 def run(name: str, rung: str | None, address: str) -> None:
     """The stage's own work, from checked parameters to the note of how long it took."""
     settings = params_file.load(paths.PARAMS)
+    require_unchanged = unchanged.watched(address)
     environment.stay_offline_unless(settings)
     if name == repeat.STAGE:
         work = partial(repeat.run, settings, rung)
@@ -84,6 +85,7 @@ def run(name: str, rung: str | None, address: str) -> None:
             watched.perform(name, address, work)
         else:
             work()
+    require_unchanged()
     _note(settings, address, rung or name, taken, time.monotonic() - started)
 
 
@@ -144,7 +146,18 @@ def _explain(address: str, error: Exception) -> str:
     if os.environ.get("BITLADDER_DEBUG") == "1":
         return "".join(traceback.format_exception(error)).rstrip()
     kind = "" if isinstance(error, ValueError | RuntimeError | OSError) else f"{type(error).__name__}: "
-    return f"{address}: {kind}{error}"
+    return f"{address}: {kind}{error}{_on_memory(error)}"
+
+
+def _on_memory(error: Exception) -> str:
+    """What to do, where memory was not enough; else nothing."""
+    texts = ("allocate memory", "out of memory")  # torch's, of the CPU and of a GPU
+    if not isinstance(error, MemoryError) and not any(text in str(error) for text in texts):
+        return ""
+    return (
+        f"\nMemory was not enough; this process had taken {processes.peak_mib():.0f} MiB. A smaller "
+        "batch_size (in `training`) or task.max_length needs less; bitladder plan estimates how much"
+    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -29,3 +30,14 @@ def _same_numbers() -> None:
     """Seed torch's global generator where a test has it; hypothesis sees to python's and numpy's."""
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each test of the fault matrix has its tier as a mark: fast, full or soak."""
+    from matrix import ROWS
+
+    proves = {test for row in ROWS.values() for test in row.tests}
+    for item in items:
+        path = item.path.relative_to(Path(__file__).parent).as_posix()
+        if f"{path}::{item.name.partition('[')[0]}" in proves and "soak" not in item.keywords:
+            item.add_marker("full" if "slow" in item.keywords else "fast")

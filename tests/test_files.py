@@ -1,6 +1,7 @@
 """Folders appear whole or not at all, and tell whether they still are what was written."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -151,3 +152,23 @@ def test_a_tokenizer_is_promised_as_a_whole_or_not_at_all(tmp_path: Path, name: 
     files.verify(tmp_path / "a.txt")
     with pytest.raises(files.IntegrityError, match=rf"unexpected {name}"):
         files.verify(tmp_path / "tokenizer_config.json")
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_and_what_one_at_work_has_stays(tmp_path: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    for kind in ("tmp", "old"):
+        for pid in (dead.pid, 1):
+            (tmp_path / f".made.{pid}.{kind}").mkdir()
+    (tmp_path / f".text.{dead.pid}.tmp").write_text("half")
+    (tmp_path / ".made.mine.old").mkdir()
+    with files.publish(tmp_path / "made") as folder:
+        files.write_text(folder / "a.txt", "one")
+    files.write_text(tmp_path / "text", "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".made.1.old",
+        ".made.1.tmp",
+        ".made.mine.old",
+        "made",
+        "text",
+    ]

@@ -131,7 +131,10 @@ def _read_text(number: int, line: str, names: Names) -> Row:
 def _read_table(lines: Lines, delimiter: str, names: Names) -> Iterator[Row | Bad]:
     csv.field_size_limit(LONGEST_FIELD)
     table = csv.reader(lines, delimiter=delimiter)
-    header = next(table, [])
+    try:
+        header = next(table, [])
+    except csv.Error as error:
+        raise TextError(f"the header: {error}") from None
     missing = [name for name in names.needed if name not in header]
     if missing:
         there = ", ".join(map(repr, header[:20])) or "none"

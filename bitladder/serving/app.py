@@ -75,7 +75,7 @@ def build(model: PackedModel, limits: Limits) -> FastAPI:
         redoc_url=None,
     )
     app.add_middleware(Guard, limit=limits.body, seen=metrics.request)
-    body = {"required": True, "content": {"application/json": {"schema": asked.schema(names)}}}
+    body = {"required": True, "content": {"application/json": {"schema": asked.schema(names, limits)}}}
 
     @app.post(PREDICT, responses=_REFUSALS, openapi_extra={"requestBody": body})
     async def predict(request: Request) -> Response:

@@ -61,15 +61,17 @@ def require_few_tokens(row: Row, model: PackedModel, limits: Limits) -> None:
         raise TextError(f"{found} tokens; a text, or a pair, may have {limits.tokens}")
 
 
-def schema(names: Names) -> dict[str, Any]:
+def schema(names: Names, limits: Limits) -> dict[str, Any]:
     """Of the body, for OpenAPI."""
-    texts = {name: {"type": "string"} for name in (names.text, names.pair)[: names.num_texts or 2]}
+    text = {"type": "string", "pattern": r"\S"}  # an empty one is refused, and one of blanks
+    texts = dict.fromkeys((names.text, names.pair)[: names.num_texts or 2], text)
     one: dict[str, Any] = {
         "type": "object",
         "properties": texts,
         "required": list(names.needed),
         "additionalProperties": False,
     }
-    rows = [one] if names.num_texts == 2 else [{"type": "string"}, one]
+    rows = [one] if names.num_texts == 2 else [text, one]
     example = {name: f"A {name.replace('_', ' ')}." for name in texts}
-    return {"anyOf": [*rows, {"type": "array", "items": {"anyOf": rows}}], "examples": [example, [example]]}
+    several = {"type": "array", "items": {"anyOf": rows}, "maxItems": limits.rows}
+    return {"anyOf": [*rows, several], "examples": [example, [example]]}

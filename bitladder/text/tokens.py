@@ -93,7 +93,9 @@ def read_tokenizer(folder: Path) -> Tokenizer:
         state = path.stat()
         key = (path.absolute(), state.st_ino, state.st_mtime_ns, state.st_size)
         if getattr(_kept, "key", None) != key:
-            _kept.tokenizer, _kept.key = Tokenizer.from_file(str(path)), key
+            read = Tokenizer.from_file(str(path))
+            read.encode("\U00012000")  # in cuneiform: fails where the token for the unknown is missing
+            _kept.tokenizer, _kept.key = read, key
     except Exception as error:  # the library raises no class of its own
         raise ValueError(f"{path}: {error}; a tokenizer that tokenizers saved is right") from None
     tokenizer: Tokenizer = _kept.tokenizer
@@ -105,14 +107,26 @@ def read_tokenizer(folder: Path) -> Tokenizer:
 def padding_id(folder: Path, tokenizer: Tokenizer) -> int:
     """The id of the token that batches are filled with. Raises ValueError when there is none."""
     path = folder / SETTINGS
-    named = json.loads(path.read_text(encoding="utf-8")).get("pad_token") if path.is_file() else None
+    named = _settings(path).get("pad_token") if path.is_file() else None
     named = named.get("content") if isinstance(named, dict) else named
+    if not isinstance(named, str | None):
+        raise ValueError(f"{path}: its pad_token {named!r:.40} is no text")
     for token in (named,) if named else _USUAL_PADDING:
         if (found := tokenizer.token_to_id(token)) is not None:
             return found
     what = f"its pad_token {named!r}" if named else f"none of {', '.join(_USUAL_PADDING)}"
     where = "is not in tokenizer.json" if named else "is in tokenizer.json"
     raise ValueError(f"{path}: {what} {where}; name the token that pads, in pad_token")
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: no JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: {found!r:.40} is no object with settings")
+    return found
 
 
 def padded(rows: Sequence[Sequence[int]], padding: int = 0) -> Whole:

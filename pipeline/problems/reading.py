@@ -9,6 +9,9 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+MOST_BYTES = 1_000_000
+MOST_LEVELS = 50  # libyaml recurses, and ends the process by a segmentation fault at some ten thousand
+
 
 class UnreadableError(ValueError):
     """The file holds no mapping of plain values; the message is the one problem it has."""
@@ -22,7 +25,10 @@ def read_mapping(path: Path) -> dict[Any, Any]:
     """
     text = _read_text(path)
     try:
+        _require_shallow(text)
         value = YAML(typ="safe").load(text)
+    except UnreadableError:
+        raise
     except (YAMLError, ValueError, TypeError) as error:
         raise UnreadableError(_sentence(error, text)) from None
     if value is None:
@@ -32,11 +38,22 @@ def read_mapping(path: Path) -> dict[Any, Any]:
     return value
 
 
+def _require_shallow(text: str) -> None:
+    level = 0
+    for event in YAML(typ="safe").parse(text):  # as a stream: nothing is built yet
+        kind = type(event).__name__
+        level += kind.endswith("StartEvent") - kind.endswith("EndEvent")
+        if level > MOST_LEVELS:
+            raise UnreadableError(f"nests deeper than {MOST_LEVELS} levels")
+
+
 def _read_text(path: Path) -> str:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror or error}") from None
+    if len(content) > MOST_BYTES:
+        raise UnreadableError(f"{len(content):,} bytes; expected at most {MOST_BYTES:,}")
     if content.startswith(b"\xef\xbb\xbf"):
         raise UnreadableError("starts with a byte order mark; save the file as UTF-8 without one")
     try:

@@ -85,7 +85,9 @@ class States:
             except (OSError, SafetensorError) as error:
                 raise UnwrittenError(self._unwritten(state, error)) from error
             for old in state_steps(self.folder)[:-KEPT]:
-                shutil.rmtree(self._folder(old))
+                gone = self.folder / f".{state_name(old)}.old"  # a kill in the middle leaves no half state
+                self._folder(old).rename(gone)
+                shutil.rmtree(gone)
         self.written = step
 
     def clear(self) -> None:

@@ -1,26 +1,22 @@
 """The stage's own command killed for real: at random moments, while it writes, with its dvc; then run on."""
 
-import contextlib
-import json
 import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import chdir
 from pathlib import Path
-from typing import Any
 
+import harness
 import pytest
 import short_demo
+from harness import Template, begun, start, until
 from writer_points import POINTS
 
 from bitladder import files
 
-ROOT = Path(__file__).parents[2]
 NUM_STEPS, EVERY = 400, 10
 MODEL = Path("models/w1")
 STATES = Path(".bitladder/work/w1")
@@ -57,58 +53,10 @@ def project(made_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return root
 
 
-def variables() -> dict[str, str]:
-    """What a child finds in its environment."""
-    unset = ("PREFECT_", "DVC_", "MLFLOW_", "BITLADDER_")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(unset)}
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "training")])
-    quiet = {"OMP_NUM_THREADS": "1", "DVC_SITE_CACHE_DIR": str(Path("site").absolute()), "SHELL": "/bin/sh"}
-    own = {"PYTHONPATH": path, "DVC_NO_ANALYTICS": "1", **quiet}
-    interpreter_first = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return {**inherited, **own, "PATH": interpreter_first}
-
-
-def start(*command: str) -> "subprocess.Popen[str]":
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with Path("stderr").open("a") as stderr:
-        return subprocess.Popen(
-            [sys.executable, *command], env=variables(), stderr=stderr, text=True, process_group=0, **pipes
-        )
-
-
-class Template:
-    """Runs the stage in children of one process; see stage_template.py."""
-
-    def __init__(self) -> None:
-        self.process = start(str(ROOT / "tests" / "training" / "stage_template.py"))
-
-    def start(self, **how: Any) -> int:
-        """Begin the stage; its PID."""
-        assert self.process.stdin is not None
-        request = {"folder": str(Path.cwd()), "arguments": ["weights", "w1"], **how}
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        return self._answer()
-
-    def end(self) -> int:
-        """Wait for the stage; its exit code, negative when a signal killed it."""
-        return self._answer()
-
-    def _answer(self) -> int:
-        assert self.process.stdout is not None
-        answer = self.process.stdout.readline()
-        assert answer, "the template has ended"
-        return int(answer)
-
-
 @pytest.fixture(scope="module")
 def template(made_once: Path) -> Iterator[Template]:
-    with chdir(made_once):
-        made = Template()
-    yield made
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(made.process.pid, signal.SIGKILL)
-    made.process.communicate()
+    with harness.template(made_once) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -119,19 +67,6 @@ def uninterrupted(made_once: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         stage.communicate()
         assert stage.returncode == 0, Path("stderr").read_text()
         return files.verify(MODEL)
-
-
-def until(holds: Callable[[], bool], within_s: float = 60) -> None:
-    start = time.monotonic()
-    while not holds():
-        assert time.monotonic() - start < within_s
-        time.sleep(0.001)
-
-
-def begun() -> list[int]:
-    """Steps that were begun, of all runs so far."""
-    lines = Path("steps").read_text().split("\n") if Path("steps").exists() else [""]
-    return [int(line) for line in lines[:-1]]
 
 
 def states() -> list[int]:

@@ -308,9 +308,14 @@ def _parquet(path: Path) -> Rows:
     except IntegrityError as error:
         rows.problems.append(str(error).removeprefix(f"{path}: ").partition("\n")[0])
         return rows
+    try:
+        names = table.column_names
+    except UnicodeDecodeError as error:
+        rows.problems.append(f"the name of a column is not UTF-8: {error}")
+        return rows
     rows.places = list(range(1, table.num_rows + 1))
     rows.names = _names(table.schema)
-    for name in table.column_names:
+    for name in names:
         column = table.column(name)
         if pa.types.is_dictionary(column.type):
             column, values = column.cast(column.type.value_type), column.unify_dictionaries()

@@ -37,8 +37,13 @@ STAGES: dict[str, Callable[[Params], None]] = {
 }
 
 
+def write(*overrides: str) -> Params:
+    """Write params.yaml into the working directory."""
+    return made_up.params(Path(), *SHORT, *overrides)
+
+
 def make(*overrides: str) -> Params:
     """Write params.yaml and the data into the working directory."""
-    params = made_up.params(Path(), *SHORT, *overrides)
+    params = write(*overrides)
     prepare.run(params, None)
     return params
