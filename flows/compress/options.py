@@ -1,6 +1,7 @@
 """The command `bitladder compress`, which works in any folder: what it runs is imported when it runs."""
 
 import math
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -81,22 +82,28 @@ def compress(
     if not math.isfinite(minutes):
         raise typer.BadParameter(f"{minutes}; expected a number of minutes", param_hint="--minutes")
     base = base or "minilm"
-    known = base if base in ("minilm", "bert-base") else str(Path(base).expanduser().absolute())
+    known = base if base in ("minilm", "bert-base") else str(_place(Path(base)))
+    output = _place(output)
     asked = Asked(
-        file=file.absolute(),
+        file=_place(file),
         text=text,
         label=label,
-        output=output.absolute(),
-        project=(project or output.with_name(f"{output.absolute().name}.project")).absolute(),
+        output=output,
+        project=_place(project or output.with_name(f"{output.name}.project")),
         text_pair=text_pair,
         group=group,
-        validation=validation and validation.absolute(),
-        test=test and test.absolute(),
+        validation=validation and _place(validation),
+        test=test and _place(test),
         kind=kind,
         base=known,
-        teacher=teacher and teacher.expanduser().absolute(),
+        teacher=teacher and _place(teacher),
         minutes=minutes,
         max_drop=max_drop,
         longest=max_length,
     )
     raise typer.Exit(command.main(asked))
+
+
+def _place(path: Path) -> Path:
+    """Absolute, of a home too where the shell has not put it in (--output=~/small)."""
+    return Path(os.path.abspath(path.expanduser()))  # .. and . are no names; a link stays one

@@ -8,6 +8,7 @@
 All commands of a project work in it (`bitladder results`, `bitladder lineage w1a8`, `dvc repro`).
 """
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,18 @@ def require_usable(folder: Path) -> None:
         )
 
 
+def require_apart(output: Path, folder: Path) -> None:
+    """Raises FolderError where one would be put into the other, or neither can be made."""
+    if output == folder or output in folder.parents or folder in output.parents:
+        raise FolderError(f"-o: {output} and --project: {folder} lie in each other; name two folders apart")
+    for option, one in (("-o", output), ("--project", folder)):
+        near = next(parent for parent in one.parents if parent.exists())
+        if not near.is_dir() or not os.access(near, os.W_OK | os.X_OK):
+            raise FolderError(f"{option}: {one} cannot be made in {near}, where nothing may be written")
+        if one.is_symlink() and not one.exists():
+            raise FolderError(f"{option}: {one} is a link to what is not there; name another folder")
+
+
 def write_params(values: dict[str, Any]) -> None:
     """params.yaml, where it says something else than what is there: DVC looks at values, people at dates."""
     try:
@@ -90,7 +103,7 @@ def deliver(packed: Path, output: Path) -> None:
     there = output / files.MANIFEST
     if there.is_file() and files.sha256(there) == files.sha256(packed / files.MANIFEST):
         return
-    with files.publish(output) as folder:
+    with files.publish(output.resolve()) as folder:  # where a link leads to
         for name in promised:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(packed / name, folder / name)

@@ -67,3 +67,25 @@ def test_a_project_is_settled_twice_alike(tmp_path: Path) -> None:
         project.settle(tmp_path / "own folder")
     assert (tmp_path / "own folder" / "flows" / "commands.py").is_file()
     assert (tmp_path / "own folder" / ".gitignore").read_text() == "*\n"
+
+
+def test_neither_lies_in_the_other_and_both_can_be_made(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    project.require_apart(out, tmp_path / "out.project")
+    for one, other in ((out, out), (out, out / "project"), (out / "small", out)):
+        with pytest.raises(FolderError, match="lie in each other; name two folders apart"):
+            project.require_apart(one, other)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FolderError, match=r"-o: .*file/out cannot be made in .*file, where nothing may be"):
+        project.require_apart(tmp_path / "file" / "out", out)
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FolderError, match="is a link to what is not there"):
+        project.require_apart(tmp_path / "link", out)
+
+
+def test_a_link_to_a_folder_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    project.deliver(packed(tmp_path / "packed"), tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert files.verify(tmp_path / "there")
