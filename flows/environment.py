@@ -5,6 +5,7 @@ the person has set already stays as it is.
 """
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import paths
@@ -47,6 +48,18 @@ def prepare() -> None:
     """Fill this process's environment, which its children inherit."""
     home = {"PREFECT_HOME": str((paths.WORK / "prefect").absolute())}
     os.environ.update({**SILENT, **NO_PICKLE, **IMPATIENT, **PATIENT_THREADS, **home} | os.environ)
+
+
+class FolderNameError(ValueError):
+    """No project works in a folder of this name."""
+
+    exit_code = 2
+
+
+def require_folder(folder: Path) -> None:
+    """Raises FolderNameError where DVC would fail, once a stage has done its work: it formats its own path."""
+    if "{" in str(folder) or "}" in str(folder):
+        raise FolderNameError(f"{folder}: DVC fails where a folder's name has {{ or }}; name another folder")
 
 
 def stay_offline_unless(settings: "params.Params") -> None:

@@ -23,6 +23,7 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from types import FrameType
 
 from bitladder import files, shown
@@ -65,6 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(name: str, rung: str | None, address: str) -> None:
     """The stage's own work, from checked parameters to the note of how long it took."""
+    environment.require_folder(Path.cwd())
     settings = params_file.load(paths.PARAMS)
     require_unchanged = unchanged.watched(address)
     environment.stay_offline_unless(settings)

@@ -77,6 +77,7 @@ def main(asked: Asked) -> int:
         EndedError: a stage failed, and has said why.
         BusyError: the same command runs in another process.
     """
+    environment.require_folder(asked.project)
     project.require_apart(asked.output, asked.project)
     project.require_output(asked.output)
     project.require_usable(asked.project)

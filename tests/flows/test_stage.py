@@ -96,6 +96,13 @@ def test_the_traceback_is_there_when_asked_for(scratch: Scratch) -> None:
     assert "Traceback" in scratch.run("flows.stage", "prepare", BITLADDER_DEBUG="1").stderr
 
 
+@pytest.mark.parametrize("name", ["a {x}", "}", "{}"])
+def test_a_folder_in_which_dvc_fails_is_refused_before_any_work(name: str) -> None:
+    environment.require_folder(Path("/home/with space/#?%"))
+    with pytest.raises(environment.FolderNameError, match="DVC fails where a folder's name has"):
+        environment.require_folder(Path("/home") / name / "project")
+
+
 def test_a_second_writer_of_an_output_is_told_who_writes_it(scratch: Scratch) -> None:
     scratch.behave(ADDRESS, seconds=60)
     first = scratch.start("flows.stage", "weights", "w8")
