@@ -124,7 +124,7 @@ def test_what_was_found_stays_refused(place: Place, tmp_path: Path, find: str) -
     if find == "column":
         path = tmp_path / "rows.parquet"
         path.write_bytes(fuzzed.PARQUET.replace(b"label", b"l\xff\xffel"))
-        assert "not UTF-8" in str(fuzzed.own_reading.read(path, ["text"]).problems)
+        assert "utf-8" in str(fuzzed.own_reading.read(path, ["text"]).problems).lower()
         return
     folder = shutil.copytree(place.folder, tmp_path / "packed")
     if find == "unknown":
