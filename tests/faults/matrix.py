@@ -469,6 +469,9 @@ ROWS = {
             "test_shown.py::test_control_characters_do_not_reach_the_terminal",
             "answers/test_answers.py::test_an_answer_is_printed_without_control_characters_and_kept_with_them",
             "reporting/test_search_page.py::test_names_are_escaped",
+            "faults/test_hostile_names.py::test_no_page_has_their_markup",
+            "faults/test_hostile_names.py::test_no_terminal_gets_control_characters",
+            "faults/test_hostile_names.py::test_no_spreadsheet_has_a_formula",
         ),
     ),
     "H6": Row(
