@@ -57,7 +57,7 @@ class FolderNameError(ValueError):
 
 
 def require_folder(folder: Path) -> None:
-    """Raises FolderNameError where DVC would fail, once a stage has done its work: it formats its own path."""
+    """Raises FolderNameError where DVC would fail at a stage's end: it formats the path of its cache."""
     if "{" in str(folder) or "}" in str(folder):
         raise FolderNameError(f"{folder}: DVC fails where a folder's name has {{ or }}; name another folder")
 

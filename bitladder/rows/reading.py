@@ -10,19 +10,21 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import IO, Literal, get_args
 
 from bitladder import shown
 from bitladder.rows.row import Bad, Names, Row, row, row_of_text
-from bitladder.text.given import TextError
+from bitladder.text.given import TextError, require_text
 
 STANDARD_INPUT = "-"
 Format = Literal["jsonl", "csv", "tsv", "text"]
 LONGEST = 1 << 24  # bytes of a line
 LONGEST_FIELD = 1 << 20  # characters of a CSV's field: an unclosed quote would take in the rest of the file
 _ENDINGS: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv"}
-_ENDINGS |= {".tsv": "tsv"}
+_ENDINGS |= {".tsv": "tsv", ".tab": "tsv"}
+_NO_TEXT = (".parquet", ".xlsx", ".xls", ".ods", ".gz", ".zip")
 
 
 class Lines:
@@ -80,7 +82,12 @@ def good(rows: Iterable[Row | Bad], name: str) -> Iterator[Row]:
 
 
 def format_of(path: str) -> Format:
-    """By the ending; anything else, and standard input, are lines of text."""
+    """By the ending; anything else, and standard input, are lines of text.
+
+    Raises TextError for what holds none.
+    """
+    if (ending := Path(path).suffix.lower()) in _NO_TEXT:
+        raise TextError(f"--file: {path}: {ending} is not read here; expected CSV, TSV, JSON lines or text")
     return _ENDINGS.get(Path(path).suffix.lower(), "text")
 
 
@@ -91,7 +98,7 @@ def read(lines: Lines, form: Format, names: Names) -> Iterator[Row | Bad]:
     """
     assert form in get_args(Format)
     if form in ("csv", "tsv"):
-        yield from _read_table(lines, "," if form == "csv" else "\t", names)
+        yield from _read_table(lines, ",;\t|" if form == "csv" else "\t", names)
         return
     read_line = _read_json if form == "jsonl" else _read_text
     for line in lines:
@@ -128,13 +135,20 @@ def _read_text(number: int, line: str, names: Names) -> Row:
     return row(number, dict(zip((names.text, names.pair), texts, strict=True)), names)
 
 
-def _read_table(lines: Lines, delimiter: str, names: Names) -> Iterator[Row | Bad]:
+def _read_table(lines: Lines, delimiters: str, names: Names) -> Iterator[Row | Bad]:
+    """`delimiters`: taken is what gives the header most of the names that are needed, else the first."""
     csv.field_size_limit(LONGEST_FIELD)
-    table = csv.reader(lines, delimiter=delimiter)
+    first = next(iter(lines), "")
+    splits = {mark: {one.strip(' "\r\n') for one in first.split(mark)} for mark in delimiters}
+    delimiter = max(delimiters, key=lambda mark: len(splits[mark] & {*names.needed}))
+    table = csv.reader(chain([first] if first else [], lines), delimiter=delimiter)
     try:
-        header = next(table, [])
+        header = [one.strip() for one in next(table, [])]
     except csv.Error as error:
         raise TextError(f"the header: {error}") from None
+    require_text("".join(header), "the header")
+    if twice := [name for name in names.needed if header.count(name) > 1]:
+        raise TextError(f"the header: {', '.join(map(repr, twice))} names more than one column; one is right")
     missing = [name for name in names.needed if name not in header]
     if missing:
         there = ", ".join(map(repr, header[:20])) or "none"

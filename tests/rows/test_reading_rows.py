@@ -121,6 +121,31 @@ def test_a_table_without_the_column_is_refused_with_those_there_are() -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"text,text\n1,a\n", "the header: 'text' names more than one column"),
+        ("id,text\n1,a\n".encode("utf-16"), "the header: the byte 0xff at character 0 is not UTF-8"),
+    ],
+)
+def test_a_header_that_says_nothing_clear_is_refused(content: bytes, reason: str) -> None:
+    with pytest.raises(TextError, match=reason):
+        read(content, "csv")
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+def test_a_table_may_be_separated_otherwise_and_names_have_no_blanks(mark: str) -> None:
+    lines = [["id", " text "], ["1", '"a; b, c"'], ["2", "d"]]
+    content = "\n".join(map(mark.join, lines)).encode()
+    assert read(content, "csv") == [Row(2, "a; b, c"), Row(3, "d")]
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.xlsx", "a.csv.gz"])
+def test_what_holds_no_lines_is_refused_by_its_ending(name: str) -> None:
+    with pytest.raises(TextError, match="is not read here; expected CSV, TSV, JSON lines or text"):
+        reading.format_of(name)
+
+
+@pytest.mark.parametrize(
     ("name", "form"),
     [("a.JSONL", "jsonl"), ("a.csv", "csv"), ("a.tsv", "tsv"), ("a.txt", "text"), ("-", "text")],
 )
