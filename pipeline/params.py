@@ -94,7 +94,7 @@ def _ends(value: object) -> object:
 
 
 class JudgedBy(Section):
-    """A set that a sentence encoder is judged by: a file of two texts a row.
+    """A set that a sentence encoder is judged by: a file of two texts a row, or held-out texts of its own.
 
     Attributes:
         name: of the validation split that it becomes.
@@ -102,13 +102,16 @@ class JudgedBy(Section):
         columns: of the two texts; of retrieval the query, and the text that it should find.
         score: a column of numbers, how alike they are.
         label: a column of 1 (alike) and 0. With neither each query is looked for among all second texts.
+        held_out: in place of a file, the share of the texts of `data.corpus` with several sentences that is
+            not learned from: the longest sentence of each is to find the others.
     """
 
     name: str
-    file: str
-    columns: Annotated[list[str], Field(min_length=2, max_length=2)]
+    file: str | None = None
+    columns: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None
     score: str | None = None
     label: str | None = None
+    held_out: Annotated[float, Field(gt=0, lt=0.5)] | None = None
 
 
 class Task(Section):
@@ -144,11 +147,12 @@ class Task(Section):
 
 
 class CorpusFile(Section):
-    """Plain text for general rungs: a text file with a sentence or paragraph a line, or a Parquet file.
+    """Plain text: a text file with a sentence or paragraph a line, or a table.
 
     Attributes:
         file: its path, from `data.root` on where that is given, else from the project.
-        columns: of a Parquet file, those that hold text; may be left out where there is one text column.
+        columns: of CSV, TSV, JSON lines and Parquet, those that hold text; of Parquet with one text column
+            they may be left out.
     """
 
     file: str
@@ -230,7 +234,10 @@ class Watched(Section):
     def wanted(data: Data, task: Task) -> "Watched":
         """As it has to be. Files that find no place are left out."""
         named = {"corpus": data.corpus, "judged_by": task.judged_by}
-        found = {name: [str(data.path_of(one.file)) for one in files or ()] for name, files in named.items()}
+        found = {
+            name: [str(data.path_of(one.file)) for one in files or () if one.file]
+            for name, files in named.items()
+        }
         return Watched(**{name: (own + [NO_FILE] * NUM_WATCHED)[:NUM_WATCHED] for name, own in found.items()})
 
 

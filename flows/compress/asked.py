@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from bitladder import files
 from flows import repeat
 from flows.compose import compose
+from pipeline.data.own.reading import ENDINGS
 from pipeline.params import NO_FILE, Files, KindName, Params
 from pipeline.params_file import ParamsError, contradictions
 from pipeline.rungs import TEACHER
@@ -48,7 +49,8 @@ class Asked:
 
     Attributes:
         file, validation, test: the files.
-        text, text_pair, label, group: their columns.
+        text, text_pair, label, group: their columns. Of embeddings, text is that of `file` too where it is a
+            table, and the others are columns of the files to judge by.
         base: minilm, bert-base or a folder.
         teacher: a fine-tuned model's folder, that is taken as it is.
         minutes: of one processor core.
@@ -59,8 +61,8 @@ class Asked:
     """
 
     file: Path
-    text: str
-    label: str
+    text: str | None
+    label: str | None
     output: Path
     project: Path
     text_pair: str | None = None
@@ -80,18 +82,28 @@ class Asked:
         return self.longest or usual
 
     @property
+    def has_teacher(self) -> bool:
+        """Whether none is fine-tuned: a sentence encoder is its own."""
+        return self.teacher is not None or self.kind == "embeddings"
+
+    @property
+    def judging(self) -> dict[str, Path]:
+        """The files beside the first, by split."""
+        given = {"validation": self.validation, "test": self.test}
+        return {split: path for split, path in given.items() if path is not None}
+
+    @property
     def files(self) -> Files:
         columns = {"text": self.text, "text_pair": self.text_pair, "label": self.label, "group": self.group}
-        rest = {"validation": self.validation, "test": self.test}
-        given = {split: str(path) if path else NO_FILE for split, path in rest.items()}
+        given = {split: str(self.judging.get(split, NO_FILE)) for split in ("validation", "test")}
         return Files(train=str(self.file), **given, **columns)  # type: ignore[arg-type]
 
 
 def choices(asked: Asked) -> dict[str, Any]:
     """params.yaml's values by what was chosen, as far as they do not depend on what is in the files."""
-    chosen = ("task=custom", f"model={_choice(asked)}", "ladder=short", "budget=quick")
+    task = "embeddings" if asked.kind == "embeddings" else "custom"
+    chosen = (f"task={task}", f"model={_choice(asked)}", "ladder=short", "budget=quick")
     values = dict(YAML(typ="safe").load(compose(chosen, repeat.ROOT / "conf")))
-    values["data"] = {**values["data"], "files": asked.files.model_dump()}
     values["training"] = {**values["training"], "bucket_batches": BUCKET_BATCHES}
     values["budget"] = {**values["budget"], "name": "minutes"}
     if asked.teacher is None and asked.base not in KNOWN_BASES:
@@ -100,13 +112,24 @@ def choices(asked: Asked) -> dict[str, Any]:
     if asked.teacher is not None:
         place = {"location": str(asked.teacher), "watched": str(asked.teacher)}
         values["teacher"] = {**values["teacher"], "source": "path", **place}
+    return _of_text(values, asked) if asked.kind == "embeddings" else _of_rows(values, asked)
+
+
+def _of_text(values: dict[str, Any], asked: Asked) -> dict[str, Any]:
+    """The text to learn from; by what it is judged depends on what is in the files."""
+    is_table = asked.file.suffix.lower() in ENDINGS
+    columns = [asked.text] if is_table and asked.text else []
+    return {**values, "data": {**values["data"], "corpus": [{"file": str(asked.file), "columns": columns}]}}
+
+
+def _of_rows(values: dict[str, Any], asked: Asked) -> dict[str, Any]:
     columns = PAIRS.get(asked.kind, ["text", "text_pair"] if asked.text_pair else ["text"])
     own: dict[str, Any] = {"kind": asked.kind, "sentence_columns": columns, "metrics": METRICS[asked.kind]}
     if asked.kind == "question_answering":
         own["answering"] = answering(LONGEST_CONTEXT)
     splits = ["validation", "test"] if asked.test else ["validation"]
-    values["task"] = {**values["task"], **own, "validation_splits": splits}
-    return values
+    data = {**values["data"], "files": asked.files.model_dump()}
+    return {**values, "data": data, "task": {**values["task"], **own, "validation_splits": splits}}
 
 
 def answering(max_length: int) -> dict[str, Any]:

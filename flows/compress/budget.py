@@ -34,8 +34,8 @@ class Pace:
     start: float
 
 
-def measure(params: Params, shape: Shape, names: Sequence[str] = ()) -> Pace:
-    """Time these models, or all, here. Imports torch; takes some seconds."""
+def measure(params: Params, shape: Shape, names: Sequence[str]) -> Pace:
+    """Time these models here. Imports torch; takes some seconds."""
     begun = time.process_time()
     import torch
 
@@ -43,7 +43,7 @@ def measure(params: Params, shape: Shape, names: Sequence[str] = ()) -> Pace:
 
     start = time.process_time() - begun
     seconds = {}
-    for name in names or (TEACHER, *params.rungs):
+    for name in names:
         size = _batch_size(params, name)
         seconds[name] = step_seconds.of_model(params, shape, params.rungs.get(name), size)
         seconds[name] *= torch.get_num_threads()
@@ -62,7 +62,7 @@ def steps(
 
     Args:
         rows: of train, selection and validation.
-        given_teacher: it is not trained here.
+        given_teacher: it is not trained here, nor timed.
 
     Raises:
         TooShortError: with the minutes that would do.
@@ -78,7 +78,8 @@ def steps(
     found = {name: max(FEWEST_STEPS, int(most * weight(params, name))) for name in params.rungs}
     if most < FEWEST_STEPS or (not given_teacher and teacher < FEWEST_STEPS):
         raise TooShortError(
-            f"--minutes: {minutes:g} are too few here; at least {_fewest(params, pace, rows)} are needed"
+            f"--minutes: {minutes:g} are too few here; at least "
+            f"{_fewest(params, pace, rows, given_teacher)} are needed"
         )
     return {**({} if given_teacher else {TEACHER: teacher}), **found}
 
@@ -91,10 +92,11 @@ def beside(params: Params, pace: Pace, rows: dict[str, int]) -> float:
     return STAGES * pace.start + a_row * scored
 
 
-def _fewest(params: Params, pace: Pace, rows: dict[str, int]) -> int:
-    a_step = sum(weight(params, name) * pace.seconds[name] for name in params.rungs)
-    teacher = FEWEST_STEPS * pace.seconds[TEACHER] / TEACHERS_SHARE
-    training = max(teacher, FEWEST_STEPS * a_step / (1 - TEACHERS_SHARE))
+def _fewest(params: Params, pace: Pace, rows: dict[str, int], given_teacher: bool) -> int:
+    training = FEWEST_STEPS * sum(weight(params, name) * pace.seconds[name] for name in params.rungs)
+    if not given_teacher:
+        teacher = FEWEST_STEPS * pace.seconds[TEACHER] / TEACHERS_SHARE
+        training = max(teacher, training / (1 - TEACHERS_SHARE))
     return int((beside(params, pace, rows) + training) / 60) + 1
 
 

@@ -9,18 +9,36 @@ import typer
 
 app = typer.Typer()
 Kind = Literal[
-    "classification", "multi_label", "regression", "reranking", "token_classification", "question_answering"
+    "classification",
+    "multi_label",
+    "regression",
+    "reranking",
+    "token_classification",
+    "question_answering",
+    "embeddings",
 ]
 
 
 @app.command()
 def compress(
-    file: Annotated[Path, typer.Argument(help="CSV, TSV, JSON lines or Parquet, told by its ending.")],
-    text: Annotated[str, typer.Option(metavar="COL", help="The column that holds the text.")],
-    label: Annotated[
-        str, typer.Option(metavar="COL", help="The column that holds the label: words or numbers.")
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV, TSV, JSON lines or Parquet, told by its ending; for embeddings also plain text."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the model is put.")],
+    text: Annotated[
+        str | None, typer.Option(metavar="COL", help="The column that holds the text. Plain text needs none.")
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COL",
+            help="The column that holds the label: words or numbers. Of embeddings: scores or 0 and 1, "
+            "in the files to judge by.",
+        ),
+    ] = None,
     text_pair: Annotated[
         str | None, typer.Option(metavar="COL", help="The column of the second text, for pairs.")
     ] = None,
@@ -81,6 +99,12 @@ def compress(
         raise typer.BadParameter(f"{kind} reads one text; leave it out", param_hint="--text-pair")
     if not math.isfinite(minutes):
         raise typer.BadParameter(f"{minutes}; expected a number of minutes", param_hint="--minutes")
+    judging = validation is not None or test is not None
+    if kind == "embeddings":
+        _require_for_text(file, judging, {"--text": text, "--text-pair": text_pair, "--label": label})
+        _refuse_for_text({"--teacher": teacher, "--group": group})
+    else:
+        _require({"--text": text, "--label": label})
     base = base or "minilm"
     known = base if base in ("minilm", "bert-base") else str(_place(Path(base)))
     output = _place(output)
@@ -107,3 +131,33 @@ def compress(
 def _place(path: Path) -> Path:
     """Absolute, of a home too where the shell has not put it in (--output=~/small)."""
     return Path(os.path.abspath(path.expanduser()))  # .. and . are no names; a link stays one
+
+
+def _require(options: dict[str, str | None]) -> None:
+    for name, value in options.items():
+        if value is None:
+            raise typer.BadParameter("missing; name the column", param_hint=name)
+
+
+def _require_for_text(file: Path, judging: bool, columns: dict[str, str | None]) -> None:
+    """Of embeddings: the columns of a table, and of files of pairs."""
+    needed = ["--text", "--text-pair"] if judging else []
+    needed += (
+        ["--text"] if file.suffix.lower() in (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json") else []
+    )
+    _require({name: columns[name] for name in needed})
+    for name in ("--text-pair", "--label") if not judging else ():
+        if columns[name] is not None:
+            raise typer.BadParameter(
+                "only a column of the files to judge by; give --validation too", param_hint=name
+            )
+
+
+def _refuse_for_text(options: dict[str, object]) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise typer.BadParameter(
+                "not for --kind embeddings: the encoder that --base names teaches itself, and no rows are "
+                "drawn by groups",
+                param_hint=name,
+            )

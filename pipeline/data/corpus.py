@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import paths
+from pipeline.data.own import reading
+from pipeline.data.own.texts import missing_columns, text_problems
 from pipeline.data.tables import read_split, read_table
 from pipeline.kinds.checks import DataError
 from pipeline.params import CorpusFile, Data, Task
@@ -68,11 +70,15 @@ def numbered_sentences(texts: Iterable[str]) -> Iterator[tuple[str, int]]:
     """The sentences of each text, and every fourth text that has several; with the number of its text."""
     several = 0
     for number, text in enumerate(texts):
-        own = [sentence for sentence in _END_OF_SENTENCE.split(text) if sentence]
+        own = sentences_of(text)
         yield from ((sentence, number) for sentence in own)
         several += len(own) > 1
         if len(own) > 1 and several % WHOLE_TEXTS == 0:
             yield text, number
+
+
+def sentences_of(text: str) -> list[str]:
+    return [sentence for sentence in _END_OF_SENTENCE.split(text) if sentence]
 
 
 def _texts(data: Data) -> Iterator[str]:
@@ -89,9 +95,11 @@ def _table(path: Path, file: CorpusFile) -> pa.Table | str:
     """The file's text columns; or, as a sentence, what is wrong with it."""
     if not path.is_file():
         return f"{path}: no such file{from_here(path)}"
+    if path.suffix.lower() in reading.ENDINGS and path.suffix != ".parquet":
+        return _of_rows(path, file.columns)
     if path.suffix != ".parquet":
         if file.columns:
-            return f"{path}: columns {', '.join(file.columns)}, but it is not Parquet; leave columns out"
+            return f"{path}: columns {', '.join(file.columns)}, but it has a text a line; leave columns out"
         try:
             return pa.table({"text": path.read_text(encoding="utf-8").splitlines()})
         except UnicodeDecodeError as error:
@@ -105,6 +113,20 @@ def _table(path: Path, file: CorpusFile) -> pa.Table | str:
     if not file.columns and len(text) != 1:
         return f"{path}: say which columns hold the text; text columns: {', '.join(text) or 'none'}"
     return read_table(path).select(file.columns or text)
+
+
+def _of_rows(path: Path, columns: list[str]) -> pa.Table | str:
+    """The same of CSV, TSV and JSON lines."""
+    rows = reading.read(path, columns)
+    problems = rows.problems or [*missing_columns(rows, columns)]
+    if not columns and not problems:
+        problems = [f"say which columns hold the text; it has {', '.join(rows.columns)}"]
+    problems = problems or [one for name in columns for one in text_problems(rows, name)]
+    return (
+        f"{path}: {'; '.join(problems)}"
+        if problems
+        else pa.table({name: rows.columns[name] for name in columns})
+    )
 
 
 def _num_words(sentences: list[str]) -> int:

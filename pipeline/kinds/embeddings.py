@@ -7,6 +7,9 @@ is `data.corpus`, and what vectors are good for is found on the sets of `task.ju
     labelled    pairs that are alike (1) or not (0): average precision of the pairs ranked by cosine
     retrieval   a query and the text it belongs to: how high that stands among all texts of the set
 
+Without a file of pairs, texts of the person's own are one: a sentence is to find the rest of the text that it
+was taken from (the inverse cloze task, Lee et al., arXiv:1906.00300).
+
 In a split of such a set the rows are the texts, each once; its examples are the pairs. Where cosines are
 equal the wrong text is ranked first, so that vectors which say the same of all gain nothing.
 
@@ -87,9 +90,7 @@ class Embeddings(Kind):
         if task.sentence_columns != [TEXT]:
             yield "sentence_columns", f"has to be [{TEXT}]; the columns of a set are its own"
         for number, own in enumerate(sets):
-            if own.score and own.label:
-                where = f"judged_by[{number}]"
-                yield where, "has a score and a label; name one of them, or none for retrieval"
+            yield from _set_problems(f"judged_by[{number}]", own)
         if sets and task.metrics[0] not in _metrics(sets[0]):
             allowed = " or ".join(_metrics(sets[0]))
             yield "metrics", f"{task.metrics[0]} comes first, and {sets[0].name} has {allowed}"
@@ -178,6 +179,20 @@ class Embeddings(Kind):
 
 def _metrics(own: JudgedBy) -> tuple[str, ...]:
     return METRICS[set_kind(own)]
+
+
+def _set_problems(where: str, own: JudgedBy) -> Found:
+    if own.score and own.label:
+        yield where, "has a score and a label; name one of them, or none for retrieval"
+    if (own.file is None) == (own.held_out is None):
+        yield (
+            where,
+            "needs a file, or held_out, the share of data.corpus's texts that is kept back; one of both",
+        )
+    elif own.file is not None and own.columns is None:
+        yield f"{where}.columns", "missing; name the columns of the two texts"
+    elif own.held_out is not None and (own.columns or own.score or own.label):
+        yield where, "has held_out, and columns, score and label are those of a file; leave them out"
 
 
 def _by_length(text: str) -> tuple[int, str]:

@@ -47,7 +47,7 @@ def _names(task: Task, data: Data) -> Iterator[Problem]:
     if not is_name(task.name):
         yield Problem("task.name", f"{task.name!r} cannot be a name; {NAME_RULE}")
     for split in task.validation_splits:
-        own_test = split == "test" and data.source == "files"  # which has labels
+        own_test = split == "test" and data.source in ("files", "corpus")  # which has labels
         if not is_name(split) or (split in ("train", "selection", "test") and not own_test):
             sentence = f"{split!r} cannot be a validation split; expected e.g. validation"
             yield Problem("task.validation_splits", sentence)

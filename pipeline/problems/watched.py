@@ -22,7 +22,8 @@ def _folder(section: str, one: Teacher | Model) -> Iterator[Problem]:
 
 
 def _files(params: Params) -> Iterator[Problem]:
-    read = {"data.corpus": params.data.corpus, "task.judged_by": params.task.judged_by}
+    judged_by = [one for one in params.task.judged_by or () if one.file]
+    read = {"data.corpus": params.data.corpus, "task.judged_by": judged_by}
     wanted = Watched.wanted(params.data, params.task)
     for field, files in read.items():
         name = field.partition(".")[2]

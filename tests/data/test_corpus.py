@@ -88,7 +88,7 @@ def test_every_wrong_file_is_told_at_once(task: Params) -> None:
     assert found == [
         "pairs.parquet: say which columns hold the text; text columns: id, first, second",
         "pairs.parquet: no text column third; text columns: id, first, second",
-        "lines.txt: columns text, but it is not Parquet; leave columns out",
+        "lines.txt: columns text, but it has a text a line; leave columns out",
         "latin.txt: byte 0 is not UTF-8",
     ]
 
@@ -97,3 +97,25 @@ def test_no_text_is_no_corpus(task: Params) -> None:
     Path("empty.txt").write_text("\n\n")
     with pytest.raises(DataError, match=r"data\.corpus: there is no text in it"):
         read(task, "empty.txt")
+
+
+def test_columns_of_a_table_are_texts(task: Params) -> None:
+    Path("notes.csv").write_text('id,note\n1,"Seven, or\neight."\n2,Nine.\n', encoding="utf-8")
+    Path("notes.jsonl").write_text('{"note": "Ten."}\n', encoding="utf-8")
+    files = [{"file": name, "columns": ["note"]} for name in ("notes.csv", "notes.jsonl")]
+    assert " ".join(read(task, files)) == "Seven, or eight. Nine. Ten."
+
+
+@pytest.mark.parametrize(
+    ("content", "columns", "told"),
+    [
+        ("a,b\nOne.,Two.\n", [], "say which columns hold the text; it has a, b"),
+        ("a,b\nOne.,Two.\n", ["c"], "no column 'c'"),
+        ("a,b\nOne.,Two.\n,Three.\n", ["a"], "line 3: column 'a' holds ''; expected a text"),
+    ],
+)
+def test_a_table_that_does_not_fit_says_so(task: Params, content: str, columns: list[str], told: str) -> None:
+    Path("notes.csv").write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=r"notes\.csv: ") as refused:
+        read(task, [{"file": "notes.csv", "columns": columns}])
+    assert told in str(refused.value)

@@ -94,3 +94,28 @@ def test_what_is_wrong_with_a_set_is_told_with_its_line(
         embedding_sets.load(TASK, data)
     assert told in str(caught.value)
     assert name in str(caught.value)
+
+
+def held_out(share: float) -> Task:
+    return TASK.model_copy(update={"judged_by": [JudgedBy(name="own", held_out=share)]})
+
+
+def test_texts_that_are_held_out_are_asked_for_and_not_learned_from(data: Data, tmp_path: Path) -> None:
+    texts = [f"Text {at} is long enough. It is {at}. A third one." for at in range(20)] + ["Alone."]
+    (tmp_path / "text.txt").write_text("\n".join(texts))
+    found = embedding_sets.load(held_out(0.2), data)
+    assert list(found) == ["train", "own"]
+    numbers = [int(text.split()[1]) for text in found["own"]["text"]]
+    assert len(numbers) == 4
+    assert [f"Text {at} is long enough." for at in numbers] == found["own"]["text"].tolist()
+    assert [f"It is {at}. A third one." for at in numbers] == found["own"]["text_pair"].tolist()
+    learned = {*found["train"]["text"]}
+    assert not learned & {*found["own"]["text"], *found["own"]["text_pair"]}
+    assert {f"Text {at} is long enough." for at in range(20)} - learned == {*found["own"]["text"]}
+    assert embedding_sets.digests(held_out(0.2), data).keys() == {"text.txt"}
+    assert embedding_sets.load(held_out(0.2), data)["own"].equals(found["own"])
+
+
+def test_too_few_texts_of_several_sentences_are_told(data: Data) -> None:
+    with pytest.raises(OwnDataError, match=r"1 texts have several sentences, too few to hold out 0\.2"):
+        embedding_sets.load(held_out(0.2), data)

@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 from made_up import CONF, params
+from typer.testing import CliRunner
+
+from flows.compress import command as compress
+from flows.compress.asked import Asked
+from flows.compress.options import app
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "embeddings.md").read_text(encoding="utf-8")
@@ -23,11 +28,23 @@ def commands(block: str) -> list[list[str]]:
 
 
 def test_a_persons_own_text_is_accepted_as_the_page_has_it(tmp_path: Path) -> None:
-    [block] = [block for block in SHELL if "text.txt" in block]
+    [block] = [block for block in SHELL if "data.corpus=text.txt" in block]
     [command] = commands(block)
     found = params(tmp_path, *[one for one in command[3:] if one != "-S"])
     assert found.task.validation_splits == ["mine"]
     assert CONF.is_dir()
+
+
+def test_the_short_way_is_asked_for_as_the_page_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[Asked] = []
+    monkeypatch.setattr(compress, "main", lambda asked: found.append(asked) or 0)
+    [block] = [block for block in SHELL if "bitladder compress text.txt" in block]
+    for command in commands(block):
+        assert CliRunner().invoke(app, command[2:]).exit_code == 0
+    assert [(asked.kind, sorted(asked.judging)) for asked in found] == [
+        ("embeddings", []),
+        ("embeddings", ["validation"]),
+    ]
 
 
 @pytest.mark.slow

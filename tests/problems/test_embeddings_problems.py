@@ -21,6 +21,10 @@ CHOSEN = ("task=embeddings", "model=minilm", "ladder=embeddings", "data.corpus=t
         (("data.source=path", "data.root=/data"), "data.source: path does not fit embeddings; write corpus"),
         (("distillation.labels=1.0",), "distillation.labels: 1, but embeddings has no labels; write 0"),
         (("weights_activations.w1a8.width=0.5",), "which heads matter is found by labels"),
+        (("task.judged_by=[{name: retrieval}]",), "task.judged_by[0]: needs a file, or held_out"),
+        (("task.judged_by=[{name: retrieval, file: a.csv, held_out: 0.1}]",), "one of both"),
+        (("task.judged_by=[{name: retrieval, file: a.csv}]",), "task.judged_by[0].columns: missing"),
+        (("task.judged_by=[{name: retrieval, held_out: 0.1, label: x}]",), "those of a file; leave them out"),
     ],
 )
 def test_what_does_not_fit_an_encoder_is_refused(
