@@ -1,6 +1,6 @@
 """Texts as users give them, checked before a tokenizer, which says less, sees them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _BYTES = range(0xDC80, 0xDD00)  # how Python writes a byte that is not UTF-8 (PEP 383)
@@ -27,6 +27,6 @@ def require_text(value: Any, name: str) -> str:
 
 def require_texts(values: Any, name: str) -> list[str]:
     """Several texts as a list: of a list, a tuple, an array, a column of a table. Raises TextError."""
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise TextError(f"{name}: {values!r:.80} is no list of texts, but a {type(values).__name__}")
     return [require_text(value, f"{name}[{number}]") for number, value in enumerate(values)]

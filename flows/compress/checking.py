@@ -10,6 +10,7 @@ from flows.compress.asked import Asked
 from flows.compress.lengths import Lengths
 from flows.compress.work import Work
 from pipeline import kinds, params_file
+from pipeline.data import tokenizer_files
 from pipeline.data.own import labels, loading
 from pipeline.data.own.loading import Loaded
 from pipeline.data.own.reading import OwnDataError, Rows
@@ -35,6 +36,7 @@ def check(asked: Asked) -> Work:
         raise params_file.ParamsError(problems, "bitladder compress")
     found = loading.read(asked.files)
     base = work.base_of(values)
+    _require_base(asked, base)
     names = _label_names(asked, found, base)
     values = own.fill_in(
         values, label_names=names, num_rows=max(1, len(found["train"])), max_length=asked.max_length
@@ -64,6 +66,18 @@ def _require_selection(asked: Asked, loaded: Loaded, task: Task, seed: int) -> N
         raise OwnDataError([f"{one}, to choose checkpoints on" for one in error.problems]) from None
 
 
+def _require_base(asked: Asked, base: Path) -> None:
+    """Raises BaseError unless the parts of a person's model folder fit each other."""
+    field = "--teacher" if asked.teacher else "--base"
+    found = list(model_folder.problems(base, None, field=field))
+    if not found:
+        with work.tokenizer(base) as folder:
+            size = int(model_folder.read_config(base)["vocab_size"])
+            found = [f"{field}: {base}: {one}" for one in tokenizer_files.problems(folder, vocab_size=size)]
+    if found:
+        raise own.BaseError("\n".join(found))
+
+
 def _label_names(asked: Asked, found: Mapping[str, Rows], base: Path) -> list[str]:
     """Those of the files; a given teacher's, where the files have numbers or some of its names alone."""
     names = loading.label_names(found, asked.files, asked.kind)
@@ -71,6 +85,9 @@ def _label_names(asked: Asked, found: Mapping[str, Rows], base: Path) -> list[st
         return names
     given = model_folder.label_names(model_folder.read_config(base))
     places = {str(number) for number in range(len(given))}
+    if not {*names} <= places and model_folder.say_nothing(given) and len(names) == len(given):
+        told = ", ".join(f"{name} is {label}" for name, label in zip(given, names, strict=True))
+        say(f"compress: --teacher names no labels: {told}, as they are sorted; name them in its config.json")
     return given if {*names} <= places or {*names} < {*given} else names
 
 

@@ -1,6 +1,7 @@
 """What `bitladder compress` found in the files, and what is to be made of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -51,15 +52,18 @@ def shape(values: dict[str, Any], base: Path) -> Shape:
 
 def measured(frames: Sequence[pd.DataFrame], columns: list[str], base: Path, at_most: int) -> Lengths:
     """How long the texts are in the base's tokens."""
+    with tokenizer(base) as folder:
+        return lengths.measure(frames, columns, folder, at_most=at_most)
+
+
+@contextmanager
+def tokenizer(base: Path) -> Iterator[Path]:
+    """A folder with a model's tokenizer as `models/pretrained` will have it. Raises TokenizerError."""
+    config = model_folder.read_config(base)
+    sizes = {"segments": "type_vocab_size", "max_length": "max_position_embeddings"}
     with TemporaryDirectory() as folder:
-        config = model_folder.read_config(base)
-        tokenizer_files.take(
-            base,
-            Path(folder),
-            segments=int(config["type_vocab_size"]),
-            max_length=int(config["max_position_embeddings"]),
-        )
-        return lengths.measure(frames, columns, Path(folder), at_most=at_most)
+        tokenizer_files.take(base, Path(folder), **{name: int(config[key]) for name, key in sizes.items()})
+        yield Path(folder)
 
 
 def cut(told: Lengths, then: str) -> str:

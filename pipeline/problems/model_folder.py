@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from bitladder import files, heads
 from bitladder.heads import Head
@@ -71,6 +71,10 @@ def problems(folder: Path, task: Task | None, *, field: str) -> Iterator[str]:
         what = f"cannot be read as a model's: {type(error).__name__}: {error}"
         yield f"{field}: {folder / files.CONFIG}: {what}"
         return
+    if (act := values.get("hidden_act", "gelu")) not in (
+        known := get_args(PackedConfig.model_fields["hidden_act"].annotation)
+    ):
+        yield f"{field}: {folder}: hidden_act {act!r} cannot be taken; {listed(known)} can"
     yield from (f"{field}: {folder}: {one}" for one in _parts(own, shapes, with_head=task is not None))
     if task is not None:
         yield from _of_task(values, task, folder, field)
@@ -112,13 +116,18 @@ def label_order(given: Sequence[str], wanted: Sequence[str]) -> list[int] | None
     """
     if len(given) != len(wanted):
         return None
-    if all(_NO_NAMES.fullmatch(name) for name in given) or list(given) == list(wanted):
+    if say_nothing(given) or list(given) == list(wanted):
         return list(range(len(given)))
     places = {name.casefold().strip(): number for number, name in enumerate(given)}
     order = [places.get(name.casefold().strip()) for name in wanted]
     if len(places) < len(given) or None in order or len(set(order)) < len(order):
         return None
     return [number for number in order if number is not None]
+
+
+def say_nothing(given: Sequence[str]) -> bool:
+    """Whether labels have transformers' names, which it gives where nobody gave any."""
+    return all(_NO_NAMES.fullmatch(name) for name in given)
 
 
 def head_of(task: Task) -> Head:
