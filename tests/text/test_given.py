@@ -30,12 +30,13 @@ def test_what_is_no_text_is_named(value: object) -> None:
         require_texts([value], "texts")
 
 
-@pytest.mark.parametrize("value", [None, b"ab", 3])
+@pytest.mark.parametrize("value", [None, b"ab", 3, {"text": "a", "text_pair": "b"}])
 def test_what_is_no_list_is_named(value: object) -> None:
+    """Nor is a mapping, as pipelines of transformers take one: its keys would be answered."""
     with pytest.raises(TextError, match="no list of texts"):
         require_texts(value, "pairs")
 
 
 def test_lists_of_all_kinds_are_lists() -> None:
-    kinds = (("a", "b"), np.array(["a", "b"]), pd.Series(["a", "b"]), iter("ab"), {"a": 1, "b": 2})
+    kinds = (("a", "b"), np.array(["a", "b"]), pd.Series(["a", "b"]), iter("ab"), {"a": 1, "b": 2}.keys())
     assert all(require_texts(one, "texts") == ["a", "b"] for one in kinds)
