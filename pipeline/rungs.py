@@ -20,7 +20,7 @@ ROOTS = (
     PRETRAINED,
 )  # what a ladder starts from: a task's rungs from the first, general ones from the second
 
-ROW_SCALE_BITS: Final = 16  # of a rung that says nothing of them
+ROW_SCALE_BITS: Final = 8  # of a rung that says nothing of them
 
 ROUND, RECONSTRUCT = "round", "reconstruct"  # `init.method`
 RECONSTRUCTION_STEPS = 200
@@ -169,7 +169,7 @@ class Rung(Section):
         taught_by: the model it is distilled from, `teacher` or a rung.
         embedding_bits: `bits` unless said.
         granularity: what shares a scale: a row, a matrix, or `group_size` neighbours within a row.
-        scale_bits: of a stored scale: 16 (half precision) or, where granularity is row, 8.
+        scale_bits: of a stored scale: 8 unless said where granularity is row; else 16, half precision.
         weight_quantizer: by name (`bitladder.quantizers`); the width's own unless said.
         hidden_act: what stands between the two feed-forward products; the teacher's unless said.
         phases: trainings one after the other, each with a loss of its own; replaces `distillation`.

@@ -58,7 +58,7 @@ def test_an_unknown_rung_has_no_ancestry() -> None:
 def test_what_a_rung_leaves_out_comes_from_the_budget_and_its_own_bits() -> None:
     rung = Rung(bits=4, init_from=TEACHER, taught_by=TEACHER, data="plain")
     assert DEFAULT.duration_of(rung) == DEFAULT.budget.rung
-    assert rung.precision == Precision(4, 4, 32)
+    assert rung.precision == Precision(4, 4, 32, scale_bits=8)
     assert (rung.stage, rung.drawn) == ("weights", ())
 
 
@@ -77,7 +77,7 @@ def test_what_a_rung_says_itself_is_kept() -> None:
         },
         duration=Duration(epochs=2.0),
     )
-    assert own.precision == Precision(1, 8, 4)
+    assert own.precision == Precision(1, 8, 4, scale_bits=8)
     assert (own.stage, own.drawn) == ("weights_activations", ("encoder",))
     assert first_weights(own) == "random: encoder; copied: encoder.ffn, head (teacher)"
     assert DEFAULT.duration_of(own) == Duration(epochs=2.0)

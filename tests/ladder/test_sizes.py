@@ -44,10 +44,10 @@ def test_full_bytes_are_those_of_a_real_models_parameters(width: float, split: b
 
 
 def test_bert_base_at_one_bit_is_31_times_smaller() -> None:
-    """13.49 MiB: 13.04 of codes, the rest half-precision scales, biases and LayerNorms."""
+    """13.38 MiB: 13.04 of codes, the rest scales of 8 bits, biases and LayerNorms in half precision."""
     size = packed_bytes(BERT_BASE, RUNGS["w1"], num_labels=2)
-    assert size / MIB == pytest.approx(13.49, abs=0.01)
-    assert full_bytes(BERT_BASE, num_labels=2) / size == pytest.approx(30.96, abs=0.02)
+    assert size / MIB == pytest.approx(13.38, abs=0.01)
+    assert full_bytes(BERT_BASE, num_labels=2) / size == pytest.approx(31.21, abs=0.02)
 
 
 def test_fewer_bits_are_smaller_and_activations_cost_next_to_nothing() -> None:
@@ -64,7 +64,7 @@ def test_one_scale_per_matrix_saves_the_rows_scales() -> None:
 
     rows = 30522 + 512 + 2 + 12 * (4 * 768 + 3072 + 768) + 768
     matrices = 3 + 12 * 6 + 1
-    assert sized("row") - sized("matrix") == 2 * (rows - matrices)
+    assert sized("row") - sized("matrix") == rows - 2 * matrices
 
 
 def test_scales_of_8_bits_save_a_byte_for_each_row() -> None:
@@ -82,7 +82,7 @@ def test_groups_add_a_scale_for_every_64_weights() -> None:
     weights = (30522 + 512 + 2) * 768 + 12 * (4 * 768**2 + 2 * 768 * 3072) + 768**2
     rows = 30522 + 512 + 2 + 12 * (4 * 768 + 3072 + 768) + 768
     more = packed_bytes(BERT_BASE, grouped, num_labels=2) - packed_bytes(BERT_BASE, RUNGS["w1"], num_labels=2)
-    assert more == 2 * (weights // 64 - rows)
+    assert more == 2 * weights // 64 - rows
 
 
 def test_a_quantizer_that_keeps_a_number_of_each_weight_doubles_tables_and_matrices() -> None:

@@ -88,8 +88,8 @@ def test_what_does_not_fit_is_refused_with_what_would(
         ),
         (
             "w2_half",
-            {"scale_bits": 8},
-            "weights.w1_split.split: needs the scales of its parent w2_half; write scale_bits: 8",
+            {"scale_bits": 16},
+            "weights.w1_split.split: needs the scales of its parent w2_half; write scale_bits: 16",
         ),
         (
             "w2_half",

@@ -36,7 +36,7 @@ def refit(params: Params, name: str) -> str:
 @every_rung
 def test_after_training_weights_have_two_levels_and_activations_their_bits(ladder: Params, name: str) -> None:
     model = checkpoint.load_bert(paths.model_dir(name))
-    assert precision_in(model.config) == Precision(1, 1, ACTIVATION_BITS[name])
+    assert precision_in(model.config) == Precision(1, 1, ACTIVATION_BITS[name], scale_bits=8)
     quantized = [part for part in model.modules() if isinstance(part, QuantizedLinear | QuantizedEmbedding)]
     assert len(quantized) == 2 * 6 + 1 + 3
     for part in quantized:
@@ -166,7 +166,7 @@ def test_a_missing_parent_is_refused_by_name(own_ladder: Params) -> None:
 
 
 def test_the_precision_of_a_rung_follows_its_bits(ladder: Params) -> None:
-    assert ladder.rungs["w1"].precision == Precision(1, 1, 32, "row")
+    assert ladder.rungs["w1"].precision == Precision(1, 1, 32, "row", scale_bits=8)
     other = ladder.rungs["w1a4"].model_copy(update={"embedding_bits": 8, "granularity": "matrix"})
     assert other.precision == Precision(1, 8, 4, "matrix")
 
