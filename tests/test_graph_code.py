@@ -26,6 +26,7 @@ CARRIERS |= {
     "pipeline.data.tables",
     "bitladder",
     "bitladder.files",
+    "bitladder.shown",
 }
 # In full precision nothing is rounded and nothing compared with a teacher.
 OF_RUNGS = ("pipeline/distillation", "bitladder/quantizers")
