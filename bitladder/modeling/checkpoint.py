@@ -84,7 +84,11 @@ def load_bert(folder: Path) -> Bert:
 
 
 def load_strictly(model: nn.Module, state: dict[str, Tensor], *, source: str) -> None:
-    """Load every tensor of `model` from `state`. Raises ValueError naming the missing, extra or misshapen."""
+    """Load every tensor of `model` from `state`.
+
+    Raises:
+        ValueError: naming those that are missing, left over, of another shape, or hold NaN or infinity.
+    """
     wanted = model.state_dict()
     missing, extra = sorted(set(wanted) - set(state)), sorted(set(state) - set(wanted))
     misshapen = sorted(
@@ -92,7 +96,10 @@ def load_strictly(model: nn.Module, state: dict[str, Tensor], *, source: str) ->
         for name in set(wanted) & set(state)
         if wanted[name].shape != state[name].shape
     )
-    if found := misfits(missing=missing, unexpected=extra, misshapen=misshapen):
+    broken = sorted(name for name, tensor in state.items() if not bool(tensor.isfinite().all()))
+    if found := misfits(
+        missing=missing, unexpected=extra, misshapen=misshapen, **{"NaN or infinity in": broken}
+    ):
         raise ValueError(f"{source}: {found}")
     model.load_state_dict(state)
 
