@@ -39,7 +39,7 @@ def take_teacher(params: Params) -> Record:
     """Publish `models/teacher`.
 
     Raises:
-        ModelFolderError: its head, its labels or its length do not fit the task.
+        ModelFolderError: its head, its labels or its length do not fit the task, or a weight is no number.
     """
     folder = paths.model_dir(PRETRAINED)
     digest = files.verify(folder)[checkpoint.WEIGHTS]
@@ -58,6 +58,8 @@ def take_teacher(params: Params) -> Record:
     state = ordered(checkpoint.load_state(folder), order)
     own = {name: state[name] for name in model.state_dict() if name in state}
     checkpoint.load_strictly(model, own, source=str(folder / checkpoint.WEIGHTS))
+    if broken := [name for name, tensor in own.items() if not bool(tensor.isfinite().all())]:
+        raise ModelFolderError(f"teacher.location: its {broken[0]} holds NaN or infinity; save it anew")
     model.eval()  # type: ignore[no-untyped-call]
     move(model)
     data = data.judged_by(model)

@@ -203,6 +203,15 @@ def test_a_head_without_its_tensors_is_refused(tmp_path: Path, given: Given) -> 
     )
 
 
+def test_a_weight_that_is_no_number_is_refused_by_its_tensor(tmp_path: Path, given: Given) -> None:
+    folder = foreign_models.roberta(tmp_path / "mine", *LABELS)
+    state = {name: tensor.clone() for name, tensor in load_file(folder / "model.safetensors").items()}
+    state["classifier.out_proj.bias"][0] = float("nan")
+    save_file(state, folder / "model.safetensors")
+    with pytest.raises(ModelFolderError, match=r"teacher\.location: its classifier\.bias holds NaN"):
+        taken(given(folder))
+
+
 def test_the_tokenizer_of_another_model_is_refused_before_training(tmp_path: Path, given: Given) -> None:
     folder = foreign_models.bert(tmp_path / "mine", *LABELS)
     shutil.copyfile(foreign_models.roberta(tmp_path / "other") / "tokenizer.json", folder / "tokenizer.json")

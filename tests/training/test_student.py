@@ -2,6 +2,7 @@
 its record."""
 
 from contextlib import chdir
+from functools import partial
 from pathlib import Path
 
 import ladder_project
@@ -55,9 +56,10 @@ def test_the_split_begins_with_the_sum_of_the_ternary_parent(project: Params) ->
     parent = checkpoint.load_state(paths.model_dir("w2_half"))
     for layer in (QUERY, TABLE):
         first, second = (student.first[f"{layer}.{half}.weight"] for half in ("first", "second"))
-        assert torch.equal(first, split_weight(parent[f"{layer}.weight"], "row")[0])
-        both = quantize_weight(first, 1, "row").values_OI + quantize_weight(second, 1, "row").values_OI
-        assert torch.equal(both, quantize_weight(parent[f"{layer}.weight"], 2, "row").values_OI)
+        assert torch.equal(first, split_weight(parent[f"{layer}.weight"], "row", scale_bits=8)[0])
+        values = partial(quantize_weight, granularity="row", scale_bits=8)
+        both = values(first, 1).values_OI + values(second, 1).values_OI
+        assert torch.equal(both, values(parent[f"{layer}.weight"], 2).values_OI)
 
 
 def test_records_say_what_was_done_to_fit_the_parent(project: Params) -> None:
@@ -69,7 +71,7 @@ def test_records_say_what_was_done_to_fit_the_parent(project: Params) -> None:
     assert (told["w1_split"].model, told["w1_split"].through) == ("w2_half", "ternary weight splitting")
     assert (told["w1a8_split"].model, told["w1a8_split"].through) == ("w1_split", None)
     own = record.read(paths.model_dir("w1a8_split"))
-    assert (own.precision, own.settings["width"]) == (Precision(1, 1, 8, split=True), 0.5)
+    assert (own.precision, own.settings["width"]) == (Precision(1, 1, 8, split=True, scale_bits=8), 0.5)
     assert {f"{QUERY}.first.weight", f"{TABLE}.second.weight"} <= set(own.sign_flips)
 
 
