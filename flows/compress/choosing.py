@@ -38,11 +38,12 @@ def choose(results: Results, max_drop: float) -> Chosen:
 def sentences(results: Results, chosen: Chosen, max_drop: float) -> list[str]:
     """What was chosen, and what its score is worth."""
     found, model = [], chosen.model
+    bound = f"{max_drop:g} point{'' if max_drop == 1 else 's'}"
     what = f"{chosen.name}: {table.score_name(results)} {_number(model.score)}, {_gap(model)}; {_size(model)}"
     if chosen.is_close:
-        found.append(f"The smallest model within {max_drop:g} points of the teacher is {what}")
+        found.append(f"The smallest model within {bound} of the teacher is {what}")
     else:
-        found.append(f"No model is within {max_drop:g} points of the teacher. The best is {what}")
+        found.append(f"No model is within {bound} of the teacher. The best is {what}")
     num_rows = results.rows[results.split]
     found.append(
         f"Checkpoints were chosen on other rows; the model was chosen on these {num_rows} of "

@@ -31,7 +31,7 @@ def test_where_none_is_close_the_best_is_named() -> None:
     chosen = choose(results(models), 1.0)
     assert (chosen.name, chosen.is_close) == ("w1a8", False)
     said = sentences(results(models), chosen, 1.0)
-    assert said[0].startswith("No model is within 1 points of the teacher. The best is w1a8: accuracy 0.6000")
+    assert said[0].startswith("No model is within 1 point of the teacher. The best is w1a8: accuracy 0.6000")
 
 
 def test_one_answer_to_all_rows_and_an_undefined_score_are_not_close() -> None:
