@@ -16,7 +16,9 @@ from pipeline.training.fingerprint import CODE
 
 ROOT = Path(__file__).parents[1]
 # They carry parameters, names, bytes and rows from one place to another, and words to who watches.
-CARRIERS = {f"pipeline.{name}" for name in ("durations", "params", "paths", "progress", "record", "rungs")}
+CARRIERS = {
+    f"pipeline.{name}" for name in ("durations", "leaves", "params", "paths", "progress", "record", "rungs")
+}
 CARRIERS |= {
     "pipeline.reporting.speed",  # what it measures is in no output of a stage
     "pipeline",
@@ -53,7 +55,7 @@ def modules(code: frozenset[str]) -> set[str]:
 @functools.cache
 def imports() -> grimp.ImportGraph:
     """Of pipeline, less what is imported for types alone and by what only carries or only refuses."""
-    graph = grimp.build_graph("bitladder", "pipeline", exclude_type_checking_imports=True)
+    graph = grimp.build_graph("bitladder", "pipeline", exclude_type_checking_imports=True, cache_dir=None)
     for name in carrying(graph):
         for imported in graph.find_modules_directly_imported_by(name):
             graph.remove_import(importer=name, imported=imported)
