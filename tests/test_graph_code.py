@@ -9,27 +9,14 @@ from pathlib import Path
 
 import grimp
 import pytest
+from carriers import CARRIERS
 from ruamel.yaml import YAML
 
 from bitladder import files
 from pipeline.training.fingerprint import CODE
 
 ROOT = Path(__file__).parents[1]
-# They carry parameters, names, bytes and rows from one place to another, and words to who watches.
-CARRIERS = {
-    f"pipeline.{name}" for name in ("durations", "leaves", "params", "paths", "progress", "record", "rungs")
-}
-CARRIERS |= {
-    "pipeline.reporting.speed",  # what it measures is in no output of a stage
-    "pipeline",
-    "pipeline.evaluation",
-    "pipeline.tasks",
-    "pipeline.data",
-    "pipeline.data.tables",
-    "bitladder",
-    "bitladder.files",
-    "bitladder.shown",
-}
+PASSED_ON = CARRIERS | {"pipeline.reporting.speed"}  # what it measures is in no output of a stage
 # In full precision nothing is rounded and nothing compared with a teacher.
 OF_RUNGS = ("pipeline/distillation", "bitladder/quantizers")
 # What `evaluate` does with the scores of all seeds; of another seed only the scores are kept.
@@ -63,7 +50,7 @@ def imports() -> grimp.ImportGraph:
 
 
 def carrying(graph: grimp.ImportGraph) -> set[str]:
-    return {*CARRIERS, "pipeline.problems", *graph.find_descendants("pipeline.problems")}
+    return {*PASSED_ON, "pipeline.problems", *graph.find_descendants("pipeline.problems")}
 
 
 def imported_unnamed(stage: str) -> set[str]:
